@@ -69,9 +69,7 @@ class Rule(ABC):
         evidence: Iterable[Evidence] = (),
         phase: str | None = None,
     ) -> Finding:
-        return Finding(
-            self.code, self.name, severity, message, metrics, steps[0], steps[1], tuple(evidence), phase
-        )
+        return Finding(self.code, self.name, severity, message, metrics, steps[0], steps[1], tuple(evidence), phase)
 
     @classmethod
     def documentation(cls) -> str:
