@@ -1,0 +1,1 @@
+"""Readers: any training log -> Run. One file per log format."""

@@ -1,0 +1,397 @@
+"""RawLog: what a reader found, in the log's own names and order. ``build_runs`` turns it into runs.
+
+A reader only parses. Everything that all formats share is done here: canonical names, rows of one step merged,
+a resumed log stitched, a restarted one split, the trainer recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vaelab import trainers
+from vaelab.catalog import canonical
+from vaelab.errors import LogError
+from vaelab.readers.source import Source
+from vaelab.run import Column, Event, FloatArray, IntArray, ReadNote, Run, Smoothing
+
+BoolArray = npt.NDArray[np.bool_]
+
+UNKNOWN_EPOCH = -1
+
+
+@dataclass
+class RawColumn:
+    """One column as the log names it.
+
+    values: float64 (n,). logged: bool (n,), True where the log printed a value, NaN and inf included.
+    lines: int64 (n,), 1-based line or record number, 0 where unknown; may be shared by columns.
+    decimals: digits printed after the point, None if full precision.
+    epoch_mean: float64 (n,), the mean since the epoch began where the log prints it beside the value.
+    """
+
+    original: str
+    values: FloatArray
+    logged: BoolArray
+    lines: IntArray | None = None
+    decimals: int | None = None
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    epoch_mean: FloatArray | None = None
+
+
+@dataclass
+class RawLog:
+    """What a reader found in one source.
+
+    steps: int64 (n,), in the order of the log; they may repeat or go back.
+    epochs: int64 (n,), ``UNKNOWN_EPOCH`` where the log does not say.
+    config: what the log declares, nested or flat.
+    """
+
+    source: str
+    format: str
+    steps: IntArray
+    columns: list[RawColumn]
+    epochs: IntArray | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    notes: list[ReadNote] = field(default_factory=list)
+    step_unit: str = "step"
+
+
+class Reader(Protocol):
+    """One log format. Readers are module-level objects, listed in ``vaelab.readers.READERS``."""
+
+    name: str
+    title: str
+
+    def sniff(self, head: bytes, source: Source) -> float:
+        """How sure it is, in [0, 1], that a log which starts with ``head`` has this format."""
+        ...
+
+    def read(self, source: Source) -> list[RawLog]:
+        """Parse the log. Raises LogError if it holds nothing of this format."""
+        ...
+
+
+def build_runs(raw: RawLog) -> list[Run]:
+    """The runs in ``raw``: one for each start of the step counter from the beginning; resumes are stitched.
+
+    Raises LogError if no column holds a number.
+    """
+    raw = replace(raw, columns=[c for c in raw.columns if c.logged.any()])
+    if not raw.columns or not len(raw.steps):
+        raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
+    flat_config = flatten(raw.config)
+    trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, raw.config)
+    config = trainers.canonical_config(raw.config)
+    pieces = _pieces(raw)
+    runs = []
+    for number, piece in enumerate(pieces, start=1):
+        notes = [*raw.notes, *piece.notes] if number == 1 else list(piece.notes)
+        source = raw.source if len(pieces) == 1 else f"{raw.source}#{number}"
+        steps, columns, epochs, merge_notes = _merge_rows(raw, piece.rows)
+        named, name_notes = _canonical_columns(columns)
+        runs.append(
+            Run(
+                source=source,
+                format=raw.format,
+                trainer=trainer,
+                trainer_confidence=confidence,
+                trainer_reason=reason,
+                steps=steps,
+                columns=named,
+                epochs=epochs,
+                config=config,
+                raw_config=flat_config,
+                events=tuple(piece.events),
+                notes=tuple([*notes, *merge_notes, *name_notes]),
+                step_unit=raw.step_unit,
+            )
+        )
+    return runs
+
+
+def flatten(config: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
+    """Nested mappings as one level: ``{"a": {"b": 1}}`` -> ``{"a.b": 1}``. Lists are kept as values."""
+    flat: dict[str, Any] = {}
+    stack: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", iter(config.items()))]
+    while stack:  # a loop, not recursion: the nesting comes from a file
+        prefix, items = stack[-1]
+        for key, value in items:
+            name = f"{prefix}{key}"
+            if isinstance(value, Mapping) and value:
+                stack.append((name + separator, iter(value.items())))
+                break
+            flat[name] = value
+        else:
+            stack.pop()
+    return flat
+
+
+# Runs in one log -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Piece:
+    """Rows of the log (ascending positions) that make one run, and what was found while putting them together."""
+
+    rows: IntArray
+    events: list[Event] = field(default_factory=list)
+    notes: list[ReadNote] = field(default_factory=list)
+
+
+def _pieces(raw: RawLog) -> list[_Piece]:
+    """Split the rows where the counter starts again, drop the rows that a resume overwrote."""
+    steps, lines = raw.steps, _row_lines(raw)
+    n = len(steps)
+    if np.all(steps[1:] >= steps[:-1]):
+        return [_Piece(np.arange(n), list(raw.events))]
+    pieces = [_Piece(np.empty(0, np.int64))]
+    starts = [0]  # first row of each run
+    kept = np.ones(n, bool)
+    jitter = 0
+    boundary = 0  # first row since the counter last went back
+    for row, previous in _backward_rows(raw):
+        if previous < boundary:
+            continue  # this column only follows what another one has already shown
+        first = starts[-1]
+        step = int(steps[row])
+        if _is_jitter(steps, boundary, row):
+            jitter += 1
+            continue
+        line = int(lines[row]) or None
+        start = int(steps[first:row].min())
+        announced = any(e.kind == "resume" and e.line and lines[previous] < e.line <= lines[row] for e in raw.events)
+        if step <= 1 or (step <= start and not announced):
+            starts.append(row)
+            text = f"the step counter starts again at {step:,}: this is another run in the same log"
+            pieces.append(_Piece(np.empty(0, np.int64), [Event("restart", step, line, text)]))
+            pieces[-1].notes.append(ReadNote("restart", 1, text, line))
+        else:
+            overwritten = np.flatnonzero(kept[first:row] & (steps[first:row] >= step)) + first
+            kept[overwritten] = False
+            reached = int(steps[overwritten].max())
+            text = (
+                f"the step counter goes back from {reached:,} to {step:,} (resume from a checkpoint): "
+                f"{len(overwritten):,} earlier rows were logged again and the later ones are used"
+            )
+            if not announced:
+                pieces[-1].events.append(Event("resume", step, line, text))
+            pieces[-1].notes.append(ReadNote("backward_steps", len(overwritten), text, line))
+        boundary = row
+    if jitter:
+        text = f"{jitter:,} rows were written out of order and have been sorted"
+        pieces[0].notes.append(ReadNote("backward_steps", jitter, text))
+    ends = [*starts[1:], n]
+    for piece, first, end in zip(pieces, starts, ends, strict=True):
+        piece.rows = np.flatnonzero(kept[first:end]) + first
+    _share_events(raw.events, pieces, lines)
+    return pieces
+
+
+def _backward_rows(raw: RawLog) -> list[tuple[int, int]]:
+    """``(row, previous row of that column)`` wherever a column's own steps go back, in the order of the log.
+
+    Columns are looked at one by one: a log that writes one tag after the other, or the train line after the
+    validation line, goes back as a whole and not in any column.
+    """
+    found: set[tuple[int, int]] = set()
+    seen: set[bytes] = set()
+    for column in raw.columns:
+        pattern = np.packbits(column.logged).tobytes()
+        if pattern in seen:
+            continue
+        seen.add(pattern)
+        rows = np.flatnonzero(column.logged)
+        own = raw.steps[rows]
+        back = np.flatnonzero(own[1:] < own[:-1])
+        found.update(zip(rows[back + 1].tolist(), rows[back].tolist(), strict=True))
+    return sorted(found)
+
+
+def _is_jitter(steps: IntArray, boundary: int, row: int) -> bool:
+    """Whether the step at ``row`` is only late: a handful of rows, none of them logged before, then on as before."""
+    limit = max(2, len(steps) // 100)
+    before = steps[max(boundary, row - limit - 1) : row]
+    if (before > steps[row]).sum() > limit:
+        return False
+    ahead = steps[row : row + limit + 1]
+    on = np.flatnonzero(ahead > before.max())
+    if not len(on):
+        return False
+    return not np.isin(ahead[: on[0]], before).any()
+
+
+def _row_lines(raw: RawLog) -> IntArray:
+    """Line of each row (0 where no column knows it)."""
+    lines = np.zeros(len(raw.steps), np.int64)
+    seen: list[IntArray] = []
+    for column in raw.columns:
+        if column.lines is not None and not any(column.lines is other for other in seen):
+            seen.append(column.lines)
+            np.copyto(lines, column.lines, where=lines == 0)
+    return lines
+
+
+def _share_events(events: list[Event], pieces: list[_Piece], lines: IntArray) -> None:
+    """Give each event to the run whose lines it stands among; how a run ended belongs to the run before the gap."""
+    known = [lines[piece.rows][lines[piece.rows] > 0] for piece in pieces]
+    firsts = [int(k[0]) if len(k) else 0 for k in known]
+    lasts = [int(k[-1]) if len(k) else 0 for k in known]
+    for event in events:
+        index = 0
+        if event.line is not None:
+            ends = event.kind in ("crash", "non_finite_stop", "finished", "checkpoint")
+            for i in range(1, len(pieces)):
+                if event.line >= firsts[i] or (not ends and event.line > lasts[i - 1]):
+                    index = i
+        pieces[index].events.append(event)
+    for piece in pieces:
+        piece.events.sort(key=lambda e: e.line or 0)
+
+
+# Rows of one step ----------------------------------------------------------------------------------------------------
+
+
+def _merge_rows(raw: RawLog, rows: IntArray) -> tuple[IntArray, list[RawColumn], IntArray | None, list[ReadNote]]:
+    """One row a step, ascending. Where a column was logged twice for a step, the later value is used."""
+    whole = len(rows) == len(raw.steps)
+    steps = raw.steps if whole else raw.steps[rows]
+    epochs = raw.epochs if raw.epochs is None or whole else raw.epochs[rows]
+    if np.all(steps[1:] > steps[:-1]):
+        columns = raw.columns if whole else [_take(c, rows) for c in raw.columns]
+        return steps, [c for c in columns if c.logged.any()], epochs, []
+    unique, group = np.unique(steps, return_inverse=True)
+    columns, repeated, first_line = [], np.zeros(len(unique), bool), None
+    for raw_column in raw.columns:
+        column = raw_column if whole else _take(raw_column, rows)
+        at = np.flatnonzero(column.logged)
+        if not len(at):
+            continue
+        target = group[at]
+        last = np.full(len(unique), -1, np.int64)
+        last[target] = at  # with repeated targets numpy keeps the last assignment
+        merged = _take(column, last)
+        lost = ~_same(column.values[at], merged.values[target])
+        if lost.any():
+            repeated[target[lost]] = True
+            if first_line is None and merged.lines is not None:
+                first_line = int(merged.lines[target[lost][0]]) or None
+        columns.append(merged)
+    notes = []
+    if count := int(repeated.sum()):
+        text = f"{count:,} steps were logged more than once with different values; the last one of each is used"
+        notes.append(ReadNote("duplicate_steps", count, text, first_line))
+    if epochs is not None:
+        latest = np.full(len(unique), UNKNOWN_EPOCH, np.int64)
+        np.maximum.at(latest, group, epochs)
+        epochs = latest
+    return unique, columns, epochs, notes
+
+
+def _take(column: RawColumn, rows: IntArray) -> RawColumn:
+    """The column at ``rows``; a row of -1 is one that did not log it."""
+    present = rows >= 0
+
+    def pick(values: FloatArray | None) -> FloatArray | None:
+        return None if values is None else np.where(present, values[rows], np.nan)
+
+    values = pick(column.values)
+    assert values is not None
+    return replace(
+        column,
+        values=values,
+        logged=column.logged[rows] & present,
+        lines=None if column.lines is None else np.where(present, column.lines[rows], 0),
+        epoch_mean=pick(column.epoch_mean),
+    )
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+def _canonical_columns(columns: list[RawColumn]) -> tuple[dict[str, Column], list[ReadNote]]:
+    """Columns under canonical names. The column whose own name is closest to the canonical one gets it."""
+    named: dict[str, Column] = {}
+    notes: list[ReadNote] = []
+    order = sorted(range(len(columns)), key=lambda i: (not _spelled_out(columns[i].original), i))
+    position: dict[str, int] = {}
+    for i in order:
+        column = columns[i]
+        name = canonical(column.original)
+        if name in named:
+            kept = named[name]
+            both = kept.logged & column.logged
+            if _agree(kept, column, both):
+                only_here = column.logged & ~kept.logged
+                if only_here.any():
+                    named[name] = _fill(kept, column, only_here)
+                    text = f"'{column.original}' and '{kept.original}' are one metric logged on different rows; merged"
+                    notes.append(ReadNote("merged_column", int(only_here.sum()), text))
+                else:
+                    text = f"'{column.original}' repeats '{kept.original}' and was left out"
+                    notes.append(ReadNote("duplicate_column", int(both.sum()), text))
+                continue
+            name = _free_name(column.original.strip().lower(), named)
+        named[name] = Column(
+            name,
+            column.original,
+            np.where(column.logged, column.values, np.nan),
+            column.logged,
+            column.lines,
+            column.decimals,
+            column.smoothing,
+            column.epoch_mean,
+        )
+        position[name] = i
+    return dict(sorted(named.items(), key=lambda item: position[item[0]])), notes
+
+
+def _spelled_out(original: str) -> bool:
+    """Whether the log's name is the canonical one but for its prefix."""
+    stem = original.strip().lower().removesuffix("_step").rpartition("/")[2]
+    return stem == canonical(original).rpartition("/")[2]
+
+
+def _free_name(name: str, taken: Mapping[str, Column]) -> str:
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free
+
+
+def _agree(kept: Column, column: RawColumn, both: BoolArray) -> bool:
+    """Whether the two print the same numbers where both do, up to the rounding of the coarser one."""
+    a, b = kept.values[both], column.values[both]
+    printed = [d for d in (kept.decimals, column.decimals) if d is not None]
+    unit = 10.0 ** -min(printed) if printed else 0.0
+    if kept.decimals == column.decimals:
+        unit = 0.0
+    with np.errstate(invalid="ignore"):
+        return bool(np.all(_same(a, b) | (np.abs(a - b) <= unit / 2)))
+
+
+def _fill(kept: Column, column: RawColumn, rows: BoolArray) -> Column:
+    lines = kept.lines
+    if lines is not None and column.lines is not None:
+        lines = np.where(rows, column.lines, lines)
+    mean = kept.epoch_mean
+    if mean is not None and column.epoch_mean is not None:
+        mean = np.where(rows, column.epoch_mean, mean)
+    return replace(
+        kept,
+        values=np.where(rows, column.values, kept.values),
+        logged=kept.logged | rows,
+        lines=lines,
+        epoch_mean=mean,
+    )
+
+
+def _same(a: FloatArray, b: FloatArray) -> BoolArray:
+    """Equal, or both NaN."""
+    return (a == b) | (np.isnan(a) & np.isnan(b))

@@ -1,0 +1,176 @@
+"""Source: the bytes of one log, plain, gzipped or piped in, in bounded memory."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vaelab.errors import LogError
+from vaelab.run import ReadNote
+
+GZIP_MAGIC = b"\x1f\x8b"
+UTF8_BOM = b"\xef\xbb\xbf"
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+Progress = Callable[[int], None]
+
+
+class Source:
+    """The bytes of one log file or of standard input.
+
+    name: what the user gave, ``<stdin>`` for ``-``. path: None for standard input. size: bytes as stored (compressed),
+    None if unknown. notes: what was met while reading (a cut gzip file). Gzip is recognised by its first bytes;
+    UTF-16 text (Windows PowerShell redirects write it) is given out as UTF-8; a UTF-8 byte order mark is dropped.
+
+    Raises LogError if the file is missing, empty, a folder, or may not be read.
+    """
+
+    def __init__(self, path: str | Path, progress: Progress | None = None) -> None:
+        self.notes: list[ReadNote] = []
+        self.path: Path | None = None
+        self.size: int | None = None
+        self._spool: BinaryIO | None = None
+        self._progress = progress
+        self._head = b""
+        self._whole_head = False
+        if str(path) == "-":
+            self.name = "<stdin>"
+            self._copy_to_disk(sys.stdin.buffer)
+        else:
+            self.name = str(path)
+            self._open_path(Path(path))
+        if self.size == 0:
+            raise LogError(f"{self.name} is empty: there is nothing to read yet.")
+
+    def _open_path(self, path: Path) -> None:
+        try:
+            if path.is_dir():
+                raise LogError(f"{self.name} is a folder, not a log file.")
+            if not path.exists():
+                raise LogError(f"{self.name} does not exist: check the path.")
+            with path.open("rb") as file:
+                if path.is_file():
+                    self.path, self.size = path, path.stat().st_size
+                else:  # a pipe can be read only once
+                    self._copy_to_disk(file)
+        except OSError as error:
+            raise LogError(f"{self.name} cannot be read: {error.strerror or error}.") from error
+        except ValueError as error:  # a null byte in the name
+            raise LogError(f"{self.name!r} is not a file name: {error}.") from error
+
+    def _copy_to_disk(self, stream: BinaryIO) -> None:
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
+        shutil.copyfileobj(stream, self._spool, 1 << 20)
+        self.size = self._spool.tell()
+
+    def head(self, n: int = 65536) -> bytes:
+        """The first ``n`` bytes (fewer if the log is shorter). Does not consume anything."""
+        if len(self._head) < n and not self._whole_head:
+            parts: list[bytes] = []
+            have = 0
+            for chunk in self._decoded(min(max(n, 64), 1 << 20), None):
+                parts.append(chunk)
+                have += len(chunk)
+                if have >= n:
+                    break
+            else:
+                self._whole_head = True
+            self._head = b"".join(parts)
+        return self._head[:n]
+
+    def chunks(self, size: int = 8 << 20) -> Iterator[bytes]:
+        """The whole log from its start, in pieces of about ``size`` bytes that may end anywhere in a line."""
+        self.notes.clear()
+        return self._decoded(size, self._progress)
+
+    def read(self) -> bytes:
+        """The whole log at once."""
+        return b"".join(self.chunks())
+
+    def _decoded(self, size: int, progress: Progress | None) -> Iterator[bytes]:
+        """Pieces as UTF-8 (or as they are, where no byte order mark says otherwise)."""
+        pieces = self._inflated(size, progress)
+        first = next(pieces, b"")
+        if not first:
+            return
+        if first[:2] in UTF16_BOMS:
+            decoder = codecs.getincrementaldecoder("utf-16")("replace")
+            yield decoder.decode(first).encode("utf-8", "replace")
+            for piece in pieces:
+                yield decoder.decode(piece).encode("utf-8", "replace")
+            return
+        yield first.removeprefix(UTF8_BOM)
+        yield from pieces
+
+    def _inflated(self, size: int, progress: Progress | None) -> Iterator[bytes]:
+        pieces = self._stored(size, progress)
+        first = next(pieces, b"")
+        if first.startswith(GZIP_MAGIC):
+            return self._gunzip(_chain(first, pieces), size)
+        return _chain(first, pieces)
+
+    def _stored(self, size: int, progress: Progress | None) -> Iterator[bytes]:
+        """Pieces of the file as it is stored."""
+        try:
+            if self._spool is not None:
+                position = 0
+                while True:
+                    self._spool.seek(position)  # head() may have moved it
+                    if not (piece := self._spool.read(size)):
+                        break
+                    position += len(piece)
+                    if progress:
+                        progress(len(piece))
+                    yield piece
+            elif self.path is not None:
+                with self.path.open("rb") as file:
+                    while piece := file.read(size):
+                        if progress:
+                            progress(len(piece))
+                        yield piece
+        except OSError as error:
+            raise LogError(f"{self.name} cannot be read: {error.strerror or error}.") from error
+
+    def _gunzip(self, pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+        """Decompress, keeping all that can be had from a file that was cut or damaged."""
+        inflate = zlib.decompressobj(wbits=31)
+        in_member, given = False, 0
+        try:
+            for piece in pieces:
+                out = b""
+                while piece or len(out) == size:
+                    if inflate.eof:
+                        inflate = zlib.decompressobj(wbits=31)
+                    in_member = True
+                    out = inflate.decompress(piece, size)
+                    if out:
+                        given += len(out)
+                        yield out
+                    if inflate.eof:  # gzip files may be several members one after the other
+                        in_member = False
+                        piece = inflate.unused_data.lstrip(b"\0")
+                    else:
+                        piece = inflate.unconsumed_tail
+        except (zlib.error, gzip.BadGzipFile) as error:
+            self._note_cut(f"the gzip data is damaged after {given:,} bytes of text ({error}); they were read")
+        else:
+            if in_member:
+                self._note_cut(f"the gzip file is cut short; the {given:,} bytes of text before the cut were read")
+        if not given:
+            raise LogError(f"{self.name} is a gzip file with no readable content.")
+
+    def _note_cut(self, text: str) -> None:
+        self.notes.append(ReadNote("truncated_gzip", 1, text))
+
+
+def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
