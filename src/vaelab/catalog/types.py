@@ -31,9 +31,8 @@ class Band:
 class Metric:
     """One canonical metric.
 
-    aliases: its names in trainers' logs: lower case, spaces as underscores, no ``train/`` prefix. The clearest
-        name comes first.
-    direction: ``down`` or ``up`` is better, ``zero`` is best at zero, ``none`` where the value alone is not good or bad.
+    aliases: its names in trainers' logs (lower case, spaces as underscores, no ``train/`` prefix), clearest first.
+    direction: ``down`` or ``up`` is better, ``zero`` is best at zero, ``none`` where the value alone says nothing.
     unit: unit of the logged value where it is the same in every trainer, else how it depends on the trainer.
     meaning: what it measures. read_as: how to read it, in normalised terms. fixes: what it is in the loss for.
     without: what happens without it.

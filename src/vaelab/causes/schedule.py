@@ -1,0 +1,84 @@
+"""Family G: schedule and configuration."""
+
+from __future__ import annotations
+
+from vaelab.causes.types import Cause, Fix
+
+SCHEDULE: tuple[Cause, ...] = (
+    Cause(
+        "G1",
+        "start-in-other-units",
+        "disc_start is counted in other units than expected",
+        ("L",),
+        signature="The discriminator appears at half or double the planned step.",
+        look_alikes=(("D1", "it never appears"),),
+        test="Compare the first step with discriminator columns with disc_start: a factor of 2, or of the steps per "
+        "epoch, decides.",
+        fix=Fix(
+            "State disc_start in the trainer's units (Lightning counts every optimizer's steps).",
+            {"disc_start": "multiply by the factor found"},
+        ),
+        expected="The discriminator appears at the planned step.",
+        falsify="It appears at disc_start.",
+        sources=("ByteVisionLab/TokenFlow#22", "CompVis/taming-transformers#129", "microsoft/VidTok: main.py"),
+        prior=0.5,
+    ),
+    Cause(
+        "G2",
+        "step-counter-restarts",
+        "The step counter restarts with new weights",
+        ("C",),
+        signature="A second stage waits for disc_start again.",
+        look_alikes=(("D1", "the start is beyond the run"),),
+        test="Read the first step of the second log.",
+        fix=Fix(
+            "Carry the step over, or set disc_start to 0 in the second stage.", {"disc_start": "0 in the second stage"}
+        ),
+        expected="The discriminator is on from the first step of the second stage.",
+        falsify="The counter goes on.",
+        sources=("jy0205/Pyramid-Flow: video_vae (pretrained_vae_weight)",),
+        prior=0.5,
+    ),
+    Cause(
+        "G3",
+        "config-without-effect",
+        "A configuration value has no effect",
+        ("C",),
+        signature="The pixel count or weight solved from the log differs from the configuration.",
+        look_alikes=(("E7", "an ignored option that leaves no trace"),),
+        test="Solve nll / rec_loss for the pixel count and compare with the stated resolution.",
+        fix=Fix("Set the value where the loader or loss reads it."),
+        expected="The log's algebra gives the stated value.",
+        falsify="The algebra closes with the stated value.",
+        sources=("UNIC-Lab/RadioDiff: configs/first_radio.yaml (resolution 320, data 256)",),
+        prior=0.5,
+    ),
+    Cause(
+        "G4",
+        "unlike-runs-compared",
+        "Runs with different weights, clip sizes or ranges are compared",
+        ("L",),
+        signature="A rule of thumb from one run does not fit another: nll and KL differ, PSNR and nats per element "
+        "need not.",
+        look_alikes=(("E6", "only the weights differ"),),
+        test="Compare PSNR, perceptual loss and nats per element.",
+        fix=Fix("Compare in normalised units only (vaelab compare A B)."),
+        expected="Differences that remain are real.",
+        falsify="The configurations agree.",
+        sources=("arithmetic of the loss",),
+    ),
+    Cause(
+        "G5",
+        "logvar-learned-in-one-run",
+        "The output log-variance is learned in one run and fixed in the other",
+        ("C",),
+        signature="nll is negative or drifts in one of the runs.",
+        look_alikes=(("E1", "there reconstruction itself drifts"),),
+        test="Look whether logvar moves.",
+        fix=Fix("Compare the reconstruction loss, not the nll.", {"learn_logvar": "the same in both runs"}),
+        expected="Reconstruction losses compare.",
+        falsify="logvar is constant in both.",
+        sources=("huggingface/diffusers#5731", "hpcaitech/Open-Sora#651"),
+        prior=0.5,
+    ),
+)
