@@ -87,8 +87,8 @@ def build_runs(raw: RawLog) -> list[Run]:
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     flat_config = flatten(raw.config)
-    trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, raw.config)
-    config = trainers.canonical_config(raw.config)
+    trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, flat_config)
+    config = trainers.canonical_config(flat_config)
     pieces = _pieces(raw)
     runs = []
     for number, piece in enumerate(pieces, start=1):

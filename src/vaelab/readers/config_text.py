@@ -1,0 +1,49 @@
+"""Configs written as text: JSON, YAML, a Python dict, or a markdown table, as trainers put them into their logs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+_TABLE_ROW = re.compile(r"^\s*\|\s*([^|]+?)\s*\|\s*([^|]*?)\s*\|?\s*$")
+_FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
+
+
+def parse_config_text(text: str) -> dict[str, Any]:
+    """The mapping that ``text`` writes down; empty if it is none."""
+    text = _FENCE.sub("", text).strip()
+    if not text:
+        return {}
+    for parse in (json.loads, ast.literal_eval, _load_yaml):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, yaml.YAMLError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, Mapping):
+            return {str(key): item for key, item in value.items()}
+    return _markdown_table(text)
+
+
+def _load_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _markdown_table(text: str) -> dict[str, Any]:
+    """Two-column rows, ``|lr|0.001|``; the header and the line of dashes are left out."""
+    rows = [match.groups() for line in text.splitlines() if (match := _TABLE_ROW.match(line))]
+    dashes = [i for i, (key, _) in enumerate(rows) if set(key) <= set(":-")]
+    if not dashes:
+        return {}
+    return {key: _literal(value) for key, value in rows[dashes[0] + 1 :]}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text

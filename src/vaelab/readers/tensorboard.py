@@ -1,0 +1,273 @@
+"""TensorBoard event files, of torch, TensorFlow 2 or any other writer: every scalar point, without tensorboard.
+
+Records of one tag differ only in time, step and value. So a record's layout is worked out once (``event_proto``), and
+every record with the same bytes around its value is decoded with numpy. Records that fit no known layout are parsed
+field by field; both ways give the same points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaelab.errors import LogError
+from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
+from vaelab.readers.config_text import parse_config_text
+from vaelab.readers.event_proto import Value, parse_event
+from vaelab.readers.source import Source
+from vaelab.readers.tfrecord import Records, RecordStream, is_record
+from vaelab.run import FloatArray, IntArray, ReadNote
+
+ByteArray = npt.NDArray[np.uint8]
+
+TEXT_LIMIT = 1 << 20  # bytes; a text summary longer than this is not a config
+
+
+class TensorBoardReader:
+    name = "tensorboard"
+    title = "TensorBoard event file"
+
+    def sniff(self, head: bytes, source: Source) -> float:
+        return 1.0 if is_record(head) else 0.0
+
+    def read(self, source: Source) -> list[RawLog]:
+        return self.read_together([("", source)], source.name)
+
+    def read_together(self, sources: Sequence[tuple[str, Source]], name: str) -> list[RawLog]:
+        """Several ``(tag prefix, file)`` of one run in the order they were written: a resume begins a new file."""
+        points = _Points()
+        for prefix, source in sources:
+            points.add_file(source, prefix)
+        return [points.to_log(name)]
+
+
+class _Layout(NamedTuple):
+    """Where the value lies in a record's body (the bytes after the step): its offset, width and numpy type."""
+
+    length: int
+    offset: int
+    width: int
+    dtype: str
+
+
+class _Series(NamedTuple):
+    """Points in the order of the file: tag number, step, value, record number; each (n,)."""
+
+    tag: IntArray
+    step: IntArray
+    value: FloatArray
+    record: IntArray
+
+
+@dataclass
+class _Points:
+    """The scalar points of one or several files."""
+
+    tags: dict[str, int] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    notes: list[ReadNote] = field(default_factory=list)
+    records: int = 0
+    damaged: int = 0
+    not_scalar: int = 0
+    prefix: str = ""
+    parts: list[_Series] = field(default_factory=list)
+    # for each body length: layout -> {bytes around the value: tag number}
+    layouts: dict[int, dict[_Layout, dict[bytes, int]]] = field(default_factory=dict)
+
+    def add_file(self, source: Source, prefix: str = "") -> None:
+        self.prefix, self.damaged = prefix, 0
+        self.layouts.clear()  # the tag numbers in it belong to the prefix
+        stream, before = RecordStream(source.chunks()), self.records
+        for records in stream:
+            self.parts.append(self._decode(records))
+            self.records += len(records.starts)
+        if self.records == before:
+            raise LogError(f"{source.name} holds no whole TensorBoard record: it is cut short or not an event file.")
+        if stream.damaged:
+            text = (
+                f"{source.name}: {stream.damaged_bytes:,} damaged bytes in {stream.damaged} places were skipped "
+                "(the record lengths there have a wrong checksum)"
+            )
+            self.notes.append(ReadNote("damaged_records", stream.damaged, text))
+        if self.damaged:
+            text = f"{source.name}: {self.damaged:,} records have a wrong checksum or broken content and were left out"
+            self.notes.append(ReadNote("damaged_records", self.damaged, text))
+        if stream.cut_bytes:
+            text = f"{source.name}: the last record is unfinished ({stream.cut_bytes:,} bytes) and was left out"
+            self.notes.append(ReadNote("torn_line", 1, text))
+
+    def _decode(self, records: Records) -> _Series:
+        """The points in one piece of the file."""
+        data = np.frombuffer(records.buffer, np.uint8)
+        good = records.intact()
+        self.damaged += int((~good).sum())
+        steps, bodies = _steps(data, records.starts, records.lengths)
+        lengths = records.starts + records.lengths - bodies
+        tag = np.full(len(steps), -1, np.int64)
+        value = np.full(len(steps), np.nan)
+        rest: list[tuple[int, int, int, float]] = []  # (index, tag, step, value) of records that are parsed one by one
+        for index in np.flatnonzero(good & (bodies < 0)).tolist():
+            rest.extend(self._parse(records, index, None))
+        usable = np.flatnonzero(good & (bodies >= 0))
+        usable = usable[np.argsort(lengths[usable], kind="stable")]
+        for group in np.split(usable, np.flatnonzero(np.diff(lengths[usable])) + 1):
+            if not len(group):
+                continue
+            length = int(lengths[group[0]])
+            layouts = self.layouts.setdefault(length, {})
+            for layout, keys in list(layouts.items()):
+                tag[group] = _look_up(records.buffer, bodies[group], layout, keys)
+                _read_values(data, bodies, layout, group[tag[group] >= 0], value)
+                group = group[tag[group] < 0]
+            found: dict[_Layout, list[int]] = {}
+            for index in group.tolist():
+                body = int(bodies[index])
+                for layout, keys in layouts.items():
+                    number = keys.get(_key(records.buffer, body, layout))
+                    if number is not None:
+                        tag[index] = number
+                        found.setdefault(layout, []).append(index)
+                        break
+                else:
+                    rest.extend(self._parse(records, index, body))
+            for layout, indices in found.items():
+                _read_values(data, bodies, layout, np.array(indices, np.int64), value)
+        fast = np.flatnonzero(tag >= 0)
+        if not rest:
+            return _Series(tag[fast], steps[fast], value[fast], fast + self.records + 1)
+        index, tags, at, values = (np.array(column) for column in zip(*rest, strict=True))
+        index = np.concatenate([fast, index])
+        order = np.argsort(index, kind="stable")
+        return _Series(
+            np.concatenate([tag[fast], tags])[order],
+            np.concatenate([steps[fast], at])[order],
+            np.concatenate([value[fast], values])[order],
+            index[order] + self.records + 1,
+        )
+
+    def _parse(self, records: Records, index: int, body: int | None) -> list[tuple[int, int, int, float]]:
+        """Parse one record field by field, and remember its layout if it holds one plain scalar."""
+        start = int(records.starts[index])
+        end = start + int(records.lengths[index])
+        try:
+            event = parse_event(records.buffer, start, end)
+        except ValueError:
+            self.damaged += 1
+            return []
+        points = []
+        for value in event.values:
+            if value.number is None:
+                self._keep_text(value)
+                continue
+            number = self.tags.setdefault(self.prefix + value.tag, len(self.tags))
+            points.append((index, number, event.step, value.number))
+            if body is not None and len(event.values) == 1 and value.payload is not None:
+                offset, width, dtype = value.payload
+                layout = _Layout(end - body, offset - body, width, dtype)
+                keys = self.layouts.setdefault(layout.length, {}).setdefault(layout, {})
+                keys[_key(records.buffer, body, layout)] = number
+        return points
+
+    def _keep_text(self, value: Value) -> None:
+        if value.hparams:
+            self.config.update(value.hparams)
+        elif value.text is not None and len(value.text) <= TEXT_LIMIT:
+            self.config.update(parse_config_text(value.text.decode("utf-8", "replace")))
+        else:
+            self.not_scalar += 1
+
+    def to_log(self, name: str) -> RawLog:
+        """All points as rows. Raises LogError if there is no scalar."""
+        series = _Series(*(np.concatenate(column) for column in zip(*self.parts, strict=True)))
+        if not len(series.tag):
+            raise LogError(f"{name} is a TensorBoard event file, but there is no scalar in it.")
+        if self.not_scalar:
+            text = f"{self.not_scalar:,} images, histograms, graphs and other summaries are not scalars; left out"
+            self.notes.append(ReadNote("other_summaries", self.not_scalar, text))
+        row, steps = _rows(series, len(self.tags))
+        columns, epochs = [], None
+        for tag, number in self.tags.items():
+            mine = np.flatnonzero(series.tag == number)
+            values = np.full(len(steps), np.nan)
+            values[row[mine]] = series.value[mine]
+            logged = np.zeros(len(steps), bool)
+            logged[row[mine]] = True
+            if tag == "epoch" and len(self.tags) > 1:
+                whole = logged & np.isfinite(values) & (np.abs(values) < 2**53)
+                epochs = np.where(whole, np.nan_to_num(values), UNKNOWN_EPOCH).astype(np.int64)
+                continue
+            lines = np.zeros(len(steps), np.int64)
+            lines[row[mine]] = series.record[mine]
+            columns.append(RawColumn(tag, values, logged, lines))
+        return RawLog(name, "tensorboard", steps, columns, epochs, dict(self.config), [], list(self.notes))
+
+
+def _steps(data: ByteArray, starts: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
+    """Step of each record and where its body (the summary) begins; -1 if it is not laid out as time, step, summary."""
+    ends, last = starts + lengths, len(data) - 1
+    place = starts + 9
+    timed = (lengths > 10) & (data[np.minimum(starts, last)] == 0x09)
+    more = timed & (data[np.minimum(place, last)] == 0x10)  # step 0 is not written
+    value = np.zeros(len(starts), np.uint64)
+    place = np.where(more, place + 1, place)
+    for shift in range(0, 70, 7):
+        if not more.any():
+            break
+        byte = data[np.minimum(place, last)]
+        value |= np.where(more, byte & 0x7F, 0).astype(np.uint64) << np.uint64(shift)
+        place = place + more
+        more = more & (byte >= 0x80)
+    usable = timed & ~more & (place < ends) & (data[np.minimum(place, last)] == 0x2A)
+    return value.view(np.int64), np.where(usable, place, -1)
+
+
+def _key(buffer: bytes, body: int, layout: _Layout) -> bytes:
+    value = body + layout.offset
+    return buffer[body:value] + buffer[value + layout.width : body + layout.length]
+
+
+def _look_up(buffer: bytes, bodies: IntArray, layout: _Layout, keys: dict[bytes, int]) -> list[int]:
+    """Tag number of each record whose bytes around the value are known, else -1."""
+    get, offset = keys.get, layout.offset
+    if offset + layout.width == layout.length:  # the value comes last: torch
+        return [get(buffer[body : body + offset], -1) for body in bodies.tolist()]
+    return [get(_key(buffer, body, layout), -1) for body in bodies.tolist()]
+
+
+def _read_values(data: ByteArray, bodies: IntArray, layout: _Layout, indices: IntArray, out: FloatArray) -> None:
+    places = (bodies[indices] + layout.offset)[:, None] + np.arange(layout.width)
+    out[indices] = data[places].view(layout.dtype)[:, 0]
+
+
+def _rows(series: _Series, n_tags: int) -> tuple[IntArray, IntArray]:
+    """Row of each point and step of each row.
+
+    If no tag ever goes back or repeats a step, a row is a step. Otherwise rows follow the file: a new one whenever the
+    step changes or a tag comes again, so that resumes and restarts can be seen.
+    """
+    by_tag = np.argsort(series.tag, kind="stable")
+    tag, step = series.tag[by_tag], series.step[by_tag]
+    if np.all((step[1:] > step[:-1]) | (tag[1:] != tag[:-1])):
+        steps, row = np.unique(series.step, return_inverse=True)
+        return row, steps
+    changed = np.concatenate([[True], series.step[1:] != series.step[:-1]])
+    stretch = np.cumsum(changed)
+    key = stretch * n_tags + series.tag
+    order = np.argsort(key, kind="stable")
+    new = np.concatenate([[True], key[order][1:] != key[order][:-1]])
+    place = np.arange(len(key))
+    time_seen = np.empty_like(place)  # how many times this tag came before in this stretch
+    time_seen[order] = place - np.maximum.accumulate(np.where(new, place, 0))
+    # rows within a stretch: one for each time; a tag that comes again opens the next row
+    in_order = np.lexsort((time_seen, stretch))
+    first = np.concatenate([[True], (np.diff(stretch[in_order]) != 0) | (np.diff(time_seen[in_order]) != 0)])
+    row = np.empty(len(key), np.int64)
+    row[in_order] = np.cumsum(first) - 1
+    return row, series.step[in_order][first]
+
+
+TENSORBOARD = TensorBoardReader()
