@@ -29,7 +29,7 @@ def to_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
 
 def report_model(diagnoses: Sequence[Diagnosis]) -> schema.ReportModel:
     """The same as validated models."""
-    return schema.ReportModel(runs=[_run(d) for d in diagnoses])
+    return schema.ReportModel.model_validate({"schema": schema.SCHEMA, "runs": [_run(d) for d in diagnoses]})
 
 
 def message(diagnosis: Diagnosis) -> str:
@@ -116,9 +116,11 @@ def _finding(f: Finding) -> schema.FindingModel:
 
 
 def _cause(c: RankedCause) -> schema.CauseModel:
-    return schema.CauseModel(
-        id=c.id, name=c.name, title=c.title, score=c.score, supporting=list(c.supporting), against=list(c.opposing),
-        findings=list(c.findings), test=plain(c.test), fix=_next(c.fix),
+    return schema.CauseModel.model_validate(
+        {
+            "id": c.id, "name": c.name, "title": plain(c.title), "score": c.score, "for": c.supporting,
+            "against": c.opposing, "findings": c.findings, "test": plain(c.test), "fix": _next(c.fix),
+        }
     )  # fmt: skip
 
 

@@ -154,15 +154,26 @@ def markers(diagnosis: Diagnosis) -> list[Marker]:
     return sorted(set(found), key=lambda m: (m.step, m.label))
 
 
-def marker_text(found: Sequence[Marker], at_most: int = 4) -> str:
-    """``GAN start at 2,000, resume at 6,000 and 8,000``: one entry a label, at most ``at_most`` steps each."""
+def marker_text(found: Sequence[Marker], at_most: int = 4, letters: bool = True) -> str:
+    """``G GAN start at 2,000; R resume at 6,000, 8,000``: one entry a label, at most ``at_most`` steps each."""
     by_label: dict[str, list[int]] = {}
     for marker in found:
-        by_label.setdefault(f"{marker.letter} {marker.label}", []).append(marker.step)
+        by_label.setdefault(f"{marker.letter} {marker.label}" if letters else marker.label, []).append(marker.step)
     parts = []
     for label, at in by_label.items():
         more = f" and {len(at) - at_most} more" if len(at) > at_most else ""
         parts.append(f"{label} at {', '.join(steps(s) for s in at[:at_most])}{more}")
+    return "; ".join(parts)
+
+
+def event_summary(run: Run) -> str:
+    """How often each kind of event happened, and where it first did: ``resume 1 (first at step 6,980)``."""
+    parts = []
+    for kind in dict.fromkeys(e.kind for e in run.events):
+        same = [e for e in run.events if e.kind == kind]
+        at = next((e.step for e in same if e.step is not None), None)
+        first = f" ({'first ' if len(same) > 1 else ''}at {run.step_unit} {steps(at)})" if at is not None else ""
+        parts.append(f"{EVENT_TEXT.get(kind, kind.replace('_', ' '))}: {len(same)}{first}")
     return "; ".join(parts)
 
 

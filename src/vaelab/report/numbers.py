@@ -21,7 +21,7 @@ def number(value: float | str | None, digits: int = 4) -> str:
     size = abs(value)
     if size == 0:
         return "0"
-    if size >= 1e7 or size < 1e-4:
+    if size >= 1e7 or size < 1e-3:
         mantissa, exponent = f"{value:.{min(digits, 3) - 1}e}".split("e")
         return f"{_strip(mantissa)}e{int(exponent)}"
     if size >= 10 ** (digits - 1):

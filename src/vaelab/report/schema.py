@@ -5,11 +5,11 @@ NaN and infinities are no JSON: such a number is ``null`` and ``note`` says what
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = "vaelab.diagnosis/1"
+SCHEMA: Final = "vaelab.diagnosis/1"
 
 
 class _Model(BaseModel):

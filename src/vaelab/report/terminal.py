@@ -76,7 +76,7 @@ def overview(diagnoses: Sequence[Diagnosis]) -> Table:
         ("top cause", {"ratio": 2, "overflow": "fold"}),
         ("steps", {"justify": "right", "no_wrap": True}),
     ):
-        table.add_column(title, **options)  # type: ignore[arg-type]
+        table.add_column(title, **options)
     table.expand = True
     for d in diagnoses:
         first = next((f"{n.finding.code} {n.finding.name}" for n in finding_tree(d.findings)), "-")

@@ -1,0 +1,141 @@
+"""Diagnosis -> a Markdown report for somebody who has not seen the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vaelab.catalog import METRICS, Metric
+from vaelab.diagnosis import Diagnosis, MetricVerdict
+from vaelab.facts.base import Fact
+from vaelab.report import layout
+from vaelab.report.numbers import number, percent, quantity, step_range, steps
+from vaelab.report.plots import Plot
+from vaelab.rules.base import Finding
+from vaelab.trainers import TRAINERS
+
+GROUP_TITLES = {
+    "trainer": "Trainer", "algebra": "Loss algebra", "units": "Units", "phases": "Phases", "adversary": "Adversary",
+    "optimiser": "Optimiser", "progress": "Progress",
+}  # fmt: skip
+
+
+def to_markdown(
+    diagnoses: Sequence[Diagnosis],
+    plots: Mapping[int, Sequence[tuple[str, Plot]]] | None = None,
+    missing_plots: Mapping[int, Sequence[str]] | None = None,
+) -> str:
+    """One document for all runs, each with the same sections.
+
+    plots: index of the run -> (path from the document, plot). missing_plots: index -> why a plot was left out.
+    """
+    runs = [
+        {"d": d, "facts": facts_by_group(d), "config": config_rows(d), "metrics": [_metric(d, m) for m in d.metrics],
+         "plots": (plots or {}).get(i, ()), "missing_plots": (missing_plots or {}).get(i, ())}
+        for i, d in enumerate(diagnoses)
+    ]  # fmt: skip
+    return environment().get_template("report.md.j2").render(runs=runs)
+
+
+def environment(**options: Any) -> Environment:
+    """The jinja2 environment with the functions every template lays out numbers and words with."""
+    env = Environment(
+        loader=PackageLoader("vaelab.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, **options,
+    )  # fmt: skip
+    env.filters.update(
+        md=escape_markdown, cell=escape_cell, code=code_span, number=number, quantity=quantity, steps=steps,
+        percent=percent, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
+    )  # fmt: skip
+    env.globals.update(
+        layout=layout, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,
+        status_text=layout.STATUS_TEXT, metric_status_text=layout.METRIC_STATUS_TEXT,
+    )  # fmt: skip
+    return env
+
+
+def facts_by_group(diagnosis: Diagnosis) -> dict[str, list[Fact]]:
+    """Facts under their group, groups in reading order."""
+    groups = {g: [f for f in diagnosis.statements if f.group == g] for g in GROUP_TITLES}
+    return {g: facts for g, facts in groups.items() if facts}
+
+
+def config_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
+    """``(name, declared, inferred, remark)``: what the config says beside what the columns say."""
+    facts = {f.name: f for f in diagnosis.statements if f.standing == "inferred"}
+    rows = []
+    for name, declared in diagnosis.run.config.items():
+        fact = facts.get(name)
+        inferred, remark = "", ""
+        if fact is not None and fact.value is not None:
+            inferred = quantity(fact.value, fact.unit)
+            if fact.low is not None and fact.high is not None:
+                inferred += f" ({number(fact.low)} to {number(fact.high)})"
+                if isinstance(declared, int | float) and not fact.low <= declared <= fact.high:
+                    remark = "the columns say otherwise"
+        rows.append((name, number(declared) if isinstance(declared, float) else str(declared), inferred, remark))
+    return rows
+
+
+def trainer_title(trainer: str) -> str:
+    """The trainer's full name, or ``unknown trainer``."""
+    return TRAINERS[trainer].title if trainer in TRAINERS else "unknown trainer"
+
+
+def _metric(diagnosis: Diagnosis, verdict: MetricVerdict) -> dict[str, Any]:
+    name = verdict.metric.rpartition("/")[2]
+    trainer = TRAINERS.get(diagnosis.run.trainer)
+    return {
+        "v": verdict,
+        "title": _capital(layout.metric_title(verdict.metric)),
+        "observation": observation(verdict),
+        "formula": trainer.formulas.get(name, "") if trainer else "",
+        "about": METRICS.get(name, Metric(name, name, (), "")),
+        "findings": _findings_on(diagnosis, verdict.metric),
+    }
+
+
+def observation(m: MetricVerdict) -> str:
+    """What the metric did, in numbers only."""
+    if m.now is None:
+        return "No values."
+    text = f"{number(m.first)} first, {number(m.now)} now ({m.trend})"
+    if m.low is not None and m.high is not None:
+        text += f"; range {number(m.low)} to {number(m.high)}"
+    if m.best is not None:
+        text += f"; best {number(m.best)}"
+    if m.natural_now is not None:
+        text += f". {m.natural_name}: "
+        text += f"{quantity(m.natural_first, m.natural_unit)} first, " if m.natural_first is not None else ""
+        text += f"{quantity(m.natural_now, m.natural_unit)} now"
+        text += f", best {quantity(m.natural_best, m.natural_unit)}" if m.natural_best is not None else ""
+    return text + "."
+
+
+def _findings_on(diagnosis: Diagnosis, metric: str) -> list[Finding]:
+    return [f for f in diagnosis.findings if metric in f.metrics]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def escape_markdown(text: object) -> str:
+    """``text`` as one line of prose: no HTML, no links, no line breaks of its own."""
+    line = re.sub(r"\s+", " ", layout.plain(text)).strip()
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
+
+
+def escape_cell(text: object) -> str:
+    """``text`` inside a table."""
+    return escape_markdown(text).replace("|", "\\|")
+
+
+def code_span(text: object) -> str:
+    """``text`` as inline code; a text with backticks is fenced by more of them."""
+    line = re.sub(r"\s+", " ", layout.plain(text)).strip().replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    return f"{fence}{' ' if len(fence) > 1 else ''}{line}{' ' if len(fence) > 1 else ''}{fence}" if line else ""
