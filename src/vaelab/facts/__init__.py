@@ -1,0 +1,78 @@
+"""Facts: what can be inferred from a run before anything is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vaelab.facts.adversary import Adversary, find_adversary
+from vaelab.facts.algebra import Algebra, solve
+from vaelab.facts.base import Evidence, Fact, Phase
+from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
+from vaelab.facts.phases import Phases, find_phases
+from vaelab.facts.scales import Scales, find_scales
+from vaelab.facts.view import View
+from vaelab.run import Run
+
+__all__ = ["Evidence", "Fact", "Facts", "Phase", "infer"]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """All facts of one run. Rules read these, never raw thresholds on raw columns."""
+
+    run: Run
+    view: View
+    phases: Phases
+    algebra: Algebra
+    scales: Scales
+    adversary: Adversary | None
+    optimiser: Optimiser
+    progress: Progress
+
+    @property
+    def statements(self) -> tuple[Fact, ...]:
+        """Every fact as a sentence, in reading order."""
+        return (
+            *self.algebra.statements,
+            *self.scales.statements,
+            *self.phases.statements,
+            *(self.adversary.statements if self.adversary else ()),
+            *self.optimiser.statements,
+            *self.progress.statements,
+        )
+
+    def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of ``needs`` that this run lacks. A need is a column name, alternatives joined by ``|``, or one of
+        ``gan-active``, ``nats-per-element``, ``psnr``, ``effective-beta``, ``total_steps``, ``phases``, ``config``."""
+        known = {
+            "gan-active": self.adversary is not None,
+            "nats-per-element": self.scales.nats is not None,
+            "psnr": self.scales.psnr_exact,
+            "effective-beta": self.scales.effective_beta is not None,
+            "total_steps": self.progress.planned is not None,
+            "gan-start-seen": self.phases.gan.state == "active" and self.phases.gan.before_step is not None,
+            "config": bool(self.run.config),
+            "resume": bool(self.phases.resumes),
+        }
+
+        def there(need: str) -> bool:
+            return any(known[n] if n in known else self.view.has(n) for n in need.split("|"))
+
+        return tuple(need for need in needs if not there(need))
+
+
+def infer(run: Run) -> Facts:
+    """Facts of ``run``; never raises on odd data."""
+    view = View(run)
+    phases = find_phases(view)
+    algebra = solve(view, phases.gan)
+    return Facts(
+        run=run,
+        view=view,
+        phases=phases,
+        algebra=algebra,
+        scales=find_scales(view, algebra),
+        adversary=find_adversary(view, phases.gan, algebra),
+        optimiser=find_optimiser(view, phases),
+        progress=find_progress(view, phases),
+    )

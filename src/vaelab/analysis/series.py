@@ -1,0 +1,189 @@
+"""Robust statistics of one series over steps (medians and MAD: one freak value must not decide a verdict)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MAD_TO_SIGMA = 1.4826
+MAX_BLOCKS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A metric at working resolution: at most ``MAX_BLOCKS`` points, each the median of a block of finite values.
+
+    steps: int64 (n,), last step of each block. values/low/high: float64 (n,), median, minimum and maximum of the block.
+    rows: int64 (n,), row index (in the run) of each block's last value. per_block: values in one block.
+    """
+
+    steps: IntArray
+    values: FloatArray
+    low: FloatArray
+    high: FloatArray
+    rows: IntArray
+    per_block: int = 1
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def between(self, first_step: int, last_step: int) -> Series:
+        """The part with first_step <= step <= last_step."""
+        a, b = np.searchsorted(self.steps, [first_step, last_step + 1])
+        return Series(self.steps[a:b], self.values[a:b], self.low[a:b], self.high[a:b], self.rows[a:b], self.per_block)
+
+    def head(self, share: float, at_least: int = 1) -> Series:
+        n = min(len(self), max(at_least, round(len(self) * share)))
+        return self._take(slice(0, n))
+
+    def tail(self, share: float, at_least: int = 1) -> Series:
+        n = min(len(self), max(at_least, round(len(self) * share)))
+        return self._take(slice(len(self) - n, len(self)))
+
+    def _take(self, part: slice) -> Series:
+        return Series(
+            self.steps[part], self.values[part], self.low[part], self.high[part], self.rows[part], self.per_block
+        )
+
+
+def blocks(steps: IntArray, values: FloatArray, rows: IntArray, max_blocks: int = MAX_BLOCKS) -> Series:
+    """Reduce finite ``values`` (n,) to at most ``max_blocks`` block medians, keeping each block's extremes."""
+    n = len(values)
+    k = max(1, math.ceil(n / max_blocks))
+    if k == 1:
+        return Series(steps, values, values, values, rows)
+    whole = n // k * k
+    table = values[:whole].reshape(-1, k)
+    ends = np.arange(k - 1, whole, k)
+    parts = [np.median(table, axis=1), table.min(axis=1), table.max(axis=1)]
+    if whole < n:
+        rest = values[whole:]
+        parts = [np.append(part, reduce(rest)) for part, reduce in zip(parts, (np.median, np.min, np.max), strict=True)]
+        ends = np.append(ends, n - 1)
+    return Series(steps[ends], parts[0], parts[1], parts[2], rows[ends], k)
+
+
+def level(values: FloatArray) -> float:
+    """Median; NaN if empty."""
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def noise(values: FloatArray) -> float:
+    """Standard deviation of the point-to-point noise, from the MAD of first differences (a slow trend drops out)."""
+    if len(values) < 3:
+        return math.nan
+    differences = np.diff(values)
+    return float(MAD_TO_SIGMA * np.median(np.abs(differences - np.median(differences))) / math.sqrt(2))
+
+
+def rolling_median(values: FloatArray, window: int) -> FloatArray:
+    """Centred rolling median, edges with a shrinking window mirrored at the ends; same length as ``values``."""
+    n = len(values)
+    window = min(window | 1, n if n % 2 else n - 1)
+    if window <= 1:
+        return values.copy()
+    half = window // 2
+    padded = np.concatenate([values[half:0:-1], values, values[-2 : -half - 2 : -1]])
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Mann-Kendall test and Theil-Sen slope of a series.
+
+    direction: ``rising``, ``falling`` or ``flat`` (at the 1% level, two-sided, corrected for autocorrelation and with
+    a change larger than the noise). change: level at the end over level at the start, as a ratio (positive series) or
+    a difference. p: two-sided p-value.
+    """
+
+    direction: str
+    ratio: float
+    difference: float
+    p: float
+    n: int
+
+
+def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend:
+    """Trend of ``values`` (n,); fewer than 8 points are always ``flat``.
+
+    ``least``: relative change of the Theil-Sen line over the whole series below which it counts as flat.
+    Autocorrelation shrinks the effective number of points (Hamed and Rao 1998, with the lag-1 term).
+    """
+    v = np.asarray(values, np.float64)
+    n = len(v)
+    if n < 8:
+        return Trend("flat", 1.0, 0.0, 1.0, n)
+    if n > 240:
+        k = math.ceil(n / 240)
+        v = np.median(v[: n // k * k].reshape(-1, k), axis=1)
+    m = len(v)
+    i, j = np.triu_indices(m, 1)
+    differences = v[j] - v[i]
+    s = float(np.sign(differences).sum())
+    slope = float(np.median(differences / (j - i)))
+    centre = float(np.median(v))
+    residual = v - slope * np.arange(m)
+    residual = residual - residual.mean()
+    spread = float(residual @ residual)
+    rho = float(residual[1:] @ residual[:-1]) / spread if spread > 0 else 0.0
+    inflation = (1 + max(rho, 0.0)) / max(1 - max(rho, 0.0), 0.05)
+    variance = m * (m - 1) * (2 * m + 5) / 18 * inflation
+    z = (s - math.copysign(1, s)) / math.sqrt(variance) if s else 0.0
+    p = math.erfc(abs(z) / math.sqrt(2))
+    total = slope * (m - 1)
+    start, end = centre - total / 2, centre + total / 2
+    ratio = end / start if start > 0 and end > 0 else math.nan
+    scale = max(abs(centre), float(np.median(np.abs(v))), 1e-300)
+    direction = "flat"
+    if p < alpha and abs(total) > least * scale:
+        direction = "rising" if total > 0 else "falling"
+    return Trend(direction, ratio, total, p, n)
+
+
+@dataclass(frozen=True)
+class StepChange:
+    """A sudden lasting change of level. index: first point of the new level. score: change over the noise around it."""
+
+    index: int
+    before: float
+    after: float
+    score: float
+
+
+def step_change(values: FloatArray, side: int = 8, least: int = 3) -> StepChange | None:
+    """The largest lasting step: medians of up to ``side`` points before and after are compared at every index.
+
+    Returns None below ``2 * least`` points. ``score`` divides the change by the larger of the two sides' scatter.
+    """
+    n = len(values)
+    if n < 2 * least:
+        return None
+    best: StepChange | None = None
+    for i in range(least, n - least + 1):
+        a, b = values[max(0, i - side) : i], values[i : i + side]
+        before, after = float(np.median(a)), float(np.median(b))
+        scatter = MAD_TO_SIGMA * max(float(np.median(np.abs(a - before))), float(np.median(np.abs(b - after))))
+        # the very next points must already stand at the new level: a slope is not a step
+        near = float(np.median(values[i : i + least])) - float(np.median(values[i - least : i]))
+        change = after - before
+        if change == 0 or near / change < 0.6:
+            continue
+        score = abs(change) / max(scatter, 1e-12 * abs(before), 1e-300)
+        if best is None or abs(change) > abs(best.after - best.before):
+            best = StepChange(i, before, after, min(score, 1e6))
+    return best
+
+
+def robust_spikes(values: FloatArray, high: FloatArray, window: int = 21, k: float = 8.0) -> IntArray:
+    """Indices where ``high`` stands more than ``k`` robust sigmas, and more than 1.5 times, above the rolling median."""
+    if len(values) < 8:
+        return np.empty(0, np.int64)
+    base = rolling_median(values, window)
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - base)))
+    return np.flatnonzero((high > base + k * max(sigma, 1e-300)) & (high > 1.5 * np.abs(base)))

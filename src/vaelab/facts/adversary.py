@@ -1,0 +1,216 @@
+"""Adversary: which GAN loss is printed, its chance level, the logit gap, drift, saturation, and the adaptive weight."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.analysis import Series, Trend, level, trend
+from vaelab.facts.algebra import Algebra
+from vaelab.facts.base import Fact
+from vaelab.facts.phases import Gan
+from vaelab.facts.view import View
+from vaelab.run import FloatArray
+
+CLAMP = 1e4
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """The GAN while it is active; levels are medians over the last quarter of the active rows.
+
+    family: ``hinge``, ``vanilla`` or ``unknown``; scale multiplies the mean-of-two loss (0.5 half, 2 sum).
+    chance: disc_loss of a discriminator that cannot tell real from fake. gap = logits_real - logits_fake.
+    at_clamp: share of active rows with d_weight at its clamp. gan_to_nll: |d_weight g_loss| over nll by value.
+    raw_ratio: d_weight / disc_weight, how many times smaller the raw GAN gradient is than the nll gradient.
+    bound_broken: share of rows with disc_loss below the hinge's Jensen bound (columns of different steps).
+    """
+
+    rows: int
+    family: str
+    scale: float
+    family_how: str
+    chance: float | None
+    disc_loss: float | None
+    disc_trend: Trend | None
+    real: float | None
+    fake: float | None
+    gap: float | None
+    gap_trend: Trend | None
+    gap_noise: float | None
+    d_weight: float | None
+    raw_ratio: float | None
+    d_weight_trend: Trend | None
+    at_clamp: float | None
+    gan_to_nll: float | None
+    bound_broken: float
+    negative_total: float
+    statements: tuple[Fact, ...]
+
+
+def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
+    """None if the GAN is not active in this log."""
+    if gan.state != "active" or gan.start_row is None:
+        return None
+    start = int(view.run.steps[gan.start_row])
+    end = int(view.run.steps[-1])
+
+    def active(metric: str) -> Series:
+        return view.series(metric).between(start, end)
+
+    disc, real, fake, weight = (active(m) for m in ("disc_loss", "logits_real", "logits_fake", "d_weight"))
+    family, scale, how, broken = _family(view, start)
+    chance = {"hinge": 1.0, "vanilla": math.log(2)}.get(family)
+    chance = chance * scale if chance is not None else None
+    gap_values, gap = _gap(real, fake)
+    disc_weight = algebra.solved["disc_weight"].value if "disc_weight" in algebra.solved else None
+    factor = level(active("disc_factor").tail(0.25, 3).values) if view.has("disc_factor") else 1.0
+    g = active("g_loss")
+    ratio = None
+    nll = _nll_level(view, algebra, start, end)
+    if len(weight) and len(g) == len(weight) and nll:
+        ratio = level(np.abs(weight.values * g.values)[-max(3, len(g) // 4) :]) * factor / nll
+    total = active("total_loss")
+    adversary = Adversary(
+        rows=max(len(disc), len(real), len(weight)),
+        family=family,
+        scale=scale,
+        family_how=how,
+        chance=chance,
+        disc_loss=_late(disc),
+        disc_trend=trend(disc.values) if len(disc) else None,
+        real=_late(real),
+        fake=_late(fake),
+        gap=gap,
+        gap_trend=trend(gap_values) if len(gap_values) else None,
+        gap_noise=float(np.std(np.diff(gap_values)) / math.sqrt(2)) if len(gap_values) > 4 else None,
+        d_weight=_late(weight),
+        raw_ratio=_late(weight) / disc_weight if disc_weight and len(weight) else None,  # type: ignore[operator]
+        d_weight_trend=trend(np.log(np.maximum(weight.values, 1e-12))) if len(weight) else None,
+        at_clamp=_clamped(view, start, disc_weight),
+        gan_to_nll=ratio,
+        bound_broken=broken,
+        negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
+        statements=(),
+    )
+    return Adversary(**{**adversary.__dict__, "statements": _statements(view, gan, adversary, disc_weight)})
+
+
+def _late(series: Series) -> float | None:
+    return level(series.tail(0.25, 1 if len(series) < 4 else 3).values) if len(series) else None
+
+
+def _gap(real: Series, fake: Series) -> tuple[FloatArray, float | None]:
+    if not len(real) or len(real) != len(fake):
+        return np.empty(0), None
+    values = real.values - fake.values
+    return values, level(values[-max(1 if len(values) < 4 else 3, len(values) // 4) :])
+
+
+def _nll_level(view: View, algebra: Algebra, start: int, end: int) -> float | None:
+    nll = view.series("nll_loss").between(start, end)
+    if len(nll):
+        return abs(level(nll.tail(0.25, 3).values)) or None
+    rec = view.series("rec_loss").between(start, end)
+    n = algebra.value("n_pixels") or algebra.value("pixelloss_weight")
+    return n * level(rec.tail(0.25, 3).values) if n and len(rec) else None
+
+
+def _clamped(view: View, start: int, disc_weight: float | None) -> float | None:
+    weight = view.series("d_weight").between(start, int(view.run.steps[-1]))
+    if not len(weight) or not disc_weight:
+        return None
+    return float(np.mean(weight.high >= 0.999 * disc_weight * CLAMP))
+
+
+def _softplus(x: FloatArray) -> FloatArray:
+    return np.logaddexp(0.0, x)
+
+
+def _family(view: View, start: int) -> tuple[str, float, str, float]:
+    """``(family, scale, how, share of rows below the hinge bound)`` from disc_loss and the mean logits.
+
+    Both losses are convex in the logits, so the loss of the mean logits is a lower bound (Jensen); the family whose
+    bound is closest to, and not above, the printed loss is the one in use.
+    """
+    default = view.trainer.disc_loss_family
+    if not view.has("disc_loss", "logits_real", "logits_fake"):
+        return default, 1.0, "from the trainer's code" if default != "unknown" else "not known", 0.0
+    names = ("disc_loss", "logits_real", "logits_fake")
+    values, rows, how = view.joint(names, linear=False)
+    keep = view.run.steps[rows] >= start
+    if not keep.any():
+        return default, 1.0, "from the trainer's code", 0.0
+    d, r, f = (values[m][keep] for m in names)
+    declared = view.run.config.get("disc_loss")
+    hinge = 0.5 * (np.maximum(0, 1 - r) + np.maximum(0, 1 + f))
+    vanilla = 0.5 * (_softplus(-r) + _softplus(f))
+    slack = 0.01 + 1.5 * view.half_unit("disc_loss", d) + view.half_unit("logits_real", r)
+    broken = float(np.mean(d < hinge - slack)) if how == "exact" else 0.0
+    if declared in ("hinge", "vanilla"):
+        return str(declared), 1.0, "declared", broken
+    if default != "unknown":
+        return default, 1.0, "from the trainer's code", broken
+    best, best_cost = ("unknown", 1.0), 0.12
+    for name, base in (("hinge", hinge), ("vanilla", vanilla)):
+        for scale in (1.0, 0.5, 2.0):
+            bound = scale * base
+            over = np.maximum(0, bound - d - slack)
+            cost = float(np.median(np.abs(d - bound)) / scale + 5 * np.mean(over) / scale)
+            if cost < best_cost:
+                best, best_cost = (name, scale), cost
+    return (
+        best[0],
+        best[1],
+        "fits disc_loss against the mean logits" if best[0] != "unknown" else "no known loss fits",
+        broken,
+    )
+
+
+def _statements(view: View, gan: Gan, a: Adversary, disc_weight: float | None) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    if a.chance is not None:
+        detail = "inside the margin it is exactly 1 - gap/2" if a.family == "hinge" else "ln 2 for the mean of two"
+        scaled = "" if a.scale == 1 else f" times {a.scale:g}"
+        text = f"disc_loss is the {a.family} loss{scaled} ({a.family_how}): {a.chance:.3g} is chance level ({detail})."
+        if a.disc_loss is not None:
+            text += f" It stands at {a.disc_loss:.3g}"
+            if a.gap is not None:
+                text += f" with a logit gap (real - fake) of {a.gap:.3g}"
+            text += "."
+            if abs(a.disc_loss - a.chance) < 0.03 * a.chance and (a.gap is None or abs(a.gap) < 0.1):
+                text += " The discriminator does not separate real from fake."
+        facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance, low=a.chance, high=a.chance))
+    elif a.disc_loss is not None:
+        text = f"disc_loss stands at {a.disc_loss:.3g}; its loss family is not known, so neither is its chance level."
+        facts.append(Fact("disc_loss_family", "adversary", text, "cannot-tell"))
+    if a.gap is not None and a.real is not None and a.fake is not None:
+        text = f"logits_real {a.real:.3g}, logits_fake {a.fake:.3g}: the gap is {a.gap:.3g}."
+        if a.gap <= 0:
+            text += " The gap is not positive: the discriminator is at or below chance, uninformative rather than in balance."
+        facts.append(Fact("logit_gap", "adversary", text, "inferred", a.gap))
+    if a.d_weight is not None and disc_weight:
+        ratio = a.d_weight / disc_weight
+        text = (
+            f"d_weight {a.d_weight:.4g} / disc_weight {disc_weight:g}: the generator's raw GAN gradient at the last layer"
+            f" is {_times(ratio)} the nll gradient. Whatever d_weight is, the scaled GAN gradient is disc_weight"
+            f" ({disc_weight:g}) of the nll's there."
+        )
+        if a.at_clamp:
+            text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * CLAMP:,.0f}): the GAN gradient is nearly zero."
+        facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))
+    if a.negative_total > 0:
+        text = (
+            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows: d_weight x g_loss is larger than the rest."
+            " The sign of g_loss alone has no meaning; only the gap between real and fake logits has."
+        )
+        facts.append(Fact("negative_total", "adversary", text, "inferred", a.negative_total))
+    return tuple(facts)
+
+
+def _times(ratio: float) -> str:
+    if ratio >= 1:
+        return f"{ratio:.1f} times smaller than"
+    return f"{1 / ratio:.1f} times larger than" if ratio > 0 else "unknown against"

@@ -1,0 +1,618 @@
+"""Loss algebra: solve for the hidden constants (weights, pixel count) and say whether the identities close.
+
+Printed values are rounded, so a constant comes out as an interval: the intersection over rows of what rounding allows.
+Sums hold exactly for values of one step and for means over the same steps, and only roughly for windowed medians
+(95% of ratios within 0.917 .. 1.169 for windows of 20).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vaelab.analysis import level
+from vaelab.facts.base import Evidence, Fact, Standing
+from vaelab.facts.phases import Gan
+from vaelab.facts.view import View
+from vaelab.run import FloatArray, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+MEDIAN_RATIO = (0.917, 1.169)
+NICE = tuple(m * 10.0**e for e in range(-12, 5) for m in (1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0))
+IMAGE_SIZES = (16, 24, 28, 32, 40, 48, 56, 64, 72, 80, 96, 112, 120, 128, 144, 160, 176, 192, 224, 240, 256, 272, 288,
+               320, 352, 384, 400, 416, 448, 480, 512, 576, 640, 704, 720, 768, 832, 896, 960, 1024)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A constant recovered from the columns. ``status``: ``closes``, ``does-not-close`` or ``cannot-tell``."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    status: str
+    how: str
+    rows: int
+    text: str
+    declared: float | None = None
+
+    @property
+    def contradicts_declared(self) -> bool:
+        """The declared value lies clearly outside the interval."""
+        if self.declared is None or self.low is None or self.high is None or self.status != "closes":
+            return False
+        slack = 0.02 * max(abs(self.declared), 1e-300)
+        return not self.low - slack <= self.declared <= self.high + slack
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An identity checked on the rows: residual is the median of |left - right| over |left|."""
+
+    name: str
+    formula: str
+    status: str
+    residual: float | None
+    rows: int
+    text: str
+    first_bad_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Algebra:
+    """Hidden constants, identities, and each term's share of the loss by value (first and last rows)."""
+
+    solved: dict[str, Solved]
+    identities: tuple[Identity, ...]
+    shares_first: dict[str, float]
+    shares_now: dict[str, float]
+    total_scale: float
+    statements: tuple[Fact, ...] = field(default=())
+
+    def value(self, name: str) -> float | None:
+        found = self.solved.get(name)
+        return found.value if found and found.status == "closes" else None
+
+
+def solve(view: View, gan: Gan) -> Algebra:
+    """Solve what the columns of ``view`` allow; unknown trainers get the mean form and the summed form tried in turn."""
+    solved: dict[str, Solved] = {}
+    identities: list[Identity] = []
+    scale = 0.5 if view.run.format in view.trainer.half_total_in else 1.0
+    summed = view.trainer.nll_reduction in ("sum-per-sample", "sum-per-frame")
+    if view.trainer.nll_reduction == "unknown" and view.has("rec_loss"):
+        summed = _looks_summed(view)
+    if summed:
+        _solve_pixels(view, gan, solved, identities, scale)
+    elif view.has("rec_loss"):
+        _solve_weights(view, gan, solved, identities)
+    _solve_kl_weight(view, gan, solved, identities, scale)
+    _solve_disc_weight(view, solved)
+    identities.extend(_total_with_gan(view, gan, solved, scale))
+    first, now = _shares(view, gan, solved, summed, scale)
+    algebra = Algebra(solved, tuple(identities), first, now, scale)
+    return Algebra(solved, algebra.identities, first, now, scale, _statements(view, algebra, summed))
+
+
+def _looks_summed(view: View) -> bool:
+    left = "nll_loss" if view.has("nll_loss") else "total_loss"
+    if not view.has(left):
+        return False
+    values, _, _ = view.joint((left, "rec_loss"))
+    ratio = np.abs(values[left]) / np.maximum(np.abs(values["rec_loss"]), 1e-300)
+    return bool(len(ratio) and np.median(ratio) > 200)
+
+
+def _intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
+    """``(low, high, share of rows that contain their overlap)``. Up to 2% of rows may disagree (torn or odd rows)."""
+    best_low, best_high = float(np.max(low)), float(np.min(high))
+    if best_low > best_high:
+        best_low, best_high = float(np.quantile(low, 0.98)), float(np.quantile(high, 0.02))
+    if best_low > best_high:
+        middle = float(np.median((low + high) / 2))
+        inside = float(np.mean((low <= middle) & (middle <= high)))
+        return float(np.median(low)), float(np.median(high)), inside
+    middle = (best_low + best_high) / 2
+    return best_low, best_high, float(np.mean((low <= middle) & (middle <= high)))
+
+
+def _nice_in(low: float, high: float) -> float | None:
+    """The only round number inside the interval, if the interval is narrow enough to hold just one."""
+    inside = sorted({round(v, 15) for v in NICE if low <= v <= high})
+    if len(inside) == 1 and low > 0 and high / low < 3:
+        return inside[0]
+    return None
+
+
+def _before_gan(view: View, gan: Gan, rows: IntArray) -> BoolArray:
+    """Mask of rows in which the GAN term is certainly zero."""
+    if gan.state == "active":
+        start = gan.start_row or 0
+        return np.asarray(rows < start)
+    return np.ones(len(rows), bool)
+
+
+# --- mean-reduced trainers: nll = pixel_weight * rec + perceptual_weight * p -----------------------------------------
+
+
+def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity]) -> None:
+    has_p = view.has("perceptual_loss")
+    kl_weight = view.number("kl_weight")
+    if view.has("nll_loss"):
+        left_names: tuple[str, ...] = ("nll_loss",)
+    elif view.has("total_loss", "kl_loss") and kl_weight is not None:
+        left_names = ("total_loss", "kl_loss")
+    else:
+        return
+    names = left_names + ("rec_loss",) + (("perceptual_loss",) if has_p else ())
+    values, rows, how = view.joint(names)
+    keep = values["rec_loss"] > 0
+    if len(left_names) == 2:
+        keep &= _before_gan(view, gan, rows)
+    if view.has("logvar") and np.any(view.series("logvar").values):
+        return
+    if not keep.any():
+        return
+    values = {m: v[keep] for m, v in values.items()}
+    rows = rows[keep]
+    error = {m: view.half_unit(m, v) for m, v in values.items()}
+    left = values[left_names[0]]
+    left_error = error[left_names[0]]
+    if len(left_names) == 2:
+        left = left - (kl_weight or 0.0) * values["kl_loss"]
+        left_error = left_error + abs(kl_weight or 0.0) * error["kl_loss"]
+    p = values.get("perceptual_loss", np.zeros(len(left)))
+    p_error = error.get("perceptual_loss", np.zeros(len(left)))
+    rec, rec_error = values["rec_loss"], error["rec_loss"]
+    declared_w, declared_p = view.number("pixelloss_weight"), view.number("perceptual_weight")
+    weight_p, from_fit = (1.0 if declared_p is None else declared_p), False
+    if has_p and how != "medians":
+        fitted = _fit_two(left, rec, p, left_error + rec_error * 10 + p_error)
+        if fitted is not None:
+            weight_p, spread = fitted
+            from_fit = True
+            snapped = _nice_in(weight_p - max(spread, 0.01 * weight_p), weight_p + max(spread, 0.01 * weight_p))
+            exact = snapped if snapped is not None else weight_p
+            solved["perceptual_weight"] = Solved(
+                "perceptual_weight", exact, weight_p - spread, weight_p + spread, "closes", how, len(left),
+                f"perceptual_weight is {exact:g} (fit over {len(left)} rows: {weight_p:.3f} +- {spread:.3f}).", declared_p,
+            )  # fmt: skip
+            weight_p = exact
+    rest = left - weight_p * p
+    guess = max(float(np.median(rest / rec)), 0.0)
+    slack = left_error + weight_p * p_error + guess * rec_error
+    if how == "medians":
+        least, most = (left - left_error) * MEDIAN_RATIO[0], (left + left_error) * MEDIAN_RATIO[1]
+        if len(left) == 1 and view.run.columns["rec_loss"].smoothing.kind != "window_median":
+            least, most = left - left_error, left + left_error
+        lows, highs = (least - weight_p * p - slack) / rec, (most - weight_p * p + slack) / rec
+    else:
+        lows, highs = (rest - slack) / rec, (rest + slack) / rec
+    low, high, inside = _intersect(lows, highs)
+    closes = inside >= 0.9 and high > 0
+    nice = _nice_in(max(low, 1e-9), high)
+    value = nice if nice is not None else (low + high) / 2
+    if declared_w is not None and low <= declared_w <= high:
+        value = declared_w
+    relation = "nll_loss" if len(left_names) == 1 else "total_loss - kl_weight x kl_loss"
+    excluded = " 1 is excluded." if low > 1.02 or high < 0.98 else ""
+    assumed = "" if from_fit or not has_p else f" with perceptual_weight {weight_p:g}"
+    how_text = {"exact": "values of single steps", "means": "epoch means", "medians": "windowed medians, which add up"
+                " only roughly"}[how]  # fmt: skip
+    row = int(rows[-1])
+    example = f"{value:g} x {rec[-1]:.4g}" + (f" + {weight_p:g} x {p[-1]:.4g}" if has_p else "")
+    if closes:
+        text = (
+            f"pixelloss_weight is {value:.4g} (interval {low:.2f} to {high:.2f}{assumed}): {relation} = {example} ="
+            f" {value * rec[-1] + weight_p * p[-1]:.4g}, printed {left[-1]:.4g} at step {int(view.run.steps[row]):,}"
+            f" ({how_text}).{excluded}"
+        )
+        if has_p and not (low <= 1 <= high) and weight_p == 1:
+            text += f" It is not rec + perception ({rec[-1] + p[-1]:.4g})."
+    else:
+        text = (
+            f"{relation} = w x rec_loss + {weight_p:g} x perceptual_loss does not close with one w: rows ask for"
+            f" {float(np.quantile(rest / rec, 0.05)):.3g} to {float(np.quantile(rest / rec, 0.95)):.3g} ({how_text})."
+        )
+    solved["pixelloss_weight"] = Solved(
+        "pixelloss_weight", value if closes else None, low, high, "closes" if closes else "does-not-close", how,
+        len(left), text, declared_w,
+    )  # fmt: skip
+    if len(left_names) == 1:
+        predicted = value * rec + weight_p * p
+        identities.append(
+            _identity("nll", f"nll_loss = {value:.4g} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
+                      left, predicted, slack, rows, view, how)
+        )  # fmt: skip
+
+
+def _fit_two(left: FloatArray, rec: FloatArray, p: FloatArray, error: FloatArray) -> tuple[float, float] | None:
+    """Weight of ``p`` in left = a rec + b p with its 3-sigma interval, or None if the rows cannot separate the two."""
+    if len(left) < 6:
+        return None
+    design = np.stack([rec, p], axis=1) / np.maximum(error, 1e-12)[:, None]
+    target = left / np.maximum(error, 1e-12)
+    try:
+        covariance = np.linalg.inv(design.T @ design)
+    except np.linalg.LinAlgError:
+        return None
+    solution = covariance @ design.T @ target
+    spread = 3 * math.sqrt(max(float(covariance[1, 1]), 0.0) / 3)
+    if not np.isfinite(solution).all() or spread > 0.2 * max(abs(float(solution[1])), 0.1) or solution[1] < -spread:
+        return None
+    return float(solution[1]), spread
+
+
+# --- sum-reduced trainers: nll = N * rec ------------------------------------------------------------------------------
+
+
+def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity], scale: float) -> None:
+    learned = view.has("logvar") and bool(np.any(np.abs(view.series("logvar").values) > 1e-9))
+    if view.has("nll_loss"):
+        left_name = "nll_loss"
+    elif view.has("total_loss"):
+        left_name = "total_loss"
+    else:
+        return
+    if not view.has("rec_loss"):
+        return
+    names = (left_name, "rec_loss") + (("logvar",) if learned else ())
+    if left_name == "total_loss" and view.has("kl_loss"):
+        names += ("kl_loss",)
+    values, rows, how = view.joint(names, linear=not learned)
+    keep = values["rec_loss"] > 0
+    if left_name == "total_loss":
+        keep &= _before_gan(view, gan, rows)
+    if not keep.any():
+        return
+    values = {m: v[keep] for m, v in values.items()}
+    rows = rows[keep]
+    left, rec = values[left_name] / (scale if left_name == "total_loss" else 1.0), values["rec_loss"]
+    left_error = view.half_unit(left_name, values[left_name]) / (scale if left_name == "total_loss" else 1.0)
+    rec_error = view.half_unit("rec_loss", rec)
+    kl_weight = view.number("kl_weight")
+    kl_text = ""
+    if left_name == "total_loss" and "kl_loss" in values:
+        part = (1e-6 if kl_weight is None else kl_weight) * values["kl_loss"]
+        left = left - part
+        kl_text = " (the KL part is taken off)" if float(np.max(part)) > 1e-3 * float(np.min(left)) else ""
+    unit = rec
+    if learned:
+        unit = rec / np.exp(values["logvar"]) + values["logvar"]
+        rec_error = rec_error / np.exp(values["logvar"]) + view.half_unit("logvar", values["logvar"])
+    good = np.abs(unit) > 3 * rec_error
+    if not good.any():
+        return
+    left, unit, left_error, rec_error, rows = left[good], unit[good], left_error[good], rec_error[good], rows[good]
+    sign = np.sign(unit)
+    a, b = (left - left_error) / (unit + sign * rec_error), (left + left_error) / (unit - sign * rec_error)
+    c, d = (left - left_error) / (unit - sign * rec_error), (left + left_error) / (unit + sign * rec_error)
+    if how == "medians":
+        a, b, c, d = (v * r for v, r in zip((a, b, c, d), (*MEDIAN_RATIO, *MEDIAN_RATIO), strict=True))
+    table = np.stack([a, b, c, d])
+    low, high, inside = _intersect(table.min(axis=0), table.max(axis=0))
+    closes = inside >= 0.9 and low > 0
+    candidates = _pixel_candidates(low, high)
+    channels = view.number("input_channels")
+    if channels is not None and any(c[1] == channels for c in candidates):
+        candidates = [c for c in candidates if c[1] == channels]
+    value, shape = (low + high) / 2, ""
+    if candidates:
+        wanted = {"radiodiff": 1, "ldm": 3}.get(view.trainer.id)
+        candidates.sort(key=lambda c: (c[1] != wanted, c[2] & (c[2] - 1) != 0, abs(math.log(c[0] / value))))
+        n, ch, size = candidates[0]
+        if high / low < 1.02 or len(candidates) == 1 or candidates[0][1] == wanted:
+            value, shape = float(n), f" = {size}x{size}" + (f"x{ch}" if ch > 1 else "")
+    elif high / low < 1.02:
+        value = float(round(value))
+    row = int(rows[-1])
+    what = "the reconstruction term is summed over the pixels of one sample"
+    if view.trainer.nll_reduction == "sum-per-frame":
+        what = "the reconstruction term is summed over the pixels of one frame"
+    text = (
+        f"{left_name}{kl_text} = {value:,.0f} x rec_loss: {what} ({value:,.0f}{shape}; interval {low:,.0f} to {high:,.0f}"
+        f" from {len(left)} rows; step {int(view.run.steps[row]):,}: {left[-1]:,.4g} / {unit[-1]:.4g})."
+    )
+    if not closes:
+        text = f"{left_name} / rec_loss is not one constant: {low:,.0f} to {high:,.0f}; the sum over pixels does not close."
+    solved["n_pixels"] = Solved(
+        "n_pixels", value if closes else None, low, high, "closes" if closes else "does-not-close", how, len(left), text
+    )
+    if left_name == "nll_loss":
+        identities.append(
+            _identity("nll", f"nll_loss = {value:,.0f} x rec_loss", left, value * unit, left_error + value * rec_error,
+                      rows, view, how)
+        )  # fmt: skip
+
+
+def _pixel_candidates(low: float, high: float) -> list[tuple[int, int, int]]:
+    """``(N, channels, size)`` of square images whose element count lies in the interval."""
+    return [
+        (channels * s * s, channels, s) for channels in (1, 3) for s in IMAGE_SIZES if low <= channels * s * s <= high
+    ]
+
+
+# --- KL weight, disc_weight, total ------------------------------------------------------------------------------------
+
+
+def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity], scale: float) -> None:
+    declared = view.number("kl_weight")
+    if view.trainer.kl_reduction == "weighted" or not view.has("kl_loss", "total_loss"):
+        return
+    if not view.has("nll_loss"):
+        if declared is not None:
+            solved["kl_weight"] = Solved(
+                "kl_weight", declared, declared, declared, "closes", "declared", 0,
+                f"kl_weight is {declared:g} (declared; the log has no nll_loss column to check it with).", declared,
+            )  # fmt: skip
+        return
+    values, rows, how = view.joint(("total_loss", "nll_loss", "kl_loss"))
+    keep = _before_gan(view, gan, rows) & (values["kl_loss"] > 0)
+    if not keep.any():
+        if declared is not None:
+            text = f"kl_weight is {declared:g} (declared; no row without the GAN term to check it with)."
+            solved["kl_weight"] = Solved(
+                "kl_weight", declared, declared, declared, "closes", "declared", 0, text, declared
+            )
+        return
+    total, nll, kl = (values[m][keep] for m in ("total_loss", "nll_loss", "kl_loss"))
+    rows = rows[keep]
+    error = view.half_unit("total_loss", total) + view.half_unit("nll_loss", nll)
+    if how == "medians":
+        error = error + 0.05 * np.abs(nll)
+    total = total / scale
+    low, high, inside = _intersect((total - nll - error) / kl, (total - nll + error) / kl)
+    row = int(rows[int(np.argmax(kl))])
+    where = f"step {int(view.run.steps[row]):,}"
+    largest = int(np.argmax(kl))
+    if high <= 0 or inside < 0.8:
+        text = (
+            f"total_loss - nll_loss is not kl_weight x kl_loss with one weight ({low:.3g} to {high:.3g} over"
+            f" {len(kl)} rows)."
+        )
+        solved["kl_weight"] = Solved("kl_weight", declared, low, high, "does-not-close", how, len(kl), text, declared)
+        return
+    if low <= 0:
+        value = declared if declared is not None and declared <= high else None
+        said = (
+            f"kl_weight {declared:g} gives {declared * kl[largest]:.2g}"
+            if declared is not None
+            else f"its weight is below {high:.2g}"
+        )
+        text = (
+            f"total_loss equals nll_loss within print precision ({where}: {total[largest]:.4g} and {nll[largest]:.4g})"
+            f" because the KL term is too small to show: {said}. It has no visible effect on the loss."
+        )
+        solved["kl_weight"] = Solved("kl_weight", value, max(low, 0.0), high, "closes", how, len(kl), text, declared)
+        return
+    nice = _nice_in(low, high)
+    value = (
+        declared if declared is not None and low <= declared <= high else nice if nice is not None else (low + high) / 2
+    )
+    text = (
+        f"kl_weight is {value:.3g} (interval {low:.3g} to {high:.3g}, {len(kl)} rows): total_loss = nll_loss + kl_weight x"
+        f" kl_loss closes at {where}: {nll[largest]:.4g} + {value * kl[largest]:.4g} = {nll[largest] + value * kl[largest]:.4g},"
+        f" printed {total[largest]:.4g}."
+    )
+    solved["kl_weight"] = Solved("kl_weight", value, low, high, "closes", how, len(kl), text, declared)
+    identities.append(
+        _identity("total-before-gan", "total_loss = nll_loss + kl_weight x kl_loss", total, nll + value * kl,
+                  error + value * view.half_unit("kl_loss", kl), rows, view, how)
+    )  # fmt: skip
+
+
+def _solve_disc_weight(view: View, solved: dict[str, Solved]) -> None:
+    """disc_weight from the clamp: d_weight at its maximum is disc_weight x 1e4, and stands there again and again."""
+    if not view.has("d_weight"):
+        return
+    declared = view.number("disc_weight")
+    column = view.run.columns["d_weight"]
+    values = view.run["d_weight"]
+    finite = values[np.isfinite(values)]
+    top = float(finite.max()) if len(finite) else 0.0
+    repeats = int(np.sum(finite == top))
+    if column.smoothing.kind == "none" and top >= 10 and repeats >= 3:
+        low = top / 1e4
+        text = (
+            f"disc_weight is {low:g}: d_weight stops at exactly {top:,.6g} in {repeats} rows, which is its clamp"
+            f" disc_weight x 10,000."
+        )
+        solved["disc_weight"] = Solved("disc_weight", low, low, low, "closes", "clamp", repeats, text, declared)
+    elif declared is not None:
+        text = f"disc_weight is {declared:g} (declared)."
+        solved["disc_weight"] = Solved(
+            "disc_weight", declared, declared, declared, "closes", "declared", 0, text, declared
+        )
+
+
+def _total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: float) -> list[Identity]:
+    if gan.state != "active" or not view.has("total_loss", "d_weight", "g_loss"):
+        return []
+    formula = "total_loss = nll_loss + kl_weight x kl_loss + d_weight x disc_factor x g_loss"
+    kl_weight = solved["kl_weight"].value if "kl_weight" in solved else view.number("kl_weight")
+    names: tuple[str, ...] = ("total_loss", "d_weight", "g_loss")
+    names += tuple(m for m in ("nll_loss", "kl_loss", "disc_factor") if view.has(m))
+    values, rows, how = view.joint(names, linear=False)
+    start = gan.start_row or 0
+    keep = rows >= start
+    if not keep.any():
+        return []
+    values = {m: v[keep] for m, v in values.items()}
+    rows = rows[keep]
+    term = values["d_weight"] * values.get("disc_factor", np.ones(len(rows))) * values["g_loss"]
+    kl_part = (kl_weight or 0.0) * values.get("kl_loss", np.zeros(len(rows)))
+    total = values["total_loss"] / scale
+    if "nll_loss" in values:
+        if how == "medians":
+            text = "cannot tell: d_weight x g_loss is a product, and the log prints medians of 20 steps."
+            return [Identity("total-with-gan", formula, "cannot-tell", None, len(rows), text)]
+        predicted = values["nll_loss"] + kl_part + term
+        slack = view.half_unit("total_loss", values["total_loss"]) / scale + view.half_unit("nll_loss", predicted)
+        slack = slack + np.abs(values["g_loss"]) * view.half_unit("d_weight", values["d_weight"])
+        slack = slack + np.abs(values["d_weight"]) * view.half_unit("g_loss", values["g_loss"])
+        return [_identity("total-with-gan", formula, total, predicted, slack, rows, view, how)]
+    return _implied_nll(view, solved, formula, values, rows, total - kl_part - term, term)
+
+
+def _implied_nll(
+    view: View,
+    solved: dict[str, Solved],
+    formula: str,
+    values: dict[str, FloatArray],
+    rows: IntArray,
+    implied: FloatArray,
+    term: FloatArray,
+) -> list[Identity]:
+    """Without an nll column: is the nll that the total asks for possible given rec_loss?"""
+    weight = solved["pixelloss_weight"].value if "pixelloss_weight" in solved else view.number("pixelloss_weight")
+    if weight is None or not view.has("rec_loss") or view.trainer.nll_reduction != "mean":
+        return []
+    rec = view.run["rec_loss"][rows]
+    ok = np.isfinite(rec) & np.isfinite(implied)
+    if not ok.any():
+        return []
+    i = int(np.flatnonzero(ok)[-1])
+    perceptual = view.series("perceptual_loss")
+    top = float(perceptual.values.max()) if len(perceptual) else 0.1
+    ceiling = weight * float(rec[i]) + top
+    status = "does-not-close" if implied[i] > 1.5 * ceiling or implied[i] < 0.5 * weight * rec[i] else "cannot-tell"
+    step = int(view.run.steps[rows[i]])
+    text = (
+        f"{'does not close' if status == 'does-not-close' else 'cannot tell'} at step {step:,}: d_weight x g_loss ="
+        f" {values['d_weight'][i]:.4f} x {values['g_loss'][i]:.4f} = {term[i]:.3f} would need nll {implied[i]:.3f}, but"
+        f" {weight:g} x rec_loss is {weight * rec[i]:.3g} and perceptual_loss stays below {top:.3g}. The figures are"
+        " medians, or of different steps."
+    )
+    return [Identity("total-with-gan", formula, status, None, 1, text, step if status == "does-not-close" else None)]
+
+
+def _identity(
+    name: str,
+    formula: str,
+    left: FloatArray,
+    right: FloatArray,
+    slack: FloatArray,
+    rows: IntArray,
+    view: View,
+    how: str,
+) -> Identity:
+    gap = np.abs(left - right)
+    tolerance = 1.5 * slack + 2e-5 * np.abs(left)
+    if how == "medians":
+        tolerance = tolerance + 0.17 * np.abs(left)
+    bad = gap > tolerance
+    residual = float(np.median(gap / np.maximum(np.abs(left), 1e-12)))
+    share = float(np.mean(bad))
+    if share <= 0.05:
+        return Identity(name, formula, "closes", residual, len(left), f"{formula} closes in {len(left)} rows"
+                        f" (median residual {residual:.2g}).")  # fmt: skip
+    first = int(view.run.steps[rows[int(np.flatnonzero(bad)[0])]])
+    text = f"{formula} does not close in {share:.0%} of {len(left)} rows, from step {first:,} (median residual {residual:.2g})."
+    return Identity(name, formula, "does-not-close", residual, len(left), text, first)
+
+
+def _shares(
+    view: View, gan: Gan, solved: dict[str, Solved], summed: bool, scale: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Shares of each term in the loss by absolute value, over the first rows and over the last tenth."""
+
+    def constant(name: str, default: float | None) -> float | None:
+        found = solved.get(name)
+        return found.value if found and found.value is not None else default
+
+    terms: dict[str, FloatArray] = {}
+    run = view.run
+    kl_weight = constant("kl_weight", view.number("kl_weight"))
+    if summed:
+        n = constant("n_pixels", None)
+        if "nll_loss" in run:
+            terms["reconstruction"] = run["nll_loss"]
+        elif n is not None and "rec_loss" in run:
+            terms["reconstruction"] = n * run["rec_loss"]
+    else:
+        weight = constant("pixelloss_weight", view.number("pixelloss_weight"))
+        if weight is not None and "rec_loss" in run:
+            terms["reconstruction"] = weight * run["rec_loss"]
+            if "perceptual_loss" in run:
+                terms["perceptual"] = (constant("perceptual_weight", 1.0) or 0.0) * run["perceptual_loss"]
+        elif "nll_loss" in run:
+            terms["reconstruction"] = run["nll_loss"]
+    if "kl_loss" in run and kl_weight is not None:
+        terms["KL"] = kl_weight * run["kl_loss"]
+    if gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
+        factor = run["disc_factor"] if "disc_factor" in run else np.ones(len(run))
+        terms["GAN"] = run["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * run["g_loss"]
+    if "reconstruction" not in terms:
+        return {}, {}
+    needed = [m for m in terms if m != "GAN"]
+    rows = np.flatnonzero(np.all([np.isfinite(terms[m]) for m in needed], axis=0))
+    if not len(rows):
+        return {}, {}
+
+    def over(part: IntArray) -> dict[str, float]:
+        sizes = {m: level(np.abs(v[part][np.isfinite(v[part])])) for m, v in terms.items()}
+        sizes = {m: v for m, v in sizes.items() if math.isfinite(v)}
+        total = sum(sizes.values())
+        return {m: v / total for m, v in sizes.items()} if total > 0 else {}
+
+    return over(rows[:1]), over(rows[-max(1, len(rows) // 10) :])
+
+
+def _statements(view: View, algebra: Algebra, summed: bool) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    standing: Standing
+    for s in algebra.solved.values():
+        standing = "declared" if s.how == "declared" else "inferred" if s.status == "closes" else "cannot-tell"
+        facts.append(Fact(s.name, "algebra", s.text, standing, s.value, "", s.low, s.high))
+        if s.contradicts_declared:
+            facts.append(
+                Fact(f"{s.name}_mismatch", "algebra", f"The config declares {s.name} {s.declared:g}, the columns say"
+                     f" {s.value:.4g} ({s.low:.4g} to {s.high:.4g}).", "inferred", s.value, "", s.low, s.high)
+            )  # fmt: skip
+    for identity in algebra.identities:
+        told = identity.status != "cannot-tell"
+        text = identity.text if identity.text.startswith(identity.formula) else f"{identity.formula}: {identity.text}"
+        standing = "inferred" if told else "cannot-tell"
+        facts.append(Fact(f"identity_{identity.name}", "algebra", text, standing, identity.residual))
+    if view.trainer.half_total_in and view.run.format in view.trainer.half_total_in:
+        facts.append(Fact("total_halved", "algebra", "In this TensorBoard log total_loss is (generator loss +"
+                          " discriminator loss) / 2: twice the column is the loss.", "known", 0.5))  # fmt: skip
+    for when, shares in (("first", algebra.shares_first), ("now", algebra.shares_now)):
+        if len(shares) > 1:
+            said = ", ".join(f"{name} {share_text(v)}" for name, v in sorted(shares.items(), key=lambda t: -t[1]))
+            at = "At the first row" if when == "first" else "Now"
+            text = f"{at} the terms' shares of the loss by value (not of the gradient) are: {said}."
+            evidence = tuple(Evidence(name, v) for name, v in shares.items())
+            facts.append(Fact(f"shares_{when}", "algebra", text, "inferred", evidence=evidence))
+    kl = algebra.solved.get("kl_weight")
+    if kl and kl.value is not None and view.has("kl_loss"):
+        rows = view.series("kl_loss")
+        part = kl.value * float(rows.values[-1])
+        first = kl.value * float(rows.values[0])
+        share = algebra.shares_now.get("KL")
+        of = f", {share_text(share)} of the loss by value (not of the gradient)" if share is not None else ""
+        start = algebra.shares_first.get("KL")
+        started = (
+            f"; it was {first:.3g}{f' ({share_text(start)})' if start is not None else ''} at the first row"
+            if len(rows) > 1
+            else ""
+        )
+        effect = ""
+        if share is not None and share < 0.001 and (start is None or start < 0.001):
+            effect = " It does not drive the loss."
+        facts.append(
+            Fact("kl_term", "algebra", f"The weighted KL term is {part:.2g}{of}{started}.{effect}", "inferred", part)
+        )
+    return tuple(facts)
+
+
+def share_text(share: float) -> str:
+    """A share as a percentage with two significant digits where it is small."""
+    if share >= 0.995 and share < 1:
+        return f"{share:.2%}"
+    return f"{share:.1%}" if share >= 0.001 else f"{share * 100:.1g}%"

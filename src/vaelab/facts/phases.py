@@ -1,0 +1,399 @@
+"""Phases: warm-up, VAE-only, GAN start and what it did, GAN; learning-rate decay, resumes, fine-tune or from scratch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.analysis import Series, level, noise, rolling_median
+from vaelab.facts.base import Evidence, Fact, Phase, PhaseKind
+from vaelab.facts.view import View
+
+RECOVERED = 1.10
+"""A level within 10% of the one before the GAN counts as recovered (about 0.4 dB of MSE), noise allowing."""
+
+PRETRAINED = {"mse": 0.02, "l1+lpips": 0.15, "l1+mse+lpips": 0.12, "l1": 0.06, "mse+lpips": 0.08}
+"""First rec_loss at or below this is the level of a trained model, not of a fresh one (23 dB for an MSE)."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Learning-rate warm-up: ``end_step`` is where the peak is reached (None while it still rises)."""
+
+    end_step: int | None
+    peak: float
+    first: float
+    planned: int | None
+    shape: str
+
+
+@dataclass(frozen=True)
+class Shock:
+    """What the GAN start did to one metric: levels before, at the worst, now; ``ratio`` = worst / before.
+
+    ``recovered_step`` is the first step from which the smoothed level stays within 10% of ``before``; None if never.
+    """
+
+    metric: str
+    before: float
+    worst: float
+    worst_step: int
+    after: float
+    recovered_step: int | None
+    rows_after: int
+    margin: float = RECOVERED
+
+    @property
+    def seen(self) -> bool:
+        """The change stands out of the noise."""
+        return self.ratio > self.margin
+
+    @property
+    def ratio(self) -> float:
+        return self.worst / self.before if self.before > 0 else math.nan
+
+    @property
+    def remaining(self) -> float:
+        return self.after / self.before if self.before > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Gan:
+    """Is the GAN on, and since when.
+
+    state: ``active``, ``scheduled`` (will start at ``planned_step``), ``never`` (starts beyond the last planned step),
+    ``off`` (columns say off, no plan known) or ``absent`` (no adversarial column). ``start_step`` lies in
+    (previous logged step, start_step]. ``unit_ratio``: planned / observed start where they differ by a whole factor.
+    """
+
+    state: str
+    start_step: int | None = None
+    start_row: int | None = None
+    before_step: int | None = None
+    planned_step: int | None = None
+    unit_ratio: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Phases:
+    """All phases of a run and the events between them."""
+
+    phases: tuple[Phase, ...]
+    warm_up: WarmUp | None
+    gan: Gan
+    shocks: tuple[Shock, ...]
+    origin: str
+    lr_now_share: float | None
+    resumes: tuple[int, ...]
+    statements: tuple[Fact, ...]
+
+    def of(self, kind: PhaseKind) -> Phase | None:
+        return next((p for p in self.phases if p.kind == kind), None)
+
+    @property
+    def last(self) -> Phase | None:
+        return self.phases[-1] if self.phases else None
+
+    def shock(self, metric: str) -> Shock | None:
+        return next((s for s in self.shocks if s.metric == metric), None)
+
+
+def find_phases(view: View) -> Phases:
+    """Phases of the run; empty if it has no rows."""
+    run = view.run
+    if not len(run):
+        return Phases((), None, Gan("absent"), (), "unknown", None, (), ())
+    warm_up = _warm_up(view)
+    gan = _gan(view)
+    resumes = tuple(e.step for e in run.events if e.kind == "resume" and e.step is not None)
+    lr = view.series("lr")
+    share = float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 else None
+    shocks = tuple(s for m in ("rec_loss", "perceptual_loss") if (s := _shock(view, gan, m)) is not None)
+    origin = _origin(view)
+    phases = _cut(view, warm_up, gan, shocks)
+    statements = _statements(view, phases, warm_up, gan, shocks, origin, share, resumes)
+    return Phases(phases, warm_up, gan, shocks, origin, share, resumes, statements)
+
+
+def _warm_up(view: View) -> WarmUp | None:
+    lr = view.series("lr")
+    planned = view.number("warmup_steps")
+    if len(lr) < 3 or lr.values.max() <= 0:
+        return None
+    peak = float(lr.values.max())
+    declared = view.number("lr")
+    if lr.values[0] > 0.35 * peak:
+        return None
+    at = int(np.argmax(lr.values >= 0.985 * peak))
+    if at < 1 or np.any(np.diff(lr.values[: at + 1]) < -0.02 * peak):
+        return None
+    rising_to_the_end = at == len(lr) - 1 and (declared is None or peak < 0.985 * declared)
+    x = (lr.steps[: at + 1] - lr.steps[0]) / max(1, lr.steps[at] - lr.steps[0])
+    straight = np.max(np.abs(lr.values[: at + 1] - (lr.values[0] + x * (lr.values[at] - lr.values[0])))) < 0.05 * peak
+    return WarmUp(
+        None if rising_to_the_end else int(lr.steps[at]),
+        peak if declared is None or not rising_to_the_end else declared,
+        float(lr.values[0]),
+        int(planned) if planned else None,
+        "linear" if straight else "curved",
+    )
+
+
+def _gan(view: View) -> Gan:
+    run = view.run
+    declared = view.number("disc_start")
+    total = view.number("total_steps")
+    planned = int(declared) if declared is not None else None
+    row: int | None = None
+    reason = ""
+    columns = [m for m in ("disc_loss", "logits_real", "logits_fake", "g_loss", "d_weight") if run.rows(m).size]
+    if not columns and not run.rows("disc_factor").size:
+        if planned is not None and total and planned > total:
+            return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} is beyond step {total:,.0f}")
+        if planned is not None and len(run) and planned > run.steps[-1]:
+            return Gan("scheduled", planned_step=planned, reason="disc_start lies ahead")
+        return Gan("absent", planned_step=planned, reason="the log has no adversarial column")
+    if view.has("disc_factor"):
+        factor = run["disc_factor"]
+        on = np.flatnonzero(factor > 0)
+        row, reason = (int(on[0]), "disc_factor becomes positive") if len(on) else (None, "disc_factor stays 0")
+        if view.trainer.id == "pyramid_flow" or not run.rows("disc_loss").size:
+            first = run.rows("disc_loss")
+            if len(first) and (row is None or first[0] < row) and not len(on):
+                row, reason = int(first[0]), "the disc_* columns appear"
+    elif run.rows("disc_loss").size:
+        loss = run["disc_loss"]
+        on = np.flatnonzero(np.isfinite(loss) & (loss != 0))
+        row, reason = (int(on[0]), "disc_loss becomes non-zero") if len(on) else (None, "disc_loss stays 0")
+    elif run.rows("g_loss").size:
+        g = run["g_loss"]
+        on = np.flatnonzero(np.isfinite(g) & (g != 0))
+        row, reason = (int(on[0]), "g_loss becomes non-zero") if len(on) else (None, "g_loss stays 0")
+    if row is None:
+        if planned is None:
+            return Gan("off", reason=reason)
+        if total and planned >= total:
+            return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} of {total:,.0f} planned steps")
+        return Gan("scheduled", planned_step=planned, reason=reason)
+    start = int(run.steps[row])
+    before = int(run.steps[row - 1]) if row else None
+    ratio = None
+    if planned is not None and before is not None and planned > 0 and not before < planned <= start:
+        for k in (2, 4, 8):
+            if before * k < planned + k and planned - k <= start * k:
+                ratio = k
+    elif planned is not None and before is not None and before < planned <= start:
+        start = planned
+    return Gan("active", start, row, before, planned, ratio, reason)
+
+
+def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
+    series = view.series(metric)
+    if gan.state != "active" or gan.start_row is None or gan.before_step is None or not len(series):
+        return None
+    pre = series.between(int(series.steps[0]), gan.before_step)
+    post = series.between(int(view.run.steps[gan.start_row]), int(series.steps[-1]))
+    if not len(pre) or not len(post):
+        return None
+    # the level just before: the last tenth of the VAE-only rows, at least 5
+    before = level(pre.tail(0.1, 5).values)
+    smooth = rolling_median(post.values, 5)
+    early = max(1, min(len(post), max(8, len(pre))))
+    peak = int(np.argmax(smooth[:early])) if len(post) > 4 else int(np.argmax(post.values[:early]))
+    worst = float(smooth[peak] if len(post) > 4 else post.values[peak])
+    # what chance alone does to the largest of several medians of 5
+    scatter = noise(pre.tail(0.5, 8).values) / before if before > 0 and len(pre) > 4 else 0.0
+    margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
+    recovered = None
+    inside = smooth <= margin * before
+    if inside[-1]:
+        outside = np.flatnonzero(~inside)
+        recovered = int(post.steps[outside[-1] + 1]) if len(outside) else int(post.steps[0])
+    after = level(post.tail(0.25, 1 if len(post) < 4 else 3).values)
+    return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
+
+
+def _origin(view: View) -> str:
+    """``pretrained`` if the first value already stands near the run's best level, else ``scratch`` or ``unknown``."""
+    rec = view.series("rec_loss")
+    if len(rec) < 2:
+        return "unknown"
+    first = float(rec.values[0])
+    best = float(np.min(rec.values))
+    limit = PRETRAINED.get(view.trainer.rec_kind)
+    begins_at_zero = view.run.steps[0] <= 1 or view.run.step_unit != "step"
+    if limit is not None and 0 < first <= limit and begins_at_zero:
+        return "pretrained"
+    if len(rec) >= 10 and not begins_at_zero and first > 0:
+        spacing = int(np.median(np.diff(rec.steps)))
+        if view.run.steps[0] > 3 * spacing and first < 1.5 * level(rec.tail(0.2, 5).values):
+            return "resumed"
+    return "scratch" if begins_at_zero and first > 0 and best < first else "unknown"
+
+
+def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]) -> tuple[Phase, ...]:
+    steps = view.run.steps
+    last = len(steps) - 1
+    marks: list[tuple[int, PhaseKind, str]] = []
+    gan_row = gan.start_row if gan.state == "active" and gan.start_row is not None else None
+    if warm_up is not None:
+        end = warm_up.end_step if warm_up.end_step is not None else int(steps[-1])
+        marks.append((0, "warm-up", f"learning-rate warm-up, {warm_up.shape}, to {warm_up.peak:g}"))
+        row = int(np.searchsorted(steps, end, side="right"))
+        if row <= last and (gan_row is None or row < gan_row):
+            marks.append((row, "vae-only", "reconstruction, perceptual and KL terms only"))
+    elif gan_row is None and gan.state in ("scheduled", "never", "off", "absent"):
+        kind: PhaseKind = "whole" if gan.state == "absent" and gan.planned_step is None else "vae-only"
+        marks.append((0, kind, "the whole log" if kind == "whole" else "reconstruction, perceptual and KL terms only"))
+    elif gan_row:
+        marks.append((0, "vae-only", "reconstruction, perceptual and KL terms only"))
+    if gan_row is not None:
+        rec = next((s for s in shocks if s.metric == "rec_loss"), None)
+        if gan_row > 0 and rec is not None and rec.seen:
+            marks.append((gan_row, "gan-start", "the GAN is switched on and the losses find a new level"))
+            if rec.recovered_step is not None:
+                row = int(np.searchsorted(steps, rec.recovered_step))
+                if gan_row < row <= last:
+                    marks.append((row, "gan", "adversarial training at a settled level"))
+        else:
+            marks.append((gan_row, "gan", "adversarial training"))
+    titles = {
+        "warm-up": "warm-up",
+        "vae-only": "VAE only",
+        "gan-start": "GAN start",
+        "gan": "GAN",
+        "whole": "whole run",
+    }
+    marks = [m for i, m in enumerate(marks) if i == len(marks) - 1 or marks[i + 1][0] > m[0]]
+    phases = []
+    for i, (row, kind, text) in enumerate(marks):
+        end_row = marks[i + 1][0] - 1 if i + 1 < len(marks) else last
+        phases.append(Phase(kind, titles[kind], int(steps[row]), int(steps[end_row]), row, end_row, text))
+    return tuple(phases)
+
+
+def _statements(
+    view: View,
+    phases: tuple[Phase, ...],
+    warm_up: WarmUp | None,
+    gan: Gan,
+    shocks: tuple[Shock, ...],
+    origin: str,
+    share: float | None,
+    resumes: tuple[int, ...],
+) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    run = view.run
+    last = int(run.steps[-1])
+    if warm_up is not None:
+        if warm_up.end_step is None:
+            now = float(view.series("lr").values[-1])
+            ahead = f" (planned to end at step {warm_up.planned:,})" if warm_up.planned else ""
+            text = f"The learning rate is still warming up: {now:g} of {warm_up.peak:g} at step {last:,}{ahead}."
+        else:
+            text = f"Warm-up: {warm_up.shape}, from {warm_up.first:g} to {warm_up.peak:g} by step {warm_up.end_step:,}."
+        facts.append(Fact("warm_up", "phases", text, "inferred", float(warm_up.end_step or last), "step"))
+    lr = view.series("lr")
+    rec = view.series("rec_loss")
+    if len(lr) and len(rec) and lr.values[0] == 0 and origin == "pretrained":
+        text = (
+            f"The low start (rec_loss {rec.values[0]:g}) is a pretrained model: the learning rate is 0 at step"
+            f" {int(lr.steps[0]):,}, so nothing has been trained yet."
+        )
+        facts.append(
+            Fact("origin", "phases", text, "inferred", origin, evidence=(view.evidence("rec_loss", int(rec.rows[0])),))
+        )
+    elif origin == "pretrained":
+        text = f"The first value (rec_loss {rec.values[0]:g}) is that of a trained model: this run fine-tunes."
+        facts.append(Fact("origin", "phases", text, "inferred", origin))
+    elif origin == "resumed":
+        text = (
+            f"The log begins at step {int(run.steps[0]):,} with rec_loss {rec.values[0]:g}, its later level: this run"
+            " continues an earlier one."
+        )
+        facts.append(Fact("origin", "phases", text, "inferred", origin))
+    facts.append(_gan_fact(view, gan, warm_up, last))
+    for shock in shocks:
+        if shock.seen:
+            facts.append(_shock_fact(view, shock))
+    if share is not None and share < 0.1 and (warm_up is None or warm_up.end_step is not None) and len(lr) > 2:
+        text = f"The learning rate has decayed to {share:.1%} of its peak: little can change from here on."
+        facts.append(Fact("lr_decay", "phases", text, "inferred", share, ""))
+    for step in resumes:
+        facts.append(
+            Fact(f"resume_{step}", "phases", f"The run was resumed at step {step:,}.", "inferred", float(step), "step")
+        )
+    return tuple(facts)
+
+
+def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
+    run = view.run
+    if gan.state == "active" and gan.start_step is not None:
+        where = ""
+        n = view.number("iters_per_epoch")
+        if n:
+            where = f" (epoch {int(gan.start_step // n)}, iteration {int(gan.start_step % n)})"
+        if gan.before_step is None:
+            text = f"The GAN is active from the first logged step ({gan.start_step:,})."
+        elif gan.planned_step == gan.start_step:
+            text = f"The GAN starts at step {gan.start_step:,}{where}, as declared (disc_start)."
+        else:
+            text = f"The GAN starts between step {gan.before_step:,} and {gan.start_step:,}{where}: {gan.reason}."
+        if gan.unit_ratio:
+            text += f" disc_start {gan.planned_step:,} is counted in optimizer steps, {gan.unit_ratio} per logged step."
+        if warm_up and warm_up.end_step is not None and gan.before_step is not None:
+            spacing = max(1, int(np.median(np.diff(run.steps)))) if len(run) > 1 else 1
+            if abs(gan.start_step - (warm_up.planned or warm_up.end_step)) <= spacing:
+                text += " That is the step on which the learning-rate warm-up ends."
+        return Fact("gan_start", "phases", text, "inferred", float(gan.start_step), "step",
+                    low=gan.before_step, high=gan.start_step)  # fmt: skip
+    if gan.state == "scheduled" and gan.planned_step is not None:
+        ahead = gan.planned_step - last
+        zero = ""
+        if view.has("disc_loss") and not np.any(view.series("disc_loss").values):
+            zero = " disc_loss is 0.0 because disc_factor is 0 until then."
+        meaning = ""
+        if view.trainer.d_weight_logged_before_start and view.has("g_loss"):
+            meaning = " The printed d_weight, g_loss and logits mean nothing before that."
+        text = f"The GAN is scheduled for step {gan.planned_step:,}: {ahead:,} steps to go.{zero}{meaning}"
+        return Fact("gan_start", "phases", text, "declared", float(gan.planned_step), "step")
+    if gan.state == "never" and gan.planned_step is not None:
+        text = f"The GAN never starts in this plan: {gan.reason}."
+        return Fact("gan_start", "phases", text, "declared", float(gan.planned_step), "step")
+    text = {
+        "off": f"The GAN is off: {gan.reason}; the log does not say when it should start.",
+        "absent": "The log has no adversarial column: either the GAN is off or it is not logged.",
+    }.get(gan.state, "The state of the GAN cannot be told from this log.")
+    return Fact("gan_start", "phases", text, "cannot-tell")
+
+
+def _shock_fact(view: View, shock: Shock) -> Fact:
+    db = (
+        f", {-10 * math.log10(shock.ratio):+.1f} dB"
+        if view.trainer.rec_kind == "mse" and shock.metric == "rec_loss"
+        else ""
+    )
+    text = (
+        f"At the GAN start {shock.metric} went from {shock.before:.4g} to {shock.worst:.4g} ({shock.ratio:.1f}x{db}) by"
+        f" step {shock.worst_step:,}; the level to come back to is {shock.before:.4g}."
+    )
+    if shock.recovered_step is not None:
+        text += f" It was back within 10% by step {shock.recovered_step:,}."
+    else:
+        gained = ""
+        if db and shock.worst > shock.after > 0:
+            full = 10 * math.log10(shock.worst / shock.before)
+            back = 10 * math.log10(shock.worst / shock.after)
+            gained = f", {back:.1f} of {full:.1f} dB recovered"
+        text += f" It now stands at {shock.after:.4g} ({shock.remaining:.2f}x the level before{gained})."
+    return Fact(f"gan_shock_{shock.metric}", "phases", text, "inferred", shock.ratio, "x",
+                evidence=(Evidence(f"{shock.metric} before", shock.before), Evidence("worst", shock.worst, step=shock.worst_step),
+                          Evidence("now", shock.after)))  # fmt: skip
+
+
+def step_spacing(series: Series) -> int:
+    """Usual distance between logged steps."""
+    return max(1, int(np.median(np.diff(series.steps)))) if len(series) > 1 else 1

@@ -1,0 +1,308 @@
+"""Units: PSNR, KL per latent element, effective beta, known faults of the trainer. Normalise before judging."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vaelab.analysis import level
+from vaelab.facts.algebra import Algebra
+from vaelab.facts.base import Evidence, Fact, Standing
+from vaelab.facts.view import View
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Latent shape: ``shape`` is (C, T, H, W) or (C, H, W); ``how`` says where it comes from."""
+
+    shape: tuple[int, ...]
+    how: str
+    standing: str
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def per_channel(self) -> int:
+        return self.elements // self.shape[0]
+
+    def __str__(self) -> str:
+        return "x".join(str(d) for d in self.shape)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Conversions that hold for this run; None where the log does not allow one.
+
+    peak: input range width (2 for [-1, 1]); psnr_exact: rec_loss is the MSE, so PSNR follows; mse_bound: factor c with
+    MSE <= c * rec_loss. nats: multiply the printed KL by it to get nats per latent element. clip_elements: C*T*H*W of
+    one input sample. effective_beta: KL weight in sum/sum units (LDM convention).
+    """
+
+    peak: float | None
+    psnr_exact: bool
+    mse_bound: float | None
+    latent: Latent | None
+    nats: float | None
+    clip_elements: float | None
+    effective_beta: float | None
+    kl_nats_total: float | None
+    statements: tuple[Fact, ...]
+
+    def psnr(self, rec: float) -> float | None:
+        """PSNR in dB of a mean squared error ``rec``; None if rec_loss is not an MSE of known range."""
+        if not self.psnr_exact or self.peak is None or not rec > 0:
+            return None
+        return 10 * math.log10(self.peak**2 / rec)
+
+    def psnr_bound(self, rec: float) -> float | None:
+        """Lower bound of PSNR in dB where rec_loss contains more than the MSE."""
+        if self.mse_bound is None or self.peak is None or not rec > 0:
+            return None
+        return 10 * math.log10(self.peak**2 / (self.mse_bound * rec))
+
+    def nats_per_element(self, kl: float) -> float | None:
+        return None if self.nats is None else kl * self.nats
+
+
+def find_scales(view: View, algebra: Algebra) -> Scales:
+    """Units of this run from the trainer's code, the declared shapes and the solved constants."""
+    declared_range = _numbers(view.run.config.get("input_range"))
+    low_high = tuple(declared_range) if len(declared_range) == 2 else view.trainer.input_range
+    peak = abs(low_high[1] - low_high[0]) if low_high else None
+    kind = view.trainer.rec_kind
+    exact = kind == "mse" and peak is not None
+    # e in [-peak, peak]: e^2 <= peak |e|, and e^2 <= peak / (1 + peak) (|e| + e^2)
+    bound = None
+    if peak is not None:
+        bound = {"l1+mse+lpips": peak / (1 + peak), "l1+lpips": peak, "l1": peak, "mse+lpips": 1.0}.get(kind)
+    latent = _latent(view, algebra)
+    nats = None
+    reduction = view.trainer.kl_reduction
+    if reduction == "mean":
+        nats = 1.0
+    elif latent is not None and reduction == "sum-per-channel":
+        nats = 1.0 / latent.per_channel
+    elif latent is not None and reduction == "sum-per-sample":
+        nats = 1.0 / latent.elements
+    clip = _clip_elements(view, algebra)
+    beta = _effective_beta(view, algebra, latent, clip)
+    kl = view.series("kl_loss")
+    total_nats = None
+    if len(kl):
+        now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
+        if reduction == "sum-per-sample":
+            total_nats = now
+        elif reduction == "sum-per-channel":
+            channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
+            total_nats = now * channels if channels else None
+    scales = Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, ())
+    return Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, _statements(view, algebra, scales))
+
+
+def _numbers(value: object) -> list[float]:
+    if isinstance(value, str):
+        value = value.lower().replace("x", ",").split(",")
+    if not isinstance(value, Sequence):
+        return []
+    try:
+        return [float(v) for v in value]
+    except (TypeError, ValueError):
+        return []
+
+
+def _latent(view: View, algebra: Algebra) -> Latent | None:
+    declared = [int(v) for v in _numbers(view.run.config.get("latent_shape")) if v >= 1]
+    if len(declared) in (3, 4):
+        return Latent(tuple(declared), "declared", "declared")
+    channels = view.number("latent_channels") or view.trainer.latent_channels
+    if channels is None:
+        return None
+    compression = [int(v) for v in _numbers(view.run.config.get("compression")) if v >= 1]
+    assumed = ""
+    if len(compression) == 2:
+        compression = [1, *compression]
+    if not compression:
+        multipliers = view.run.config.get("ch_mult")
+        if isinstance(multipliers, list | tuple) and multipliers:
+            factor = 2 ** (len(multipliers) - 1)
+            compression = [1, factor, factor]
+            assumed = "compression from ch_mult"
+        elif view.trainer.compression:
+            compression = list(view.trainer.compression)
+            assumed = f"{'x'.join(map(str, compression))} compression, the published {view.trainer.title} model"
+    if len(compression) != 3:
+        return None
+    t, h, w = compression
+    clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
+    if len(clip) == 3:
+        frames, height, width = clip
+        source = "declared clip"
+    else:
+        frames = int(view.number("max_frames") or 0)
+        size = _size(view, algebra)
+        if size is None:
+            if view.trainer.id != "pyramid_flow":
+                return None
+            frames, height, width, source = 17, 256, 256, "if the clips are 17 frames at 256x256, the script's default"
+        else:
+            height = width = size
+            source = (
+                "clip size declared in the log"
+                if view.trainer.id == "pyramid_flow"
+                else "image size from the loss algebra"
+            )
+            if view.trainer.id == "pyramid_flow" and not frames:
+                frames, source = 17, "clip size declared, 17 frames assumed"
+    if height % h or width % w:
+        return None
+    if view.trainer.id == "radiodiff" or (t == 1 and frames <= 1):
+        shape: tuple[int, ...] = (int(channels), height // h, width // w)
+    else:
+        shape = (int(channels), 1 + max(0, frames - 1) // t, height // h, width // w)
+    how = ", ".join(s for s in (source, assumed) if s)
+    return Latent(shape, how, "inferred" if not assumed.startswith("8x") else "bounded")
+
+
+def _size(view: View, algebra: Algebra) -> int | None:
+    n = algebra.value("n_pixels")
+    if n is not None and view.trainer.id != "pyramid_flow":
+        channels = view.number("input_channels") or {"radiodiff": 1}.get(view.trainer.id, 3)
+        size = math.sqrt(n / channels)
+        return round(size) if abs(size - round(size)) < 1e-6 else None
+    resolution = view.run.config.get("resolution")
+    if isinstance(resolution, int) and not isinstance(resolution, bool) and view.trainer.id == "pyramid_flow":
+        return resolution
+    return None
+
+
+def _clip_elements(view: View, algebra: Algebra) -> float | None:
+    n = algebra.value("n_pixels")
+    if n is not None:
+        return n
+    clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
+    channels = view.number("input_channels") or 3
+    if len(clip) == 3:
+        return channels * math.prod(clip)
+    frames, size = view.number("max_frames"), view.run.config.get("resolution")
+    if frames and isinstance(size, int):
+        return channels * frames * size * size
+    if view.trainer.id == "pyramid_flow" and not view.run.config.get("resolution"):
+        return 3.0 * 17 * 256 * 256
+    return None
+
+
+def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: float | None) -> float | None:
+    solved = algebra.solved.get("kl_weight")
+    weight = solved.value if solved and solved.value is not None else view.number("kl_weight")
+    if weight is None:
+        return None
+    if view.trainer.kl_reduction == "sum-per-sample" and view.trainer.nll_reduction == "sum-per-sample":
+        return weight
+    if view.trainer.kl_reduction == "sum-per-channel" and clip and latent:
+        pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")
+        return weight * clip / (latent.shape[0] * pixel) if pixel else None
+    return None
+
+
+def _statements(view: View, algebra: Algebra, scales: Scales) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    rec = view.series("rec_loss")
+    if len(rec):
+        facts.extend(_rec_facts(view, scales))
+    kl = view.series("kl_loss")
+    if len(kl):
+        facts.append(_kl_fact(view, scales))
+    if scales.effective_beta is not None:
+        text = f"The KL weight is {scales.effective_beta:.2g} in sum/sum units (effective beta); latent-diffusion uses 1e-6."
+        if scales.effective_beta > 1e-2:
+            text += f" That is {scales.effective_beta / 1e-6:,.2g} times more."
+        facts.append(Fact("effective_beta", "units", text, "inferred", scales.effective_beta))
+    faults = view.trainer.known_faults
+    if faults:
+        text = f"Known faults of {view.trainer.title} that no log can show: " + "; ".join(f.text for f in faults) + "."
+        facts.append(Fact("known_faults", "trainer", text, "known"))
+    return tuple(facts)
+
+
+def _rec_facts(view: View, scales: Scales) -> list[Fact]:
+    rec = view.series("rec_loss")
+    first, now = float(rec.values[0]), level(rec.tail(0.1, 1 if len(rec) < 5 else 3).values)
+    facts = []
+    row_first, row_last = int(rec.rows[0]), int(rec.rows[-1])
+    if scales.psnr_exact:
+        a, b = scales.psnr(first), scales.psnr(now)
+        kind = "the MSE on inputs in [-1, 1]" if scales.peak == 2 else f"the MSE on inputs {scales.peak:g} wide"
+        text = f"rec_loss is {kind}: {now:.4g} is {b:.1f} dB PSNR." if b is not None else "rec_loss is 0 or below."
+        if a is not None and b is not None and len(rec) > 1 and first != now:
+            way = "rose" if now > first else "fell"
+            ratio = now / first
+            size = f"{ratio:.1f}x" if ratio > 1.5 else f"{abs(1 - ratio):.0%}"
+            text = (
+                f"rec_loss is {kind}: it {way} {size} from {first:.4g} ({a:.1f} dB PSNR, step {int(rec.steps[0]):,}) to"
+                f" {now:.4g} ({b:.1f} dB, step {int(rec.steps[-1]):,}): {b - a:+.1f} dB."
+            )
+        evidence = (view.evidence("rec_loss", row_first), view.evidence("rec_loss", row_last))
+        facts.append(Fact("psnr", "units", text, "known", b, "dB", evidence=evidence))
+    elif scales.mse_bound is not None:
+        bound = scales.psnr_bound(now)
+        what = {"l1+mse+lpips": "L1 + MSE + LPIPS", "l1+lpips": "L1 + LPIPS", "l1": "L1", "mse+lpips": "MSE + LPIPS"}
+        name = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
+        text = (
+            f"rec_loss here is {name}, so PSNR cannot be read from it; {now:.4g} bounds the MSE by"
+            f" {scales.mse_bound * now:.2g} (PSNR at least {bound:.1f} dB)."
+        )
+        facts.append(Fact("psnr", "units", text, "bounded", bound, "dB", low=bound))
+        if len(rec) > 1 and first > 0:
+            low = float(rec.low.min())
+            text = f"rec_loss {'fell' if now < first else 'rose'} from {first:.4g} to {now:.4g} ({now / first - 1:+.0%}); lowest {low:.4g} ({low / first - 1:+.0%})."
+            facts.append(Fact("rec_change", "units", text, "known", now / first - 1))
+    else:
+        text = "What rec_loss contains is not known for this trainer: only its changes can be judged, not its level."
+        if len(rec) > 1 and first > 0:
+            text += f" It went from {first:.4g} to {now:.4g} ({now / first - 1:+.0%})."
+        facts.append(Fact("psnr", "units", text, "cannot-tell"))
+    total = view.series("total_loss")
+    if len(total) > 1 and float(total.values[0]) > 0:
+        last = level(total.tail(0.1, 1 if len(total) < 5 else 3).values)
+        text = f"total_loss went from {total.values[0]:,.4g} to {last:,.4g} ({last / float(total.values[0]) - 1:+.0%})."
+        facts.append(Fact("total_change", "units", text, "known", last / float(total.values[0]) - 1))
+    return facts
+
+
+def _kl_fact(view: View, scales: Scales) -> Fact:
+    kl = view.series("kl_loss")
+    now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
+    nats = scales.nats_per_element(now)
+    if nats is None or scales.latent is None:
+        text = f"KL {now:,.4g} cannot be judged without the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
+        if view.trainer.kl_reduction == "unknown":
+            text += " How this trainer reduces the KL is not known either."
+        return Fact("kl_per_element", "units", text, "cannot-tell", None, "nats/element")
+    reduction = {
+        "sum-per-channel": "summed over T, H, W and averaged over channels",
+        "sum-per-sample": "summed over all latent elements",
+        "mean": "averaged over elements",
+    }.get(view.trainer.kl_reduction, "")
+    text = (
+        f"KL {now:,.4g} ({reduction}) is {_short(nats)} nats per latent element for a {scales.latent} latent"
+        f" ({scales.latent.how})."
+    )
+    if nats >= 5:
+        text += (
+            " The encoder is nearly deterministic, which is usual at a tiny KL weight; before diffusion check latent std,"
+            " dead channels, the logvar floor and the scale factor."
+        )
+    elif nats < 0.3:
+        sigma = math.exp(-nats)
+        text += f" With unit aggregate variance that means a posterior sigma of {sigma:.2f}: little information per element."
+    standing: Standing = "bounded" if scales.latent.standing == "bounded" else "inferred"
+    row = int(kl.rows[-1])
+    evidence = (view.evidence("kl_loss", row), Evidence("latent elements", float(scales.latent.elements)))
+    return Fact("kl_per_element", "units", text, standing, nats, "nats/element", evidence=evidence)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if value < 0.995 else f"{value:.1f}"

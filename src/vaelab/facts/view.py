@@ -1,0 +1,94 @@
+"""View: a run's columns as cached series, with rounding and smoothing taken into account."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from vaelab.analysis import Series, blocks
+from vaelab.facts.base import Evidence
+from vaelab.run import FloatArray, IntArray, Run
+from vaelab.trainers import TRAINERS, Trainer
+
+FLOAT32_DIGITS = 3e-6
+
+
+class View:
+    """Read-only helper shared by all facts. ``number(key)`` reads a declared config value as a float."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.trainer: Trainer = TRAINERS.get(run.trainer, TRAINERS["unknown"])
+        self._series: dict[str, Series] = {}
+
+    def series(self, metric: str) -> Series:
+        """Finite values of ``metric`` at working resolution (empty if it was never logged)."""
+        if metric not in self._series:
+            if metric in self.run:
+                values = self.run[metric]
+                rows = np.flatnonzero(np.isfinite(values))
+                self._series[metric] = blocks(self.run.steps[rows], values[rows], rows)
+            else:
+                empty = np.empty(0, np.float64)
+                none = np.empty(0, np.int64)
+                self._series[metric] = Series(none, empty, empty, empty, none)
+        return self._series[metric]
+
+    def has(self, *metrics: str) -> bool:
+        """Every metric was logged with at least one finite value."""
+        return all(len(self.series(m)) for m in metrics)
+
+    def number(self, key: str) -> float | None:
+        """A declared config value as a finite float, else None."""
+        value = self.run.config.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if math.isfinite(value) else None
+
+    def half_unit(self, metric: str, values: FloatArray) -> FloatArray:
+        """Rounding error of printed ``values``: half a unit of the last decimal, or float32 resolution."""
+        decimals = self.run.columns[metric].decimals
+        floor = np.abs(values) * FLOAT32_DIGITS
+        return floor if decimals is None else np.maximum(floor, 0.5 * 10.0**-decimals)
+
+    def evidence(self, metric: str, row: int, value: float | None = None, unit: str = "") -> Evidence:
+        """The number that stands at ``row`` of ``metric``, with its step and source line."""
+        column = self.run.columns[metric]
+        number = float(column.values[row]) if value is None else value
+        return Evidence(column.original, number, unit, int(self.run.steps[row]), self.run.line(metric, row))
+
+    @cached_property
+    def epoch_first_rows(self) -> IntArray:
+        """Rows that are the first of their epoch: a windowed median covers one value there."""
+        if self.run.epochs is None or not len(self.run):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.diff(self.run.epochs, prepend=self.run.epochs[0] - 1) != 0)
+
+    def joint(self, metrics: tuple[str, ...], *, linear: bool = True) -> tuple[dict[str, FloatArray], IntArray, str]:
+        """Values of ``metrics`` that belong together: ``(values, rows, how)``.
+
+        ``how`` is ``exact`` (unsmoothed values of one step), ``means`` (means over the same steps: sums of them hold)
+        or ``medians`` (windowed medians: sums of them hold only roughly). ``linear`` False asks for products too.
+        """
+        columns = [self.run.columns[m] for m in metrics]
+        smoothed = [c for c in columns if c.smoothing.kind != "none"]
+        if not smoothed:
+            rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
+            return {m: self.run[m][rows] for m in metrics}, rows, "exact"
+        if linear and all(c.epoch_mean is not None for c in smoothed) and len(smoothed) == len(columns):
+            means = {m: np.asarray(self.run.columns[m].epoch_mean) for m in metrics}
+            rows = np.flatnonzero(np.all([np.isfinite(v) for v in means.values()], axis=0))
+            return {m: v[rows] for m, v in means.items()}, rows, "means"
+        if linear and all(c.smoothing.kind == "epoch_mean" for c in columns):
+            rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
+            return {m: self.run[m][rows] for m in metrics}, rows, "means"
+        first = self.epoch_first_rows
+        if all(c.smoothing.kind in ("none", "window_median") for c in columns) and len(first):
+            keep = np.all([np.isfinite(c.values[first]) for c in columns], axis=0)
+            if keep.any() and self.run.format == "metric_logger":
+                rows = first[keep]
+                return {m: self.run[m][rows] for m in metrics}, rows, "exact"
+        rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
+        return {m: self.run[m][rows] for m in metrics}, rows, "medians"
