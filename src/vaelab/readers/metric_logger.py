@@ -1,0 +1,326 @@
+"""Text logs of MetricLogger: Pyramid-Flow, and every trainer descended from torchvision's references (DeiT, MAE, BEiT).
+
+    Epoch: [3]  [ 40/100]  eta: 0:00:06  lr: 0.000100  vae_loss: 0.2218 (0.2215)  ...  time: 0.1503  data: 0.0000
+
+A value is the median of the last 20 (torch's lower median), the number in parentheses the mean since the epoch began.
+The counter in brackets begins again with each epoch: the global step is the sum of the epochs before plus it.
+Source: Pyramid-Flow ``trainer_misc/utils.py`` and torchvision ``references/detection/utils.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from vaelab.errors import LogError
+from vaelab.readers.base import BoolArray, RawColumn, RawLog
+from vaelab.readers.namespace import parse_config_line
+from vaelab.readers.numeric_scan import Field, scan_chunks, scan_text
+from vaelab.readers.source import Source
+from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
+from vaelab.run import IntArray, ReadNote, Smoothing
+
+EPOCH, ITERATION, PER_EPOCH, RANK = "[epoch]", "[iteration]", "[iterations per epoch]", "[rank]"
+MEAN = " (epoch mean)"
+WINDOW = 20
+
+_HEADER = re.compile(rb"Epoch: \[(\d+)\]\s*\[\s*(\d+)/(\d+)\]\s+eta: (\d+ days?, [\d:]+|[\d:]+)\s+")
+_NUMBER = rb"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|nan|inf)"
+_METER = re.compile(
+    rb"([A-Za-z_][\w/.\-]*(?: mem)?): (" + _NUMBER + rb")(?![^\s])(?: \((" + _NUMBER + rb")\))?(?:\s+|$)"
+)
+_RANK = re.compile(rb"\[(?:rank|default)\s?(\d+)\]|^\[\d+,(\d+)\]<std|^(\d+): *$")
+_DIGITS = re.compile(rb"\d[\d.]*")
+_EVALUATION = re.compile(rb"\b(?:test|eval|val)", re.IGNORECASE)
+_EVALUATION_LINE = re.compile(rb"^(?:test|eval|val)[\w ]*: .*\[\s*\d+/\d+\]\s+eta:", re.IGNORECASE)
+_SNIFF = re.compile(rb"\[\s*\d+/\d+\]\s+eta: [\d:]+ +[A-Za-z_][\w/]*: ")
+_EPOCH_END = re.compile(rb"Epoch: \[\d+\] Total time")
+
+
+def parse_line(line: bytes) -> list[Field] | None:
+    """The numbers of one training line, or None if it is not one or is incomplete."""
+    start = line.rfind(b"Epoch: [")
+    header = _HEADER.match(line, start) if start >= 0 else None
+    if header is None:
+        return None
+    fields: list[Field] = []
+    if start:
+        prefix = line[:start]
+        if _EVALUATION.search(prefix):
+            return None
+        rank = _RANK.search(prefix)
+        for match in _DIGITS.finditer(prefix):
+            is_rank = rank is not None and match.span() == rank.span(rank.lastindex or 0)
+            fields.append((RANK if is_rank else None, *match.span()))
+    fields += [
+        (EPOCH, *header.span(1)),
+        (ITERATION, *header.span(2)),
+        (PER_EPOCH, *header.span(3)),
+        (None, *header.span(4)),
+    ]
+    at, name = header.end(), ""
+    while meter := _METER.match(line, at):
+        name = meter[1].decode("ascii", "replace")
+        fields.append((name, *meter.span(2)))
+        if meter[3] is not None:
+            fields.append((name + MEAN, *meter.span(3)))
+        at = meter.end()
+    # another process may have written on behind a complete line; a line cut in the middle is left out
+    if not name or (at < len(line) and name not in ("max mem", "data")):
+        return None
+    return fields
+
+
+class MetricLoggerReader:
+    """Reads MetricLogger text."""
+
+    name = "metric_logger"
+    title = "MetricLogger text (Pyramid-Flow, MAE, DeiT, BEiT)"
+
+    def sniff(self, head: bytes, source: Source) -> float:
+        if _SNIFF.search(head):
+            return 0.95
+        if b"Namespace(" in head or b"Param groups = {" in head:
+            return 0.9 if _SNIFF.search(source.head(8 << 20)) else 0.2
+        return 0.0
+
+    def read(self, source: Source) -> list[RawLog]:
+        """One log, in the order of the file. Raises LogError if it has no training line."""
+        table, other = TextTable(), _OtherLines()
+        tail = None
+        for scan in scan_chunks(source.chunks(), parse_line):
+            table.add(scan.blocks)
+            tail = scan.tail
+            for number, line in scan.others:
+                other.add(number, line)
+            if scan.ansi:
+                other.count("ansi", 0, "", scan.ansi)
+        if tail is not None:
+            _read_tail(*tail, table, other)
+        if not len(table):
+            raise LogError(f"{source.name} has no training line of a MetricLogger (`Epoch: [0]  [ 10/100]  eta: ...`).")
+        return [_assemble(source, table, other)]
+
+
+READER = MetricLoggerReader()
+
+
+def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> None:
+    """A last line without a line end is a row only if nothing can be missing from its end."""
+    last = re.search(rb": \d+\.(\d+)\)?\s*$|\)\s*$", line)
+    blocks = scan_text(line + b"\n", parse_line, number).blocks
+    complete = blocks and last and set(blocks[0].columns) == set(table.last_columns)
+    if complete and last and last[1] is not None:
+        name = blocks[0].columns[-1]
+        complete = table.decimals(name) == blocks[0].decimals[-1]
+    if complete:
+        table.add(blocks)
+    elif line.strip():
+        other.add(number, line)
+
+
+# Lines that are not rows ---------------------------------------------------------------------------------------------
+
+
+def _whole(match: re.Match[str]) -> int:
+    return int(match[1])
+
+
+_DECLARED: list[tuple[str, re.Pattern[str], Callable[[re.Match[str]], object]]] = [
+    ("warmup_steps", re.compile(r"^Set warmup steps = (\d+)"), _whole),
+    ("num_training_steps", re.compile(r"^Number of training steps = (\d+)"), _whole),
+    ("num_training_examples_per_epoch", re.compile(r"^Number of training examples per epoch = (\d+)"), _whole),
+    ("total_batch_size", re.compile(r"^Batch size = (\d+)"), _whole),
+    ("lr", re.compile(r"^LR = ([\d.]+)"), lambda m: float(m[1])),
+    ("min_lr", re.compile(r"^Min LR = ([\d.]+)"), lambda m: float(m[1])),
+    ("weight_decay", re.compile(r"^Wei(?:gt|ght)h? Decay = ([\d.]+)"), lambda m: float(m[1])),
+    ("latent_channels", re.compile(r"^The latent dimm?ension channe(?:l)?s is (\d+)"), _whole),
+    ("max_frames", re.compile(r"^The training video clip frame number is (\d+)"), _whole),
+    ("num_videos", re.compile(r"^Totally Remained (\d+) videos"), _whole),
+    ("image_gpus", re.compile(r"^(\d+) gpus for image"), _whole),
+    ("video_gpus", re.compile(r"^\d+ gpus for image, (\d+) gpus for video"), _whole),
+    ("learnable_params_millions", re.compile(r"^total number of learnable params: ([\d.]+) M"), lambda m: float(m[1])),
+    ("fixed_params_millions", re.compile(r"^total number of fixed params in\s*: ([\d.]+) M"), lambda m: float(m[1])),
+    ("epochs", re.compile(r"^Start training for (\d+) epochs"), _whole),
+    ("distributed", re.compile(r"^\| distributed init \(rank \d+\)"), lambda m: True),
+]
+_DECLARING = re.compile(
+    rb"^(?:Set w|Number of|Batch s|LR =|Min LR|Wei|The |Totally|\d+ gpus|total number|Start training for|\| distr)"
+)
+_RESUMED_AT = re.compile(r"^Resume checkpoint at epoch (\d+), the global \w+ step is (\d+)")
+_EPOCH_START = re.compile(r"^Start training epoch (\d+)(?:, (\d+) iters)?")
+
+
+class _OtherLines(LineNotes):
+    """Reads the config and the markers that such trainers print between their training lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumed: list[tuple[int, int, int]] = []  # line, epoch, global step
+        self._declared: dict[str, object] = {}
+
+    def add(self, number: int, line: bytes) -> None:
+        if b"Epoch: [" in line and (torn := _HEADER.search(line) or re.search(rb"Epoch: \[\d+\]\s*\[", line)):
+            evaluation = _EVALUATION.search(line[: torn.start()])
+            self.count("evaluation_lines" if evaluation else "torn_line", number, decode(line))
+        elif _EVALUATION_LINE.search(line):
+            self.count("evaluation_lines", number, decode(line))
+        elif line.startswith(b"Averaged stats:"):
+            self.count("averaged_stats", number, decode(line))
+        elif _EPOCH_END.search(line):
+            return
+        elif line.startswith((b"Namespace(", b"Optimizer config: {")):
+            self._config(number, decode(line))
+        elif _DECLARING.match(line):
+            self._declare(decode(line))
+        elif line.startswith((b"Resume checkpoint at", b"Start training epoch")):
+            text = decode(line)
+            if match := _RESUMED_AT.match(text):
+                self.resumed.append((number, int(match[1][:18]), int(match[2][:18])))
+                self.event("resume", number, text, int(match[2][:18]))
+            elif match := _EPOCH_START.match(text):
+                self.event("epoch_start", number, text)
+                if match[2]:
+                    self._declared.setdefault("iters_per_epoch", int(match[2][:18]))
+        else:
+            super().add(number, line)
+
+    def _config(self, number: int, text: str) -> None:
+        values = parse_config_line(text)
+        if values is None:
+            self.count("foreign_lines", number, text)
+        elif text.startswith("Optimizer"):  # the VAE's comes first, then the discriminator's
+            name = "disc_optimizer_config" if "optimizer_config" in self._declared else "optimizer_config"
+            self._declared[name] = values
+        else:
+            changed = [k for k, v in values.items() if k in self.config and self.config[k] != v]
+            if changed:
+                self.count(
+                    "config_changed", number, f"the run was started again with other options: {', '.join(changed)}"
+                )
+            self.config.update(values)
+            self._declared.clear()
+
+    def _declare(self, text: str) -> None:
+        for name, pattern, value in _DECLARED:
+            if match := pattern.match(text):
+                self._declared.setdefault(name, value(match))
+
+    def whole_config(self) -> dict[str, object]:
+        """The options, completed by what was printed beside them. The warm-up printed is the one in force."""
+        config = {**self._declared, **self.config}
+        if "warmup_steps" in self._declared:
+            config["warmup_steps"] = self._declared["warmup_steps"]
+        return config
+
+
+# Rows to columns -----------------------------------------------------------------------------------------------------
+
+
+def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
+    lines = table.lines()
+    names = [n for n in table.names if n not in (EPOCH, ITERATION, PER_EPOCH, RANK)]
+    epochs, iterations, per_epoch = (table.take(k).values.astype(np.int64) for k in (EPOCH, ITERATION, PER_EPOCH))
+    ranks = table.take(RANK).values if RANK in table.names else None
+    markers = np.array([e.line or 0 for e in other.raw_events if e.kind in ("resume", "epoch_start")], np.int64)
+    keep = _first_rank(epochs, iterations, lines, ranks, markers)
+    if not keep.all():
+        other.count("other_rank", int(lines[~keep][0]), "", int((~keep).sum()))
+        lines, epochs, iterations, per_epoch = lines[keep], epochs[keep], iterations[keep], per_epoch[keep]
+    steps, notes = _global_steps(epochs, iterations, per_epoch, lines, other.resumed)
+    columns = []
+    for name in names:
+        if name.endswith(MEAN):
+            continue
+        column = table.take(name)
+        mean = table.take(name + MEAN).values if name + MEAN in table.names else None
+        columns.append(
+            RawColumn(
+                name,
+                column.values[keep],
+                column.logged[keep],
+                lines,
+                printed_decimals(column.decimals),
+                _smoothing(name, mean is not None),
+                None if mean is None else mean[keep],
+            )
+        )
+    return RawLog(
+        source.name,
+        MetricLoggerReader.name,
+        steps,
+        columns,
+        epochs,
+        other.whole_config(),
+        other.events(steps, lines),
+        [*other.notes(), *notes],
+    )
+
+
+def _smoothing(name: str, has_mean: bool) -> Smoothing:
+    if has_mean:
+        # Pyramid-Flow adds disc_loss twice per step, so that its 20 values are those of 10 steps
+        return Smoothing("window_median", WINDOW // 2 if name == "disc_loss" else WINDOW)
+    return Smoothing("window_mean", WINDOW) if name in ("time", "data") else Smoothing()
+
+
+def _first_rank(
+    epochs: IntArray, iterations: IntArray, lines: IntArray, ranks: np.ndarray | None, markers: IntArray
+) -> BoolArray:
+    """Rows of one process, where several wrote into the log.
+
+    With a rank before the line: the lowest rank. Without: where the same iteration comes again within a few rows, and
+    no resume is announced between, the first one. A single step back is left alone: it is a resume.
+    """
+    n = len(epochs)
+    if ranks is not None and np.isfinite(ranks).any():
+        unnamed = ~np.isfinite(ranks)
+        return (ranks == np.nanmin(ranks)) | unnamed
+    keep = np.ones(n, np.bool_)
+    ahead = (epochs[1:] > epochs[:-1]) | ((epochs[1:] == epochs[:-1]) & (iterations[1:] > iterations[:-1]))
+    not_ahead = np.flatnonzero(~ahead) + 1
+    session = np.searchsorted(markers, lines)
+    not_ahead = not_ahead[session[not_ahead] == session[not_ahead - 1]]
+    if len(not_ahead) < 3 and not np.any(
+        (epochs[not_ahead] == epochs[not_ahead - 1]) & (iterations[not_ahead] == iterations[not_ahead - 1])
+    ):
+        return keep
+    recent: dict[tuple[int, int, int], int] = {}
+    rows = zip(session.tolist(), epochs.tolist(), iterations.tolist(), strict=True)
+    for row, key in enumerate(rows):
+        if row - recent.get(key, -n) <= 64:
+            keep[row] = False
+        recent[key] = row
+    return keep
+
+
+def _global_steps(
+    epochs: IntArray, iterations: IntArray, per_epoch: IntArray, lines: IntArray, resumed: list[tuple[int, int, int]]
+) -> tuple[IntArray, list[ReadNote]]:
+    """Global steps (n,): where each epoch begins, counted on from the epochs before, plus the iteration in it."""
+    n = len(epochs)
+    starts = np.flatnonzero(np.r_[True, (epochs[1:] != epochs[:-1]) | (per_epoch[1:] != per_epoch[:-1])])
+    begin: dict[int, int] = {}
+    length: dict[int, int] = {}
+    offsets = np.empty(len(starts), np.int64)
+    notes: list[ReadNote] = []
+    previous = -1
+    for k, row in enumerate(starts.tolist()):
+        epoch, size, line = int(epochs[row]), int(per_epoch[row]), int(lines[row])
+        if epoch < previous:  # a resume or a new run: what came after this epoch is counted again
+            begin = {e: b for e, b in begin.items() if e <= epoch}
+        if epoch not in begin:
+            before = max((e for e in begin if e < epoch), default=None)
+            begin[epoch] = epoch * size if before is None else begin[before] + length[before] * (epoch - before)
+            announced = [s for at, e, s in resumed if at < line and e == epoch]
+            if before is None and announced and abs(announced[-1] - begin[epoch]) > size // 2:
+                begin[epoch] = announced[-1]
+        if previous >= 0 and size != int(per_epoch[row - 1]):
+            text = f"the iterations per epoch change from {per_epoch[row - 1]:,} to {size:,} at epoch {epoch}"
+            notes.append(ReadNote("iterations_per_epoch", 1, text + "; the global step is counted on", line))
+        length[epoch] = size
+        offsets[k] = begin[epoch]
+        previous = epoch
+    return iterations + np.repeat(offsets, np.diff(np.r_[starts, n])), notes

@@ -1,0 +1,443 @@
+"""The numbers of log lines, fast: lines of one shape are parsed together with numpy, all others one by one.
+
+A training log repeats a few line shapes millions of times. A format gives one careful function that says where the
+numbers of a single line are (``ParseLine``). Here the lines are grouped by what is left of them without digits; the
+first line of a group is parsed by that function, and the whole group is then read at the same places with a few numpy
+calls. The result is exactly ``float(text)`` of every number: digits are assembled as an integer below 2**53 and divided
+by a power of ten, which rounds once. Each group is checked to the last digit and minus sign (``_read_group`` says how);
+one that does not fit is parsed line by line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vaelab.run import FloatArray, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+
+Field = tuple[str | None, int, int]
+"""Column, start and end of one number in a line (bytes). Column None: a number that may change and is not wanted."""
+
+ParseLine = Callable[[bytes], "list[Field] | None"]
+"""The numbers of one line in the order they stand, or None if it is no line of this format."""
+
+MIN_GROUP = 8  # fewer lines of one shape are parsed one by one
+NUMBERS_PER_CALL = 32768  # keeps numpy's temporary arrays in the processor's cache
+MAX_REGION = 256  # widest stretch between two decimal points that is searched for whole numbers
+UNREAD = 135
+
+_DECIMAL = re.compile(rb"(-?)(\d+)\.(\d+)")
+_DIGITS = re.compile(rb"\d+")
+_ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+_U64 = np.dtype("<u8")
+_LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
+_ZEROS = np.uint64(0x3030303030303030)
+_TO_HIGH_BIT = np.uint64(0x7676767676767676)
+_LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_POWERS = np.array([10.0**k for k in range(8)])
+
+
+@dataclass
+class Block:
+    """Rows that hold the same columns.
+
+    lines: int64 (n,) line numbers. values: float64 (k, n). decimals: per column the least and the most digits after
+    the point ((0, 0) for whole numbers), None if no row printed a finite number.
+    """
+
+    columns: tuple[str, ...]
+    lines: IntArray
+    values: FloatArray
+    decimals: list[tuple[int, int] | None]
+
+
+@dataclass
+class Scan:
+    """One piece of a log: ``n_lines`` physical lines, the rows found, and every line that is not a row.
+
+    tail: the last line, if the log stops without a line end; whether it is complete is for the reader to judge.
+    ansi: lines that had terminal colours.
+    """
+
+    n_lines: int
+    blocks: list[Block]
+    others: list[tuple[int, bytes]]
+    tail: tuple[int, bytes] | None = None
+    ansi: int = 0
+
+
+def scan_chunks(chunks: Iterable[bytes], parse: ParseLine) -> Iterator[Scan]:
+    """Scan a log given in pieces that may end anywhere. Line numbers are 1-based over the whole log."""
+    first_line = 1
+    for text in whole_lines(chunks):
+        scan = scan_text(text, parse, first_line)
+        first_line += scan.n_lines
+        yield scan
+
+
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that end with a line end; a last piece without one if the log ends so."""
+    rest: list[bytes] = []
+    for chunk in chunks:
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            rest.append(chunk)
+            continue
+        yield b"".join([*rest, chunk[:end]])
+        rest = [chunk[end:]] if end < len(chunk) else []
+    if rest:
+        yield b"".join(rest)
+
+
+def scan_text(text: bytes, parse: ParseLine, first_line: int = 1) -> Scan:
+    """Scan lines. ``first_line`` is the number of the first of them."""
+    scan = Scan(text.count(b"\n") + (not text.endswith(b"\n")), [], [])
+    lines, numbers, scan.ansi = _split(text, first_line)
+    if lines and not text.endswith(b"\n"):
+        scan.tail = int(numbers[-1]), lines.pop()
+    groups: dict[bytes, list[int]] = {}
+    for index, shape in enumerate(b"\n".join(lines).translate(None, b"0123456789- ").split(b"\n")):
+        if shape in groups:
+            groups[shape].append(index)
+        else:
+            groups[shape] = [index]
+    careful: list[int] = []
+    for members in groups.values():
+        template = _learn(lines[members[0]], parse) if len(members) >= MIN_GROUP else None
+        if template is None:
+            careful += members
+            continue
+        step = max(MIN_GROUP, NUMBERS_PER_CALL // template.n_numbers)
+        for at in range(0, len(members), step):
+            some = members[at : at + step]
+            values = _read_group([lines[i] for i in some], template)
+            if values is None:
+                careful += some
+            else:
+                scan.blocks.append(Block(template.columns, numbers[some], values, template.decimals))
+    careful.sort()
+    _parse_one_by_one([(int(numbers[i]), lines[i]) for i in careful], parse, scan)
+    return scan
+
+
+def clean_line(line: bytes) -> bytes:
+    """The line without terminal colours."""
+    return _ANSI.sub(b"", line) if b"\x1b" in line else line
+
+
+def _split(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
+    """Lines without their ends, the number of each, and how many had terminal colours.
+
+    What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number.
+    """
+    ansi = 0
+    if b"\x1b" in text:
+        ansi = sum(b"\x1b" in line for line in text.split(b"\n"))
+        text = _ANSI.sub(b"", text)
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
+    lines = text.split(b"\n")
+    if text.endswith(b"\n"):
+        lines.pop()
+    numbers = np.arange(first_line, first_line + len(lines), dtype=np.int64)
+    if b"\r" not in text:
+        return lines, numbers, ansi
+    updates = [line.split(b"\r") for line in lines]
+    return [u for line in updates for u in line], np.repeat(numbers, [len(u) for u in updates]), ansi
+
+
+# Line by line --------------------------------------------------------------------------------------------------------
+
+
+def _parse_one_by_one(lines: list[tuple[int, bytes]], parse: ParseLine, scan: Scan) -> None:
+    """Parse numbered lines with ``parse``: rows go to ``scan.blocks``, lines that are none to ``scan.others``."""
+    found: dict[tuple[str, ...], tuple[list[int], list[list[bytes]]]] = {}
+    for number, line in lines:
+        fields = parse(line)
+        if fields is None:
+            if line:
+                scan.others.append((number, line))
+            continue
+        wanted = [(column, line[start:end]) for column, start, end in fields if column is not None]
+        row_lines, rows = found.setdefault(tuple(column for column, _ in wanted), ([], []))
+        row_lines.append(number)
+        rows.append([token for _, token in wanted])
+    for columns, (row_lines, rows) in found.items():
+        values = np.array([[float(token) for token in row] for row in rows], np.float64).T
+        decimals: list[tuple[int, int] | None] = []
+        for tokens in zip(*rows, strict=True):
+            printed = [d for d in map(decimals_of, tokens) if d is not None]
+            decimals.append((min(printed), max(printed)) if printed else None)
+        scan.blocks.append(Block(columns, np.array(row_lines, np.int64), values, decimals))
+
+
+def decimals_of(token: bytes) -> int | None:
+    """Digits after the point of a printed number (less its exponent: 2.01e+4 -> -2), None for nan and inf."""
+    mantissa, _, exponent = token.lower().partition(b"e")
+    if not any(c in b"0123456789" for c in mantissa):
+        return None
+    return len(mantissa.partition(b".")[2]) - (int(exponent) if exponent else 0)
+
+
+# Many lines at once --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Region:
+    """Text before, between or after decimal numbers that holds whole numbers, or minus signs that are not theirs.
+
+    gap: the decimal number it stands before. runs: how many runs of digits. minus: how many minus signs.
+    slots: (run, output row, byte after it) of the whole numbers wanted.
+    fixed: (run, its digits, byte after it) where they belong to a name and must stay the same.
+    """
+
+    gap: int
+    runs: int
+    minus: int
+    slots: list[tuple[int, int, int]]
+    fixed: list[tuple[int, bytes, int]]
+
+
+@dataclass
+class _Template:
+    """Where the numbers of one line shape stand. Decimal numbers are found by their points, in order.
+
+    point_decimals: uint64 (p,) digits after each point. point_slots: output row of each, -1 if not wanted.
+    constants: (output row, nan or inf).
+    """
+
+    columns: tuple[str, ...]
+    decimals: list[tuple[int, int] | None]
+    point_decimals: Words
+    point_slots: IntArray
+    regions: list[_Region]
+    constants: list[tuple[int, float]]
+
+    @property
+    def n_numbers(self) -> int:
+        return len(self.point_slots) + sum(r.runs for r in self.regions) + 1
+
+
+def _learn(line: bytes, parse: ParseLine) -> _Template | None:
+    """The template of a line's shape, or None if it is no row or has numbers that only ``parse`` can read."""
+    fields = parse(line)
+    if fields is None:
+        return None
+    columns: list[str] = []
+    decimals: list[tuple[int, int] | None] = []
+    points: list[tuple[int, int, int, int]] = []  # start of the digits, end, digits after the point, output row
+    whole: dict[int, int] = {}  # start -> output row
+    free: list[tuple[int, int]] = []
+    constants: list[tuple[int, float]] = []
+    for column, start, end in fields:
+        token = line[start:end]
+        if column is None:
+            free.append((start, end))
+            points += [(start + m.start(2), start + m.end(), len(m[3]), -1) for m in _DECIMAL.finditer(token)]
+            continue
+        if match := _DECIMAL.fullmatch(token):
+            points.append((start + match.start(2), end, len(match[3]), len(columns)))
+            decimals.append((len(match[3]), len(match[3])))
+        elif token.isdigit():
+            whole[start] = len(columns)
+            decimals.append((0, 0))
+        elif token.lower() in (b"nan", b"inf"):
+            constants.append((len(columns), float(token)))
+            decimals.append(None)
+        else:
+            return None
+        columns.append(column)
+    if len(points) != line.count(b".") or any(p[2] > 7 for p in points):
+        return None
+    regions = []
+    for gap in range(len(points) + 1):
+        start = points[gap - 1][1] if gap else 0
+        end = points[gap][0] if gap < len(points) else len(line)
+        if gap < len(points) and line[end - 1 : end] == b"-":
+            end -= 1  # the sign is counted with its number
+        region = _Region(gap, 0, line.count(b"-", start, end), [], [])
+        for run, match in enumerate(_DIGITS.finditer(line, start, end)):
+            region.runs += 1
+            after = line[match.end()] if match.end() < len(line) else ord("\n")
+            if match.start() in whole:
+                region.slots.append((run, whole.pop(match.start()), after))
+            elif not any(a <= match.start() and match.end() <= b for a, b in free):
+                if len(match[0]) > 8:
+                    return None
+                region.fixed.append((run, match[0], after))
+        if region.runs or region.minus:
+            regions.append(region)
+    if whole:
+        return None
+    return _Template(
+        tuple(columns),
+        decimals,
+        np.array([p[2] for p in points], np.uint64),
+        np.array([p[3] for p in points], np.int64),
+        regions,
+        constants,
+    )
+
+
+def _read_group(lines: list[bytes], template: _Template) -> FloatArray | None:
+    """float64 (columns, lines) of lines with one shape, or None if they are not all like the template.
+
+    The lines are equal but for digits, minus signs and spaces. Each number is found by its decimal point, or by its
+    place among the whole numbers between two points. That no digit and no minus sign of the text is left over then
+    shows that the lines differ from the template in the numbers only (and in how many spaces are between them).
+    """
+    n, p = len(lines), len(template.point_slots)
+    margin = b"\n" * 9  # eight bytes can be loaded on either side of every point
+    text = margin + b"\n".join(lines) + b"\n" * MAX_REGION
+    data = np.frombuffer(text, np.uint8)
+    words = np.ndarray((len(text) - 7,), _U64, text, strides=(1,))  # the eight bytes from each position
+    ends = np.cumsum(np.fromiter(map(len, lines), np.int64, n) + 1) + (len(margin) - 1)
+    starts = np.concatenate(([len(margin)], ends[:-1] + 1))
+    values = np.empty((len(template.columns), n))
+    points = np.flatnonzero(data == ord(".")).reshape(n, p)
+    numbers = _read_decimals(words, points, template.point_decimals)
+    if numbers is None:
+        return None
+    decimal_values, whole_digits, negative = numbers
+    if (whole_digits == UNREAD).any():
+        _read_long(text, points, template.point_decimals, decimal_values, whole_digits, negative)
+    if (whole_digits == 0).any():
+        return None
+    wanted = template.point_slots >= 0
+    values[template.point_slots[wanted]] = decimal_values[:, wanted].T
+    digits = int(whole_digits.sum()) + n * int(template.point_decimals.sum())
+    minus = int(np.count_nonzero(negative))
+    for region in template.regions:
+        first = points[:, region.gap - 1] + int(template.point_decimals[region.gap - 1]) + 1 if region.gap else starts
+        last = ends
+        if region.gap < p:
+            last = points[:, region.gap] - whole_digits[:, region.gap] - negative[:, region.gap]
+        found = _read_region(data, words, first, last, region, values)
+        if found is None:
+            return None
+        digits += found
+        minus += n * region.minus
+    if digits != np.count_nonzero((data - np.uint8(48)) < 10) or minus != np.count_nonzero(data == ord("-")):
+        return None
+    for slot, constant in template.constants:
+        values[slot] = constant
+    return values
+
+
+def _read_decimals(words: Words, points: IntArray, decimals: Words) -> tuple[FloatArray, IntArray, BoolArray] | None:
+    """Values, digits before the point, and whether negative, of the numbers at ``points``: each (n, p).
+
+    Numbers with more than seven digits before the point are not read; they have ``UNREAD`` digits.
+    None if a number has not as many digits after the point as the template says.
+    """
+    bits = decimals * np.uint64(8)
+    rest = np.uint64(64) - bits
+    after = words[points + 1]
+    stop = np.uint64(128) << bits  # the first byte that is no digit must be the one after the last decimal
+    if ((_not_digits(after) & (stop | (stop - np.uint64(1)))) != stop).any():
+        return None
+    before = words[points - 8]
+    # the byte before the first digit is the highest one that is no digit; its place is in the exponent of a float
+    highest = (_not_digits(before).astype(np.float64).view(np.int64) >> 52) - 1023
+    whole_digits = 7 - (highest >> 3)  # UNREAD where all eight bytes are digits (the float is 0)
+    shift = (np.minimum(whole_digits, 8) * -8 + 64).astype(np.uint64)
+    sign = (before >> np.maximum(shift, np.uint64(8)) - np.uint64(8)) & np.uint64(0xFF)
+    negative = (sign == np.uint64(ord("-"))) & (whole_digits < 8)
+    before = (before >> shift) << shift
+    lowest = _eight_digits((before >> bits) | (after << rest))
+    long = np.flatnonzero(whole_digits > 8 - decimals.astype(np.int64))
+    if len(long):
+        high = (before << rest).reshape(-1)[long]
+        lowest.reshape(-1)[long] += _eight_digits(high) * np.uint64(10**8)
+    values = lowest.astype(np.float64) / _POWERS[decimals.astype(np.int64)]
+    np.negative(values, out=values, where=negative)
+    return values, whole_digits, negative
+
+
+def _read_long(
+    text: bytes, points: IntArray, decimals: Words, values: FloatArray, whole_digits: IntArray, negative: BoolArray
+) -> None:
+    """Fill in the numbers that ``_read_decimals`` left unread."""
+    for row, column in np.argwhere(whole_digits == UNREAD).tolist():
+        point = start = int(points[row, column])
+        while text[start - 1 : start].isdigit():
+            start -= 1
+        whole_digits[row, column] = point - start
+        negative[row, column] = text[start - 1] == ord("-")
+        values[row, column] = float(text[start - int(negative[row, column]) : point + 1 + int(decimals[column])])
+
+
+def _read_region(
+    data: npt.NDArray[np.uint8],
+    words: Words,
+    first: IntArray,
+    last: IntArray,
+    region: _Region,
+    values: FloatArray,
+) -> int | None:
+    """Read the whole numbers between ``first`` and ``last`` (n,) into ``values``; returns how many digits were seen.
+
+    None if a line has other numbers there than the template.
+    """
+    n = len(first)
+    lengths = last - first
+    width = int(lengths.max())
+    if width > MAX_REGION - 9 or lengths.min() < 0:
+        return None
+    text = np.ndarray((len(data) - width + 1, width), np.uint8, data, strides=(1, 1))[first]
+    inside = np.arange(width) < lengths[:, None]
+    if region.minus and (((text == ord("-")) & inside).sum(axis=1) != region.minus).any():
+        return None
+    is_digit = np.zeros((n, width + 2), np.bool_)
+    np.logical_and((text - np.uint8(48)) < 10, inside, out=is_digit[:, 1:-1])
+    flat = is_digit.reshape(-1)
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    if len(edges) != n * 2 * region.runs:
+        return None
+    edges = edges.reshape(n, 2 * region.runs) - np.arange(n)[:, None] * (width + 2)
+    if (edges < 0).any() or (edges > width).any():
+        return None
+    run_digits = edges[:, 1::2] - edges[:, 0::2]
+    ends = edges[:, 1::2] + first[:, None]
+    for run, slot, following in region.slots:
+        if (run_digits[:, run] > 8).any() or (data[ends[:, run]] != following).any():
+            return None
+        values[slot] = _read_whole(words, ends[:, run], run_digits[:, run])
+    for run, name_digits, following in region.fixed:
+        if (run_digits[:, run] != len(name_digits)).any() or (data[ends[:, run]] != following).any():
+            return None
+        if (_read_whole(words, ends[:, run], run_digits[:, run]) != int(name_digits)).any():
+            return None
+    return int(run_digits.sum())
+
+
+def _read_whole(words: Words, ends: IntArray, digits: IntArray) -> Words:
+    """Whole numbers of up to eight digits that end before ``ends``."""
+    shift = (64 - 8 * digits).astype(np.uint64)
+    return _eight_digits((words[ends - 8] >> shift) << shift)
+
+
+def _not_digits(words: Words) -> Words:
+    """128 in every byte that is not an ASCII digit, 0 in the others."""
+    x = words ^ _ZEROS
+    return (((x & _LOW_SEVEN) + _TO_HIGH_BIT) | x) & _HIGH_BITS
+
+
+def _eight_digits(words: Words) -> Words:
+    """The number that eight ASCII digits spell (first digit in the lowest byte; a zero byte counts as 0).
+
+    Neighbours are joined in pairs, then fours, then eights: each step is one multiplication for all of them.
+    """
+    x = words & _LOW_NIBBLES
+    x = (x * np.uint64(10) + (x >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    x = (x * np.uint64(100) + (x >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
+    return (x * np.uint64(10000) + (x >> np.uint64(32))) & np.uint64(0x00000000FFFFFFFF)

@@ -1,0 +1,242 @@
+"""What the readers of text logs share: rows put together to columns, and the lines that are not rows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vaelab.readers.base import BoolArray
+from vaelab.readers.numeric_scan import Block
+from vaelab.run import Event, EventKind, FloatArray, IntArray, ReadNote
+
+MAX_TEXT = 300  # characters of a log line that an event or a note quotes
+
+
+@dataclass
+class TextColumn:
+    """One column over all rows. decimals: fewest and most digits after the point, None if nothing finite was printed."""
+
+    values: FloatArray
+    logged: BoolArray
+    decimals: tuple[int, int] | None
+
+
+class TextTable:
+    """Rows of a text log, collected piece by piece; columns are made, and their pieces freed, one at a time.
+
+    last_columns: the columns of the last row so far.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[IntArray] = []
+        self._pieces: dict[str, list[tuple[int, FloatArray]]] = {}
+        self._decimals: dict[str, tuple[int, int] | None] = {}
+        self._positions: list[IntArray] | None = None
+        self._logged: dict[tuple[int, ...], BoolArray] = {}
+        self._last_line = 0
+        self.last_columns: tuple[str, ...] = ()
+
+    def add(self, blocks: list[Block]) -> None:
+        """Add the rows of one piece of the log."""
+        alike: dict[tuple[str, ...], list[Block]] = {}
+        for block in blocks:
+            alike.setdefault(block.columns, []).append(block)
+        for columns, group in alike.items():
+            self._lines.append(np.concatenate([block.lines for block in group]))
+            if len(self._lines[-1]) and self._lines[-1].max() > self._last_line:
+                self._last_line, self.last_columns = int(self._lines[-1].max()), columns
+            for row, name in enumerate(columns):
+                values = np.concatenate([block.values[row] for block in group])
+                self._pieces.setdefault(name, []).append((len(self._lines) - 1, values))
+                for block in group:
+                    self._decimals[name] = _widest(self._decimals.get(name), block.decimals[row])
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lines))
+
+    @property
+    def names(self) -> list[str]:
+        """Columns in the order in which they first appeared."""
+        return list(self._pieces)
+
+    def decimals(self, name: str) -> tuple[int, int] | None:
+        """Fewest and most digits after the point of a column so far."""
+        return self._decimals.get(name)
+
+    def lines(self) -> IntArray:
+        """int64 (n,) line numbers, ascending; the order of the rows of every column."""
+        if not self._lines:
+            return np.empty(0, np.int64)
+        lines = np.concatenate(self._lines)
+        order = np.argsort(lines, kind="stable")
+        position = np.empty(len(lines), np.int64)
+        position[order] = np.arange(len(lines))
+        self._positions = np.split(position, np.cumsum([len(piece) for piece in self._lines])[:-1])
+        return lines[order]
+
+    def take(self, name: str) -> TextColumn:
+        """The column ``name`` (after ``lines()``); it is removed from the table."""
+        assert self._positions is not None, "call lines() first"
+        pieces = self._pieces.pop(name)
+        values = np.full(len(self), np.nan)
+        for piece, part in pieces:
+            values[self._positions[piece]] = part
+        where = tuple(piece for piece, _ in pieces)
+        if where not in self._logged:  # one array for all columns that the same rows log
+            self._logged[where] = np.zeros(len(self), np.bool_)
+            for piece in where:
+                self._logged[where][self._positions[piece]] = True
+        return TextColumn(values, self._logged[where], self._decimals[name])
+
+
+def _widest(a: tuple[int, int] | None, b: tuple[int, int] | None) -> tuple[int, int] | None:
+    if a is None or b is None:
+        return a or b
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
+# Lines that are not rows ---------------------------------------------------------------------------------------------
+
+_EVENT = re.compile(
+    rb"(?P<traceback>Traceback \(most recent call last\))"
+    rb"|(?P<non_finite>Loss is (?:nan|-?inf)\b.*stopping|(?:non-finite|nan) loss.*(?:stop|abort|exit))"
+    rb"|(?P<data>Load video: .*Error|Loading Video Error|pure black image)"
+    rb"|(?P<resume>^Auto resume checkpoint: *\S|^\W*Resum(?:e|ed|ing)\b)"
+    rb"|(?P<checkpoint>\bsav(?:ed?|ing) (?:state |model )?(?:to )?checkpoint)"
+    rb"|(?P<finished>^Training time \d|\btraining (?:finished|completed?|done)\b)"
+    rb"|(?P<crash>CUDA out of memory|^Killed\b|Segmentation fault|Bus error|\bCANCELLED\b|SIGKILL|SIGTERM"
+    rb"|KeyboardInterrupt|^[\w.]*(?:Error|Exception)\b(?::|$)|DUE TO TIME LIMIT|oom.kill|Watchdog caught collective)",
+    re.IGNORECASE,
+)
+_RANK_PREFIX = re.compile(rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)")
+_STEP = re.compile(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
+_EXCEPTION = re.compile(rb"^[A-Za-z_][\w.]*(?:: |$)")
+
+
+@dataclass
+class LineNotes:
+    """Events in the lines that hold no metrics, and a count of the lines that say nothing known.
+
+    ``add`` each such line in order; ``events`` and ``notes`` give the result once the steps of the rows are known.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    raw_events: list[Event] = field(default_factory=list)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _first: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _in_traceback: bool = False
+
+    def count(self, kind: str, number: int, text: str, n: int = 1) -> None:
+        """Count a line under ``kind``; the first one is quoted."""
+        if kind not in self._counts:
+            self._first[kind] = number, text[:MAX_TEXT]
+        self._counts[kind] += n
+
+    def event(self, kind: EventKind, number: int, text: str, step: int | None = None) -> None:
+        self.raw_events.append(Event(kind, step, number, text.strip()[:MAX_TEXT]))
+
+    def add(self, number: int, line: bytes) -> None:
+        """Look at one line that is not a row: an event, or a line that says nothing known."""
+        if line.startswith(b"["):
+            line = _RANK_PREFIX.sub(b"", line)
+        if self._in_traceback:
+            if line[:1] in b" \t" or not _EXCEPTION.match(line):
+                return
+            self._in_traceback = False
+            self.event("crash", number, decode(line))
+            return
+        match = _EVENT.search(line[:2000])
+        kind = match.lastgroup if match else None
+        text = decode(line)
+        if kind is None:
+            self.count("foreign_lines", number, text)
+        elif kind == "traceback":
+            self._in_traceback = True
+        elif kind == "non_finite":
+            self.event("non_finite_stop", number, text)
+        elif kind == "data":
+            if "data_errors" not in self._counts:
+                self.event("data_error", number, text)
+            self.count("data_errors", number, text)
+        elif kind == "finished":
+            self.event("finished", number, text)
+        elif kind == "crash":
+            self.event("crash", number, text)
+        elif kind in ("resume", "checkpoint"):
+            step = _STEP.search(line)
+            self.event(
+                "resume" if kind == "resume" else "checkpoint", number, text, int(step[1][:18]) if step else None
+            )
+
+    def events(self, steps: IntArray, lines: IntArray) -> list[Event]:
+        """The events with their steps: where the log does not say it, the step of the last row before the line.
+
+        Several reports of one crash, stop or resume (each rank writes its own) are given once. An error after which
+        the rows simply go on was not a crash: it is counted as ``errors_survived``.
+        """
+        found: list[Event] = []
+        marks = np.array([e.line for e in self.raw_events if e.kind == "resume"], np.int64)
+        seen: set[tuple[str, int]] = set()
+        for event in self.raw_events:
+            line = event.line or 0
+            row = int(np.searchsorted(lines, line))
+            if event.kind in ("crash", "non_finite_stop", "resume"):
+                if event.kind == "crash" and 0 < row < len(steps) and steps[row] > steps[row - 1]:
+                    resumed = np.any((marks > line) & (marks < lines[row])) if len(marks) else False
+                    if not resumed:
+                        self.count("errors_survived", line, event.text)
+                        continue
+                if (event.kind, row) in seen:
+                    if event.kind == "resume" and event.step is not None:
+                        at = max(i for i, e in enumerate(found) if e.kind == "resume")
+                        found[at] = event
+                    continue
+                seen.add((event.kind, row))
+            if event.step is None and event.kind != "resume" and row > 0:
+                event = Event(event.kind, int(steps[row - 1]), event.line, event.text)
+            found.append(event)
+        return found
+
+    def notes(self) -> list[ReadNote]:
+        """One note for each kind counted."""
+        return [
+            ReadNote(kind, count, _NOTE_TEXTS.get(kind, "{n:,} lines: {first}").format(n=count, first=text), line)
+            for kind, count in self._counts.items()
+            for line, text in [self._first[kind]]
+        ]
+
+
+_NOTE_TEXTS = {
+    "foreign_lines": "{n:,} lines hold no metrics and were passed over; the first is: {first}",
+    "data_errors": "{n:,} lines report data that could not be read; the first is: {first}",
+    "errors_survived": "{n:,} errors after which training went on; the first is: {first}",
+    "torn_line": "{n:,} lines of metrics are incomplete and were left out; the first is: {first}",
+    "averaged_stats": "{n:,} lines repeat the averages of an epoch; they are not steps",
+    "evaluation_lines": "{n:,} lines are an evaluation, not training, and were left out",
+    "other_rank": "{n:,} rows are other processes' values for a step that was already logged; the first process is used",
+    "ansi": "terminal colours were removed from {n:,} lines",
+}
+
+
+def decode(line: bytes) -> str:
+    """Text of a line: UTF-8, or Latin-1 where it is not valid UTF-8; characters that cannot be shown are dropped."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        text = line.decode("latin-1")
+    return text if text.isprintable() else "".join(c for c in text if c.isprintable() or c == "\t")
+
+
+def printed_decimals(decimals: tuple[int, int] | None) -> int | None:
+    """Decimals of a column for ``Column.decimals``.
+
+    Numbers printed with a fixed number of digits have that; of numbers printed with varying digits (``%.3g``) the
+    fewest are certain; seven or more are taken for full precision (None).
+    """
+    if decimals is None or decimals[1] >= 7:
+        return None
+    return decimals[0]
