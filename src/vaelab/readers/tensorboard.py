@@ -7,6 +7,7 @@ field by field; both ways give the same points.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.event_proto import Value, parse_event
 from vaelab.readers.source import Source
-from vaelab.readers.tfrecord import Records, RecordStream, is_record
+from vaelab.readers.tfrecord import HEADER, Records, RecordStream, is_record
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 ByteArray = npt.NDArray[np.uint8]
@@ -33,6 +34,11 @@ class TensorBoardReader:
 
     def sniff(self, head: bytes, source: Source) -> float:
         return 1.0 if is_record(head) else 0.0
+
+    def first_time(self, source: Source) -> float:
+        """Unix time of the first record: files of one run are read in this order."""
+        head = source.head(HEADER + 9)
+        return struct.unpack_from("<d", head, HEADER + 1)[0] if head[HEADER : HEADER + 1] == b"\x09" else 0.0
 
     def read(self, source: Source) -> list[RawLog]:
         return self.read_together([("", source)], source.name)
@@ -190,7 +196,10 @@ class _Points:
             self.notes.append(ReadNote("other_summaries", self.not_scalar, text))
         row, steps = _rows(series, len(self.tags))
         columns, epochs = [], None
-        for tag, number in self.tags.items():
+        used, first = np.unique(series.tag, return_index=True)
+        names = {number: tag for tag, number in self.tags.items()}
+        for number in used[np.argsort(first)].tolist():  # in the order of the log
+            tag = names[number]
             mine = np.flatnonzero(series.tag == number)
             values = np.full(len(steps), np.nan)
             values[row[mine]] = series.value[mine]
