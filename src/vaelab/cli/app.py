@@ -1,0 +1,83 @@
+"""The ``vaelab`` command: its sub-commands, its exit codes and how it ends on errors, Ctrl-C and closed pipes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from vaelab.cli.compare import compare
+from vaelab.cli.diagnose import diagnose
+from vaelab.cli.explain import explain
+from vaelab.cli.report import report
+from vaelab.cli.rules import rules
+from vaelab.errors import VaelabError
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+class Commands(TyperGroup):
+    """Ends every command with one sentence instead of a traceback, and quietly on Ctrl-C and on a closed pipe."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except VaelabError as error:
+            print(f"vaelab: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The interpreter flushes stdout once more at exit, which would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
+
+
+app = typer.Typer(
+    name="vaelab",
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (diagnose, report, compare, explain, rules):
+    app.command(no_args_is_help=command is not rules)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"vaelab {version('vaelab')}")
+        except PackageNotFoundError:
+            print("vaelab (run from a source folder, not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def vaelab(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Say from the log of an image or video VAE-GAN training run what every number means, whether the run is healthy,
+    what is wrong and what to change.
+
+    Start with: **vaelab diagnose train.log**
+
+    Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 bad usage or unreadable input.
+    """
+
+
+def main() -> None:
+    """Entry point of the ``vaelab`` script."""
+    app()

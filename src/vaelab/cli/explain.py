@@ -1,0 +1,63 @@
+"""``vaelab explain``: what a metric, a rule, a cause or a trainer is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vaelab.run import Run
+
+
+def explain(
+    topic: Annotated[
+        str,
+        typer.Argument(
+            show_default=False,
+            help="A metric under any of its names (d_weight, p_loss), a rule (code or name), a cause (C2 or "
+            "kl-weight-too-big) or a trainer (pyramid-flow).",
+        ),
+    ],
+    trainer: Annotated[
+        str | None, typer.Option("--trainer", metavar="NAME", help="Give the formulas of this trainer only.")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="LOG", help="Take the trainer from this log and show the metric's values there."),
+    ] = None,
+) -> None:
+    """Say what a metric, a rule, a cause or a trainer is.
+
+    Examples:
+
+    - **vaelab explain d_weight**
+
+    - **vaelab explain kl_loss --trainer pyramid-flow**
+
+    - **vaelab explain D5**
+    """
+    from vaelab import explain as explaining
+    from vaelab.cli.output import console_for
+
+    explanation = (
+        explaining.explain_in_run(topic, _first_run(run), trainer)
+        if run is not None
+        else explaining.explain(topic, trainer)
+    )
+    from rich.padding import Padding
+    from rich.text import Text
+
+    with console_for(None) as console:
+        console.print(Text(f"{explanation.title} ({explanation.kind} {explanation.name})", style="bold"))
+        for section in explanation.sections:
+            console.print()
+            console.print(Text(section.heading, style="bold"))
+            for line in section.lines:
+                console.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
+def _first_run(path: str) -> Run:
+    from vaelab.cli.reading import read_runs
+
+    return read_runs([path])[0]

@@ -1,0 +1,50 @@
+"""``vaelab report``: the whole report as a folder of Markdown, one HTML page, JSON and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaelab.cli.declared import declared_config
+from vaelab.cli.diagnose import (
+    Channels,
+    Clip,
+    Compression,
+    ConfigFile,
+    Dialect,
+    Ignore,
+    Latent,
+    Paths,
+    Range,
+    Select,
+    diagnose_paths,
+)
+
+
+def report(
+    paths: Paths,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the report; it is made if missing.")
+    ] = Path("vaelab-report"),
+    dialect: Dialect = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    config: ConfigFile = None,
+    latent: Latent = None,
+    clip: Clip = None,
+    compression: Compression = None,
+    channels: Channels = None,
+    input_range: Range = None,
+) -> None:
+    """Write the whole report into a folder: report.md, report.html, diagnosis.json and plots.
+
+    Example: **vaelab report train.log -o report**
+    """
+    declared = declared_config(config, latent, clip, compression, channels, input_range)
+    diagnoses = diagnose_paths(paths, dialect, declared, select, ignore)
+    from vaelab.report import write_report
+
+    for path in write_report(diagnoses, output):
+        print(path)

@@ -1,0 +1,228 @@
+"""What a metric, a rule, a cause or a trainer is, as structured text: for the command line and for the docs pages."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vaelab.catalog import METRICS, Band, Metric, canonical
+from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
+from vaelab.errors import ConfigError
+from vaelab.rules.base import Rule
+from vaelab.run import Run
+from vaelab.trainers import TRAINERS, Trainer
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and its lines of plain text."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """kind: ``metric``, ``rule``, ``cause`` or ``trainer``. name: the topic's canonical name, code or id."""
+
+    kind: str
+    name: str
+    title: str
+    sections: tuple[Section, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{self.title} ({self.kind} {self.name})"]
+        parts += ["\n".join([s.heading, *(f"  {line}" for line in s.lines)]) for s in self.sections]
+        return "\n\n".join(parts)
+
+
+def explain(topic: str, trainer: str | None = None) -> Explanation:
+    """Explain ``topic``: a metric under any alias, a rule's code or name, a cause's id or name, or a trainer's id.
+
+    trainer: give the formulas of this trainer only. Raises ConfigError, with the closest matches, if the topic or the
+    trainer is unknown.
+    """
+    chosen = _trainer(trainer) if trainer is not None else None
+    word = topic.strip()
+    key = _key(word)
+    if (rule := _rules().get(key)) is not None:
+        return explain_rule(rule)
+    cause = next((c for c in CAUSES.values() if key in (_key(c.id), _key(c.name))), None)
+    if cause is not None:
+        return explain_cause(cause)
+    if (metric := _metric(word)) is not None:
+        return explain_metric(metric, chosen)
+    if key in _trainer_keys():
+        return explain_trainer(_trainer_keys()[key])
+    raise ConfigError(_unknown(word))
+
+
+def explain_in_run(topic: str, run: Run, trainer: str | None = None) -> Explanation:
+    """The same with the formulas of the run's trainer and, for a metric, what the run logged of it."""
+    known = run.trainer if run.trainer != "unknown" else None
+    explanation = explain(topic, trainer or known)
+    if explanation.kind != "metric":
+        return explanation
+    name = canonical(topic) if canonical(topic) in run else explanation.name
+    return replace(explanation, sections=(_in_run(name, run), *explanation.sections))
+
+
+def explain_metric(metric: Metric, trainer: Trainer | None = None) -> Explanation:
+    """Meaning, formulas, unit, reading, purpose and rules of thumb of ``metric``."""
+    sections = [
+        Section("What it measures", _lines(metric.meaning)),
+        Section("Formula", _formulas(metric.name, trainer)),
+        Section("Unit", _lines(metric.unit)),
+        Section("Better", _lines({"down": "lower", "up": "higher", "zero": "near zero"}.get(metric.direction, ""))),
+        Section("How to read it", _lines(metric.read_as)),
+        Section("What it is there for", _lines(metric.fixes)),
+        Section("Without it", _lines(metric.without)),
+        Section("Rules of thumb", tuple(_band(band) for band in metric.bands)),
+        Section("Names in logs", _lines(", ".join(metric.aliases))),
+        Section("Sources", metric.sources),
+    ]
+    return Explanation("metric", metric.name, metric.title, tuple(s for s in sections if s.lines))
+
+
+def explain_cause(cause: Cause) -> Explanation:
+    """Signature, look-alikes, test, fix and sources of ``cause``."""
+    options = tuple(f"{key}: {change}" for key, change in cause.fix.options.items())
+    sections = [
+        Section("Kind", (f"{FAMILIES[cause.family]}{'' if cause.fault else '; not a fault, but looks like one'}",)),
+        Section("What it looks like", (cause.signature,)),
+        Section("Where it shows", tuple(VISIBLE_IN[v] for v in cause.visible)),
+        Section("What it is mistaken for", tuple(f"{i} {CAUSES[i].name}: {how}" for i, how in cause.look_alikes)),
+        Section("Cheapest test", (cause.test,)),
+        Section("What to change", (cause.fix.text, *options)),
+        Section("What to expect then", (cause.expected,)),
+        Section("What would show that it was not this", (cause.falsify,)),
+        Section("Sources", cause.sources),
+    ]
+    return Explanation("cause", cause.id, f"{cause.title} [{cause.name}]", tuple(s for s in sections if s.lines))
+
+
+def explain_rule(rule: type[Rule]) -> Explanation:
+    """The documentation of ``rule``: its docstring cut at the section headings."""
+    summary, sections = _docstring(rule.documentation())
+    if rule.needs:
+        sections.append(Section("Columns and facts it needs", rule.needs))
+    return Explanation("rule", rule.code, f"{rule.name}: {summary}".rstrip(": "), tuple(sections))
+
+
+def explain_trainer(trainer: Trainer) -> Explanation:
+    """Formulas, conventions, defaults and known faults of ``trainer``."""
+    conventions = {
+        "rec_loss holds": trainer.rec_kind,
+        "nll reduction": trainer.nll_reduction,
+        "KL reduction": trainer.kl_reduction,
+        "discriminator loss": trainer.disc_loss_family,
+        "input range": "{:g} to {:g}".format(*trainer.input_range) if trainer.input_range else "unknown",
+    }
+    faults = (f"{f.cause} {CAUSES[f.cause].name}: {f.text}" for f in trainer.known_faults)
+    sections = [
+        Section("Formulas", tuple(f"{name} = {formula}" for name, formula in trainer.formulas.items())),
+        Section("Conventions", tuple(f"{k}: {v}" for k, v in conventions.items() if v != "unknown")),
+        Section("Defaults", tuple(f"{k}: {v:g}" for k, v in trainer.defaults.items())),
+        Section("Known faults of its code", tuple(faults)),
+        Section("Recognised by the columns", _lines(", ".join(trainer.signature))),
+    ]
+    return Explanation("trainer", trainer.id, trainer.title, tuple(s for s in sections if s.lines))
+
+
+def first_sentence(documentation: str) -> str:
+    """The first sentence of a docstring, without its final stop."""
+    paragraph = " ".join(documentation.strip().split("\n\n")[0].split())
+    return re.split(r"\.\s", paragraph + " ")[0].rstrip(". ")
+
+
+def _docstring(text: str) -> tuple[str, list[Section]]:
+    """Summary and sections of a rule's docstring; a section starts with its title as a heading or before a colon."""
+    titles = ("What it checks", "Why it matters", "Evidence it needs", "What to do", "References")
+    start = re.compile(rf"^[#*\s]*({'|'.join(titles)})[*\s]*[:.]?[*\s]*(.*)$", re.IGNORECASE)
+    summary: list[str] = []
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if match := start.match(line):
+            found.append((match[1], [match[2]]))
+        elif not re.fullmatch(r"\s*[-=~]{3,}\s*", line):
+            (found[-1][1] if found else summary).append(line)
+    sections = [Section(title, _paragraphs(lines)) for title, lines in found]
+    return " ".join(" ".join(summary).split()), [s for s in sections if s.lines]
+
+
+def _paragraphs(lines: list[str]) -> tuple[str, ...]:
+    blocks = re.split(r"\n\s*\n|\n(?=\s*[-*] )", "\n".join(lines))
+    return tuple(text for block in blocks if (text := " ".join(block.split())))
+
+
+def _metric(word: str) -> Metric | None:
+    name = canonical(word)
+    return METRICS.get(name) or METRICS.get(name.split("/", 1)[-1]) or METRICS.get(canonical(word.replace("-", "_")))
+
+
+def _rules() -> Mapping[str, type[Rule]]:
+    from vaelab.rules import ALL_RULES
+
+    return {_key(name): rule for rule in ALL_RULES for name in (rule.code, rule.name)}
+
+
+def _trainer_keys() -> dict[str, Trainer]:
+    return {_key(t.id): t for t in TRAINERS.values() if t.id != "unknown"}
+
+
+def _trainer(name: str) -> Trainer:
+    found = _trainer_keys().get(_key(name))
+    if found is None:
+        raise ConfigError(f"No trainer is called {name!r}. Known ones: {', '.join(sorted(_trainer_keys()))}.")
+    return found
+
+
+def _key(text: str) -> str:
+    return text.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+def _unknown(word: str) -> str:
+    names: dict[str, str] = {_key(alias): alias for m in METRICS.values() for alias in (m.name, *m.aliases)}
+    names |= {_key(c.name): c.name for c in CAUSES.values()} | {_key(i): i for i in CAUSES}
+    names |= {key: rule.code for key, rule in _rules().items()} | {key: key for key in _trainer_keys()}
+    close = [names[match] for match in difflib.get_close_matches(_key(word), list(names), n=4, cutoff=0.6)]
+    hint = f"Did you mean {', '.join(dict.fromkeys(close))}?" if close else "Try a column's name, C2, or a rule's code."
+    return f"Nothing is known of {word!r}. {hint}"
+
+
+def _formulas(metric: str, trainer: Trainer | None) -> tuple[str, ...]:
+    if trainer is not None:
+        formula = trainer.formulas.get(metric)
+        return (f"{trainer.title}: {formula}" if formula else f"{trainer.title}: not in its log, or not known.",)
+    return tuple(f"{t.title}: {t.formulas[metric]}" for t in TRAINERS.values() if metric in t.formulas)
+
+
+def _band(band: Band) -> str:
+    condition = "" if band.condition == "any" else f" ({band.condition})"
+    return f"{band.standing.upper()}: {band.name}{condition}. {band.why} Source: {band.source}."
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return (text,) if text else ()
+
+
+def _in_run(name: str, run: Run) -> Section:
+    steps, values = run.series(name)
+    heading = f"In {run.source}"
+    if not len(values):
+        return Section(heading, (f"{name} is not in this log, or has no finite value.",))
+    column = run.columns[name]
+    lines: list[Any] = [
+        f"logged as {column.original}, {len(values):,} values",
+        f"first {values[0]:.6g} at {run.step_unit} {steps[0]:,}, last {values[-1]:.6g} at {run.step_unit} {steps[-1]:,}",
+        f"lowest {values.min():.6g}, highest {values.max():.6g}",
+    ]
+    if column.smoothing.kind != "none":
+        window = f" of {column.smoothing.window}" if column.smoothing.window else ""
+        lines.append(
+            f"the trainer printed a {column.smoothing.kind.replace('_', ' ')}{window}, not the value of that step"
+        )
+    return Section(heading, tuple(lines))
