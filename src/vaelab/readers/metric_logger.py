@@ -111,7 +111,7 @@ def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> 
     """A last line without a line end is a row only if nothing can be missing from its end."""
     last = re.search(rb": \d+\.(\d+)\)?\s*$|\)\s*$", line)
     blocks = scan_text(line + b"\n", parse_line, number).blocks
-    complete = blocks and last and set(blocks[0].columns) == set(table.last_columns)
+    complete = bool(blocks and last and blocks[0].columns in table.shapes)
     if complete and last and last[1] is not None:
         name = blocks[0].columns[-1]
         complete = table.decimals(name) == blocks[0].decimals[-1]

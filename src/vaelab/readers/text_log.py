@@ -28,7 +28,7 @@ class TextColumn:
 class TextTable:
     """Rows of a text log, collected piece by piece; columns are made, and their pieces freed, one at a time.
 
-    last_columns: the columns of the last row so far.
+    shapes: every combination of columns that a row had so far, and its number.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class TextTable:
         self._decimals: dict[str, tuple[int, int] | None] = {}
         self._positions: list[IntArray] | None = None
         self._logged: dict[tuple[int, ...], BoolArray] = {}
-        self._last_line = 0
-        self.last_columns: tuple[str, ...] = ()
+        self.shapes: dict[tuple[str, ...], int] = {}
+        self._shapes: list[int] = []
 
     def add(self, blocks: list[Block]) -> None:
         """Add the rows of one piece of the log."""
@@ -47,8 +47,7 @@ class TextTable:
             alike.setdefault(block.columns, []).append(block)
         for columns, group in alike.items():
             self._lines.append(np.concatenate([block.lines for block in group]))
-            if len(self._lines[-1]) and self._lines[-1].max() > self._last_line:
-                self._last_line, self.last_columns = int(self._lines[-1].max()), columns
+            self._shapes.append(self.shapes.setdefault(columns, len(self.shapes)))
             for row, name in enumerate(columns):
                 values = np.concatenate([block.values[row] for block in group])
                 self._pieces.setdefault(name, []).append((len(self._lines) - 1, values))
@@ -77,6 +76,14 @@ class TextTable:
         position[order] = np.arange(len(lines))
         self._positions = np.split(position, np.cumsum([len(piece) for piece in self._lines])[:-1])
         return lines[order]
+
+    def shape_of_rows(self) -> IntArray:
+        """int64 (n,) number of each row's combination of columns (after ``lines()``)."""
+        assert self._positions is not None, "call lines() first"
+        shapes = np.empty(len(self), np.int64)
+        for shape, positions in zip(self._shapes, self._positions, strict=True):
+            shapes[positions] = shape
+        return shapes
 
     def take(self, name: str) -> TextColumn:
         """The column ``name`` (after ``lines()``); it is removed from the table."""
@@ -112,7 +119,10 @@ _EVENT = re.compile(
     rb"|KeyboardInterrupt|^[\w.]*(?:Error|Exception)\b(?::|$)|DUE TO TIME LIMIT|oom.kill|Watchdog caught collective)",
     re.IGNORECASE,
 )
-_RANK_PREFIX = re.compile(rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)")
+_PREFIX = re.compile(  # of a rank, of a launcher, of the logging module
+    rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)?"
+    rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+)*(?: - )?\s*)?"
+)
 _STEP = re.compile(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
 _EXCEPTION = re.compile(rb"^[A-Za-z_][\w.]*(?:: |$)")
 
@@ -141,8 +151,8 @@ class LineNotes:
 
     def add(self, number: int, line: bytes) -> None:
         """Look at one line that is not a row: an event, or a line that says nothing known."""
-        if line.startswith(b"["):
-            line = _RANK_PREFIX.sub(b"", line)
+        if line[:1] in b"[0123456789":
+            line = _PREFIX.sub(b"", line)
         if self._in_traceback:
             if line[:1] in b" \t" or not _EXCEPTION.match(line):
                 return
