@@ -132,7 +132,8 @@ def _normalised(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, s
     lowest, highest = 1.0, 1.0
     for i, metric in enumerate(metrics):
         steps, values = diagnosis.run.series(metric)
-        inside = diagnosis.run[metric][rows]
+        values = _drawable(values)
+        inside = _drawable(diagnosis.run[metric][rows])
         inside = inside[np.isfinite(inside)]
         level = float(np.median(inside)) if len(inside) else float("nan")
         if not level > 0 or not np.all(values > 0):
@@ -167,6 +168,7 @@ def _multi_axis(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, s
         if i > 1:
             own.spines["right"].set_position(("outward", 62 * (i - 1)))
         steps, values = diagnosis.run.series(metric)
+        values = _drawable(values)
         span = f"{number(float(values.min()), 3)} to {number(float(values.max()), 3)}"
         handles.append(_curve(own, steps, values, colour, f"{plain(metric)}: {span}"))
         _scale(own, values)
@@ -190,7 +192,7 @@ def _gan(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str
             [_line(axes, diagnosis, m, _LINES[i], legend=len(names) > 1) for i, m in enumerate(names)]
         )
         if names == ["logits_real", "logits_fake"]:
-            gap = diagnosis.run["logits_real"] - diagnosis.run["logits_fake"]
+            gap = _drawable(diagnosis.run["logits_real"]) - _drawable(diagnosis.run["logits_fake"])
             finite = np.isfinite(gap)
             _curve(axes, diagnosis.run.steps[finite], gap[finite], _LINES[2], "gap (real - fake)")
             values = np.concatenate([values, gap[finite]])
@@ -271,7 +273,7 @@ def _natural_axis(axes: Axes, diagnosis: Diagnosis, metric: str) -> str:
         return ""
     kind, constant = found
     if kind == "db":
-        if not np.all(diagnosis.run.series(metric)[1] > 0):
+        if not np.all(_drawable(diagnosis.run.series(metric)[1]) > 0):
             return ""
         axes.set_yscale("log")  # equal steps in dB are equal heights on a log axis
         _plain_ticks(axes)
@@ -332,6 +334,7 @@ def _line(axes: Axes, diagnosis: Diagnosis, metric: str, colour: str = _LINES[0]
     """Draw ``metric``; crosses at the bottom mark steps that logged NaN or inf. Returns the finite values."""
     run = diagnosis.run
     steps, values = run.series(metric)
+    values = _drawable(values)
     _curve(axes, steps, values, colour, plain(metric) if legend else None)
     logged = run.rows(metric)
     bad = run.steps[logged[~np.isfinite(run[metric][logged])]]
@@ -340,6 +343,11 @@ def _line(axes: Axes, diagnosis: Diagnosis, metric: str, colour: str = _LINES[0]
         axes.plot(shown, np.full(len(shown), 0.02), "x", color="red", ms=5, transform=axes.get_xaxis_transform(),
                   clip_on=False, label=f"NaN or inf ({len(bad):,} of {len(logged):,} rows)")  # fmt: skip
     return values
+
+
+def _drawable(values: FloatArray) -> FloatArray:
+    """Finite values within what matplotlib's axes can hold: beyond 1e40 they are drawn at 1e40, below 1e-40 at 0."""
+    return np.where(np.abs(values) < 1e-40, 0.0, np.clip(values, -1e40, 1e40))
 
 
 def _curve(axes: Axes, steps: IntArray, values: FloatArray, colour: str, label: str | None) -> Any:

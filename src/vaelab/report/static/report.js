@@ -46,6 +46,8 @@
     ctx.clip();
     ctx.lineWidth = ratio;
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.strokeStyle = ctx.fillStyle = colour("mark");
     ctx.setLineDash([5 * ratio, 4 * ratio]);
     let lastLabel = -Infinity;

@@ -1,0 +1,73 @@
+"""The terminal screen: one screen, readable without colour, at 80 columns, and deaf to terminal escapes."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from helpers_report import empty_diagnosis, hostile_diagnosis, make_diagnosis, make_run
+from vaelab.diagnosis import Diagnosis
+from vaelab.report import render
+
+
+def screen(*diagnoses: Diagnosis, width: int = 100, **options: bool) -> str:
+    file = io.StringIO()
+    render(diagnoses, Console(file=file, width=width, **options))
+    return file.getvalue()
+
+
+def test_one_run_fits_on_one_screen() -> None:
+    text = screen(make_diagnosis())
+    assert len(text.splitlines()) <= 48
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "STOP  The KL weight is too large", "Confidence 83 %: fairly sure", "rec_loss", "PSNR 21.0 to 33.6 dB",
+        "G GAN start at 4,000; R resume at 7,000", "critical V101 kl-dominates, steps 1,000 to 9,980",
+        "KL share of total 97.3 % (step 1,000, line 105)", "71 % C2 KL weight too big (kl-weight-too-big)",
+        "for D103; against V101", "--kl_weight 1e-6", "What would change this verdict",
+        "L201, L202 need latents_std",
+    ],
+)  # fmt: skip
+def test_the_screen_says(expected: str) -> None:
+    assert expected in screen(make_diagnosis())
+
+
+def test_at_80_columns_no_number_is_cut() -> None:
+    text = screen(make_diagnosis(), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    for number in ("37,881", "0.00174", "0.0315"):
+        assert number in text
+    assert "…" not in text
+
+
+def test_without_a_terminal_there_are_no_escapes_and_nothing_rests_on_colour() -> None:
+    plain = screen(make_diagnosis())
+    coloured = screen(make_diagnosis(), force_terminal=True, no_color=True)
+    assert "\x1b" not in plain
+    assert "critical" in coloured and "stop" in coloured.lower()
+
+
+@pytest.mark.parametrize("width", [20, 60, 100, 300])
+def test_odd_runs_are_laid_out_at_any_width(width: int) -> None:
+    for diagnosis in (hostile_diagnosis(), empty_diagnosis(), make_diagnosis(make_run(1)), make_diagnosis(make_run(2))):
+        text = screen(diagnosis, width=width)
+        assert diagnosis.status.upper() in text
+        assert "\x1b" not in text
+
+
+def test_text_with_square_brackets_is_not_taken_for_markup() -> None:
+    assert "values in [-1, 1] and [bold]" in screen(make_diagnosis(headline="values in [-1, 1] and [bold]"))
+
+
+def test_several_runs_make_a_table_with_one_row_each() -> None:
+    healthy = make_diagnosis(status="healthy", headline="All is well", findings=(), causes=())
+    text = screen(make_diagnosis(), healthy, empty_diagnosis(), width=140)
+    assert "top cause" in text
+    for status in ("stop", "healthy", "cannot-tell"):
+        assert sum(line.split()[2:3] == [status] for line in text.splitlines()) == 1
