@@ -74,10 +74,10 @@ def explain_metric(metric: Metric, trainer: Trainer | None = None) -> Explanatio
     """Meaning, formulas, unit, reading, purpose and rules of thumb of ``metric``."""
     sections = [
         Section("What it measures", _lines(metric.meaning)),
-        Section("Formula", _formulas(metric.name, trainer)),
         Section("Unit", _lines(metric.unit)),
         Section("Better", _lines({"down": "lower", "up": "higher", "zero": "near zero"}.get(metric.direction, ""))),
         Section("How to read it", _lines(metric.read_as)),
+        Section("Formula", _formulas(metric.name, trainer)),
         Section("What it is there for", _lines(metric.fixes)),
         Section("Without it", _lines(metric.without)),
         Section("Rules of thumb", tuple(_band(band) for band in metric.bands)),
@@ -101,7 +101,7 @@ def explain_cause(cause: Cause) -> Explanation:
         Section("What would show that it was not this", (cause.falsify,)),
         Section("Sources", cause.sources),
     ]
-    return Explanation("cause", cause.id, f"{cause.title} [{cause.name}]", tuple(s for s in sections if s.lines))
+    return Explanation("cause", cause.id, f"{cause.name}: {cause.title}", tuple(s for s in sections if s.lines))
 
 
 def explain_rule(rule: type[Rule]) -> Explanation:
@@ -197,7 +197,11 @@ def _formulas(metric: str, trainer: Trainer | None) -> tuple[str, ...]:
     if trainer is not None:
         formula = trainer.formulas.get(metric)
         return (f"{trainer.title}: {formula}" if formula else f"{trainer.title}: not in its log, or not known.",)
-    return tuple(f"{t.title}: {t.formulas[metric]}" for t in TRAINERS.values() if metric in t.formulas)
+    trainers: dict[str, list[str]] = {}
+    for t in TRAINERS.values():
+        if metric in t.formulas:
+            trainers.setdefault(t.formulas[metric], []).append(t.title)
+    return tuple(f"{'; '.join(titles)}: {formula}" for formula, titles in trainers.items())
 
 
 def _band(band: Band) -> str:

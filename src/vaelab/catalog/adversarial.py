@@ -96,7 +96,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "none",
         meaning="Pulls the logits towards the running mean of the other side's logits.",
         read_as="Small and steady. disc_loss contains it in VidTok and Open-MAGVIT2.",
-        fixes="Logit drift and overfitting of the discriminator.",
+        fixes="It holds back logit drift and overfitting of the discriminator.",
         without="Both logits may drift together.",
         sources=("microsoft/VidTok: vidtok/modules/losses.py", "google/lecam-gan"),
     ),

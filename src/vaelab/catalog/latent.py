@@ -151,7 +151,7 @@ LATENT: tuple[Metric, ...] = (
         meaning="Entropy per sample minus entropy of the code distribution: it asks for sure choices spread over all "
         "codes.",
         read_as="Negative is normal. Read codebook usage for the result.",
-        fixes="Unused codes in lookup-free and index-propagation quantisers.",
+        fixes="It keeps lookup-free and index-propagation quantisers from leaving codes unused.",
         without="Few codes are used.",
         sources=("TencentARC/SEED-Voken: src/Open_MAGVIT2/modules/losses/vqperceptual.py",),
     ),

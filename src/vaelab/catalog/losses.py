@@ -197,7 +197,7 @@ LOSSES: tuple[Metric, ...] = (
         read_as="Compare with step 0 and with the level before the GAN in the same code. Training code uses the VGG "
         "network and papers mostly AlexNet, which differ by about 1.5 to 2 times; published video VAEs lie at 0.0175 "
         "to 0.114.",
-        fixes="Blur: a pixel loss alone is minimised by an average of all likely pictures.",
+        fixes="It works against blur: a pixel loss alone is minimised by an average of all likely pictures.",
         without="Soft pictures at a good PSNR.",
         bands=(
             Band(

@@ -31,8 +31,13 @@ def console_for(output: Path | None) -> Iterator[Console]:
     """A rich console on standard output, or one whose text goes to ``output`` at the end."""
     from rich.console import Console
 
+    class PipeConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave a closed pipe to the command: rich would end with exit code 1, which means a finding here."""
+            raise BrokenPipeError
+
     if output is None:
-        yield Console(highlight=False, soft_wrap=False)
+        yield PipeConsole(highlight=False)
         return
     text = io.StringIO()
     yield Console(file=text, width=100, highlight=False, no_color=True)
