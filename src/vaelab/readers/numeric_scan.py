@@ -101,7 +101,7 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def scan_text(text: bytes, parse: ParseLine, first_line: int = 1) -> Scan:
     """Scan lines. ``first_line`` is the number of the first of them."""
     scan = Scan(text.count(b"\n") + (not text.endswith(b"\n")), [], [])
-    lines, numbers, scan.ansi = _split(text, first_line)
+    lines, numbers, scan.ansi = split_lines(text, first_line)
     if lines and not text.endswith(b"\n"):
         scan.tail = int(numbers[-1]), lines.pop()
     groups: dict[bytes, list[int]] = {}
@@ -134,7 +134,7 @@ def clean_line(line: bytes) -> bytes:
     return _ANSI.sub(b"", line) if b"\x1b" in line else line
 
 
-def _split(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
+def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
     """Lines without their ends, the number of each, and how many had terminal colours.
 
     What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number.

@@ -244,9 +244,9 @@ def decode(line: bytes) -> str:
 def printed_decimals(decimals: tuple[int, int] | None) -> int | None:
     """Decimals of a column for ``Column.decimals``.
 
-    Numbers printed with a fixed number of digits have that; of numbers printed with varying digits (``%.3g``) the
-    fewest are certain; seven or more are taken for full precision (None).
+    Of numbers printed with varying digits (``%.3g``) the fewest are certain; where they go to seven or more, the log
+    prints what Python has (None, full precision).
     """
-    if decimals is None or decimals[1] >= 7:
+    if decimals is None or (decimals[0] != decimals[1] and decimals[1] >= 7):
         return None
     return decimals[0]
