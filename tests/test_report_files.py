@@ -36,9 +36,14 @@ def test_an_empty_run_has_the_same_sections() -> None:
 
 
 def test_a_declared_value_beside_another_inferred_one_is_remarked() -> None:
-    run = make_run(config={"kl_weight": 1e-6})
-    (row,) = [line for line in to_markdown([make_diagnosis(run)]).splitlines() if line.startswith("| `kl_weight`")]
-    assert row == "| `kl_weight` | 1e-6 | 1e-4 (9.9e-5 to 1.01e-4) | the columns say otherwise |"
+    text = "The config declares kl_weight 1e-06, the columns say 0.0001."
+    facts = (
+        Fact("kl_weight", "algebra", "kl_weight is 1e-4.", "inferred", 1e-4, "", 9.9e-5, 1.01e-4),
+        Fact("kl_weight_mismatch", "algebra", text, "inferred", 1e-4),
+    )
+    diagnosis = make_diagnosis(make_run(config={"kl_weight": 1e-6}), statements=facts)
+    (row,) = [line for line in to_markdown([diagnosis]).splitlines() if line.startswith("| `kl_weight`")]
+    assert row == f"| `kl_weight` | 1e-6 | 1e-4 (9.9e-5 to 1.01e-4) | {text} |"
 
 
 def test_hostile_text_stays_text_in_markdown() -> None:
@@ -135,10 +140,12 @@ def test_a_plot_of_many_rows_is_drawn(tmp_path: Path) -> None:
 
 
 def test_captions_are_honest(tmp_path: Path) -> None:
-    said = "The total is rec x 65,536: a second copy of the rec plot"
-    diagnosis = make_diagnosis(statements=(Fact("total_is_rec_copy", "algebra", said, "inferred"),))
+    columns = make_run(50).columns
+    copied = column("total_loss", columns["rec_loss"].values * 65536)
+    diagnosis = make_diagnosis(make_run(50, columns={**columns, "total_loss": copied}))
     captions = {p.file: p.caption for p in draw_plots(diagnosis, tmp_path)[0]}
-    assert said in captions["total_loss.png"]
+    assert "rec_loss times 65,536" in captions["total_loss.png"]
+    assert "second copy of the reconstruction plot" in captions["total_loss.png"]
     assert "would erase scale" in captions["normalised_comparison.png"]
     assert "hide magnitudes" in captions["multi_axis.png"]
     assert "PSNR, now 33.6 dB" in captions["rec_loss.png"]

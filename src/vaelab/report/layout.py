@@ -119,6 +119,11 @@ def skipped_by_missing(skipped: Sequence[Skipped]) -> list[tuple[tuple[str, ...]
     return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
+def needed(need: str) -> str:
+    """A need of a rule in words: alternatives are joined by ``or``."""
+    return plain(need).replace("|", " or ")
+
+
 @dataclass(frozen=True)
 class Marker:
     """A moment to mark on a step axis."""

@@ -34,7 +34,7 @@ def to_markdown(
     """
     runs = [
         {"d": d, "facts": facts_by_group(d), "config": config_rows(d), "metrics": [_metric(d, m) for m in d.metrics],
-         "plots": (plots or {}).get(i, ()), "missing_plots": (missing_plots or {}).get(i, ())}
+         "milestone": milestone(d), "plots": (plots or {}).get(i, ()), "missing_plots": (missing_plots or {}).get(i, ())}
         for i, d in enumerate(diagnoses)
     ]  # fmt: skip
     return environment().get_template("report.md.j2").render(runs=runs)
@@ -48,7 +48,7 @@ def environment(**options: Any) -> Environment:
     )  # fmt: skip
     env.filters.update(
         md=escape_markdown, cell=escape_cell, code=code_span, number=number, quantity=quantity, steps=steps,
-        percent=percent, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
+        percent=percent, needed=layout.needed, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
     )  # fmt: skip
     env.globals.update(
         layout=layout, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,
@@ -65,19 +65,24 @@ def facts_by_group(diagnosis: Diagnosis) -> dict[str, list[Fact]]:
 
 def config_rows(diagnosis: Diagnosis) -> list[tuple[str, str, str, str]]:
     """``(name, declared, inferred, remark)``: what the config says beside what the columns say."""
-    facts = {f.name: f for f in diagnosis.statements if f.standing == "inferred"}
+    facts = {f.name: f for f in diagnosis.statements}
     rows = []
     for name, declared in diagnosis.run.config.items():
-        fact = facts.get(name)
-        inferred, remark = "", ""
-        if fact is not None and fact.value is not None:
+        fact, mismatch = facts.get(name), facts.get(f"{name}_mismatch")
+        inferred = ""
+        if fact is not None and fact.value is not None and fact.standing in ("inferred", "bounded"):
             inferred = quantity(fact.value, fact.unit)
             if fact.low is not None and fact.high is not None:
                 inferred += f" ({number(fact.low)} to {number(fact.high)})"
-                if isinstance(declared, int | float) and not fact.low <= declared <= fact.high:
-                    remark = "the columns say otherwise"
-        rows.append((name, number(declared) if isinstance(declared, float) else str(declared), inferred, remark))
+        shown = number(declared) if isinstance(declared, float) else str(declared)
+        rows.append((name, shown, inferred, mismatch.text if mismatch else ""))
     return rows
+
+
+def milestone(diagnosis: Diagnosis) -> str:
+    """What comes next in the run, as the facts or else the expectations say."""
+    texts = [f.text for f in diagnosis.statements if f.name == "milestone"]
+    return next(iter((*texts, *diagnosis.expectations)), "none known from this log")
 
 
 def trainer_title(trainer: str) -> str:

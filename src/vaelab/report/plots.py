@@ -18,7 +18,7 @@ from vaelab.report.downsample import keep_extremes
 from vaelab.report.files import write_bytes
 from vaelab.report.layout import markers, metric_title, plain, sentence, shown_phases
 from vaelab.report.numbers import number, quantity
-from vaelab.run import FloatArray, IntArray
+from vaelab.run import FloatArray, IntArray, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +185,7 @@ def _gan(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str
     logits = [m for m in ("logits_real", "logits_fake") if m in metrics]
     panel_metrics = [p for p in (logits, *([m] for m in ("disc_loss", "d_weight") if m in metrics)) if p]
     figure, panels = _figure(len(panel_metrics), height=3.0)
-    texts = []
+    texts = [_facts(diagnosis, "disc_loss_family", "d_weight")]
     for axes, names in zip(panels, panel_metrics, strict=True):
         _dress(axes, diagnosis, labels=axes is panels[0])
         values = np.concatenate(
@@ -196,11 +196,10 @@ def _gan(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str
             finite = np.isfinite(gap)
             _curve(axes, diagnosis.run.steps[finite], gap[finite], _LINES[2], "gap (real - fake)")
             values = np.concatenate([values, gap[finite]])
-            texts.append("The gap is the mean logit on real data minus the mean logit on reconstructions.")
+            texts.insert(0, "The gap is the mean logit on real data minus the mean logit on reconstructions.")
         level = chance_level(diagnosis)
         if names == ["disc_loss"] and level is not None:
             axes.axhline(level, color="black", lw=1, ls=":", label=f"chance level {number(level)}")
-            texts.append(f"At {number(level)} this loss does not tell real from fake.")
         if names == ["d_weight"] and np.all(values > 0):
             axes.set_yscale("log")
             _plain_ticks(axes)
@@ -210,12 +209,11 @@ def _gan(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str
         axes.set_title(_label(diagnosis, names[0]) if len(names) == 1 else "mean logits", fontsize=10)
     lines = [h for axes in panels for h in axes.get_legend_handles_labels()[0]]
     _finish(figure, panels[0], "Discriminator and generator", lines)
-    return figure, "GAN", " ".join(texts) or "The adversarial columns that the log holds."
+    return figure, "GAN", " ".join(t for t in texts if t) or "The adversarial columns that the log holds."
 
 
 def _optimiser(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str]:
     figure, panels = _figure(len(metrics), height=3.0)
-    caption = "What the optimiser did."
     for axes, metric in zip(panels, metrics, strict=True):
         _dress(axes, diagnosis, labels=axes is panels[0])
         values = _line(axes, diagnosis, metric)
@@ -224,14 +222,13 @@ def _optimiser(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, st
             axes.set_yscale("log")
             if isinstance(clip, int | float) and clip > 0:
                 axes.axhline(clip, color="black", lw=1, ls=":", label=f"clip at {number(clip)}")
-                caption += f" Steps above the dotted line at {number(clip)} are clipped."
             _plain_ticks(axes)
         else:
             _scale(axes, values, log=False)
         axes.set_ylabel(_label(diagnosis, metric))
     lines = [h for axes in panels for h in axes.get_legend_handles_labels()[0]]
     _finish(figure, panels[0], "Optimiser", lines)
-    return figure, "optimiser", caption
+    return figure, "optimiser", _facts(diagnosis, "lr", "clip") or "What the log says of the optimiser."
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -239,10 +236,8 @@ def _optimiser(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, st
 
 def chance_level(diagnosis: Diagnosis) -> float | None:
     """The value of ``disc_loss`` at which the discriminator knows nothing, where a fact states it."""
-    for fact in diagnosis.statements:
-        if fact.group == "adversary" and "chance" in fact.name and isinstance(fact.value, float):
-            return fact.value
-    return None
+    value = next((f.value for f in diagnosis.statements if f.name == "disc_loss_family"), None)
+    return value if isinstance(value, float) else None
 
 
 def natural_function(verdict: MetricVerdict) -> tuple[str, float] | None:
@@ -294,12 +289,35 @@ def _natural_axis(axes: Axes, diagnosis: Diagnosis, metric: str) -> str:
 
 
 def _said_of(diagnosis: Diagnosis, metric: str) -> list[str]:
-    """The verdict on ``metric`` and the algebra that names it, for its caption."""
+    """The verdict on ``metric``, and for the total what it is made of."""
     verdict = _verdict(diagnosis, metric)
     texts = [sentence(verdict.text)] if verdict and verdict.text else []
     if metric == "total_loss":
-        texts += [sentence(f.text) for f in diagnosis.statements if f.group == "algebra" and f.name.startswith("total")]
-    return texts
+        texts += [_copy_of_rec(diagnosis.run), _facts(diagnosis, "shares_now", "total_halved")]
+    return [text for text in texts if text]
+
+
+def _facts(diagnosis: Diagnosis, *names: str) -> str:
+    """The sentences of the facts with these names."""
+    return " ".join(sentence(f.text) for f in diagnosis.statements if f.name in names)
+
+
+def _copy_of_rec(run: Run) -> str:
+    """Says so where total_loss is rec_loss times one constant: both plots then show one curve."""
+    if "total_loss" not in run or "rec_loss" not in run:
+        return ""
+    total, rec = run["total_loss"], run["rec_loss"]
+    rows = np.isfinite(total) & np.isfinite(rec) & (rec > 0)
+    ratios = total[rows] / rec[rows]
+    if len(ratios) < 5 or (ratio := float(np.median(ratios))) <= 0:
+        return ""
+    share = float(np.mean(np.abs(ratios / ratio - 1) < 0.02))
+    if share < 0.9:
+        return ""
+    return (
+        f"total_loss is rec_loss times {number(ratio)} (to within 2 % in {100 * share:.0f} % of the rows): this plot "
+        "is a second copy of the reconstruction plot."
+    )
 
 
 def _verdict(diagnosis: Diagnosis, metric: str) -> MetricVerdict | None:

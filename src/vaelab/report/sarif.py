@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,17 +17,24 @@ _LEVEL = {"info": "note", "warn": "warning", "critical": "error"}
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def to_sarif(diagnoses: Sequence[Diagnosis], rules: Sequence[type[Rule]], version: str = "0") -> str:
-    """One SARIF run for all logs. ``rules`` are the rule classes, ``version`` is vaelab's."""
+def to_sarif(diagnoses: Sequence[Diagnosis], rules: Sequence[type[Rule]], version: str | None = None) -> str:
+    """One SARIF run for all logs. ``rules`` are the rule classes; ``version`` is vaelab's, the installed one if None."""
     findings = [(d, f) for d in diagnoses for f in d.findings]
     known = {rule.code: _rule(rule) for rule in rules}
     for _, f in findings:
         known.setdefault(f.code, {"id": f.code, "name": f.name, "shortDescription": {"text": f.name}})
     codes = list(known)
-    driver = {"name": "vaelab", "version": version, "rules": list(known.values())}
+    driver = {"name": "vaelab", "version": version or _installed_version(), "rules": list(known.values())}
     results = [_result(d, f, codes.index(f.code)) for d, f in findings]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+
+
+def _installed_version() -> str:
+    try:
+        return metadata.version("vaelab")
+    except metadata.PackageNotFoundError:
+        return "0"
 
 
 def _rule(rule: type[Rule]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from vaelab.report.layout import (
     flatten,
     marker_text,
     markers,
+    needed,
     phase_weights,
     plain,
     run_line,
@@ -218,7 +219,7 @@ def _next(diagnosis: Diagnosis) -> list[RenderableType]:
 
 def _skipped(diagnosis: Diagnosis) -> list[RenderableType]:
     groups = (
-        f"{', '.join(rule.code for rule in rules)} need {', '.join(plain(m) for m in missing)}"
+        f"{', '.join(rule.code for rule in rules)} need {', '.join(map(needed, missing))}"
         for missing, rules in skipped_by_missing(diagnosis.skipped)
     )
     text = "; ".join(groups)
