@@ -205,8 +205,8 @@ def _choose(source: Source, wanted: _Wanted) -> Reader:
         head = source.head(4096)
         kind = "a binary file" if b"\0" in head else "text without anything that looks like metrics"
         raise LogError(
-            f"{source.name} looks like {kind}: vaelab reads {', '.join(r.title for r in READERS)}. "
-            "If it is one of these, name it with --format."
+            f"{source.name} looks like {kind}. vaelab reads: {'; '.join(r.title for r in READERS)}. "
+            f"If it is one of these, say which with --format ({', '.join(r.name for r in READERS)})."
         )
     return next(reader for reader in READERS if reader.name == ranked[0][0])
 

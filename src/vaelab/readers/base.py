@@ -86,6 +86,7 @@ def build_runs(raw: RawLog) -> list[Run]:
     raw = replace(raw, columns=[c for c in raw.columns if c.logged.any()])
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
+    raw = _without_empty_rows(raw)
     flat_config = flatten(raw.config)
     trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, flat_config)
     config = trainers.canonical_config(flat_config)
@@ -131,6 +132,17 @@ def flatten(config: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
         else:
             stack.pop()
     return flat
+
+
+def _without_empty_rows(raw: RawLog) -> RawLog:
+    used = np.zeros(len(raw.steps), bool)
+    for column in raw.columns:
+        used |= column.logged
+    if used.all():
+        return raw
+    rows = np.flatnonzero(used)
+    epochs = None if raw.epochs is None else raw.epochs[rows]
+    return replace(raw, steps=raw.steps[rows], columns=[_take(c, rows) for c in raw.columns], epochs=epochs)
 
 
 # Runs in one log -----------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def _find_layout(head: bytes) -> _Layout | None:
     if b"\0" in head:
         return None
     lines = head.decode("utf-8", "replace").replace("\r", "").removesuffix("\n").split("\n")
-    if len(head) > 4096 and len(lines) > 2:
+    if not head.endswith(b"\n") and len(lines) > 2:
         lines.pop()  # it may be cut
     skipped = 0
     while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped].startswith("#")):

@@ -30,6 +30,8 @@ class JsonLinesReader:
             return 0.0
         counted = sum(any(_is_count(key) for key in flatten(r, "/")) for r in records)
         numbers = sum(sum(1 for _ in numbers_in(r)) >= 2 for r in records)
+        if len(records) == 1 and any(_is_count(k) and isinstance(v, list) for k, v in records[0].items()):
+            return 0.8  # one object of lists, a Keras history
         if len(records) == 1 and not head.lstrip().startswith(b"[") and not counted:
             return 0.0  # a single object is as likely a config
         return 0.95 * numbers / len(records) if counted else 0.6 * numbers / len(records)
@@ -139,7 +141,7 @@ def _sniff_records(head: bytes) -> list[dict[str, Any]]:
     if text[:1] not in (b"{", b"["):
         return []
     lines = text.splitlines()
-    complete = lines[:20] if len(lines) == 1 else lines[:-1][:20]
+    complete = (lines if text.endswith(b"\n") or len(lines) == 1 else lines[:-1])[:20]
     found = [value for value in map(_loads, complete) if isinstance(value, dict)]
     if found:
         return found if len(found) >= 0.7 * len(complete) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,9 @@ from vaelab.run import ReadNote
 GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+SMALLEST_READ = 4096  # bytes; the first piece must show what kind of file it is
+INFLATE_STEP = 4096  # compressed bytes at a time: no more than this is lost where the data is damaged
 
 Progress = Callable[[int], None]
 
@@ -75,7 +77,7 @@ class Source:
         if len(self._head) < n and not self._whole_head:
             parts: list[bytes] = []
             have = 0
-            for chunk in self._decoded(min(max(n, 64), 1 << 20), None):
+            for chunk in self._decoded(min(n, 1 << 20), None):
                 parts.append(chunk)
                 have += len(chunk)
                 if have >= n:
@@ -86,7 +88,7 @@ class Source:
         return self._head[:n]
 
     def chunks(self, size: int = 8 << 20) -> Iterator[bytes]:
-        """The whole log from its start, in pieces of about ``size`` bytes that may end anywhere in a line."""
+        """The whole log from its start, in pieces of about ``size`` bytes (4 KiB or more) that may end anywhere in a line."""
         self.notes.clear()
         return self._decoded(size, self._progress)
 
@@ -118,6 +120,7 @@ class Source:
 
     def _stored(self, size: int, progress: Progress | None) -> Iterator[bytes]:
         """Pieces of the file as it is stored."""
+        size = max(size, SMALLEST_READ)
         try:
             if self._spool is not None:
                 position = 0
@@ -140,29 +143,21 @@ class Source:
 
     def _gunzip(self, pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         """Decompress, keeping all that can be had from a file that was cut or damaged."""
-        inflate = zlib.decompressobj(wbits=31)
-        in_member, given = False, 0
+        given, ready, waiting = 0, 0, list[bytes]()
         try:
-            for piece in pieces:
-                out = b""
-                while piece or len(out) == size:
-                    if inflate.eof:
-                        inflate = zlib.decompressobj(wbits=31)
-                    in_member = True
-                    out = inflate.decompress(piece, size)
-                    if out:
-                        given += len(out)
-                        yield out
-                    if inflate.eof:  # gzip files may be several members one after the other
-                        in_member = False
-                        piece = inflate.unused_data.lstrip(b"\0")
-                    else:
-                        piece = inflate.unconsumed_tail
-        except (zlib.error, gzip.BadGzipFile) as error:
+            for out in _inflate(pieces, size):
+                waiting.append(out)
+                ready += len(out)
+                given += len(out)
+                if ready >= size:
+                    yield b"".join(waiting)
+                    ready, waiting = 0, []
+        except EOFError:
+            self._note_cut(f"the gzip file is cut short; the {given:,} bytes of text before the cut were read")
+        except zlib.error as error:
             self._note_cut(f"the gzip data is damaged after {given:,} bytes of text ({error}); they were read")
-        else:
-            if in_member:
-                self._note_cut(f"the gzip file is cut short; the {given:,} bytes of text before the cut were read")
+        if waiting:
+            yield b"".join(waiting)
         if not given:
             raise LogError(f"{self.name} is a gzip file with no readable content.")
 
@@ -174,3 +169,21 @@ def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
     if first:
         yield first
     yield from rest
+
+
+def _inflate(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Decompressed pieces of at most ``size`` bytes. Raises EOFError if the last member has no end, zlib.error."""
+    inflate, started = zlib.decompressobj(wbits=31), False
+    for piece in pieces:
+        for first in range(0, len(piece), INFLATE_STEP):
+            rest, out = piece[first : first + INFLATE_STEP], b""
+            while rest or len(out) == size:
+                if inflate.eof:  # a gzip file may be several members one after the other
+                    inflate = zlib.decompressobj(wbits=31)
+                out = inflate.decompress(rest, size)
+                if out:
+                    yield out
+                started = not inflate.eof
+                rest = inflate.unused_data.lstrip(b"\0") if inflate.eof else inflate.unconsumed_tail
+    if started:
+        raise EOFError

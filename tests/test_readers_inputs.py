@@ -1,0 +1,219 @@
+"""What a user may give: files, folders, patterns, gzip, standard input, and things that are no logs."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaelab.errors import LogError
+from vaelab.readers import detect, read, read_all
+from vaelab.readers.source import Source
+
+CSV = "step,rec_loss,kl_loss\n" + "".join(f"{s},{1 / (s + 1):.4f},{s}\n" for s in range(0, 500, 10))
+JSONL = "".join(f'{{"step": {s}, "rec_loss": {s}, "kl_loss": 1}}\n' for s in range(0, 50, 10))
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path) -> Path:
+    path = tmp_path / "metrics.csv"
+    path.write_text(CSV)
+    return path
+
+
+def test_missing_empty_folder_and_binary(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="does not exist"):
+        read(tmp_path / "no.log")
+    (tmp_path / "empty.log").touch()
+    with pytest.raises(LogError, match="is empty"):
+        read(tmp_path / "empty.log")
+    with pytest.raises(LogError, match="is a folder"):
+        Source(tmp_path)
+    (tmp_path / "model.ckpt").write_bytes(os.urandom(1000) + b"\0")
+    with pytest.raises(LogError, match="binary"):
+        read(tmp_path / "model.ckpt")
+    with pytest.raises(LogError):
+        read("a\0b")
+
+
+@pytest.mark.parametrize("content", [b"\n\n\n", b"hello world\n", b"\xff" * 100, b"{", b"a,b\n", b"step,a\nx,y\n"])
+def test_text_without_metrics(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.log"
+    path.write_bytes(content)
+    with pytest.raises(LogError):
+        read(path)
+
+
+def test_gzip_is_known_by_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"  # no .gz
+    path.write_bytes(gzip.compress(CSV.encode()))
+    assert len(read(path)) == 50
+    path.write_bytes(gzip.compress(CSV[:500].encode()) + gzip.compress(CSV[500:].encode()))
+    assert len(read(path)) == 50
+
+
+def test_a_cut_gzip_file_gives_what_can_be_had(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv.gz"
+    text = "step,rec_loss\n" + "".join(f"{i},{i * 0.37 % 1:.6f}\n" for i in range(20000))
+    packed = gzip.compress(text.encode())
+    path.write_bytes(packed[: len(packed) // 2])
+    run = read(path)
+    assert 5000 < len(run) < 15000
+    assert [n.kind for n in run.notes if "gzip" in n.text] == ["truncated_gzip"]
+    damaged = bytearray(packed)
+    damaged[len(packed) // 2] ^= 0xFF
+    path.write_bytes(damaged)
+    assert "truncated_gzip" in [n.kind for n in read(path).notes]
+    path.write_bytes(packed[:9])
+    with pytest.raises(LogError, match="no readable content"):
+        read(path)
+
+
+@pytest.mark.parametrize("size", [1, 10, 1000, 1 << 20])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_chunks_are_the_whole_file(tmp_path: Path, size: int, pack: object) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(pack(CSV.encode()))  # type: ignore[operator]
+    source = Source(path)
+    assert source.head(17) == CSV.encode()[:17]
+    assert b"".join(source.chunks(size)) == CSV.encode()
+    assert source.read() == CSV.encode()
+    assert source.head() == CSV.encode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "m.csv"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path.write_bytes((mark + CSV).encode(encoding))
+    assert len(read(path)) == 50
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO(gzip.compress(CSV.encode()))
+
+    monkeypatch.setattr(sys, "stdin", Stdin())
+    run = read("-")
+    assert (run.source, len(run)) == ("<stdin>", 50)
+
+
+def test_a_named_pipe(tmp_path: Path) -> None:
+    import threading
+
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_text(CSV))
+    writer.start()
+    assert len(read(path, format="csv")) == 50
+    writer.join()
+
+
+def test_the_most_telling_view_of_a_run_is_read(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(CSV)
+    (tmp_path / "metrics.jsonl").write_text(JSONL)
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out.tfevents.1").write_bytes((DATA / "tb_lightning.tfevents").read_bytes())
+    (tmp_path / "truth.json").write_text('{"step": 1, "rec_loss": 1}\n{"step": 2, "rec_loss": 1}')
+    (tmp_path / "sample.png").write_bytes(b"\x89PNG")
+    run = read(tmp_path)
+    assert (run.format, run.source) == ("csv", str(tmp_path / "metrics.csv"))
+    (note,) = [n for n in run.notes if n.kind == "left_aside"]
+    assert note.count == 2
+    assert "metrics.jsonl" in note.text and "tfevents" in note.text and "truth" not in note.text
+    assert read(tmp_path, format="tensorboard").format == "tensorboard"
+
+
+def test_a_view_that_holds_nothing_gives_way_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,rec_loss\n0,nan\n")
+    (tmp_path / "a.csv").write_text("step,epoch\n0,0\n1,0\n")
+    (tmp_path / "metrics.jsonl").write_text(JSONL)
+    assert read(tmp_path).format == "json_lines"
+
+
+def test_folders_of_runs(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "lightning_logs" / "version_0").mkdir(parents=True)
+        (tmp_path / name / "lightning_logs" / "version_0" / "metrics.csv").write_text(CSV)
+        (tmp_path / name / "lightning_logs" / "version_0" / "hparams.yaml").write_text("kl_weight: 1e-6\n")
+    runs = read_all(tmp_path)
+    assert [Path(run.source).relative_to(tmp_path).parts[0] for run in runs] == ["a", "b"]
+    assert [run.config["kl_weight"] for run in runs] == [1e-6, 1e-6]
+    assert len(read_all([tmp_path / "a", tmp_path / "b"])) == 2
+    assert len(read_all(str(tmp_path / "*" / "lightning_logs" / "*" / "*.csv"))) == 2
+    assert len(read_all(str(tmp_path / "**" / "metrics.csv"))) == 2
+    with pytest.raises(LogError, match="2 runs"):
+        read(tmp_path)
+
+
+def test_versions_are_runs_of_their_own(tmp_path: Path) -> None:
+    for version in (0, 1):
+        folder = tmp_path / "lightning_logs" / f"version_{version}"
+        folder.mkdir(parents=True)
+        (folder / "metrics.csv").write_text(CSV if version else CSV.replace("0,1.0000", "0,2.0000"))
+    assert [run["rec_loss"][0] for run in read_all(tmp_path)] == [2, 1]
+
+
+def test_a_copy_of_a_log_is_left_aside(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "b.csv").write_text(CSV)
+    run = read(tmp_path)
+    assert "repeats" in run.notes[-1].text
+
+
+def test_a_folder_without_a_log_says_what_was_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="no file has the name of a log"):
+        read(tmp_path)
+    (tmp_path / "notes.txt").write_text("hello\n")
+    with pytest.raises(LogError, match=r"looked at 1 files \(notes.txt\)"):
+        read(tmp_path)
+    with pytest.raises(LogError, match="no file matches"):
+        read_all(str(tmp_path / "*.csv"))
+    with pytest.raises(LogError, match="no log was given"):
+        read_all([])
+
+
+def test_format_by_name_and_by_trainer(csv_file: Path) -> None:
+    assert read(csv_file, format="CSV").trainer == "unknown"
+    run = read(csv_file, format="pyramid-flow")
+    assert (run.format, run.trainer, run.trainer_confidence) == ("csv", "pyramid_flow", 1.0)
+    with pytest.raises(LogError, match="no log format or trainer 'nonsense'"):
+        read(csv_file, format="nonsense")
+    with pytest.raises(LogError, match="no whole TensorBoard record"):
+        read(csv_file, format="tensorboard")
+    with pytest.raises(LogError):
+        read(csv_file, format="trainer-state")
+
+
+def test_declared_values_win(csv_file: Path) -> None:
+    (csv_file.parent / "config.yaml").write_text("model:\n  kl_weight: 1.0e-6\n  disc_start: 100\n")
+    assert read(csv_file).config == {"kl_weight": 1e-6, "disc_start": 100}
+    assert "config_file" in [n.kind for n in read(csv_file).notes]
+    assert read(csv_file, config={"kl_weight": 0.5}).config["kl_weight"] == 0.5
+
+
+def test_a_yaml_that_is_no_training_config_is_ignored(csv_file: Path) -> None:
+    (csv_file.parent / "config.yaml").write_text("services:\n  db: {image: x}\n")
+    (csv_file.parent / "hparams.yaml").write_text("[: broken")
+    run = read(csv_file)
+    assert not run.raw_config and not run.notes
+
+
+def test_progress_ends_at_the_total(tmp_path: Path, csv_file: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "m.csv").write_text(CSV)
+    seen: list[tuple[int, int | None]] = []
+    read_all(tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1] == 2 * len(CSV)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_detect_ranks_the_readers(csv_file: Path) -> None:
+    ((name, confidence, what), *_) = detect(Source(csv_file))
+    assert (name, confidence) == ("csv", 0.95)
+    assert "CSV" in what
