@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
-from vaelab.report.layout import finding_tree, flatten, markers, metric_title, plain, shown_phases
+from vaelab.report.layout import finding_tree, flatten, markers, metric_title, phase_spans, plain
 from vaelab.report.markdown import config_rows, environment, facts_by_group, observation
 from vaelab.report.plots import chance_level
 
@@ -66,9 +66,9 @@ def _strip(diagnosis: Diagnosis) -> dict[str, Any]:
     span = max(last - first, 1)
     share = lambda step: round(100 * min(max((step - first) / span, 0), 1), 3)  # noqa: E731
     phases = [
-        {"kind": p.kind, "title": p.title, "first": p.first_step, "last": p.last_step, "left": share(p.first_step),
-         "width": round(max(share(p.last_step) - share(p.first_step), 0.3), 3)}
-        for p in shown_phases(diagnosis)
+        {"kind": p.kind, "title": p.title, "first": p.first_step, "last": p.last_step, "left": share(start),
+         "width": round(max(share(end) - share(start), 0.3), 3)}
+        for p, start, end in phase_spans(diagnosis)
     ]  # fmt: skip
     return {"phases": phases, "markers": [(m, share(m.step)) for m in markers(diagnosis)[:50]]}
 
@@ -80,8 +80,8 @@ def _data(diagnosis: Diagnosis) -> dict[str, Any]:
         "stepUnit": run.step_unit,
         "steps": [int(run.steps[0]), int(run.steps[-1])] if len(run) else [0, 1],
         "phases": [
-            {"kind": p.kind, "title": plain(p.title), "first": p.first_step, "last": p.last_step}
-            for p in shown_phases(diagnosis)
+            {"kind": p.kind, "title": plain(p.title), "first": start, "last": end}
+            for p, start, end in phase_spans(diagnosis)
         ],
         "markers": [{"step": m.step, "label": m.label, "kind": m.kind} for m in markers(diagnosis)[:50]],
         "charts": [_chart(diagnosis, names) for names in _charts(diagnosis)],

@@ -140,6 +140,13 @@ def shown_phases(diagnosis: Diagnosis) -> list[Phase]:
     return sorted(fine or diagnosis.phases, key=lambda p: (p.first_step, p.last_step))
 
 
+def phase_spans(diagnosis: Diagnosis) -> list[tuple[Phase, int, int]]:
+    """Phases with the steps to shade: up to where the next one begins, so that no gap is left between logged rows."""
+    phases = shown_phases(diagnosis)
+    ends = [*(p.first_step for p in phases[1:]), *(p.last_step for p in phases[-1:])]
+    return [(p, p.first_step, max(end, p.last_step)) for p, end in zip(phases, ends, strict=True)]
+
+
 def markers(diagnosis: Diagnosis) -> list[Marker]:
     """Where a phase begins that the reader looks for (GAN start, LR decay) and what happened (resume, crash ...)."""
     found = [

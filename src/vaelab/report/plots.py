@@ -16,7 +16,7 @@ from vaelab.errors import ConfigError
 from vaelab.facts.base import Phase
 from vaelab.report.downsample import keep_extremes
 from vaelab.report.files import write_bytes
-from vaelab.report.layout import markers, metric_title, plain, sentence, shown_phases
+from vaelab.report.layout import markers, metric_title, phase_spans, plain, sentence, shown_phases
 from vaelab.report.numbers import number, quantity
 from vaelab.run import FloatArray, IntArray, Run
 
@@ -36,7 +36,7 @@ _SHADES = {
 }  # fmt: skip
 
 OVERVIEW = ("total_loss", "rec_loss", "perceptual_loss", "kl_loss", "disc_loss", "g_loss")
-COMPARED = ("total_loss", "nll_loss", "rec_loss", "perceptual_loss", "kl_loss")
+COMPARED = ("total_loss", "rec_loss", "perceptual_loss", "kl_loss")
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,10 @@ def _overview(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str
 
 
 def _normalised(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str]:
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
     figure, (axes,) = _figure(1)
     _dress(axes, diagnosis)
     rows, basis = _reference_rows(diagnosis)
     left_out = []
-    lowest, highest = 1.0, 1.0
     for i, metric in enumerate(metrics):
         steps, values = diagnosis.run.series(metric)
         values = _drawable(values)
@@ -140,12 +137,9 @@ def _normalised(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, s
             left_out.append(metric)
             continue
         relative = values / level
-        lowest, highest = min(lowest, float(relative.min())), max(highest, float(relative.max()))
         _curve(axes, steps, relative, _LINES[i % len(_LINES)], f"{plain(metric)} (1 = {number(level)})")
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest > 10 * lowest else (1, 1.5, 2, 3, 5, 7)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{number(v, 3)} x"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: ""))
+    _plain_ticks(axes)
     axes.axhline(1, color="black", lw=0.8)
     axes.set_ylabel("times its own reference level")
     _finish(figure, axes, f"Each metric relative to {basis}")
@@ -160,13 +154,14 @@ def _normalised(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, s
 
 def _multi_axis(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, str, str]:
     figure, (axes,) = _figure(1)
+    figure.set_size_inches(12, 5)  # room for the axes on the right
     _dress(axes, diagnosis)
     handles = []
     for i, metric in enumerate(metrics):
         colour = _LINES[i % len(_LINES)]
         own = axes if i == 0 else axes.twinx()
         if i > 1:
-            own.spines["right"].set_position(("outward", 62 * (i - 1)))
+            own.spines["right"].set_position(("outward", 78 * (i - 1)))
         steps, values = diagnosis.run.series(metric)
         values = _drawable(values)
         span = f"{number(float(values.min()), 3)} to {number(float(values.max()), 3)}"
@@ -394,7 +389,7 @@ def _scale(axes: Axes, values: FloatArray, log: bool = True) -> None:
         size = np.abs(values[values != 0])
         typical = float(np.median(size))
         if max(-low, high) > _LOG_FROM * typical:
-            axes.set_yscale("symlog", linthresh=typical)
+            axes.set_yscale("symlog", linthresh=10 ** np.ceil(np.log10(typical)))
     _plain_ticks(axes)
 
 
@@ -404,7 +399,8 @@ def _plain_ticks(axes: Any, scale: str | None = None, limits: tuple[float, ...] 
 
     if (scale or axes.get_yscale()) == "log":
         low, high = limits or axes.get_ylim()
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,), numticks=12))
+        parts = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
+        axes.yaxis.set_major_locator(LogLocator(subs=parts, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v, 3)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -429,10 +425,10 @@ def _dress(axes: Axes, diagnosis: Diagnosis, labels: bool = True) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     named: set[str] = set()
-    for phase in shown_phases(diagnosis):
+    for phase, first, last in phase_spans(diagnosis):
         label = plain(phase.title) if labels and phase.title not in named and phase.kind != "whole" else None
         named.add(phase.title)
-        axes.axvspan(phase.first_step, phase.last_step, color=_SHADES[phase.kind], alpha=0.10, lw=0, label=label)
+        axes.axvspan(first, last, color=_SHADES[phase.kind], alpha=0.10, lw=0, label=label)
     for marker in markers(diagnosis)[:50]:
         label = marker.label if labels and marker.label not in named else None
         named.add(marker.label)
