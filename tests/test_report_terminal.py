@@ -71,3 +71,10 @@ def test_several_runs_make_a_table_with_one_row_each() -> None:
     assert "top cause" in text
     for status in ("stop", "healthy", "cannot-tell"):
         assert sum(line.split()[2:3] == [status] for line in text.splitlines()) == 1
+
+
+def test_the_folder_that_all_runs_share_is_said_once() -> None:
+    runs = [make_diagnosis(make_run(20, source=f"/data/project/logs/{name}.log")) for name in ("one", "two")]
+    text = screen(*runs, width=120)
+    assert text.splitlines()[0].rstrip() == "2 runs under /data/project/logs/"
+    assert text.count("/data/") == 1

@@ -44,7 +44,10 @@ def render(diagnoses: Sequence[Diagnosis], console: Console) -> None:
     if len(diagnoses) == 1:
         console.print(screen(diagnoses[0], console.width))
     elif diagnoses:
-        console.print(overview(diagnoses))
+        folder = _common_folder(diagnoses)
+        if folder:
+            console.print(Text(f"{len(diagnoses)} runs under {folder}", style="dim", overflow="fold"))
+        console.print(overview(diagnoses, folder))
 
 
 def screen(diagnosis: Diagnosis, width: int = 100) -> RenderableType:
@@ -65,27 +68,39 @@ def screen(diagnosis: Diagnosis, width: int = 100) -> RenderableType:
     return Group(*parts)
 
 
-def overview(diagnoses: Sequence[Diagnosis]) -> Table:
-    """One row a run: source, trainer, status, headline, first finding, top cause, steps."""
+def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
+    """One row a run: source (below ``folder``), trainer, status, headline, first finding, top cause, steps."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for title, options in (
-        ("log", {"ratio": 3, "overflow": "fold"}),
+        ("log", {"ratio": 2, "overflow": "fold"}),
         ("trainer", {"overflow": "fold"}),
         ("status", {"no_wrap": True}),
-        ("verdict", {"ratio": 5}),
-        ("first finding", {"ratio": 2, "overflow": "fold"}),
-        ("top cause", {"ratio": 2, "overflow": "fold"}),
+        ("verdict", {"ratio": 4}),
+        ("first finding", {"ratio": 2}),
+        ("top cause", {"ratio": 2}),
         ("steps", {"justify": "right", "no_wrap": True}),
     ):
         table.add_column(title, **options)
     table.expand = True
     for d in diagnoses:
-        first = next((f"{n.finding.code} {n.finding.name}" for n in finding_tree(d.findings)), "-")
-        cause = f"{d.causes[0].id} {d.causes[0].name} {percent(d.causes[0].score)}" if d.causes else "-"
+        # names in words: they wrap at spaces
+        first = next((f"{n.finding.code} {n.finding.name.replace('-', ' ')}" for n in finding_tree(d.findings)), "-")
+        cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({percent(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
-        cells = (plain(d.run.source), d.run.trainer, d.status, plain(d.headline), first, cause, last)
+        cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, plain(d.headline), first, cause, last)
         table.add_row(*(Text(c, style=_COLOUR.get(c, "")) for c in cells))
     return table
+
+
+def _common_folder(diagnoses: Sequence[Diagnosis]) -> str:
+    """The folder that all logs lie under, with a slash at its end; empty if there is none worth naming."""
+    folders = [plain(d.run.source).rpartition("/")[0].split("/") for d in diagnoses]
+    shared = []
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return "/".join(shared) + "/" if any(shared) else ""
 
 
 def _head(diagnosis: Diagnosis) -> list[RenderableType]:
