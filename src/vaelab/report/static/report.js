@@ -21,6 +21,13 @@
   };
   const allPositive = (chart) => chart.y.every((series) => series.every((v) => v == null || v > 0));
 
+  // A flat curve lies in the middle of its plot.
+  const linearRange = (low, high) => {
+    if (low == null) return [0, 1];
+    return low === high ? [low - (Math.abs(low) || 1) / 10, high + (Math.abs(high) || 1) / 10]
+      : uPlot.rangeNum(low, high, 0.1, true);
+  };
+
   function shade(u, run) {
     const { left, top, width, height } = u.bbox;
     const ctx = u.ctx;
@@ -102,7 +109,7 @@
       cursor: { sync: { key: `run-${runIndex}`, scales: ["x", null] }, drag: { x: true, y: false } },
       scales: {
         x: { time: false },
-        y: { distr: entry.log ? 3 : 1 },
+        y: entry.log ? { distr: 3 } : { distr: 1, range: (_, low, high) => linearRange(low, high) },
       },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70 },
