@@ -238,7 +238,7 @@ def test_any_bytes_read_or_raise_a_log_error(tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("csv") / "m.csv"
     path.write_bytes(b"step,a\n0,1\n" + data)
     try:
-        logs: list[RawLog] = delimited.DELIMITED.read(Source(path))
+        logs: list[RawLog] = delimited.READER.read(Source(path))
         assert logs
     except LogError:
         pass

@@ -22,7 +22,7 @@ from vaelab.readers import read, read_all
 from vaelab.readers.base import build_runs
 from vaelab.readers.event_proto import parse_event
 from vaelab.readers.source import Source
-from vaelab.readers.tensorboard import TENSORBOARD
+from vaelab.readers.tensorboard import READER
 from vaelab.run import Run
 
 DATA = Path(__file__).parent / "data"
@@ -226,7 +226,7 @@ def read_bytes(data: bytes, chunk: int = 1 << 20) -> Run:
         def chunks(self, size: int = 0):  # type: ignore[no-untyped-def]
             return (data[i : i + chunk] for i in range(0, len(data), chunk))
 
-    (log,) = TENSORBOARD.read(Memory())
+    (log,) = READER.read(Memory())
     (run,) = build_runs(log)
     return run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +12,31 @@ import numpy as np
 
 from vaelab import trainers
 from vaelab.errors import LogError
+from vaelab.readers import delimited, json_lines, key_value, metric_logger, radiodiff_log, tensorboard, trainer_state
 from vaelab.readers import folder as folders
 from vaelab.readers.base import RawLog, Reader, build_runs
-from vaelab.readers.delimited import DELIMITED
-from vaelab.readers.json_lines import JSON_LINES, PYRAMID_FLOW_JSON
 from vaelab.readers.source import Source
-from vaelab.readers.tensorboard import TENSORBOARD
-from vaelab.readers.trainer_state import TRAINER_STATE
 from vaelab.run import ReadNote, Run
 
 __all__ = ["READERS", "detect", "read", "read_all"]
 
-# the most telling view of a run first: this is the order of preference within one folder
+# The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
+# a file rounds to three digits, so ``key_value`` comes after the trackers.
 READERS: tuple[Reader, ...] = (
-    DELIMITED,
-    JSON_LINES,
-    TRAINER_STATE,
-    TENSORBOARD,
-    PYRAMID_FLOW_JSON,
+    metric_logger.READER,
+    radiodiff_log.READER,
+    delimited.READER,
+    json_lines.READER,
+    trainer_state.READER,
+    tensorboard.READER,
+    key_value.READER,
+    json_lines.PYRAMID_FLOW_READER,
 )
 ALIASES = {
     "tb": "tensorboard", "tfevents": "tensorboard", "tsv": "csv", "delimited": "csv", "jsonl": "json_lines",
     "json": "json_lines", "hf": "trainer_state", "text": "key_value", "tqdm": "key_value",
 }  # fmt: skip
 SURE_ENOUGH = 0.5  # below this a file in a folder is not taken for a log
-POSSIBLE = 0.2  # below this a file that the user names is not read without --format
 
 Progress = Callable[[int, int | None], None]
 
@@ -44,7 +44,9 @@ Progress = Callable[[int, int | None], None]
 def detect(source: Source) -> list[tuple[str, float, str]]:
     """``(reader name, confidence 0..1, what it reads)``, the surest first; readers that say 0 are left out."""
     head = source.head()
-    found = [(reader.name, reader.sniff(head, source), reader.title) for reader in READERS]
+    binary = head.count(b"\0") > len(head) / 100  # a torn text log may have a few
+    readers = (tensorboard.READER,) if binary else READERS
+    found = [(reader.name, reader.sniff(head, source), reader.title) for reader in readers]
     return sorted((f for f in found if f[1] > 0), key=lambda f: -f[1])
 
 
@@ -133,7 +135,6 @@ class _Group:
     name: str
     views: list[tuple[Reader, list[Source]]]
     meter: _Meter
-    notes: list[ReadNote] = field(default_factory=list)
     in_folder: bool = False
 
     def read(self, wanted: _Wanted) -> list[Run]:
@@ -147,12 +148,9 @@ class _Group:
                 problems.append(error)
                 continue
             runs = _without_copies(runs) if self.in_folder else runs
-            aside = [source.name for _, others in self.views[i + 1 :] for source in others]
-            if aside:
-                text = f"other logs of the same run were left aside: {', '.join(aside)}"
-                self.notes.append(ReadNote("left_aside", len(aside), text))
-            self.notes += [ReadNote("unreadable", 1, str(problem)) for problem in problems]
-            runs = [replace(run, notes=(*run.notes, *self.notes)) for run in runs]
+            if self.in_folder:
+                notes = self._left_aside(i + 1, problems)
+                runs = [replace(run, notes=(*run.notes, *notes)) for run in runs]
             if wanted.trainer:
                 reason = "the format that was asked for"
                 runs = [
@@ -161,10 +159,19 @@ class _Group:
             return runs
         raise problems[0]
 
+    def _left_aside(self, used: int, problems: list[LogError]) -> list[ReadNote]:
+        """Notes on the other views of the run."""
+        notes = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
+        aside = [source.name for _, sources in self.views[used:] for source in sources]
+        if aside:
+            text = f"other logs of the same run were left aside: {', '.join(aside)}"
+            notes.append(ReadNote("left_aside", len(aside), text))
+        return notes
+
     def _logs(self, reader: Reader, sources: list[Source]) -> list[RawLog]:
-        if reader is TENSORBOARD and len(sources) > 1:
+        if reader is tensorboard.READER and len(sources) > 1:
             prefixes = [folders.tag_prefix(s.path) if s.path else "" for s in sources]
-            logs = TENSORBOARD.read_together(list(zip(prefixes, sources, strict=True)), self.name)
+            logs = tensorboard.READER.read_together(list(zip(prefixes, sources, strict=True)), self.name)
             logs[0].notes.extend(note for source in sources for note in source.notes)
         else:
             logs = []
@@ -193,22 +200,25 @@ def _groups(path: str | Path, wanted: _Wanted, meter: _Meter) -> list[_Group]:
             raise LogError(f"no file matches {path}.")
         return [group for match in matches for group in _groups(match, wanted, meter)]
     source = meter.open(path)
-    return [_Group(source.name, [(_choose(source, wanted), [source])], meter)]
+    return [_Group(source.name, [(reader, [source]) for reader in _choose(source, wanted)], meter)]
 
 
-def _choose(source: Source, wanted: _Wanted) -> Reader:
-    """The reader for a file that the user named. Raises LogError if none fits."""
+def _choose(source: Source, wanted: _Wanted) -> list[Reader]:
+    """The readers to try on a file that the user named, the likeliest first. Raises LogError if none fits."""
     if wanted.reader:
-        return wanted.reader
+        return [wanted.reader]
     ranked = detect(source)
-    if not ranked or ranked[0][1] < (0 if wanted.trainer else POSSIBLE):
-        head = source.head(4096)
+    if not ranked:
+        head = source.head()
         kind = "a binary file" if b"\0" in head else "text without anything that looks like metrics"
         raise LogError(
             f"{source.name} looks like {kind}. vaelab reads: {'; '.join(r.title for r in READERS)}. "
             f"If it is one of these, say which with --format ({', '.join(r.name for r in READERS)})."
         )
-    return next(reader for reader in READERS if reader.name == ranked[0][0])
+    if ranked[0][1] >= SURE_ENOUGH:
+        ranked = ranked[:1]
+    by_name = {reader.name: reader for reader in READERS}
+    return [by_name[name] for name, _, _ in ranked]
 
 
 def _folder_groups(top: Path, wanted: _Wanted, meter: _Meter) -> list[_Group]:
@@ -240,8 +250,8 @@ def _folder_groups(top: Path, wanted: _Wanted, meter: _Meter) -> list[_Group]:
     for (where, version), by_reader in merged.items():
         views = [(reader, by_reader[reader.name]) for reader in READERS if reader.name in by_reader]
         for reader, sources in views:
-            if reader is TENSORBOARD:
-                sources.sort(key=lambda s: TENSORBOARD.first_time(s))
+            if reader is tensorboard.READER:
+                sources.sort(key=lambda s: tensorboard.READER.first_time(s))
         groups.append(_Group(str(where / version), views, meter, in_folder=True))
     return groups
 

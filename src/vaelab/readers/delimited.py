@@ -266,4 +266,4 @@ def _split_wandb_runs(log: RawLog) -> list[RawLog]:
     return list(runs.values()) or [log]
 
 
-DELIMITED = DelimitedReader()
+READER = DelimitedReader()

@@ -29,7 +29,7 @@ class JsonLinesReader:
         if not records:
             return 0.0
         counted = sum(any(_is_count(key) for key in flatten(r, "/")) for r in records)
-        numbers = sum(sum(1 for _ in numbers_in(r)) >= 2 for r in records)
+        numbers = sum(len(numbers_in(r)) >= 2 for r in records)
         if len(records) == 1 and any(_is_count(k) and isinstance(v, list) for k, v in records[0].items()):
             return 0.8  # one object of lists, a Keras history
         if len(records) == 1 and not head.lstrip().startswith(b"[") and not counted:
@@ -55,18 +55,23 @@ class PyramidFlowJsonReader:
         return [log]
 
 
-def numbers_in(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def numbers_in(record: Mapping[str, Any]) -> list[tuple[str, float]]:
     """``(name, value)`` of every number in a record; nested names are joined with ``/``."""
-    for name, value in flatten(record, "/").items():
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, (int, float)):
+    if dict in map(type, record.values()):
+        record = flatten(record, "/")
+    found = []
+    for name, value in record.items():
+        kind = type(value)
+        if kind is float:
+            found.append((name, value))
+        elif kind is int:
             try:
-                yield name, float(value)
+                found.append((name, float(value)))
             except OverflowError:
-                yield name, float("inf") if value > 0 else float("-inf")
-        elif isinstance(value, str) and value.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            yield name, float(value)
+                found.append((name, float("inf") if value > 0 else float("-inf")))
+        elif kind is str and value.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            found.append((name, float(value)))
+    return found
 
 
 @dataclass
@@ -164,12 +169,12 @@ def _read(source: Source, format: str, smoothing: Smoothing) -> RawLog:
     records = _Records(source)
     columns: dict[str, list[Any]] = {}
     for line, record in records:
-        for key in CONFIG_KEYS & record.keys():
+        for key in CONFIG_KEYS & record.keys() if not CONFIG_KEYS.isdisjoint(record) else ():
             if isinstance(record[key], Mapping):
                 config.update(record.pop(key))
         if "n_parameters" in record:
             config["n_parameters"] = record["n_parameters"]
-        numbers = list(numbers_in(record))
+        numbers = numbers_in(record)
         if any(not _is_count(name) for name, _ in numbers):
             table.add_row(line, numbers)
         elif not len(table):
@@ -189,5 +194,5 @@ def _read(source: Source, format: str, smoothing: Smoothing) -> RawLog:
     return table.to_log(source.name, format, config=config, notes=notes, smoothing=smoothing, row_unit="record")
 
 
-JSON_LINES = JsonLinesReader()
-PYRAMID_FLOW_JSON = PyramidFlowJsonReader()
+READER = JsonLinesReader()
+PYRAMID_FLOW_READER = PyramidFlowJsonReader()

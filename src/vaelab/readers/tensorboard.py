@@ -25,6 +25,7 @@ from vaelab.run import FloatArray, IntArray, ReadNote
 
 ByteArray = npt.NDArray[np.uint8]
 
+LEARN = 256  # records of a new length that are looked at one by one before the rest is decoded at once
 TEXT_LIMIT = 1 << 20  # bytes; a text summary longer than this is not a config
 
 
@@ -67,6 +68,9 @@ class _Series(NamedTuple):
     step: IntArray
     value: FloatArray
     record: IntArray
+
+
+_Point = tuple[int, int, int, float]  # place among the records, tag number, step, value
 
 
 @dataclass
@@ -115,7 +119,7 @@ class _Points:
         lengths = records.starts + records.lengths - bodies
         tag = np.full(len(steps), -1, np.int64)
         value = np.full(len(steps), np.nan)
-        rest: list[tuple[int, int, int, float]] = []  # (index, tag, step, value) of records that are parsed one by one
+        rest: list[_Point] = []
         for index in np.flatnonzero(good & (bodies < 0)).tolist():
             rest.extend(self._parse(records, index, None))
         usable = np.flatnonzero(good & (bodies >= 0))
@@ -125,23 +129,14 @@ class _Points:
                 continue
             length = int(lengths[group[0]])
             layouts = self.layouts.setdefault(length, {})
+            if not layouts:
+                rest.extend(self._one_by_one(records, group[:LEARN], bodies, length, tag, value))
+                group = group[LEARN:]
             for layout, keys in list(layouts.items()):
                 tag[group] = _look_up(records.buffer, bodies[group], layout, keys)
                 _read_values(data, bodies, layout, group[tag[group] >= 0], value)
                 group = group[tag[group] < 0]
-            found: dict[_Layout, list[int]] = {}
-            for index in group.tolist():
-                body = int(bodies[index])
-                for layout, keys in layouts.items():
-                    number = keys.get(_key(records.buffer, body, layout))
-                    if number is not None:
-                        tag[index] = number
-                        found.setdefault(layout, []).append(index)
-                        break
-                else:
-                    rest.extend(self._parse(records, index, body))
-            for layout, indices in found.items():
-                _read_values(data, bodies, layout, np.array(indices, np.int64), value)
+            rest.extend(self._one_by_one(records, group, bodies, length, tag, value))
         fast = np.flatnonzero(tag >= 0)
         if not rest:
             return _Series(tag[fast], steps[fast], value[fast], fast + self.records + 1)
@@ -155,7 +150,29 @@ class _Points:
             index[order] + self.records + 1,
         )
 
-    def _parse(self, records: Records, index: int, body: int | None) -> list[tuple[int, int, int, float]]:
+    def _one_by_one(
+        self, records: Records, group: IntArray, bodies: IntArray, length: int, tag: IntArray, value: FloatArray
+    ) -> list[_Point]:
+        """Records of one body length: those of a known layout go into ``tag`` and ``value``, the rest are returned."""
+        rest: list[_Point] = []
+        layouts = self.layouts[length]
+        found: dict[_Layout, list[int]] = {}
+        for index in group.tolist():
+            body = int(bodies[index])
+            for layout, keys in layouts.items():
+                number = keys.get(_key(records.buffer, body, layout))
+                if number is not None:
+                    tag[index] = number
+                    found.setdefault(layout, []).append(index)
+                    break
+            else:
+                rest.extend(self._parse(records, index, body))
+        data = np.frombuffer(records.buffer, np.uint8)
+        for layout, indices in found.items():
+            _read_values(data, bodies, layout, np.array(indices, np.int64), value)
+        return rest
+
+    def _parse(self, records: Records, index: int, body: int | None) -> list[_Point]:
         """Parse one record field by field, and remember its layout if it holds one plain scalar."""
         start = int(records.starts[index])
         end = start + int(records.lengths[index])
@@ -279,4 +296,4 @@ def _rows(series: _Series, n_tags: int) -> tuple[IntArray, IntArray]:
     return row, series.step[in_order][first]
 
 
-TENSORBOARD = TensorBoardReader()
+READER = TensorBoardReader()

@@ -29,10 +29,10 @@ class TrainerStateReader:
             raise LogError(f"{source.name} has no 'log_history' list: it is not a trainer_state.json.")
         table = Table()
         for number, record in enumerate(history, start=1):
-            if isinstance(record, Mapping) and (numbers := list(numbers_in(record))):
+            if isinstance(record, Mapping) and (numbers := numbers_in(record)):
                 table.add_row(number, numbers)
         config = {key: value for key, value in state.items() if isinstance(value, (int, float, str))}
         return [table.to_log(source.name, self.name, config=config, row_unit="record")]
 
 
-TRAINER_STATE = TrainerStateReader()
+READER = TrainerStateReader()
