@@ -64,7 +64,8 @@ def blocks(steps: IntArray, values: FloatArray, rows: IntArray, max_blocks: int 
     parts = [np.median(table, axis=1), table.min(axis=1), table.max(axis=1)]
     if whole < n:
         rest = values[whole:]
-        parts = [np.append(part, reduce(rest)) for part, reduce in zip(parts, (np.median, np.min, np.max), strict=True)]
+        last = (float(np.median(rest)), float(rest.min()), float(rest.max()))
+        parts = [np.append(part, x) for part, x in zip(parts, last, strict=True)]
         ends = np.append(ends, n - 1)
     return Series(steps[ends], parts[0], parts[1], parts[2], rows[ends], k)
 

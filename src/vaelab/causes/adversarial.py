@@ -25,6 +25,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="The run is meant to have no GAN, or has not yet reached disc_start.",
         sources=("jy0205/Pyramid-Flow: scripts/train_causal_video_vae.sh", "hustvl/Turbo-VAED#7"),
         prior=2.0,
+        predicts={"ADV301": 4},
     ),
     Cause(
         "D2",
@@ -39,6 +40,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="The log ends at another step.",
         sources=("jy0205/Pyramid-Flow: video_vae/causal_video_vae_wrapper.py",),
         prior=0.5,
+        predicts={"NUM505": 1},
     ),
     Cause(
         "D3",
@@ -68,6 +70,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "FoundationVision/LlamaGen#35",
         ),
         prior=3.0,
+        predicts={"ADV303": 2.5, "ADV304": 2, "ADV310": 0.5},
+        excludes={"ADV305": 2, "KL206": 1},
     ),
     Cause(
         "D4",
@@ -95,6 +99,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "soumith/ganhacks#36",
         ),
         prior=2.0,
+        predicts={"ADV305": 3, "ADV307": 0.3},
+        excludes={"KL201": 2.5, "DAT701": 3, "DAT704": 2.5, "REC107": 1, "KL206": 2, "REC103": 1},
     ),
     Cause(
         "D5",
@@ -119,6 +125,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources=("samb-t/unleashing-transformers#17", "ByteVisionLab/TokenFlow#22"),
         fault=False,
         prior=3.0,
+        predicts={"ADV306": 3, "ADV313": 0.5},
+        excludes={"ADV307": 2, "ADV308": 1},
     ),
     Cause(
         "D6",
@@ -138,6 +146,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="Held-out LPIPS is clearly better than before the start.",
         sources=("CompVis/latent-diffusion#350", "songweige/TATS#28", "CompVis/taming-transformers#44"),
         prior=2.0,
+        predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5},
+        excludes={"DAT701": 2.5, "OPT404": 2, "KL206": 1},
     ),
     Cause(
         "D7",
@@ -164,6 +174,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Project-MONAI/GenerativeModels#144",
         ),
         prior=2.0,
+        predicts={"ADV308": 3.5, "ADV309": 1.5, "ADV307": 1, "OPT402": 0.5},
+        excludes={"KL206": 1},
     ),
     Cause(
         "D8",
@@ -178,6 +190,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
         expected="The mean of the logits returns to 0, disc_loss below 1.",
         falsify="The logits have opposite signs.",
         sources=("CompVis/latent-diffusion#187", "CompVis/taming-transformers#137"),
+        predicts={"ADV311": 3.5},
+        excludes={"KL206": 2, "OPT405": 1},
     ),
     Cause(
         "D9",
@@ -209,6 +223,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Shubhamai/pytorch-vqgan#3",
             "Stability-AI/stable-audio-tools#55",
         ),
+        predicts={"ADV304": 2.5, "ADV303": 0.3},
     ),
     Cause(
         "D11",
@@ -275,6 +290,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         expected="A shock of less than twice the old level.",
         falsify="disc_lr is low at the start of the GAN.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/utils.py", "tgisaturday/dalle-lightning#10"),
+        predicts={"ADV313": 1.5, "ADV306": 0.5},
     ),
     Cause(
         "D15",
@@ -330,5 +346,6 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="d_weight is above 0 but too small to print: look at more decimals.",
         sources=("lavinal712/AutoencoderKL#10",),
         prior=0.5,
+        predicts={"ADV314": 4.5, "ADV304": 0.5},
     ),
 )

@@ -33,6 +33,7 @@ DATA: tuple[Cause, ...] = (
             "AntixK/PyTorch-VAE#48",
             "AntixK/PyTorch-VAE#108",
         ),
+        predicts={"REC107": 5},
     ),
     Cause(
         "A2",
@@ -54,6 +55,8 @@ DATA: tuple[Cause, ...] = (
         falsify="Spikes come back with those samples removed, or at other positions of the epoch.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
         prior=2.0,
+        predicts={"REC105": 2, "NUM503": 1.5, "DAT702": 2, "DAT701": 1.5, "REC104": 0.5},
+        excludes={"OPT404": 2, "KL206": 2},
     ),
     Cause(
         "A3",
@@ -85,6 +88,8 @@ DATA: tuple[Cause, ...] = (
         expected="Losses rise to honest values and keep falling.",
         falsify="Skill is above 0.9 on held-out data.",
         sources=("UNIC-Lab/RadioDiff: lib/loaders.py", "microsoft/VidTok: corrupt clips become black ones"),
+        predicts={"DAT702": 1, "DAT701": 1.2, "REC104": 0.5},
+        excludes={"OPT404": 2, "KL206": 2},
     ),
     Cause(
         "A5",
@@ -107,6 +112,8 @@ DATA: tuple[Cause, ...] = (
         expected="No step at the next epoch boundary.",
         falsify="The step is not at an epoch boundary, or the data order is the same.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
+        predicts={"DAT701": 3, "REC104": 1, "ADV305": 0.3},
+        excludes={"OPT404": 2, "KL206": 2, "RES801": 2},
     ),
     Cause(
         "A6",
@@ -134,6 +141,8 @@ DATA: tuple[Cause, ...] = (
         expected="The two gaps close.",
         falsify="Held-out and training values are equal.",
         sources=("lucidrains/phenaki-pytorch#29", "dome272/MaskGIT-pytorch#3"),
+        predicts={"DAT704": 4.5, "REC109": 4, "ADV305": 0.8},
+        excludes={"KL201": 2},
     ),
     Cause(
         "A8",

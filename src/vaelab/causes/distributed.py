@@ -55,6 +55,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
             "TensorSpeech/TensorFlowTTS#409",
             "evonneng/learning2listen#9",
         ),
+        predicts={"RES802": 4.5},
     ),
     Cause(
         "H4",
@@ -72,6 +73,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
             "valeoai/Halton-MaskGIT#15",
             "junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         ),
+        predicts={"RES801": 3.5},
     ),
     Cause(
         "H5",
@@ -85,6 +87,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The run passes the step.",
         falsify="The process has ended, or data_time was rising.",
         sources=("Lightning-AI/pytorch-lightning#20328",),
+        predicts={"NUM505": 0.5},
     ),
     Cause(
         "H6",

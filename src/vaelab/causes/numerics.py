@@ -29,6 +29,8 @@ NUMERICS: tuple[Cause, ...] = (
             "rohitgandikota/sliders#30",
         ),
         prior=2.0,
+        predicts={"NUM501": 2, "NUM502": 1.5, "NUM503": 1.5, "NUM504": 2.5},
+        excludes={"OPT403": 2, "KL206": 1},
     ),
     Cause(
         "F2",
@@ -45,6 +47,8 @@ NUMERICS: tuple[Cause, ...] = (
         expected="The run passes the failing step.",
         falsify="NaN at the same step in fp32.",
         sources=("PKU-YuanGroup/Open-Sora-Plan#265",),
+        predicts={"NUM501": 1.5, "NUM502": 1, "NUM503": 1},
+        excludes={"OPT403": 2, "KL206": 1},
     ),
     Cause(
         "F3",
@@ -59,6 +63,8 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The black pair gives a finite gradient.",
         sources=("CompVis/latent-diffusion#176",),
         prior=0.5,
+        predicts={"NUM501": 1, "NUM502": 1, "NUM503": 1},
+        excludes={"OPT403": 2, "KL206": 1},
     ),
     Cause(
         "F4",
@@ -73,6 +79,7 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The log-variance is already clamped.",
         sources=("vanderschaarlab/synthcity#331", "clementchadebec/benchmark_VAE#102"),
         prior=0.5,
+        predicts={"NUM501": 1, "KL206": 1.5},
     ),
     Cause(
         "F5",
@@ -100,6 +107,8 @@ NUMERICS: tuple[Cause, ...] = (
         expected="Single bad batches no longer end the run.",
         falsify="The log has no such line.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py", "LTH14/mar#69"),
+        predicts={"NUM502": 2.5, "NUM503": 0.5},
+        excludes={"OPT403": 1},
     ),
     Cause(
         "F7",
@@ -127,5 +136,6 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="loss_scale is constant.",
         sources=("PyTorch documentation: torch.amp.GradScaler",),
         prior=0.5,
+        predicts={"NUM504": 2.5},
     ),
 )

@@ -23,6 +23,19 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The same rise with a third of the rate.",
         sources=("google-research/tuning_playbook",),
         prior=2.0,
+        predicts={
+            "OPT403": 3,
+            "OPT404": 3.5,
+            "OPT405": 2,
+            "KL206": 2,
+            "REC102": 1,
+            "OPT402": 1,
+            "NUM502": 0.5,
+            "ADV311": 0.5,
+            "REC103": 0.5,
+            "REC104": 0.3,
+        },
+        excludes={"KL205": 3, "REC107": 2, "DAT701": 1},
     ),
     Cause(
         "E2",
@@ -40,6 +53,8 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="A steeper descent without spikes.",
         falsify="Three times the rate does not change the slope, or destabilises.",
         sources=("lavinal712/AutoencoderKL README", "UNIC-Lab/RadioDiff: configs/first_radio.yaml"),
+        predicts={"REC103": 1, "OPT407": 3},
+        excludes={"KL201": 1, "KL206": 1.5},
     ),
     Cause(
         "E3",
@@ -77,6 +92,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="grad_norm is logged after clipping.",
         sources=("google-research/flood-forecasting#298", "verl-project/verl#2282"),
         prior=2.0,
+        predicts={"OPT401": 1},
     ),
     Cause(
         "E5",
@@ -104,6 +120,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="The runs agree in unweighted terms.",
         falsify="Unweighted terms differ as well.",
         sources=("arithmetic of the loss",),
+        predicts={"SCH602": 4},
     ),
     Cause(
         "E7",
@@ -118,6 +135,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The built optimizer has the value.",
         sources=("jy0205/Pyramid-Flow: trainer_misc (opt_betas)",),
         prior=0.5,
+        predicts={"SCH601": 1.5},
     ),
     Cause(
         "E8",

@@ -66,6 +66,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="PSNR up, flicker down, LPIPS slightly up.",
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
+        predicts={"REC106": 1},
     ),
     Cause(
         "B5",
@@ -133,6 +134,8 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="The reconstruction loss leaves the variance of the data within 1,000 steps.",
         falsify="Outputs differ between inputs.",
         sources=("lucidrains/magvit2-pytorch#12", "CompVis/taming-transformers#44"),
+        predicts={"REC103": 1.5},
+        excludes={"KL201": 0.5, "KL206": 1},
     ),
     Cause(
         "B9",

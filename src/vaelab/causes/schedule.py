@@ -22,6 +22,7 @@ SCHEDULE: tuple[Cause, ...] = (
         falsify="It appears at disc_start.",
         sources=("ByteVisionLab/TokenFlow#22", "CompVis/taming-transformers#129", "microsoft/VidTok: main.py"),
         prior=0.5,
+        predicts={"ADV315": 4},
     ),
     Cause(
         "G2",
@@ -52,6 +53,7 @@ SCHEDULE: tuple[Cause, ...] = (
         falsify="The algebra closes with the stated value.",
         sources=("UNIC-Lab/RadioDiff: configs/first_radio.yaml (resolution 320, data 256)",),
         prior=0.5,
+        predicts={"SCH601": 2.5},
     ),
     Cause(
         "G4",

@@ -48,7 +48,7 @@ class Cause:
         would show that this was not the cause.
     prior: how often it is met relative to the others, from the count of public threads: 3 very common, 2 common,
         1 usual, 0.5 rare.
-    predicts, excludes: rule code -> strength in [0, 1] with which the cause makes the finding likely or unlikely.
+    predicts, excludes: rule code -> weight in log-odds (1 = e times likelier) for or against the cause if found.
     """
 
     id: str

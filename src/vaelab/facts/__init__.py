@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
+from vaelab.facts.changes import Changes, find_changes
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
@@ -28,6 +29,7 @@ class Facts:
     adversary: Adversary | None
     optimiser: Optimiser
     progress: Progress
+    changes: Changes
 
     @property
     def statements(self) -> tuple[Fact, ...]:
@@ -38,6 +40,7 @@ class Facts:
             *self.phases.statements,
             *(self.adversary.statements if self.adversary else ()),
             *self.optimiser.statements,
+            *self.changes.statements,
             *self.progress.statements,
         )
 
@@ -66,6 +69,7 @@ def infer(run: Run) -> Facts:
     view = View(run)
     phases = find_phases(view)
     algebra = solve(view, phases.gan)
+    optimiser = find_optimiser(view, phases)
     return Facts(
         run=run,
         view=view,
@@ -73,6 +77,7 @@ def infer(run: Run) -> Facts:
         algebra=algebra,
         scales=find_scales(view, algebra),
         adversary=find_adversary(view, phases.gan, algebra),
-        optimiser=find_optimiser(view, phases),
+        optimiser=optimiser,
         progress=find_progress(view, phases),
+        changes=find_changes(view, phases, optimiser),
     )

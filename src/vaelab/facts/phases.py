@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import Series, level, noise, rolling_median
+from vaelab.analysis import Series, level, noise, rolling_median, step_change
 from vaelab.facts.base import Evidence, Fact, Phase, PhaseKind
 from vaelab.facts.view import View
 
@@ -128,7 +128,9 @@ def _warm_up(view: View) -> WarmUp | None:
     if lr.values[0] > 0.35 * peak:
         return None
     at = int(np.argmax(lr.values >= 0.985 * peak))
-    if at < 1 or np.any(np.diff(lr.values[: at + 1]) < -0.02 * peak):
+    rises = np.diff(lr.values[: at + 1])
+    # a warm-up rises all the way; a late jump of a decaying rate does not
+    if at < 1 or np.any(rises < -0.02 * peak) or np.mean(rises > 0) < 0.8:
         return None
     rising_to_the_end = at == len(lr) - 1 and (declared is None or peak < 0.985 * declared)
     x = (lr.steps[: at + 1] - lr.steps[0]) / max(1, lr.steps[at] - lr.steps[0])
@@ -198,6 +200,7 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     post = series.between(int(view.run.steps[gan.start_row]), int(series.steps[-1]))
     if not len(pre) or not len(post):
         return None
+    post = _until_later_jump(post)
     # the level just before: the last tenth of the VAE-only rows, at least 5
     before = level(pre.tail(0.1, 5).values)
     smooth = rolling_median(post.values, 5)
@@ -216,22 +219,32 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
 
 
+def _until_later_jump(post: Series) -> Series:
+    """``post`` up to a jump that comes clearly after the GAN start: that one has another cause."""
+    if len(post) < 12 or np.any(post.values <= 0):
+        return post
+    logs = np.log(post.values)
+    found = step_change(logs, side=8, least=3)
+    if found is None or found.index < 5 or found.after - found.before < max(math.log(1.8), 3 * noise(logs)):
+        return post
+    return post.between(int(post.steps[0]), int(post.steps[found.index - 2]))
+
+
 def _origin(view: View) -> str:
     """``pretrained`` if the first value already stands near the run's best level, else ``scratch`` or ``unknown``."""
     rec = view.series("rec_loss")
     if len(rec) < 2:
         return "unknown"
     first = float(rec.values[0])
-    best = float(np.min(rec.values))
     limit = PRETRAINED.get(view.trainer.rec_kind)
-    begins_at_zero = view.run.steps[0] <= 1 or view.run.step_unit != "step"
+    spacing = int(np.median(np.diff(rec.steps)))
+    begins_at_zero = view.run.steps[0] <= max(1, spacing) or view.run.step_unit != "step"
     if limit is not None and 0 < first <= limit and begins_at_zero:
         return "pretrained"
     if len(rec) >= 10 and not begins_at_zero and first > 0:
-        spacing = int(np.median(np.diff(rec.steps)))
         if view.run.steps[0] > 3 * spacing and first < 1.5 * level(rec.tail(0.2, 5).values):
             return "resumed"
-    return "scratch" if begins_at_zero and first > 0 and best < first else "unknown"
+    return "scratch" if begins_at_zero and first > 0 else "unknown"
 
 
 def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]) -> tuple[Phase, ...]:
@@ -381,7 +394,7 @@ def _shock_fact(view: View, shock: Shock) -> Fact:
         f" step {shock.worst_step:,}; the level to come back to is {shock.before:.4g}."
     )
     if shock.recovered_step is not None:
-        text += f" It was back within 10% by step {shock.recovered_step:,}."
+        text += f" It was back within {shock.margin - 1:.0%} of it by step {shock.recovered_step:,}."
     else:
         gained = ""
         if db and shock.worst > shock.after > 0:

@@ -1,0 +1,20 @@
+"""Rules: one small check each. ``ALL_RULES`` lists them; adding one is one class in its family's file."""
+
+from __future__ import annotations
+
+from vaelab.rules import adversarial, latent, numerics, optimisation, reconstruction, schedule
+from vaelab.rules.base import SEVERITY_ORDER, Finding, Rule, Severity, Skipped
+
+__all__ = ["ALL_RULES", "SEVERITY_ORDER", "Finding", "Rule", "Severity", "Skipped"]
+
+ALL_RULES: tuple[type[Rule], ...] = tuple(
+    sorted(
+        (
+            rule
+            for module in (reconstruction, latent, adversarial, optimisation, numerics, schedule)
+            for rule in vars(module).values()
+            if isinstance(rule, type) and issubclass(rule, Rule) and rule.__module__ == module.__name__
+        ),
+        key=lambda rule: rule.code,
+    )
+)

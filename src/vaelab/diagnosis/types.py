@@ -1,4 +1,4 @@
-"""Run -> Diagnosis: facts, findings, ranked causes, a verdict per metric and overall, and what to do next."""
+"""Diagnosis and its parts: everything vaelab says of one run, as data."""
 
 from __future__ import annotations
 
@@ -104,8 +104,3 @@ class Diagnosis:
     def evidence_of(self, code: str) -> tuple[Evidence, ...]:
         """All evidence of the findings with ``code``."""
         return tuple(e for f in self.findings if f.code == code for e in f.evidence)
-
-
-def diagnose(run: Run) -> Diagnosis:
-    """Judge ``run``. Never raises on odd data: what cannot be judged comes back as ``cannot-tell``."""
-    raise NotImplementedError

@@ -1,0 +1,152 @@
+"""judge: run all rules on the facts, rank causes, and come to one verdict with its confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
+from vaelab.diagnosis.ranking import link, rank
+from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
+from vaelab.diagnosis.verdicts import metric_verdicts
+from vaelab.facts import Facts, infer
+from vaelab.rules import ALL_RULES
+from vaelab.rules.base import Finding, Skipped
+from vaelab.run import Run
+
+STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205"}
+"""Critical findings after which more steps of the same run are wasted."""
+
+ENOUGH_ROWS = 12
+"""Rows of a loss below which "healthy" is not said."""
+
+
+def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Diagnosis:
+    """Judge ``run``. Never raises on odd data: what cannot be judged comes back as ``cannot-tell``.
+
+    select, ignore: rule codes or their beginnings (``KL``, ``ADV3``); an empty ``select`` means all rules.
+    """
+    facts = infer(run)
+    found, skipped = _check(facts, select, ignore)
+    findings = link(found)
+    causes = rank(facts, findings)
+    status = _status(facts, findings)
+    confidence, why = _confidence(facts, status, causes, skipped)
+    return Diagnosis(
+        run=run,
+        facts=facts,
+        status=status,
+        headline=_headline(facts, status, findings, causes),
+        confidence=confidence,
+        confidence_text=why,
+        phases=facts.phases.phases,
+        statements=facts.statements,
+        metrics=metric_verdicts(facts, findings),
+        findings=findings,
+        causes=causes,
+        next=_next(facts, status, causes),
+        skipped=skipped,
+        would_change=_would_change(facts, status, causes, skipped),
+        questions=questions(facts, findings, status, causes),
+        positive=positives(facts, findings),
+        expectations=expectations(facts),
+    )
+
+
+def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[list[Finding], tuple[Skipped, ...]]:
+    found: list[Finding] = []
+    skipped: list[Skipped] = []
+    for rule in ALL_RULES:
+        if select and not rule.code.startswith(tuple(select)):
+            continue
+        if ignore and rule.code.startswith(tuple(ignore)):
+            continue
+        missing = facts.missing(rule.needs) if len(facts.run) else rule.needs or ("rows",)
+        if missing:
+            skipped.append(Skipped(rule.code, rule.name, missing))
+        else:
+            found.extend(rule().check(facts))
+    return found, tuple(skipped)
+
+
+def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
+    critical = [f for f in findings if f.severity == "critical"]
+    if any(f.code in STOP for f in critical):
+        return "stop"
+    if critical:
+        return "act"
+    rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
+    if any(f.severity == "warn" for f in findings):
+        return "watch"
+    return "healthy" if rows >= ENOUGH_ROWS else "cannot-tell"
+
+
+def _confidence(
+    facts: Facts, status: Status, causes: Sequence[RankedCause], skipped: Sequence[Skipped]
+) -> tuple[float, str]:
+    """Not yet calibrated: evidence there is, against evidence there could be."""
+    rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
+    ran = 1 - len(skipped) / max(1, len(ALL_RULES))
+    enough = min(1.0, rows / 40)
+    if status == "cannot-tell":
+        return 0.0, f"{rows} rows of a loss: too few, or no loss column"
+    if status in ("act", "stop"):
+        top = causes[0].score if causes else 0.5
+        value = 0.6 + 0.35 * top * max(enough, 0.5)
+        return value, f"that something is wrong; the first cause has {top:.0%} of the belief (not yet calibrated)"
+    value = 0.3 + 0.6 * enough * (0.4 + 0.6 * ran)
+    return (
+        value,
+        f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {rows} rows (not yet calibrated)",
+    )
+
+
+def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
+    last = facts.phases.last
+    where = f" in the {last.title} phase at step {last.last_step:,}" if last else ""
+    if status == "cannot-tell":
+        rows = len(facts.run)
+        return f"Cannot tell: {rows} row{'s' if rows != 1 else ''} of this log carry too little to judge."
+    if status == "healthy":
+        return f"Healthy{where}: no rule found anything to change."
+    root = next((f for f in findings if not f.explained_by), findings[0])
+    first_sentence = root.message.split(". ")[0].rstrip(".")
+    if status == "watch":
+        return f"Watch{where}: {first_sentence}."
+    cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {causes[0].score:.0%})." if causes else ""
+    return f"{'Stop' if status == 'stop' else 'Act'}: {first_sentence}.{cause}"
+
+
+def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[NextStep, ...]:
+    if status in ("healthy", "cannot-tell"):
+        return (carry_on(facts, status),)
+    steps: list[NextStep] = []
+    for cause in causes[:3]:
+        if cause.score >= 0.15 or cause is causes[0]:
+            steps.append(NextStep(**{**cause.fix.__dict__, "command": cause.test}))
+    if status == "watch":
+        steps.append(carry_on(facts, status))
+    return tuple(steps)
+
+
+def _would_change(
+    facts: Facts, status: Status, causes: Sequence[RankedCause], skipped: Sequence[Skipped]
+) -> tuple[str, ...]:
+    changes: list[str] = []
+    if causes and causes[0].fix.falsify:
+        changes.append(f"{causes[0].id} {causes[0].name} would be wrong if: {causes[0].fix.falsify}")
+    if len(causes) > 1 and causes[1].score > 0.15:
+        changes.append(f"{causes[1].id} {causes[1].name} instead: {causes[1].test}")
+    if status in ("healthy", "watch") and not facts.view.has("val/rec_loss"):
+        changes.append("A held-out rec_loss (val/rec_loss): overfitting cannot be seen without one.")
+    if facts.scales.nats is None and facts.view.has("kl_loss"):
+        changes.append("The latent shape (--latent CxTxHxW): the KL cannot be judged per element without it.")
+    wanted = {
+        need
+        for s in skipped
+        for need in s.missing
+        if need in ("lr", "grad_norm", "logits_real|logits_fake", "total_steps")
+    }
+    names = {"total_steps": "the planned steps", "lr": "lr", "grad_norm": "grad_norm"}
+    if wanted:
+        changes.append(f"Logging {', '.join(sorted(names.get(w, w) for w in wanted))} would let more rules run.")
+    return tuple(changes)

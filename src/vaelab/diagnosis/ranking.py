@@ -1,0 +1,145 @@
+"""Ranking: causes by the findings they predict and exclude; findings that follow from others; patches."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vaelab.causes import CAUSES, Cause
+from vaelab.diagnosis.types import NextStep, RankedCause
+from vaelab.facts import Facts
+from vaelab.rules import SEVERITY_ORDER
+from vaelab.rules.base import Finding
+
+SEVERITY_WEIGHT = {"info": 0.5, "warn": 0.8, "critical": 1.0}
+SOMETHING_ELSE = 1.0
+"""Log-odds of "a cause that is not in the list": no cause gets near 1 on thin evidence."""
+
+FOLLOWS: dict[str, tuple[str, ...]] = {
+    "REC101": ("REC104", "REC102", "OPT403", "ADV307"),
+    "REC102": ("OPT403", "KL205"),
+    "REC103": ("KL201", "KL206", "REC107"),
+    "REC104": ("DAT701", "OPT404", "RES801"),
+    "REC108": ("KL201", "DAT701"),
+    "KL202": ("KL206",),
+    "KL204": ("KL201",),
+    "ADV303": ("ADV304",),
+    "ADV305": ("KL201", "DAT701", "DAT704", "REC107", "KL206", "OPT403"),
+    "ADV307": ("ADV308", "DAT701", "OPT404"),
+    "ADV309": ("ADV308",),
+    "ADV311": ("KL206",),
+    "ADV312": ("ADV308",),
+    "OPT402": ("ADV308", "OPT403", "KL206", "REC104"),
+    "KL206": ("OPT403", "OPT404"),
+    "NUM502": ("OPT403",),
+    "NUM503": ("NUM502", "NUM501"),
+    "OPT405": ("OPT403", "OPT404"),
+}
+"""Finding -> findings it follows from when they are present, nearest first."""
+
+
+def link(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings with ``explained_by`` set to the code of the finding they follow from, most severe first."""
+    codes = {f.code for f in findings}
+    linked = [replace(f, explained_by=next((c for c in FOLLOWS.get(f.code, ()) if c in codes), None)) for f in findings]
+    return tuple(sorted(linked, key=lambda f: (-SEVERITY_ORDER[f.severity], f.first_step or 0, f.code)))
+
+
+def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
+    """Causes supported by at least one finding of severity warn or more, best first, at most six.
+
+    Scores are a softmax of log-odds over the supported causes and "something else".
+    """
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        seen = best.get(finding.code)
+        if seen is None or SEVERITY_ORDER[finding.severity] > SEVERITY_ORDER[seen.severity]:
+            best[finding.code] = finding
+    supported: list[tuple[float, Cause, list[Finding], list[Finding]]] = []
+    for cause in CAUSES.values():
+        pro = [best[c] for c in cause.predicts if c in best]
+        con = [best[c] for c in cause.excludes if c in best]
+        if not any(f.severity != "info" for f in pro):
+            continue
+        logit = math.log(cause.prior) / 2
+        logit += sum(cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity] for f in pro)
+        logit -= sum(cause.excludes[f.code] * SEVERITY_WEIGHT[f.severity] for f in con)
+        supported.append((logit, cause, pro, con))
+    if not supported:
+        return ()
+    top = max(max(s[0] for s in supported), SOMETHING_ELSE)
+    weights = [math.exp(s[0] - top) for s in supported]
+    total = sum(weights) + math.exp(SOMETHING_ELSE - top)
+    ranked = sorted(zip(weights, supported, strict=True), key=lambda t: (-t[0], t[1][1].id))
+    causes: list[RankedCause] = []
+    for weight, (_, cause, pro, con) in ranked[:6]:
+        score = weight / total
+        if score < 0.02 and causes:
+            break
+        pro = sorted(pro, key=lambda f: -cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity])
+        causes.append(
+            RankedCause(
+                cause.id,
+                cause.name,
+                cause.title,
+                score,
+                tuple(f"{f.code} {f.name}" for f in pro),
+                tuple(f"{f.code} {f.name}" for f in con),
+                tuple(f.code for f in pro),
+                cause.test,
+                _fix(facts, cause),
+            )
+        )
+    return tuple(causes)
+
+
+def _fix(facts: Facts, cause: Cause) -> NextStep:
+    patch = []
+    for key, change in cause.fix.options.items():
+        spelled = facts.view.trainer.options.get(key, f"{key}: {{}}")
+        value = _value(facts, cause.id, key) or _scaled(facts, key, change)
+        patch.append(spelled.format(value) if value is not None else f"{key}: {change}")
+    return NextStep(cause.fix.text, tuple(patch), cause.expected, cause.falsify, cause.id)
+
+
+def _scaled(facts: Facts, key: str, change: str) -> str | None:
+    """ "divide by 3 to 10" applied to the declared or solved value (geometric middle of the range)."""
+    match = re.match(r"(divide|multiply) by ([\d.]+)(?: to ([\d.]+))?", change)
+    solved = facts.algebra.solved.get(key)
+    now = facts.view.number(key)
+    if now is None and solved is not None:
+        now = solved.value
+    if match is None or not now:
+        return None
+    factor = math.sqrt(float(match[2]) * float(match[3] or match[2]))
+    return f"{now / factor if match[1] == 'divide' else now * factor:.2g}"
+
+
+def _value(facts: Facts, cause: str, key: str) -> str | None:
+    """A concrete value for the patch where the run's own numbers give one."""
+    now = facts.view.number(key)
+    solved = facts.algebra.solved.get(key)
+    if now is None and solved is not None:
+        now = solved.value
+    if key == "kl_weight" and cause in ("C1", "C2") and now and facts.scales.effective_beta:
+        beta = facts.scales.effective_beta
+        # the published 1e-6 in sum/sum units, in this trainer's own reduction
+        return f"{now * 1e-6 / beta:.1g}" if beta > 1e-5 else None
+    if key == "lr" and cause == "E1":
+        peak = now or facts.optimiser.lr_peak
+        jump = facts.optimiser.lr_jumps[0] if facts.optimiser.lr_jumps else None
+        if jump and peak and now is None:
+            peak = peak / jump[1]
+            return f"{peak:.1g}"
+        if jump and now:
+            return f"{now:g}"
+        return None if not peak else "0.0001" if peak > 0.01 else f"{peak / 3:.1g}"
+    if key == "disc_weight" and cause in ("D6", "D7") and now:
+        return "0.5" if now > 1 else f"{now * 0.2:.2g}"
+    if key == "disc_start" and cause == "D1" and facts.progress.planned:
+        return str(facts.progress.planned // 3)
+    if key == "clip_grad" and cause == "E4" and facts.optimiser.suggested:
+        return f"{facts.optimiser.suggested:.2g}"
+    return None

@@ -1,0 +1,121 @@
+"""Verdicts: one row per metric (first, now, best, trend, in natural units) from facts and findings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from vaelab.analysis import level, noise, trend
+from vaelab.catalog import METRICS
+from vaelab.diagnosis.types import MetricStatus, MetricVerdict
+from vaelab.facts import Facts
+from vaelab.rules import SEVERITY_ORDER
+from vaelab.rules.base import Finding
+
+ORDER = (
+    "total_loss", "nll_loss", "rec_loss", "perceptual_loss", "kl_loss", "psnr", "ssim", "lpips", "val/rec_loss",
+    "disc_loss", "logits_real", "logits_fake", "g_loss", "d_weight", "disc_factor", "lecam_loss", "quant_loss",
+    "grad_norm", "disc_grad_norm", "lr", "disc_lr", "loss_scale", "logvar",
+)  # fmt: skip
+MACHINE = {"step_time", "data_time", "memory", "weight_decay", "min_lr", "disc_min_lr", "disc_loss_scale"}
+
+
+def metric_verdicts(facts: Facts, findings: Sequence[Finding]) -> tuple[MetricVerdict, ...]:
+    """Rows in reading order; metrics the catalogue does not know come last, machine metrics are left out."""
+    names = [m for m in ORDER if facts.view.has(m)]
+    names += sorted(
+        m for m in facts.run if m not in names and m not in MACHINE and facts.view.has(m) and "epoch/" not in m
+    )
+    return tuple(_verdict(facts, name, findings) for name in names)
+
+
+def _verdict(facts: Facts, name: str, findings: Sequence[Finding]) -> MetricVerdict:
+    series = facts.view.series(name)
+    first = float(series.values[0])
+    now = level(series.tail(0.1, 1 if len(series) < 5 else 3).values)
+    known = METRICS.get(name.removeprefix("val/"))
+    direction = known.direction if known else "none"
+    # the total after a GAN start holds d_weight x g_loss: it has no good direction there
+    if name == "total_loss" and facts.phases.gan.state == "active":
+        direction = "none"
+    best = float(series.low.min()) if direction == "down" else float(series.high.max()) if direction == "up" else None
+    status, text = _status(facts, name, direction, findings)
+    unit_name, unit, convert = _natural(facts, name)
+
+    def natural(value: float | None) -> float | None:
+        return convert(value) if convert is not None and value is not None else None
+
+    return MetricVerdict(
+        metric=name,
+        original=facts.run.columns[name].original,
+        status=status,
+        first=first,
+        now=now,
+        best=best,
+        low=float(series.low.min()),
+        high=float(series.high.max()),
+        trend=_trend(facts, name),
+        natural_name=unit_name,
+        natural_unit=unit,
+        natural_first=natural(first),
+        natural_now=natural(now),
+        natural_best=natural(best),
+        text=text,
+    )
+
+
+def _trend(facts: Facts, name: str) -> str:
+    series, phase = facts.view.series(name), facts.phases.last
+    jump = facts.changes.jump
+    if name == "rec_loss" and jump is not None and jump.coincides not in ("gan-start", "warm-up"):
+        return "stepped"
+    part = series.between(phase.first_step, phase.last_step) if phase is not None else series
+    if len(part) < 8:
+        part = series
+    if len(part) < 8:
+        return "too few rows"
+    found = trend(part.values)
+    if found.direction != "flat":
+        return found.direction
+    middle = abs(level(part.values))
+    return "noisy" if middle > 0 and noise(part.values) > 0.3 * middle else "flat"
+
+
+def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]) -> tuple[MetricStatus, str]:
+    about = [f for f in findings if name in f.metrics]
+    about.sort(key=lambda f: -SEVERITY_ORDER[f.severity])
+    if about and about[0].severity == "critical":
+        return "bad", f"{about[0].code}: {about[0].name}"
+    if about and about[0].severity == "warn":
+        return "watch", f"{about[0].code}: {about[0].name}"
+    if facts.adversary is None and METRICS.get(name) and METRICS[name].family == "adversarial":
+        return "info", "the GAN is not on: no meaning yet"
+    series = facts.view.series(name)
+    if direction in ("down", "up") and len(series) >= 8:
+        a, b = level(series.head(0.1, 3).values), level(series.tail(0.1, 3).values)
+        if math.isfinite(a) and a > 0 and b > 0:
+            better = a / b if direction == "down" else b / a
+            if better > 1.15:
+                return "good", f"{better:.2g} times better than at the start"
+            if better > 0.87:
+                return "ok", "about its level at the start"
+            return "watch", f"{1 / better:.2g} times worse than at the start"
+    if direction in ("down", "up"):
+        return "cannot-tell", "too few rows"
+    return "info", about[0].name if about else ""
+
+
+def _natural(facts: Facts, name: str):  # type: ignore[no-untyped-def]
+    scales = facts.scales
+    if name in ("rec_loss", "val/rec_loss"):
+        if scales.psnr_exact:
+            return "PSNR", "dB", scales.psnr
+        if scales.mse_bound is not None:
+            return "PSNR at least", "dB", scales.psnr_bound
+    if name == "kl_loss" and scales.nats is not None:
+        return "KL", "nats/element", scales.nats_per_element
+    if name == "d_weight" and "disc_weight" in facts.algebra.solved and facts.adversary is not None:
+        weight = facts.algebra.solved["disc_weight"].value
+        if weight:
+            return "d_weight / disc_weight", "x", lambda value: value / weight
+    return "", "", None

@@ -1,0 +1,179 @@
+"""Changes of the reconstruction loss that are not a trend: lasting jumps, spikes that return, how smooth the curve is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.analysis import level, noise, robust_spikes, rolling_median, step_change
+from vaelab.facts.base import Fact
+from vaelab.facts.optimiser import Optimiser
+from vaelab.facts.phases import Phases
+from vaelab.facts.view import View
+from vaelab.run import IntArray
+
+JUMP = 1.8
+"""A lasting rise by this factor between neighbouring levels counts as a jump (2.6 dB of MSE)."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A sudden lasting rise of rec_loss between ``before_step`` and ``step``.
+
+    coincides: ``gan-start``, ``lr-jump``, ``resume``, ``epoch-start`` or empty. kl_ratio, perceptual_ratio: level after
+    over level before of those columns (None if not logged). remaining: rec level at the end over the level before.
+    """
+
+    step: int
+    before_step: int
+    row: int
+    before: float
+    after: float
+    remaining: float
+    coincides: str
+    kl_ratio: float | None
+    perceptual_ratio: float | None
+
+    @property
+    def ratio(self) -> float:
+        return self.after / self.before
+
+
+@dataclass(frozen=True)
+class Changes:
+    """jump: the largest lasting jump of rec_loss, None if there is none. spikes: steps of isolated spikes that return.
+
+    roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
+    real_logit_spread: standard deviation of logits_real of the untrained discriminator before the GAN start.
+    best, late: best smoothed level of rec_loss and its step, and the level of the last tenth of the rows.
+    """
+
+    jump: Jump | None
+    spikes: IntArray
+    roughness: float | None
+    real_logit_spread: float | None
+    best: float | None
+    best_step: int | None
+    late: float | None
+    statements: tuple[Fact, ...]
+
+
+def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
+    """Changes of rec_loss (or of total_loss where the log has no rec_loss)."""
+    metric = "rec_loss" if view.has("rec_loss") else "total_loss"
+    series = view.series(metric)
+    positive = series.values > 0
+    if len(series) < 4 or not positive.all():
+        return Changes(None, np.empty(0, np.int64), None, None, None, None, None, ())
+    smooth = rolling_median(series.values, 5)
+    best = int(np.argmin(smooth))
+    late = level(series.tail(0.1, min(5, len(series))).values)
+    jump = _jump(view, phases, optimiser, metric)
+    spikes = series.steps[robust_spikes(series.values, series.high)]
+    facts: list[Fact] = []
+    if jump is not None:
+        text = (
+            f"{metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+            f" {jump.before_step:,} and {jump.step:,}"
+        )
+        cause = {
+            "gan-start": ", where the GAN starts",
+            "lr-jump": ", where the learning rate jumps",
+            "resume": ", at the resume",
+            "epoch-start": ", at the start of an epoch",
+        }.get(jump.coincides, ", with no change of the learning rate and no GAN start there")
+        facts.append(Fact("rec_jump", "phases", text + cause + ".", "inferred", jump.ratio, "x"))
+    return Changes(
+        jump,
+        spikes,
+        _roughness(view, phases),
+        _real_spread(view, phases),
+        float(smooth[best]),
+        int(series.steps[best]),
+        late,
+        tuple(facts),
+    )
+
+
+def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump | None:
+    series = view.series(metric)
+    logs = np.log(series.values)
+    found = step_change(logs, side=8, least=3)
+    if found is None or found.after - found.before < math.log(JUMP):
+        return None
+    # three times the usual row-to-row noise, else a noisy log has a jump everywhere
+    if found.after - found.before < 3 * noise(logs):
+        return None
+    i = found.index
+    # the first point that stands at the new level
+    near = np.flatnonzero(logs[max(0, i - 2) : i + 3] > (found.before + found.after) / 2)
+    i = max(0, i - 2) + int(near[0]) if len(near) else i
+    step, before_step = int(series.steps[i]), int(series.steps[i - 1]) if i else int(series.steps[0])
+    coincides = ""
+    gan = phases.gan
+    slack = 3 * max(1, step - before_step)
+    if gan.state == "active" and gan.before_step is not None and gan.start_step is not None:
+        if gan.before_step <= step <= gan.start_step + slack:
+            coincides = "gan-start"
+    if not coincides and optimiser.lr_jump_near(before_step - slack, step):
+        coincides = "lr-jump"
+    if not coincides and any(before_step - slack <= s <= step + 1 for s in phases.resumes):
+        coincides = "resume"
+    if (
+        not coincides
+        and phases.warm_up is not None
+        and (phases.warm_up.end_step is None or step <= phases.warm_up.end_step + slack)
+    ):
+        coincides = "warm-up"
+    if not coincides and view.run.epochs is not None and len(view.epoch_first_rows) > 1:
+        if int(series.rows[i]) in set(view.epoch_first_rows.tolist()):
+            coincides = "epoch-start"
+    late = level(series.tail(0.1, min(5, len(series))).values)
+    return Jump(
+        step,
+        before_step,
+        int(series.rows[i]),
+        math.exp(found.before),
+        math.exp(found.after),
+        late / math.exp(found.before),
+        coincides,
+        _ratio_at(view, "kl_loss", step),
+        _ratio_at(view, "perceptual_loss", step),
+    )
+
+
+def _ratio_at(view: View, metric: str, step: int) -> float | None:
+    series = view.series(metric)
+    i = int(np.searchsorted(series.steps, step))
+    before, after = series.values[max(0, i - 8) : i], series.values[i : i + 8]
+    if len(before) < 2 or len(after) < 2 or level(before) <= 0:
+        return None
+    return level(after) / level(before)
+
+
+def _roughness(view: View, phases: Phases) -> float | None:
+    rec = view.series("rec_loss")
+    gan = phases.gan
+    if gan.state == "active" and gan.before_step is not None:
+        rec = rec.between(int(rec.steps[0]) if len(rec) else 0, gan.before_step)
+    late = rec.tail(0.6)
+    if len(late) < 12 or np.any(late.values <= 0) or rec.per_block > 1:
+        return None
+    decimals = view.run.columns["rec_loss"].decimals
+    if decimals is not None and level(late.values) < 30 * 10.0**-decimals:
+        return None
+    logs = np.log(late.values)
+    return float(np.std(logs - rolling_median(logs, 5)))
+
+
+def _real_spread(view: View, phases: Phases) -> float | None:
+    real, gan = view.series("logits_real"), phases.gan
+    if not len(real) or not view.trainer.d_weight_logged_before_start:
+        return None
+    if gan.state == "active" and gan.before_step is not None:
+        real = real.between(int(real.steps[0]), gan.before_step)
+    elif gan.state == "active":
+        return None
+    return float(np.std(real.values)) if len(real) >= 8 else None

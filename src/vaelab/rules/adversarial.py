@@ -1,0 +1,646 @@
+"""ADV: is the GAN on, what did its start do, does the discriminator know anything, does its term run away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level, trend
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+
+ENOUGH = 15
+"""Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
+
+
+def active(facts: Facts, metric: str):  # type: ignore[no-untyped-def]
+    """Series of ``metric`` while the GAN is on."""
+    row = facts.phases.gan.start_row or 0
+    series = facts.view.series(metric)
+    return series.between(int(facts.run.steps[row]), int(facts.run.steps[-1]))
+
+
+class NeverStarts(Rule):
+    """The GAN never starts in this plan.
+
+    What it checks: the declared disc_start against the planned steps, and adversarial columns that stay off.
+
+    Why it matters: Pyramid-Flow's shipped script starts the GAN at step 250,000 of 200,000. No loss value shows it.
+
+    Evidence it needs: disc_start and the planned steps, declared.
+
+    What to do: set disc_start inside the plan and pass the flag that builds the discriminator, or accept a plain VAE.
+
+    References: Pyramid-Flow's script; Turbo-VAED#7 (9,999,999 on purpose); domain criteria D1.
+    """
+
+    code = "ADV301"
+    name = "gan-never-starts"
+    needs = ("config",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        gan = facts.phases.gan
+        if gan.state != "never" or gan.planned_step is None:
+            flag = facts.run.config.get("add_discriminator")
+            declared = facts.view.number("disc_start")
+            reached = declared is not None and len(facts.run) and facts.run.steps[-1] > declared
+            if flag is False and gan.state in ("absent", "off", "scheduled") and reached:
+                yield self.finding(
+                    "warn",
+                    f"disc_start {declared:,.0f} has passed, but the discriminator was never built (add_discriminator is"
+                    " False): this trains a plain VAE, or stops with an error at the first GAN step.",
+                    evidence=(Evidence("disc_start", declared or 0.0),),
+                )
+            return
+        yield self.finding(
+            "warn",
+            f"The GAN never starts: {gan.reason}. disc_loss, g_loss and d_weight stay off to the end; what trains is a"
+            " plain VAE with a perceptual loss.",
+            metrics=("disc_loss", "g_loss", "d_weight"),
+            evidence=(Evidence("disc_start", float(gan.planned_step)),),
+        )
+
+
+class NotYet(Rule):
+    """The GAN has not started yet.
+
+    What it checks: the log ends before the declared disc_start.
+
+    Why it matters: disc_loss 0.0 then means "off", not "the discriminator has won"; d_weight, g_loss and logits printed
+    before the start are those of an untrained discriminator and mean nothing.
+
+    Evidence it needs: disc_start, declared.
+
+    What to do: carry on; keep a checkpoint of the last step before the start to compare with.
+
+    References: RadioDiff, latent-diffusion (disc_factor 0); domain criteria 0, direct answers.
+    """
+
+    code = "ADV302"
+    name = "gan-not-yet"
+    needs = ("config",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        gan = facts.phases.gan
+        if gan.state != "scheduled" or gan.planned_step is None:
+            return
+        last = int(facts.run.steps[-1])
+        yield self.finding(
+            "info",
+            f"The GAN starts at step {gan.planned_step:,}, {gan.planned_step - last:,} steps from here; adversarial columns"
+            " mean nothing until then.",
+            metrics=("disc_loss", "g_loss", "d_weight", "logits_real", "logits_fake"),
+            evidence=(Evidence("disc_start", float(gan.planned_step)), Evidence("last step", float(last))),
+        )
+
+
+class AtChance(Rule):
+    """The discriminator is at chance.
+
+    What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase.
+
+    Why it matters: chance is what an untrained discriminator gives. A perfect VAE and a useless discriminator look the
+    same in this column; the GAN gives no useful gradient either way.
+
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+
+    What to do: score the discriminator on blurred held-out reconstructions: if it cannot tell, it is useless. Or freeze
+    the generator for 200 steps: a working discriminator must then learn.
+
+    References: taming-transformers#20, #44; LlamaGen#27; domain criteria D3.
+    """
+
+    code = "ADV303"
+    name = "discriminator-at-chance"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+            return
+        if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
+            return
+        late = active(facts, "disc_loss").tail(0.5, 8)
+        yield self.finding(
+            "warn",
+            f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
+            " over the last quarter of the GAN phase. It either cannot learn or has nothing left to see; the log cannot"
+            " tell which.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(int(late.steps[0]), int(late.steps[-1])),
+            evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
+            phase="gan",
+        )
+
+
+class WorseThanChance(Rule):
+    """The discriminator is worse than chance, and stays so.
+
+    What it checks: real logits below fake logits in most GAN rows, with disc_loss above its chance level and not falling.
+
+    Why it matters: a discriminator that is trained cannot stay below chance: its loss would fall. It gets no update (zero
+    learning rate, frozen, missing optimizer step), or labels or signs are swapped, while the generator learns to raise
+    its logits.
+
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+
+    What to do: train the discriminator alone on one batch: its loss must fall below 0.1 of chance.
+
+    References: SerezD/vqvae#3, diffusers PR#10605; domain criteria D3, D10, D18.
+    """
+
+    code = "ADV304"
+    name = "discriminator-worse-than-chance"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+            return
+        disc, real, fake = (active(facts, m) for m in ("disc_loss", "logits_real", "logits_fake"))
+        if len(real) != len(fake) or a.disc_trend is None:
+            return
+        negative = float(np.mean(real.values < fake.values))
+        above = float(np.mean(disc.values > 1.005 * a.chance))
+        # the same calm loss above chance, row after row: an exploding run scatters far more
+        calm = float(np.median(np.abs(disc.values - a.disc_loss))) < 0.15 * a.chance
+        if negative < 0.75 or above < 0.75 or a.disc_trend.direction == "falling" or not calm:
+            return
+        yield self.finding(
+            "critical",
+            f"The discriminator stays below chance: fake logits are above real ones in {negative:.0%} of {len(real)} GAN"
+            f" rows, disc_loss {a.disc_loss:.3f} is above {a.chance:.3g} in {above:.0%} and does not fall. It is not being"
+            " trained (or real and fake are swapped), while the generator pushes its logits up.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(int(disc.steps[0]), int(disc.steps[-1])),
+            evidence=(
+                Evidence("rows with real < fake", negative),
+                Evidence("disc_loss", a.disc_loss),
+                Evidence("gap", a.gap),
+            ),
+            phase="gan",
+        )
+
+
+class DiscriminatorWins(Rule):
+    """The discriminator separates real from fake without effort.
+
+    What it checks: disc_loss below a tenth of chance with real logits at or above +1 and fake at or below -1 (hinge), over
+    the last half of the GAN phase.
+
+    Why it matters: a saturated discriminator only tells the generator that everything is wrong. It is a fault of balance,
+    or the symptom of reconstructions that are bad for another reason.
+
+    Evidence it needs: ``disc_loss``, 15 rows with the GAN on.
+
+    What to do: first see whether the reconstruction is bad for another reason (collapse, data). If not: lower lr_disc,
+    add LeCam, start later.
+
+    References: Open-Sora-Plan#569, magvit2-pytorch#16; domain criteria D4.
+    """
+
+    code = "ADV305"
+    name = "discriminator-wins"
+    needs = ("gan-active", "disc_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.chance is None or a.disc_loss is None:
+            return
+        disc = active(facts, "disc_loss")
+        if len(disc) < ENOUGH:
+            return
+        low = disc.values < 0.12 * a.chance
+        share = float(np.mean(low[-max(8, len(low) // 2) :]))
+        if share < 0.6 or a.disc_loss > 0.12 * a.chance:
+            return
+        first = int(disc.steps[int(np.argmax(low))])
+        gap = f", logit gap {a.gap:.2f}" if a.gap is not None else ""
+        yield self.finding(
+            "critical",
+            f"The discriminator has won: disc_loss {a.disc_loss:.3g} (chance {a.chance:.3g}){gap}, in {share:.0%} of the"
+            f" last half of the GAN rows, from step {first:,}. The generator gets no useful signal from it.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(first, int(disc.steps[-1])),
+            evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("share", share)),
+            phase="gan",
+        )
+
+
+class PhaseInShock(Rule):
+    """The GAN start has shaken the reconstruction.
+
+    What it checks: the rise of ``rec_loss`` and ``perceptual_loss`` at the GAN start against their level before, and
+    whether they have come back.
+
+    Why it matters: a jump of 2 to 6 times that decays within some thousand steps is what every recipe shows. The level
+    to come back to is the one before the GAN, nothing else.
+
+    Evidence it needs: ``rec_loss`` on both sides of the GAN start.
+
+    What to do: wait while it falls; compare held-out LPIPS and PSNR with the checkpoint before the start.
+
+    References: unleashing-transformers#17, TokenFlow#22; domain criteria D5.
+    """
+
+    code = "ADV306"
+    name = "gan-start-shock"
+    needs = ("gan-start-seen", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        shock = facts.phases.shock("rec_loss")
+        if shock is None or not shock.seen:
+            return
+        if shock.recovered_step is None and shock.rows_after >= ENOUGH and shock.remaining > max(1.5, shock.margin):
+            return  # lasting damage is ADV307's
+        back = (
+            f"back at its old level since step {shock.recovered_step:,}"
+            if shock.recovered_step is not None
+            else f"now {shock.remaining:.2g} times the level before"
+        )
+        yield self.finding(
+            "info" if shock.recovered_step is not None else "warn",
+            f"At the GAN start rec_loss rose {shock.ratio:.1f} times ({shock.before:.4g} to {shock.worst:.4g} by step"
+            f" {shock.worst_step:,}), {back}. Expected; the level to come back to is {shock.before:.4g}.",
+            metrics=("rec_loss",),
+            steps=(facts.phases.gan.start_step, shock.recovered_step or int(facts.run.steps[-1])),
+            evidence=(Evidence("before", shock.before), Evidence("worst", shock.worst), Evidence("now", shock.after)),
+            phase="gan-start",
+        )
+
+
+class LastingDamage(Rule):
+    """The reconstruction has not come back after the GAN start.
+
+    What it checks: the late level of ``rec_loss`` against the level before the GAN (and ``perceptual_loss`` beside it),
+    with enough rows after the start and no fast recovery under way.
+
+    Why it matters: rec worse *and* perceptual worse long after the start means the GAN hurts. Rec slightly worse with
+    perceptual clearly better is the accepted trade.
+
+    Evidence it needs: ``rec_loss`` on both sides of the GAN start, 8 rows after it.
+
+    What to do: roll back to the checkpoint before the start; disc_weight times 0.1 to 0.5, later start, discriminator
+    warm-up.
+
+    References: latent-diffusion#350 (0.15 to 0.4), TATS#28; field note S2; domain criteria D6, D17.
+    """
+
+    code = "ADV307"
+    name = "lasting-damage-after-gan-start"
+    needs = ("gan-start-seen", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        shock, other = facts.phases.shock("rec_loss"), facts.phases.shock("perceptual_loss")
+        if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.margin):
+            return
+        enough = shock.rows_after >= ENOUGH
+        post = active(facts, "rec_loss").tail(0.6, 8)
+        falling = len(post) >= 8 and trend(post.values).direction == "falling" and shock.remaining < 2
+        better = other is not None and other.remaining < 0.9
+        both = other is not None and other.remaining > 1.1
+        per = ""
+        if other is not None:
+            per = f" perceptual_loss stands at {other.remaining:.2g} times its level before"
+            per += ": both are worse, so the GAN has not paid yet." if both else "."
+        severity = "critical" if enough and shock.remaining >= 1.8 and not falling and not better else "warn"
+        yield self.finding(
+            severity,  # type: ignore[arg-type]
+            f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN ({shock.before:.4g} to"
+            f" {shock.after:.4g}) at step {int(facts.run.steps[-1]):,}{' and still falls' if falling else ''}.{per}"
+            + ("" if enough else f" Only {shock.rows_after} rows after the start: too few to call it lasting."),
+            metrics=("rec_loss", "perceptual_loss"),
+            steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
+            evidence=(
+                Evidence("before", shock.before),
+                Evidence("now", shock.after),
+                Evidence("now / before", shock.remaining, "x"),
+            ),
+            phase="gan",
+        )
+
+
+class GanTermDominates(Rule):
+    """The GAN term is far larger than the reconstruction term.
+
+    What it checks: ``|d_weight * g_loss|`` against nll by value, late in the GAN phase.
+
+    Why it matters: the adaptive weight balances gradients, so its value may be large while nothing is wrong; beyond five
+    times nll with a damaged reconstruction the adversary has taken over.
+
+    Evidence it needs: ``d_weight``, ``g_loss`` and nll (or rec with its solved weight).
+
+    What to do: lower disc_weight, or use a constant GAN weight.
+
+    References: latent-diffusion#383 (total -1e6), taming-transformers#73, #93; domain criteria D7.
+    """
+
+    code = "ADV308"
+    name = "gan-term-dominates"
+    needs = ("gan-active", "d_weight", "g_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.gan_to_nll is None or a.rows < 8 or a.gan_to_nll < 3:
+            return
+        shock = facts.phases.shock("rec_loss")
+        hurt = shock is not None and shock.seen and shock.remaining > 1.5
+        row = facts.view.series("d_weight").rows[-1]
+        yield self.finding(
+            "critical" if hurt and a.gan_to_nll > 5 else "warn",
+            f"The GAN term |d_weight x g_loss| is {a.gan_to_nll:.3g} times nll by value"
+            f"{' and the reconstruction has suffered' if hurt else ''}; d_weight stands at {a.d_weight:,.4g}.",
+            metrics=("d_weight", "g_loss", "total_loss"),
+            steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
+            evidence=(facts.view.evidence("d_weight", int(row)), Evidence("GAN term / nll", a.gan_to_nll, "x")),
+            phase="gan",
+        )
+
+
+class WeightOutOfFamily(Rule):
+    """The GAN weight is far above what recipes use.
+
+    What it checks: disc_weight, declared or read off the clamp of d_weight, against the published 0.05 to 1.
+
+    Why it matters: the scaled GAN gradient at the last layer is disc_weight times the nll gradient, always. Above 2 the
+    adversary leads and the reconstruction follows.
+
+    Evidence it needs: disc_weight, declared, or ``d_weight`` at its clamp.
+
+    What to do: set disc_weight to 0.5 or less.
+
+    References: domain criteria 2.7 (0.05 to 0.8 published), D6, D7.
+    """
+
+    code = "ADV309"
+    name = "disc-weight-out-of-family"
+    needs = ("d_weight|disc_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        solved = facts.algebra.solved.get("disc_weight")
+        if solved is None or solved.value is None or solved.value <= 2:
+            return
+        on = facts.phases.gan.state == "active"
+        yield self.finding(
+            "warn",
+            f"disc_weight is {solved.value:g} ({solved.how}): the scaled GAN gradient is {solved.value:g} times the nll"
+            f" gradient at the last layer; published recipes use 0.05 to 1.{'' if on else ' The GAN is not on yet.'}",
+            metrics=("d_weight",),
+            evidence=(Evidence("disc_weight", solved.value),),
+        )
+
+
+class AtClamp(Rule):
+    """d_weight stands at its clamp.
+
+    What it checks: the share of GAN rows in which d_weight equals disc_weight x 10,000.
+
+    Why it matters: at the clamp the raw GAN gradient is nearly zero: a weak or dead discriminator, not a strong one. In
+    trainers that sum the nll over pixels the clamp binds far earlier than in those that average.
+
+    Evidence it needs: ``d_weight`` and disc_weight.
+
+    What to do: judge it with the logit gap; with a gap it is noise of a single batch, without one the discriminator is
+    dead.
+
+    References: taming-transformers#93, WF-VAE#7; domain criteria 0.6, D7.
+    """
+
+    code = "ADV310"
+    name = "d-weight-at-clamp"
+    needs = ("gan-active", "d_weight")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.at_clamp is None or a.at_clamp < 0.3 or a.rows < 8:
+            return
+        yield self.finding(
+            "info",
+            f"d_weight stands at its clamp in {a.at_clamp:.0%} of the GAN rows: the raw GAN gradient is nearly zero there."
+            " That measures a weak discriminator, not a strong one.",
+            metrics=("d_weight",),
+            steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
+            evidence=(Evidence("rows at the clamp", a.at_clamp),),
+            phase="gan",
+        )
+
+
+class LogitDrift(Rule):
+    """Both logits drift away from zero together.
+
+    What it checks: mean of the two logits beyond 1 with a gap smaller than half of it, and disc_loss above chance.
+
+    Why it matters: with hinge both at +3 gives disc_loss 2 at no skill; g_loss and the total drift with them and mean
+    nothing.
+
+    Evidence it needs: ``logits_real``, ``logits_fake``, ``disc_loss``, 15 rows with the GAN on.
+
+    What to do: LeCam, a zero-centred penalty, or weight decay on the discriminator.
+
+    References: latent-diffusion#187 ("always becomes 2.0"), taming-transformers#137; domain criteria D8.
+    """
+
+    code = "ADV311"
+    name = "logit-drift"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None:
+            return
+        real, fake = active(facts, "logits_real").tail(0.5, 8), active(facts, "logits_fake").tail(0.5, 8)
+        if len(real) != len(fake):
+            return
+        middle = np.abs(real.values + fake.values) / 2
+        drift = (middle > 1) & (np.abs(real.values - fake.values) < 0.8 * middle)
+        share = float(np.mean(drift))
+        if share < 0.6 or a.disc_loss < 1.15 * a.chance:
+            return
+        yield self.finding(
+            "critical" if a.disc_loss > 1.4 * a.chance else "warn",
+            f"Both logits have drifted together (mean |logit| {level(middle):.2f}, gap {a.gap or 0:.2f}) in {share:.0%} of"
+            f" the late GAN rows; disc_loss {a.disc_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
+            metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
+            steps=(int(real.steps[0]), int(real.steps[-1])),
+            evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", a.disc_loss)),
+            phase="gan",
+        )
+
+
+class NegativeTotal(Rule):
+    """A negative total loss, explained.
+
+    What it checks: rows with a negative ``total_loss`` while the GAN is on.
+
+    Why it matters: g_loss = -mean(logits_fake) has no lower bound; a negative total only says that d_weight x g_loss is
+    larger than the rest. It is neither good nor bad; a runaway is judged by its size (gan-term-dominates).
+
+    Evidence it needs: ``total_loss``.
+
+    What to do: nothing. Watch nll, rec_loss and perceptual_loss.
+
+    References: field note S2 l.250; latent-diffusion#383; domain criteria 0.
+    """
+
+    code = "ADV312"
+    name = "negative-total"
+    needs = ("gan-active", "total_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        total = active(facts, "total_loss")
+        if a is None or not a.negative_total:
+            return
+        first = int(total.steps[int(np.argmax(total.values < 0))])
+        yield self.finding(
+            "info",
+            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}): the term"
+            " d_weight x g_loss outweighs the rest. The sign of g_loss has no meaning by itself.",
+            metrics=("total_loss", "g_loss"),
+            steps=(first, int(total.steps[-1])),
+            evidence=(Evidence("share negative", a.negative_total),),
+            phase="gan",
+        )
+
+
+class ColdStart(Rule):
+    """The discriminator starts cold at the peak learning rate.
+
+    What it checks: a GAN start on the step where the learning-rate warm-up ends, or with the discriminator's learning
+    rate at its peak from its first step.
+
+    Why it matters: an untrained discriminator at full speed makes the start shock larger and d_weight climb for hundreds
+    of steps.
+
+    Evidence it needs: ``lr`` (and ``disc_lr``) around the GAN start.
+
+    What to do: give the discriminator a warm-up of its own, or train it some hundred steps before its loss is used.
+
+    References: field note S2 (both at 2000); Pyramid-Flow's scheduler; domain criteria D14.
+    """
+
+    code = "ADV313"
+    name = "discriminator-cold-at-peak-lr"
+    needs = ("gan-start-seen", "lr|disc_lr")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        gan, warm_up = facts.phases.gan, facts.phases.warm_up
+        start = gan.start_step or 0
+        spacing = start - (gan.before_step or 0)
+        planned = warm_up.planned or warm_up.end_step if warm_up else None
+        same = planned is not None and abs(start - planned) <= max(spacing, 1)
+        rate = facts.view.series("disc_lr")
+        at = int(np.searchsorted(rate.steps, start))
+        peak = len(rate) > 2 and at < len(rate) and rate.values[at] >= 0.9 * rate.values.max() > 0
+        if not same and not (peak and start > 0):
+            return
+        why = "on the step where the learning-rate warm-up ends" if same else "at the peak of its learning rate"
+        shock = facts.phases.shock("rec_loss")
+        hit = f" rec_loss rose {shock.ratio:.1f} times there." if shock is not None and shock.seen else ""
+        yield self.finding(
+            "info",
+            f"The discriminator starts untrained {why} (step {start:,}).{hit}",
+            metrics=("disc_loss", "lr"),
+            steps=(start, start),
+            evidence=(Evidence("GAN start", float(start)),),
+            phase="gan-start",
+        )
+
+
+class WeightStaysZero(Rule):
+    """The GAN runs but its weight is zero.
+
+    What it checks: d_weight (or disc_factor) at 0 in the GAN phase while disc_loss moves.
+
+    Why it matters: the discriminator trains, the generator never hears of it.
+
+    Evidence it needs: ``d_weight`` and ``disc_loss``.
+
+    What to do: check disc_weight and disc_factor.
+
+    References: lavinal712/AutoencoderKL#10; domain criteria D18.
+    """
+
+    code = "ADV314"
+    name = "gan-weight-zero"
+    needs = ("gan-active", "d_weight", "disc_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        weight, disc = active(facts, "d_weight"), active(facts, "disc_loss")
+        if len(weight) < ENOUGH or np.any(weight.high > 0) or len(np.unique(disc.values)) < 3:
+            return
+        yield self.finding(
+            "critical",
+            f"d_weight is 0 in all {len(weight)} rows since the GAN start while disc_loss moves: the generator gets no"
+            " adversarial gradient.",
+            metrics=("d_weight", "disc_loss"),
+            steps=(int(weight.steps[0]), int(weight.steps[-1])),
+            evidence=(facts.view.evidence("d_weight", int(weight.rows[-1])),),
+            phase="gan",
+        )
+
+
+class OtherUnit(Rule):
+    """disc_start is counted in another unit than the logged step.
+
+    What it checks: the observed GAN start against the declared disc_start: a whole factor apart.
+
+    Why it matters: Lightning's global_step counts every optimizer, so a GAN planned for 50,001 starts at batch 25,000.
+
+    Evidence it needs: disc_start, declared, and the observed start.
+
+    What to do: double disc_start, or read the plan in optimizer steps.
+
+    References: Lightning global_step; TokenFlow#22, taming-transformers#129; domain criteria G1.
+    """
+
+    code = "ADV315"
+    name = "disc-start-in-other-unit"
+    needs = ("gan-start-seen", "config")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        gan = facts.phases.gan
+        if gan.unit_ratio is None or gan.planned_step is None:
+            return
+        yield self.finding(
+            "warn",
+            f"disc_start is {gan.planned_step:,}, but the GAN starts at logged step {gan.start_step:,}: the counter that is"
+            f" compared runs {gan.unit_ratio} times faster (it counts every optimizer's step).",
+            metrics=("disc_loss",),
+            steps=(gan.before_step, gan.start_step),
+            evidence=(Evidence("declared", float(gan.planned_step)), Evidence("observed", float(gan.start_step or 0))),
+        )
+
+
+class BoundBroken(Rule):
+    """disc_loss and the mean logits cannot be of one step.
+
+    What it checks: the hinge loss is convex, so it cannot be below its value at the mean logits (Jensen).
+
+    Why it matters: columns that break the bound are of different steps, smoothed apart, or of another loss; conclusions
+    from their difference are void.
+
+    Evidence it needs: unsmoothed ``disc_loss``, ``logits_real``, ``logits_fake``.
+
+    What to do: log them from the same step.
+
+    References: latent-diffusion#187 (0.878 against a bound of 0.913); domain criteria 2.4.
+    """
+
+    code = "ADV316"
+    name = "hinge-bound-broken"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.family != "hinge" or a.bound_broken < 0.2 or a.rows < 8:
+            return
+        yield self.finding(
+            "info",
+            f"disc_loss is below what the mean logits allow in {a.bound_broken:.0%} of the rows: these columns are not of"
+            " the same step, or the loss is not the hinge.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            evidence=(Evidence("share of rows", a.bound_broken),),
+            phase="gan",
+        )

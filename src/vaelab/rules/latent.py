@@ -1,0 +1,383 @@
+"""KL: does the latent carry information, does its KL term run the show, does it drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from vaelab.analysis import level, rolling_median, trend
+from vaelab.facts import Evidence, Facts
+from vaelab.facts.algebra import share_text
+from vaelab.rules.base import Finding, Rule
+from vaelab.rules.reconstruction import after_warm_up
+
+COLLAPSED = 0.004
+"""Nats per input value (or 0.02 per latent element): too little to describe an image, whatever the compression."""
+
+STARVED = 0.02
+
+
+def input_nats(facts: Facts) -> float | None:
+    """KL in nats per input value: needs no latent shape, only the trainer's reduction and the sample size."""
+    total, size = facts.scales.kl_nats_total, facts.scales.clip_elements
+    return total / size if total is not None and size else None
+
+
+def rec_improvement(facts: Facts) -> float | None:
+    """Early over late level of rec_loss (4 = four times better); None without rec_loss."""
+    rec = facts.view.series("rec_loss")
+    if len(rec) < 6:
+        return None
+    late = level(rec.tail(0.1, 3).values)
+    return level(rec.head(0.1, 3).values) / late if late > 0 else None
+
+
+class Collapsed(Rule):
+    """The latent carries (almost) no information.
+
+    What it checks: the KL in nats per latent element, or per input value where the latent shape is not known, late in
+    the run, together with a reconstruction that has not become good.
+
+    Why it matters: a posterior equal to the prior tells the decoder nothing; it then paints the same average picture
+    for every input. The losses look calm and converged.
+
+    Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over.
+
+    What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
+
+    References: WorldModels#12, moses#45, vunet#5; domain criteria C1.
+    """
+
+    code = "KL201"
+    name = "posterior-collapse"
+    needs = ("kl_loss", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl = facts.view.series("kl_loss")
+        rec = facts.view.series("rec_loss")
+        if len(kl) < 20 or len(rec) < 20:
+            return
+        settled = kl.between(after_warm_up(facts), int(kl.steps[-1]))
+        if len(settled) < 10:
+            return
+        late = level(settled.tail(0.25, 5).values)
+        per_input = input_nats(facts)
+        nats = facts.scales.nats_per_element(late)
+        per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
+        low = (per_element is not None and per_element < 0.02) or (per_input is not None and per_input < COLLAPSED)
+        printed_zero = late <= 10.0 ** -(facts.run.decimals.get("kl_loss") or 6)
+        if not (low or printed_zero):
+            return
+        better = rec_improvement(facts)
+        if better is not None and better > 4:
+            return
+        rising = trend(settled.tail(0.5).values).direction == "rising" and level(settled.tail(0.1, 3).values) > 3 * late
+        if rising and not printed_zero:
+            return
+        number = f"{per_input:.2g} nats per input value" if per_input is not None else "printed as 0"
+        if per_element is not None:
+            number = f"{per_element:.2g} nats per latent element"
+        yield self.finding(
+            "critical",
+            f"The latent carries almost no information: kl_loss {late:.3g} is {number}, and rec_loss has not become good"
+            f" ({level(rec.head(0.1, 3).values):.4g} to {level(rec.tail(0.1, 3).values):.4g}). The decoder paints an"
+            " average.",
+            metrics=("kl_loss", "rec_loss"),
+            steps=(int(settled.steps[0]), int(settled.steps[-1])),
+            evidence=(
+                facts.view.evidence("kl_loss", int(kl.rows[-1])),
+                Evidence("KL per input value", per_input if per_input is not None else 0.0, "nats"),
+            ),
+        )
+
+
+class Dominates(Rule):
+    """The weighted KL term is most of the loss.
+
+    What it checks: ``kl_weight * kl_loss`` as a share of the loss by value, at the first rows and now.
+
+    Why it matters: above one half at the start of a fine-tune the optimizer is told to rewrite the latent and gives up
+    detail for it. This is a share of the value; shares of the gradient must be measured.
+
+    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved from the columns.
+
+    What to do: convert the weight to an effective beta and compare with latent-diffusion's 1e-6.
+
+    References: field notes S0 to S2 (34,000 x 1e-4 = 3.4 of 3.42); domain criteria C2.
+    """
+
+    code = "KL202"
+    name = "kl-dominates-loss"
+    needs = ("kl_loss", "rec_loss|nll_loss|total_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        first, now = facts.algebra.shares_first.get("KL"), facts.algebra.shares_now.get("KL")
+        weight = facts.algebra.solved.get("kl_weight")
+        kl = facts.view.series("kl_loss")
+        if first is None and weight is not None and weight.value is not None and facts.view.has("total_loss"):
+            total = float(facts.view.series("total_loss").values[0])
+            first = now = weight.value * float(kl.values[0]) / total if total > 0 else None
+        if first is None or now is None or max(first, now) < 0.5 or not len(kl):
+            return
+        gone = now < 0.2 <= first
+        text = f"The weighted KL term is {share_text(first)} of the loss by value at the first row and {share_text(now)} now."
+        text += " The optimizer was told to rewrite the latent." if gone else " The loss is mostly KL."
+        yield self.finding(
+            "warn",
+            text + " The KL weight is the first suspect for any loss of detail.",
+            metrics=("kl_loss",),
+            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            evidence=(Evidence("share first", first), Evidence("share now", now)),
+        )
+
+
+class WeightOutOfFamily(Rule):
+    """The KL weight is far above what tokenizers use.
+
+    What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6).
+
+    Why it matters: the same number means another thing under every reduction: 1e-4 in Pyramid-Flow's is 2.1 in
+    latent-diffusion's. Above 1e-2 a unit-variance decoder loses detail.
+
+    Evidence it needs: kl_weight (declared or solved), the trainer's reductions and the clip size.
+
+    What to do: divide the weight by the ratio of the two betas, or raise it step by step from 1e-6.
+
+    References: domain criteria 1.2, 2.2, 2.7.
+    """
+
+    code = "KL203"
+    name = "kl-weight-out-of-family"
+    needs = ("effective-beta",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        beta = facts.scales.effective_beta
+        if beta is None or beta <= 1e-2:
+            return
+        solved = facts.algebra.solved.get("kl_weight")
+        weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
+        yield self.finding(
+            "warn",
+            f"kl_weight {weight:g} is an effective beta of {beta:.2g} in sum/sum units,"
+            f" {beta / 1e-6:,.2g} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
+            metrics=("kl_loss",),
+            evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
+        )
+
+
+class Starved(Rule):
+    """The latent carries little information and the reconstruction pays for it.
+
+    What it checks: KL between collapsed and usual (0.004 to 0.05 nats per input value, or 0.02 to 0.3 per latent
+    element) while the KL weight is out of family.
+
+    Why it matters: 0.16 nats per element looks tidy and cost one user 6.6 dB.
+
+    Evidence it needs: ``kl_loss`` with a known reduction, the effective beta.
+
+    What to do: lower the KL weight and watch rec_loss; the latent's own statistics are what diffusion needs.
+
+    References: field note S1; domain criteria 0.4, 2.2.
+    """
+
+    code = "KL204"
+    name = "latent-starved"
+    needs = ("kl_loss", "effective-beta")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        beta, per_input = facts.scales.effective_beta, input_nats(facts)
+        kl = facts.view.series("kl_loss")
+        if beta is None or beta <= 1e-2 or not len(kl):
+            return
+        nats = facts.scales.nats_per_element(level(kl.tail(0.1, 3 if len(kl) > 4 else 1).values))
+        starved = nats is not None and 0.02 <= nats < 0.3
+        if not starved and not (per_input is not None and COLLAPSED <= per_input < 0.05):
+            return
+        number = f"{nats:.3f} nats per latent element" if starved else f"{per_input:.2g} nats per input value"
+        yield self.finding(
+            "warn",
+            f"The latent is over-regularised for a tokenizer: {number} at an effective beta of {beta:.2g}. Detail is"
+            " being traded for a tidy latent.",
+            metrics=("kl_loss",),
+            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            evidence=(facts.view.evidence("kl_loss", int(kl.rows[-1])), Evidence("effective beta", beta)),
+        )
+
+
+class FallsWhileRecRises(Rule):
+    """KL falls while the reconstruction gets worse.
+
+    What it checks: opposite trends of ``kl_loss`` and ``rec_loss`` before any GAN.
+
+    Why it matters: rate against distortion: information is being removed. A learning rate that is too high does not make
+    the KL fall smoothly.
+
+    Evidence it needs: ``kl_loss`` and ``rec_loss`` on at least 8 common rows (or 3 rows with a large change).
+
+    What to do: lower the KL weight.
+
+    References: field note S0 l.48; domain criteria C2 against E1.
+    """
+
+    code = "KL205"
+    name = "kl-falls-while-rec-rises"
+    needs = ("kl_loss", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl, rec, gan = facts.view.series("kl_loss"), facts.view.series("rec_loss"), facts.phases.gan
+        if gan.state == "active":
+            if gan.before_step is None:
+                return
+            kl, rec = (s.between(int(s.steps[0]), gan.before_step) for s in (kl, rec))
+        if len(kl) < 3 or len(rec) < 3:
+            return
+        jump = facts.changes.jump
+        if jump is not None and jump.coincides != "warm-up":
+            return
+        a = level(rec.tail(0.2, 1 if len(rec) < 8 else 3).values) / max(float(rec.values[0]), 1e-300)
+        b = level(kl.tail(0.2, 1 if len(kl) < 8 else 3).values) / max(float(kl.values[0]), 1e-300)
+        if a < 1.3 or b > 0.6:
+            return
+        if len(kl) >= 8 and trend(kl.values).direction != "falling":
+            return
+        yield self.finding(
+            "critical" if a >= 2.5 else "warn",
+            f"kl_loss fell to {b:.2g} of its first value while rec_loss rose {a:.2g} times: information is being removed"
+            " from the latent and the reconstruction pays.",
+            metrics=("kl_loss", "rec_loss"),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(Evidence("kl_loss now / first", b, "x"), Evidence("rec_loss now / first", a, "x")),
+        )
+
+
+class Explodes(Rule):
+    """The posterior has left any useful range.
+
+    What it checks: KL above 50 nats per input value late in the run, or a jump of kl_loss by 50 times or more.
+
+    Why it matters: a nearly deterministic encoder needs a few nats per element; hundreds per input value mean huge means
+    or variances, and NaN is near (exp(logvar) overflows).
+
+    Evidence it needs: ``kl_loss``; a known reduction and sample size for the level.
+
+    What to do: look at the learning rate first, then at the clamp of logvar.
+
+    References: synthcity#331, benchmark_VAE#102; domain criteria C3, E1, F4.
+    """
+
+    code = "KL206"
+    name = "kl-explodes"
+    needs = ("kl_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl = facts.view.series("kl_loss")
+        if len(kl) < 6 or kl.values.max() <= 0:
+            return
+        per_input = input_nats(facts)
+        smooth = rolling_median(kl.values, 5)
+        peak = float(smooth.max())
+        late = level(kl.tail(0.2, 3).values)
+        size, total = facts.scales.clip_elements, facts.scales.kl_nats_total
+        peak_per_input = peak * (total / late) / size if size and total and late > 0 else None
+        jump = facts.changes.jump
+        jumped = jump is not None and jump.kl_ratio is not None and jump.kl_ratio > 50
+        if not jumped and (per_input is None or per_input < 50) and (peak_per_input is None or peak_per_input < 1000):
+            return
+        worse = facts.changes.late is not None and facts.changes.best is not None
+        bad = worse and facts.changes.late > 1.25 * facts.changes.best  # type: ignore[operator]
+        number = f" ({per_input:,.3g} nats per input value)" if per_input is not None else ""
+        text = f"kl_loss stands at {late:,.3g}{number}, its smoothed peak is {peak:,.3g}: the posterior has left any useful range."
+        if jumped and jump is not None:
+            text += f" It rose {jump.kl_ratio:,.3g} times on the rows of the rec_loss jump at step {jump.step:,}."
+        yield self.finding(
+            "critical" if bad and (jumped or (per_input or 0) > 50) else "warn",
+            text,
+            metrics=("kl_loss",),
+            steps=(int(kl.steps[int(smooth.argmax())]), int(kl.steps[-1])),
+            evidence=(facts.view.evidence("kl_loss", int(kl.rows[-1])), Evidence("peak", peak)),
+        )
+
+
+class Grows(Rule):
+    """KL rises.
+
+    What it checks: the trend of ``kl_loss`` with the effective KL weight and the reconstruction beside it.
+
+    Why it matters: at a tiny weight rising KL is ordinary: the encoder becomes deterministic. It matters only if the
+    latent's scale drifts, which the log does not show.
+
+    Evidence it needs: ``kl_loss`` with at least 8 rows.
+
+    What to do: nothing while rec_loss improves; before diffusion check latent std and max and recompute the scale factor.
+
+    References: latent-diffusion#187, #270, #309; LION#17; domain criteria C3.
+    """
+
+    code = "KL207"
+    name = "kl-grows"
+    needs = ("kl_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl = facts.view.series("kl_loss")
+        if len(kl) < 8 or kl.values.min() < 0:
+            return
+        found = trend(kl.values)
+        if found.direction != "rising":
+            return
+        a, b = level(kl.head(0.1, 3).values), level(kl.tail(0.1, 3).values)
+        late = trend(kl.tail(0.4).values).direction
+        beta = facts.scales.effective_beta
+        tiny = beta is None or beta <= 1e-2
+        more = "it still rises" if late == "rising" else "it has settled"
+        why = "ordinary at this small weight: the encoder becomes more certain" if tiny else "the weight is not small"
+        yield self.finding(
+            "info",
+            f"kl_loss rose from {a:,.4g} to {b:,.4g} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
+            metrics=("kl_loss",),
+            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            evidence=(Evidence("early", a), Evidence("now", b)),
+        )
+
+
+class NoEffect(Rule):
+    """The KL term has no effect on the loss.
+
+    What it checks: the weighted KL as a share of the loss by value stays below 0.1%.
+
+    Why it matters: it is how latent-diffusion-type tokenizers are built, and no fault; but then the KL value tells how
+    certain the encoder is, not how good.
+
+    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved.
+
+    What to do: judge the latent by its statistics (std, dead channels, logvar floor), not by this number.
+
+    References: domain criteria 1.3 row 42, 2.2.
+    """
+
+    code = "KL208"
+    name = "kl-without-effect"
+    needs = ("kl_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        now, first = facts.algebra.shares_now.get("KL"), facts.algebra.shares_first.get("KL")
+        if now is None or first is None or max(now, first) >= 1e-3:
+            return
+        yield self.finding(
+            "info",
+            f"The KL term is {share_text(now)} of the loss by value: it does not drive training. That is the design of"
+            " latent-diffusion tokenizers.",
+            metrics=("kl_loss",),
+            evidence=(Evidence("share of the loss", now),),
+        )
+
+
+def information_bound_broken(facts: Facts) -> float | None:
+    """Total KL in nats if it is too small to code different images at the quality reached, else None.
+
+    The KL bounds the information between image and latent: with K nats at most e^K different images can be told apart.
+    """
+    total, better = facts.scales.kl_nats_total, rec_improvement(facts)
+    if total is None or better is None or not math.isfinite(total):
+        return None
+    size = facts.scales.clip_elements or 0
+    return total if total < 25 and better > 8 and size > 1000 else None

@@ -1,0 +1,228 @@
+"""NUM: NaN, inf, crashes, loss scale, print precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+
+
+class NonFinite(Rule):
+    """NaN or inf in a logged metric.
+
+    What it checks: non-finite values in every training column: first step, how many, whether they end.
+
+    Why it matters: once weights are NaN nothing recovers; a single non-finite row that passes is a skipped step.
+
+    Evidence it needs: any column.
+
+    What to do: resume from the last good checkpoint with the VAE, LPIPS and KL in fp32; look at the rows before it.
+
+    References: latent-diffusion#176, Open-Sora-Plan#265, kohya_ss#1103; domain criteria F1 to F5.
+    """
+
+    code = "NUM501"
+    name = "non-finite-values"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        run = facts.run
+        worst: list[tuple[int, str, int, bool]] = []
+        for name, column in run.columns.items():
+            if "/" in name:
+                continue
+            rows = np.flatnonzero(column.logged & ~np.isfinite(column.values))
+            if len(rows):
+                logged = np.flatnonzero(column.logged)
+                worst.append((int(rows[0]), name, len(rows), bool(rows[-1] == logged[-1])))
+        # inf gradients alone are what a loss scaler skips
+        losses = [w for w in worst if "grad_norm" not in w[1] and "scale" not in w[1]]
+        for first, name, count, at_end in sorted(losses)[:4]:
+            yield self.finding(
+                "critical" if at_end or count > 3 else "warn",
+                f"{name} is NaN or inf in {count} row{'s' if count > 1 else ''} from step {int(run.steps[first]):,}"
+                f"{' to the end' if at_end else ', then finite again'}.",
+                metrics=(name,),
+                steps=(int(run.steps[first]), int(run.steps[-1]) if at_end else int(run.steps[first])),
+                evidence=(facts.view.evidence(name, first),),
+            )
+
+
+class StoppedItself(Rule):
+    """The trainer stopped itself on a non-finite loss.
+
+    What it checks: the trainer's own message ("Loss is nan, stopping training").
+
+    Why it matters: the NaN itself is never printed as a row; the rows before it look normal unless the run was already
+    diverging.
+
+    Evidence it needs: the console log.
+
+    What to do: if the rows before are calm, look at the batch and at precision (fp16, LPIPS root); if they are not, the
+    cause lies before. Skip and count non-finite steps rather than stopping.
+
+    References: Pyramid-Flow's sys.exit; MAR#69; domain criteria F6.
+    """
+
+    code = "NUM502"
+    name = "stopped-on-non-finite-loss"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.run.events:
+            if event.kind != "non_finite_stop":
+                continue
+            rec = facts.view.series("rec_loss")
+            late = rec.tail(0.15, 3)
+            calm = len(rec) > 6 and late.values.max() < 2.5 * level(rec.tail(0.5, 4).values)
+            better = facts.changes.late is not None and facts.changes.best is not None
+            calm = calm and better and facts.changes.late < 1.8 * facts.changes.best  # type: ignore[operator]
+            lead = (
+                "the rows before it are calm: it came from one step to the next"
+                if calm
+                else "the losses were already out of range"
+            )
+            yield self.finding(
+                "critical",
+                f"The trainer stopped on a non-finite loss after step {event.step if event.step is not None else '?'}"
+                f"{f' (line {event.line:,})' if event.line else ''}: {lead}.",
+                steps=(event.step, event.step),
+                evidence=(Evidence("message", event.text.strip()[:120], step=event.step, line=event.line),),
+            )
+
+
+class CalmBeforeNonFinite(Rule):
+    """The rows before the non-finite loss are calm.
+
+    What it checks: the level and noise of ``rec_loss`` in the last rows before a non-finite value or stop.
+
+    Why it matters: divergence announces itself, a bad batch or an overflow does not.
+
+    Evidence it needs: a non-finite value or stop, and 6 finite rows of ``rec_loss`` before it.
+
+    What to do: check the input batch of that step for NaN, then precision (fp16), then LPIPS on flat images.
+
+    References: domain criteria F1, F3, A2 against E1.
+    """
+
+    code = "NUM503"
+    name = "calm-before-non-finite"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        stopped = any(e.kind == "non_finite_stop" for e in facts.run.events)
+        column = facts.run.columns.get("rec_loss")
+        broken = column is not None and bool(np.any(column.logged & ~np.isfinite(column.values)))
+        rec, c = facts.view.series("rec_loss"), facts.changes
+        if not (stopped or broken) or len(rec) < 6 or c.late is None or not c.best:
+            return
+        if c.late > 1.8 * c.best or rec.values[-1] > 3 * c.late or rec.values[0] < 0.6 * c.late:
+            return
+        yield self.finding(
+            "info",
+            f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a bad batch or an"
+            " overflow, not a divergence.",
+            metrics=("rec_loss",),
+            steps=(int(rec.steps[-1]), int(rec.steps[-1])),
+            evidence=(facts.view.evidence("rec_loss", int(rec.rows[-1])),),
+        )
+
+
+class LossScaleFalls(Rule):
+    """The AMP loss scale keeps halving.
+
+    What it checks: ``loss_scale`` falling by 8 times or more, or to 1 or below from above.
+
+    Why it matters: every halving is a skipped step with inf or NaN gradients; a model that produces them for ever
+    "trains" without any change.
+
+    Evidence it needs: ``loss_scale``.
+
+    What to do: bf16 or fp32 for the VAE; skip the scaler outside fp16.
+
+    References: WF-VAE's GradScaler for bf16; domain criteria F1, F8.
+    """
+
+    code = "NUM504"
+    name = "loss-scale-falls"
+    needs = ("loss_scale",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        scale = facts.view.series("loss_scale")
+        if len(scale) < 4 or scale.values.max() <= 1:
+            return
+        peak = int(np.argmax(scale.values))
+        after = float(scale.values[peak:].min())
+        if scale.values[peak] < 8 * after:
+            return
+        yield self.finding(
+            "warn",
+            f"loss_scale fell from {scale.values[peak]:,.0f} to {after:,.4g}: each halving is a step skipped for inf or NaN"
+            " gradients.",
+            metrics=("loss_scale",),
+            steps=(int(scale.steps[peak]), int(scale.steps[-1])),
+            evidence=(Evidence("highest", float(scale.values[peak])), Evidence("lowest after", after)),
+        )
+
+
+class Crashed(Rule):
+    """The log ends in an error of the program.
+
+    What it checks: a traceback, an out-of-memory message or a kill at the end of the log.
+
+    Why it matters: the run has stopped; the curves before it cannot say so.
+
+    Evidence it needs: the console log.
+
+    What to do: as the message says.
+
+    References: domain criteria D2, H5.
+    """
+
+    code = "NUM505"
+    name = "crashed"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        crash = next((e for e in facts.run.events if e.kind == "crash"), None)
+        if crash is not None:
+            yield self.finding(
+                "critical",
+                f"The program ended with an error{f' at line {crash.line:,}' if crash.line else ''}: {crash.text.strip()[:160]}",
+                steps=(crash.step, crash.step),
+                evidence=(Evidence("message", crash.text.strip()[:160], step=crash.step, line=crash.line),),
+            )
+
+
+class PrintPrecision(Rule):
+    """A metric is printed with too few digits to be judged.
+
+    What it checks: the late level of a loss below 30 units of its last printed decimal.
+
+    Why it matters: 0.0031 at 4 decimals has two digits; -0.00 and 0.000 are rounding, not zeros.
+
+    Evidence it needs: the printed decimals.
+
+    What to do: log in scientific notation, or read the TensorBoard file.
+
+    References: domain criteria F7.
+    """
+
+    code = "NUM506"
+    name = "print-precision"
+    needs = ("rec_loss|perceptual_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in ("rec_loss", "perceptual_loss"):
+            series, decimals = facts.view.series(metric), facts.run.decimals.get(metric)
+            if decimals is None or len(series) < 5:
+                continue
+            late = level(series.tail(0.2, 3).values)
+            if 0 <= late < 30 * 10.0**-decimals:
+                yield self.finding(
+                    "info",
+                    f"{metric} {late:g} is printed with {decimals} decimals: one unit of the last digit is"
+                    f" {10.0**-decimals / late:.0%} of it." if late > 0 else f"{metric} prints as 0 with {decimals} decimals.",
+                    metrics=(metric,),
+                )  # fmt: skip

@@ -1,0 +1,268 @@
+"""OPT: learning rate, gradient norm and clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level, rolling_median
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+
+
+class ClipAlwaysActive(Rule):
+    """Gradient clipping is active on most steps.
+
+    What it checks: the share of logged steps whose pre-clip ``grad_norm`` exceeds clip_grad.
+
+    Why it matters: the printed norm is the one before clipping. Above the threshold on every step, the clip no longer
+    guards against outliers; it normalises the step. With Adam that is harmless while it is steady.
+
+    Evidence it needs: ``grad_norm`` and clip_grad, declared.
+
+    What to do: set the threshold near the 90th percentile of the printed norm.
+
+    References: google tuning_playbook; flood-forecasting#298; domain criteria E4.
+    """
+
+    code = "OPT401"
+    name = "clip-always-active"
+    needs = ("grad_norm", "config")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        o = facts.optimiser
+        if o.clipped is None or o.clipped < 0.5 or o.clip is None:
+            return
+        void = "" if facts.view.trainer.clip_before_step else " In this trainer the clip has no effect at all."
+        yield self.finding(
+            "info",
+            f"{o.clipped:.0%} of the logged steps are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
+            f" below the usual norm {o.grad_norm:.3g}; {o.suggested:.2g} would cut outliers only.{void}",
+            metrics=("grad_norm",),
+            evidence=(Evidence("share clipped", o.clipped), Evidence("90th percentile", o.suggested or 0.0)),
+        )
+
+
+class GradientGrows(Rule):
+    """The gradient norm has grown many times.
+
+    What it checks: the late against the early level of ``grad_norm``, outside the warm-up.
+
+    Why it matters: a growing norm with a worsening loss is divergence; with a constant loss it may be a change of weights
+    or the GAN's part.
+
+    Evidence it needs: ``grad_norm`` with at least 12 rows.
+
+    What to do: see at which step it left its level and what changed there.
+
+    References: domain criteria 2.5, E1.
+    """
+
+    code = "OPT402"
+    name = "gradient-norm-grows"
+    needs = ("grad_norm",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        norm = facts.view.series("grad_norm")
+        if len(norm) < 12 or norm.values.min() <= 0:
+            return
+        smooth = rolling_median(norm.values, 5)
+        early = level(smooth[: max(3, len(smooth) // 8)])
+        peak = int(np.argmax(smooth))
+        late = level(smooth[-max(3, len(smooth) // 8) :])
+        if smooth[peak] < 8 * early:
+            return
+        settled = late < 4 * early
+        yield self.finding(
+            "info" if settled else "warn",
+            f"grad_norm rose from {early:.3g} to {smooth[peak]:.3g} by step {int(norm.steps[peak]):,}"
+            f"{' and came back' if settled else f' and stands at {late:.3g}'}.",
+            metrics=("grad_norm",),
+            steps=(int(norm.steps[0]), int(norm.steps[peak])),
+            evidence=(Evidence("early", early), Evidence("peak", float(smooth[peak])), Evidence("now", late)),
+        )
+
+
+class LossRisesWithRate(Rule):
+    """The losses rise while the learning rate rises.
+
+    What it checks: ``rec_loss`` at least 1.5 times its first level while the learning rate is warming up or just at its
+    peak, with the KL not falling.
+
+    Why it matters: it is the one pattern that points at the learning rate. The same rise with a falling KL is the KL
+    weight's doing.
+
+    Evidence it needs: ``rec_loss``, ``lr`` (or only the first rows of ``rec_loss``), ``kl_loss`` to tell the two apart.
+
+    What to do: a third of the learning rate, or a longer warm-up.
+
+    References: google tuning_playbook; domain criteria E1 against C2.
+    """
+
+    code = "OPT403"
+    name = "loss-rises-with-learning-rate"
+    needs = ("rec_loss", "lr")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec, kl, lr = (facts.view.series(m) for m in ("rec_loss", "kl_loss", "lr"))
+        gan = facts.phases.gan
+        if gan.state == "active" and gan.before_step is not None:
+            rec = rec.between(int(rec.steps[0]), gan.before_step)
+        warm_up = facts.phases.warm_up
+        if len(rec) < 4 or warm_up is None or not len(lr):
+            return
+        end = warm_up.end_step if warm_up.end_step is not None else int(lr.steps[-1])
+        part = rec.between(int(rec.steps[0]), end + (end - int(lr.steps[0])))
+        if len(part) < 4:
+            return
+        first = float(part.values[0])
+        after = level(part.tail(0.4, 2).values)
+        kl_part = kl.between(int(part.steps[0]), int(part.steps[-1]))
+        kl_falls = len(kl_part) >= 4 and kl_part.values[-1] < 0.6 * kl_part.values[0]
+        if first <= 0 or after < 2.5 * first or kl_falls or (facts.phases.origin == "pretrained" and not len(kl_part)):
+            return
+        if rec.values.max() > 0 and level(rec.tail(0.2, 2).values) < 1.5 * first:
+            return
+        yield self.finding(
+            "critical",
+            f"rec_loss rose {after / first:.3g} times (to {after:.4g}) while the learning rate rose to"
+            f" {warm_up.peak:g}, and kl_loss did not fall with it: the learning rate is the first suspect.",
+            metrics=("rec_loss", "lr"),
+            steps=(int(part.steps[0]), int(part.steps[-1])),
+            evidence=(
+                Evidence("rec_loss first", first),
+                Evidence("rec_loss after", after),
+                Evidence("peak lr", warm_up.peak),
+            ),
+            phase="warm-up",
+        )
+
+
+class RateJumps(Rule):
+    """The learning rate jumps up after the warm-up.
+
+    What it checks: a rise of ``lr`` by 2.5 times or more from one row to the next, outside the warm-up.
+
+    Why it matters: a restart of the schedule or a changed config; what the losses do on the same rows tells whether it
+    was too much.
+
+    Evidence it needs: ``lr`` with readable decimals.
+
+    What to do: if rec_loss jumps on the same rows, go back to the checkpoint before it with the old rate.
+
+    References: domain criteria E1.
+    """
+
+    code = "OPT404"
+    name = "learning-rate-jumps"
+    needs = ("lr",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for step, ratio in facts.optimiser.lr_jumps[:3]:
+            jump = facts.changes.jump
+            linked = jump is not None and jump.coincides == "lr-jump" and abs(jump.step - step) <= 3 * (
+                jump.step - jump.before_step
+            ) + 1  # fmt: skip
+            yield self.finding(
+                "critical" if linked and jump is not None and jump.ratio > 2 else "warn",
+                f"The learning rate jumps {ratio:.3g} times at step {step:,}"
+                + (f", and rec_loss jumps {jump.ratio:.3g} times with it." if linked and jump is not None else "."),
+                metrics=("lr",),
+                steps=(step, step),
+                evidence=(Evidence("lr now / before", ratio, "x", step),),
+            )
+
+
+class RateOutOfFamily(Rule):
+    """The learning rate is far above what Adam takes.
+
+    What it checks: the peak of ``lr`` above 0.02.
+
+    Why it matters: with Adam every weight moves by about the learning rate at each step, whatever the gradient; public
+    VAE recipes use 1e-5 to 1e-4, tiny models up to 3e-3.
+
+    Evidence it needs: ``lr`` or a declared learning rate.
+
+    What to do: start at 1e-4.
+
+    References: domain criteria 2.5 (LR), trainers' defaults.
+    """
+
+    code = "OPT405"
+    name = "learning-rate-out-of-family"
+    needs = ("lr|config",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rate = facts.optimiser.lr_peak or facts.view.number("lr")
+        if rate is None or rate <= 0.02:
+            return
+        yield self.finding(
+            "warn",
+            f"The learning rate reaches {rate:g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3).",
+            metrics=("lr",),
+            evidence=(Evidence("peak lr", rate),),
+        )
+
+
+class RateUnreadable(Rule):
+    """The printed learning rate cannot be read.
+
+    What it checks: ``lr`` printed with so few decimals that it shows 0.00000 or one digit.
+
+    Why it matters: RadioDiff prints 5e-6 as 0.00001 or 0.00000; that is rounding, not a rate of 0.
+
+    Evidence it needs: ``lr`` and its printed decimals.
+
+    What to do: take the rate from TensorBoard or the config; print it in scientific notation.
+
+    References: RadioDiff's dict2str; domain criteria F7.
+    """
+
+    code = "OPT406"
+    name = "learning-rate-unreadable"
+    needs = ("lr",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if facts.optimiser.lr_unreadable:
+            declared = facts.view.number("lr")
+            said = f" The config says {declared:g}." if declared is not None else ""
+            yield self.finding(
+                "info",
+                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}: rounding,"
+                f" not a real zero.{said}",
+                metrics=("lr",),
+            )
+
+
+class RateZero(Rule):
+    """The learning rate is exactly zero and stays so.
+
+    What it checks: ``lr`` at full precision equal to 0 on all rows after the first.
+
+    Why it matters: a scheduler that is never stepped (manual optimisation in Lightning) keeps the warm-up's first factor,
+    0, for ever; nothing trains.
+
+    Evidence it needs: ``lr`` at readable precision.
+
+    What to do: step the scheduler.
+
+    References: SEED-Voken lfqgan.py, AutoencoderKL; domain trainers SV-1.
+    """
+
+    code = "OPT407"
+    name = "learning-rate-zero"
+    needs = ("lr",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        lr = facts.view.series("lr")
+        decimals = facts.run.decimals.get("lr")
+        if len(lr) < 8 or np.any(lr.high != 0) or (decimals is not None and decimals < 8):
+            return
+        yield self.finding(
+            "critical",
+            f"The learning rate is 0 on all {len(lr)} rows: nothing is being trained. Schedulers are probably never stepped.",
+            metrics=("lr",),
+            steps=(int(lr.steps[0]), int(lr.steps[-1])),
+            evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),
+        )

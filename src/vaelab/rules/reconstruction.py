@@ -1,0 +1,437 @@
+"""REC: is the reconstruction good, does it get better, did something break it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level, trend
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+
+REC_LIMIT = {"mse": 1.0, "l1": 0.5, "l1+lpips": 1.0, "l1+mse+lpips": 1.6, "mse+lpips": 1.4}
+"""Largest plausible rec_loss relative to the squared (mse) or plain range: outputs outside the input range."""
+
+
+def after_warm_up(facts: Facts) -> int:
+    """First step at which the learning rate has done its work: the end of the warm-up, or the first step."""
+    run, warm_up = facts.run, facts.phases.warm_up
+    if warm_up is None:
+        return int(run.steps[0])
+    return warm_up.end_step if warm_up.end_step is not None else int(run.steps[-1])
+
+
+class ReconstructionTrend(Rule):
+    """How the reconstruction loss moves in the present phase.
+
+    What it checks: the trend of ``rec_loss`` in the last phase (Mann-Kendall test at 1%, corrected for autocorrelation).
+
+    Why it matters: it is the one loss that should fall; its level is only comparable inside one phase.
+
+    Evidence it needs: ``rec_loss`` with at least 8 rows in the phase.
+
+    What to do: nothing when it falls. When it is flat, look at the learning rate and at the compression limit first.
+
+    References: domain criteria 2.1; Hamed and Rao 1998 for the autocorrelation correction.
+    """
+
+    code = "REC101"
+    name = "reconstruction-trend"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        phase = facts.phases.last
+        rec = facts.view.series("rec_loss")
+        if phase is None:
+            return
+        part = rec.between(phase.first_step, phase.last_step)
+        if len(part) < 8:
+            return
+        found = trend(part.values)
+        a, b = level(part.head(0.15, 3).values), level(part.tail(0.15, 3).values)
+        word = {"flat": "is flat", "falling": "falls", "rising": "rises"}[found.direction]
+        db = ""
+        if facts.scales.psnr_exact and a > 0 and b > 0:
+            db = f" ({10 * math.log10(a / b):+.1f} dB)"
+        text = f"rec_loss {word} in the {phase.title} phase: {a:.4g} to {b:.4g}{db}."
+        # rising by itself is a symptom other rules weigh; here it only counts where it is large
+        severe = found.direction == "rising" and b > 1.5 * a
+        yield self.finding(
+            "warn" if severe else "info",
+            text,
+            metrics=("rec_loss",),
+            steps=(phase.first_step, phase.last_step),
+            evidence=(Evidence("start of the phase", a), Evidence("end", b), Evidence("p", found.p)),
+            phase=phase.kind,
+        )
+
+
+class WorseThanStart(Rule):
+    """The reconstruction has become worse than it was, before any GAN.
+
+    What it checks: the level of ``rec_loss`` at the end of the VAE-only part against its first value and its best level.
+
+    Why it matters: without an adversary nothing should trade reconstruction away for long. A fine-tune that loses more
+    than 0.5 dB against its own step 0 for longer than the warm-up needs a reason.
+
+    Evidence it needs: ``rec_loss`` with at least 4 rows before the GAN start.
+
+    What to do: look at what else moved. KL falling smoothly: the KL weight. Learning rate rising or jumping: the
+    learning rate. Everything at once on one row: the data.
+
+    References: field notes S0, S2; domain criteria C2, E1.
+    """
+
+    code = "REC102"
+    name = "reconstruction-worse-than-start"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec = facts.view.series("rec_loss")
+        gan = facts.phases.gan
+        if gan.state == "active":
+            if gan.before_step is None:
+                return
+            rec = rec.between(int(rec.steps[0]), gan.before_step)
+        if len(rec) < 3 or rec.values[0] <= 0:
+            return
+        jump = facts.changes.jump
+        if jump is not None and jump.coincides not in ("warm-up",) and jump.step <= rec.steps[-1]:
+            return
+        late = level(rec.tail(0.2, 1 if len(rec) < 6 else 5).values)
+        first = float(rec.values[0])
+        early = level(rec.head(0.1, 3).values) if len(rec) >= 30 else first
+        reference = min(first, early) if facts.phases.origin != "pretrained" else first
+        rough = facts.changes.roughness or 0.15
+        if late < reference * math.exp(max(0.25, 3 * rough)):
+            return
+        ratio = late / reference
+        severity = "critical" if ratio >= 2.5 else "warn"
+        db = f" ({-10 * math.log10(ratio):.1f} dB)" if facts.scales.psnr_exact else ""
+        yield self.finding(
+            severity,  # type: ignore[arg-type]
+            f"rec_loss is {ratio:.3g} times its first level{db}: {reference:.4g} at the start, {late:.4g} by step"
+            f" {int(rec.steps[-1]):,}, with no GAN involved.",
+            metrics=("rec_loss",),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(
+                facts.view.evidence("rec_loss", int(rec.rows[0])),
+                facts.view.evidence("rec_loss", int(rec.rows[-1])),
+            ),
+        )
+
+
+class NoLearning(Rule):
+    """A model that starts from scratch has hardly improved.
+
+    What it checks: the late level of ``rec_loss`` against its level just after the first rows, for runs that are not
+    fine-tunes or continuations.
+
+    Why it matters: a constant output scores the data's variance and stays there; so does a network that gets no
+    gradient. Loss values alone look calm.
+
+    Evidence it needs: ``rec_loss`` with at least 30 rows and the warm-up over.
+
+    What to do: check that the latent carries information (KL), the learning rate, and that inputs and targets match.
+
+    References: magvit2-pytorch#12, taming-transformers#44; domain criteria B8, C1, E2.
+    """
+
+    code = "REC103"
+    name = "no-learning"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec = facts.view.series("rec_loss")
+        jump = facts.changes.jump
+        if facts.phases.origin != "scratch" or len(rec) < 30 or (jump is not None and jump.coincides != "warm-up"):
+            return
+        settled = rec.between(after_warm_up(facts), int(rec.steps[-1]))
+        if len(settled) < 20:
+            return
+        # the first rows fall in every run (the output layer finds the mean): compare with what follows them
+        early = level(rec.between(int(rec.steps[2]), int(rec.steps[-1])).head(0.12, 4).values)
+        late = level(rec.tail(0.25, 8).values)
+        if early <= 0 or late < 0.7 * early or late > 1.8 * early:
+            return
+        share = 1 - late / early
+        still = trend(rec.tail(0.5).values).direction
+        slow = " and still falls slowly" if still == "falling" else ""
+        yield self.finding(
+            "critical" if late > 0.8 * early else "warn",
+            f"rec_loss has improved by only {max(share, 0):.0%} since its first rows ({early:.4g} to {late:.4g} over"
+            f" {len(rec) if rec.per_block == 1 else int(rec.rows[-1]) + 1} rows){slow}: this model has learned almost"
+            " nothing beyond a constant output.",
+            metrics=("rec_loss",),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(Evidence("early level", early), Evidence("late level", late)),
+        )
+
+
+class SuddenJump(Rule):
+    """The reconstruction loss jumped from one row to the next and stayed there.
+
+    What it checks: a lasting step of ``rec_loss`` by a factor of 1.8 or more and three times its noise, and what changed
+    on the same rows: GAN start, learning rate, resume, epoch.
+
+    Why it matters: optimisation drifts, data and switches jump. What coincides with the jump names the suspect.
+
+    Evidence it needs: ``rec_loss``; ``lr`` and epochs sharpen it.
+
+    What to do: if nothing in the schedule changed there, look at the batches around that step.
+
+    References: domain criteria A2, A5, E1, H4.
+    """
+
+    code = "REC104"
+    name = "reconstruction-jump"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides in ("gan-start", "warm-up"):
+            return
+        stays = jump.remaining > 0.5 * jump.ratio
+        ratio = jump.remaining if not stays else jump.ratio
+        severity = "critical" if jump.remaining >= 1.5 and jump.ratio >= 2 else "warn"
+        where = {
+            "lr-jump": "on the rows where the learning rate jumps",
+            "resume": "at the resume",
+            "epoch-start": "at the start of an epoch, with the learning rate and the GAN unchanged",
+        }.get(jump.coincides, "with the learning rate and the GAN unchanged")
+        now = "and stays there" if stays else f"and now stands at {ratio:.2g} times the level before"
+        yield self.finding(
+            severity,  # type: ignore[arg-type]
+            f"rec_loss jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+            f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
+            metrics=("rec_loss",),
+            steps=(jump.step, int(facts.run.steps[-1])),
+            evidence=(
+                Evidence("level before", jump.before),
+                facts.view.evidence("rec_loss", jump.row),
+                Evidence("level now / before", jump.remaining, "x"),
+            ),
+        )
+
+
+class IsolatedSpikes(Rule):
+    """Isolated spikes that return at once.
+
+    What it checks: single rows of ``rec_loss`` far above the rolling median (8 robust sigmas and 1.5 times) with the old
+    level right after them.
+
+    Why it matters: a spike that returns is a sample, not the optimiser; one that does not return is something else.
+
+    Evidence it needs: ``rec_loss`` with at least 20 rows.
+
+    What to do: log the sample ids of those steps and look at the samples.
+
+    References: domain criteria A2.
+    """
+
+    code = "REC105"
+    name = "isolated-spikes"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        spikes, rec = facts.changes.spikes, facts.view.series("rec_loss")
+        if not len(spikes) or len(rec) < 20 or facts.phases.origin == "unknown":
+            return
+        spikes = spikes[spikes > rec.steps[min(5, len(rec) - 1)]]
+        shock = facts.phases.shock("rec_loss")
+        if shock is not None and shock.seen and facts.phases.gan.start_step is not None:
+            spikes = spikes[spikes < facts.phases.gan.start_step]
+        if not len(spikes) or facts.changes.jump is not None:
+            return
+        share = len(spikes) / len(rec)
+        yield self.finding(
+            "warn" if share > 0.02 and len(spikes) >= 5 else "info",
+            f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss that return at the next row (first"
+            f" at step {int(spikes[0]):,}): single samples, not the optimiser.",
+            metrics=("rec_loss",),
+            steps=(int(spikes[0]), int(spikes[-1])),
+            evidence=(Evidence("spikes", float(len(spikes))), Evidence("share of rows", share)),
+        )
+
+
+class PerceptualDisagrees(Rule):
+    """Reconstruction and perceptual loss move in opposite directions.
+
+    What it checks: late against early levels of ``rec_loss`` and ``perceptual_loss`` in the present phase.
+
+    Why it matters: both better is progress, both worse is a fault. Perceptual better and rec slightly worse is the trade
+    a GAN or a heavy LPIPS weight makes. Perceptual worse with rec better means blur.
+
+    Evidence it needs: ``rec_loss``, ``perceptual_loss``, 12 rows in the phase.
+
+    What to do: compare held-out PSNR and LPIPS of two checkpoints before changing a weight.
+
+    References: Turbo-VAED#7; WF-VAE stage III; domain criteria 2.1.
+    """
+
+    code = "REC106"
+    name = "perceptual-against-reconstruction"
+    needs = ("rec_loss", "perceptual_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        phase = facts.phases.last
+        if phase is None:
+            return
+        rec = facts.view.series("rec_loss").between(phase.first_step, phase.last_step)
+        per = facts.view.series("perceptual_loss").between(phase.first_step, phase.last_step)
+        if len(rec) < 12 or len(per) < 12:
+            return
+        a, b = (level(s.tail(0.25).values) / max(level(s.head(0.25).values), 1e-300) for s in (rec, per))
+        rough = max(facts.changes.roughness or 0.1, 0.05)
+        limit = math.exp(2 * rough)
+        if a < 1 / limit and b > limit:
+            text = "rec_loss falls while perceptual_loss rises: the output becomes smoother, not better."
+        elif a > limit and b < 1 / limit:
+            text = "perceptual_loss falls while rec_loss rises: texture is bought with pixel accuracy."
+        else:
+            return
+        yield self.finding(
+            "warn",
+            f"{text} In the {phase.title} phase rec_loss changed {a:.2f} times, perceptual_loss {b:.2f} times.",
+            metrics=("rec_loss", "perceptual_loss"),
+            steps=(phase.first_step, phase.last_step),
+            evidence=(Evidence("rec_loss late / early", a, "x"), Evidence("perceptual_loss late / early", b, "x")),
+            phase=phase.kind,
+        )
+
+
+class ScaleOutOfRange(Rule):
+    """The reconstruction loss is too large for normalised data.
+
+    What it checks: the first values of ``rec_loss`` against the largest error that data in the trainer's input range
+    allow (an MSE of 4 on [-1, 1]).
+
+    Why it matters: 0..255 pixels in place of -1..1 make the loss four orders of magnitude larger; every weight then has
+    another meaning and the network learns almost nothing.
+
+    Evidence it needs: ``rec_loss`` of a known kind.
+
+    What to do: print the minimum and maximum of one batch.
+
+    References: magvit2-pytorch#7; PyTorch-VAE#48; domain criteria A1.
+    """
+
+    code = "REC107"
+    name = "input-range"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec, peak = facts.view.series("rec_loss"), facts.scales.peak
+        kind = facts.view.trainer.rec_kind
+        if not len(rec) or (kind not in REC_LIMIT and facts.view.trainer.id != "unknown"):
+            return
+        summed = facts.algebra.value("n_pixels") is None and facts.view.trainer.nll_reduction == "unknown"
+        limit = 50.0 if peak is None else REC_LIMIT.get(kind, 1.0) * (peak**2 if kind == "mse" else peak)
+        if peak is not None and kind == "l1+mse+lpips":
+            limit = peak + peak**2 + 1
+        early = rec.head(0.1, min(3, len(rec)))
+        first, median = float(rec.values[0]), level(early.values)
+        if summed and facts.view.trainer.id == "unknown" and first > 1e3:
+            return
+        if first <= limit or median <= limit:
+            return
+        beside = level(rec.values)
+        yield self.finding(
+            "critical",
+            f"rec_loss is {first:,.4g} on the first row and {median:,.4g} over the first rows; on inputs in the expected"
+            f" range it cannot exceed {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
+            " is the size of the error, as pixels of 0..255 give.",
+            metrics=("rec_loss",),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(
+                facts.view.evidence("rec_loss", int(rec.rows[0])),
+                Evidence("largest plausible", limit),
+                Evidence("median of the run", beside),
+            ),
+        )
+
+
+class Plateau(Rule):
+    """The reconstruction loss has stopped improving.
+
+    What it checks: no trend in the last third of the present phase, and what the learning rate does there.
+
+    Why it matters: flat at a high learning rate can be the compression limit; flat where the rate has decayed below a
+    tenth of its peak says nothing about convergence.
+
+    Evidence it needs: ``rec_loss`` with at least 24 rows in the phase; ``lr`` tells the two apart.
+
+    What to do: raise the learning rate 3 times for some hundred steps from a checkpoint: if rec_loss moves, it was the
+    learning rate; if not, compare with published values of the same compression.
+
+    References: VidTok's table by channel count; latent-diffusion#270; domain criteria B11, E13.
+    """
+
+    code = "REC108"
+    name = "plateau"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        phase = facts.phases.last
+        if phase is None:
+            return
+        rec = facts.view.series("rec_loss").between(phase.first_step, phase.last_step).tail(0.34)
+        if len(rec) < 24 or trend(rec.values).direction != "flat":
+            return
+        share = facts.phases.lr_now_share
+        decayed = share is not None and share < 0.1
+        why = (
+            f"the learning rate is down to {share:.1%} of its peak there, so this says nothing about convergence"
+            if decayed
+            else "the learning rate has not decayed there, so it may be the compression limit or a rate that is too low"
+        )
+        if share is None:
+            why = "without a learning-rate column the reason cannot be told"
+        yield self.finding(
+            "info",
+            f"rec_loss is flat at {level(rec.values):.4g} since step {int(rec.steps[0]):,}: {why}.",
+            metrics=("rec_loss",),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(Evidence("level", level(rec.values)),),
+            phase=phase.kind,
+        )
+
+
+class ValidationGap(Rule):
+    """Validation gets worse while training gets better.
+
+    What it checks: the late validation ``rec_loss`` against its own best and against the training level.
+
+    Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
+
+    Evidence it needs: a validation ``rec_loss`` with at least 4 values, and the training one.
+
+    What to do: more data or augmentation; check that both splits are processed in the same way.
+
+    References: phenaki-pytorch#29; domain criteria A7.
+    """
+
+    code = "REC109"
+    name = "validation-gap"
+    needs = ("rec_loss", "val/rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        val, rec = facts.view.series("val/rec_loss"), facts.view.series("rec_loss")
+        if len(val) < 4:
+            return
+        best = float(val.values.min())
+        late = level(val.tail(0.25, 2).values)
+        train = level(rec.tail(0.1, 3).values)
+        before = level(rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).tail(0.1, 3).values)
+        if not (best > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
+            return
+        yield self.finding(
+            "critical" if late > 1.5 * best and late > 2 * train else "warn",
+            f"Validation rec_loss has risen to {late:.4g} from its best {best:.4g} while the training value fell to"
+            f" {train:.4g}: the model fits its training data and not the held-out data.",
+            metrics=("val/rec_loss", "rec_loss"),
+            steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
+            evidence=(Evidence("validation / training", late / train, "x"),),
+        )
