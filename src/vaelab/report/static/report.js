@@ -21,6 +21,10 @@
   };
   const allPositive = (chart) => chart.y.every((series) => series.every((v) => v == null || v > 0));
 
+  // Over many decades a log axis has lines at powers of ten only.
+  const gridLines = (u, splits) => u.scales.y.distr === 3 && u.scales.y.max > 300 * u.scales.y.min
+    ? splits.map((v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null) : splits;
+
   // A flat curve lies in the middle of its plot.
   const linearRange = (low, high) => {
     if (low == null) return [0, 1];
@@ -113,7 +117,7 @@
       },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70 },
-        { ...axis, size: 62, values: (_, ticks) => ticks.map((v) => v == null ? "" : format(v)) },
+        { ...axis, size: 62, grid: { ...axis.grid, filter: gridLines }, values: (_, ticks) => ticks.map((v) => v == null ? "" : format(v)) },
       ],
       series: [
         { label: run.stepUnit, value: (_, v) => v == null ? "-" : v.toLocaleString("en-US") },
