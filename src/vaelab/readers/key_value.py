@@ -25,7 +25,7 @@ from vaelab.readers.table import Table
 from vaelab.readers.text_log import LineNotes, decode, printed_decimals
 from vaelab.run import ReadNote, Smoothing
 
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d{1,4})?|\.\d+|nan|inf)"
 _WORD = r"[A-Za-z_][\w/.\-]*"
 _ITEM = re.compile(
     rf"(?P<name>{_WORD}(?: {_WORD}){{0,3}})['\"]?(?:\s*[:=]\s*|(?<=loss) +)(?:tensor\()?(?P<value>{_NUMBER})(?![\w:/])",

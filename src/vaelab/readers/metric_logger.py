@@ -25,9 +25,10 @@ from vaelab.run import IntArray, ReadNote, Smoothing
 EPOCH, ITERATION, PER_EPOCH, RANK = "[epoch]", "[iteration]", "[iterations per epoch]", "[rank]"
 MEAN = " (epoch mean)"
 WINDOW = 20
+RECENT_ROWS = 64  # rows of other processes for one step stand at most this far apart
 
-_HEADER = re.compile(rb"Epoch: \[(\d+)\]\s*\[\s*(\d+)/(\d+)\]\s+eta: (\d+ days?, [\d:]+|[\d:]+)\s+")
-_NUMBER = rb"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|nan|inf)"
+_HEADER = re.compile(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+eta: (\d+ days?, [\d:]+|[\d:]+)\s+")
+_NUMBER = rb"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?|nan|inf)"
 _METER = re.compile(
     rb"([A-Za-z_][\w/.\-]*(?: mem)?): (" + _NUMBER + rb")(?![^\s])(?: \((" + _NUMBER + rb")\))?(?:\s+|$)"
 )
@@ -117,6 +118,8 @@ def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> 
         complete = table.decimals(name) == blocks[0].decimals[-1]
     if complete:
         table.add(blocks)
+    elif line.startswith(b"Epoch: ["):
+        other.count("torn_line", number, decode(line))
     elif line.strip():
         other.add(number, line)
 
@@ -235,16 +238,16 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
         if name.endswith(MEAN):
             continue
         column = table.take(name)
-        mean = table.take(name + MEAN).values if name + MEAN in table.names else None
+        mean = table.take(name + MEAN) if name + MEAN in table.names else None
         columns.append(
             RawColumn(
                 name,
                 column.values[keep],
                 column.logged[keep],
                 lines,
-                printed_decimals(column.decimals),
+                printed_decimals(column.decimals or (mean and mean.decimals)),
                 _smoothing(name, mean is not None),
-                None if mean is None else mean[keep],
+                None if mean is None else mean.values[keep],
             )
         )
     return RawLog(
@@ -290,7 +293,7 @@ def _first_rank(
     recent: dict[tuple[int, int, int], int] = {}
     rows = zip(session.tolist(), epochs.tolist(), iterations.tolist(), strict=True)
     for row, key in enumerate(rows):
-        if row - recent.get(key, -n) <= 64:
+        if row - recent.get(key, -RECENT_ROWS - 1) <= RECENT_ROWS:
             keep[row] = False
         recent[key] = row
     return keep

@@ -43,6 +43,11 @@ _ZEROS = np.uint64(0x3030303030303030)
 _TO_HIGH_BIT = np.uint64(0x7676767676767676)
 _LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
 _HIGH_BITS = np.uint64(0x8080808080808080)
+_JOINS = (
+    (np.uint64(10), np.uint64(8), np.uint64(0x00FF00FF00FF00FF)),
+    (np.uint64(100), np.uint64(16), np.uint64(0x0000FFFF0000FFFF)),
+    (np.uint64(10000), np.uint64(32), np.uint64(0x00000000FFFFFFFF)),
+)
 _POWERS = np.array([10.0**k for k in range(8)])
 
 
@@ -92,7 +97,7 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if not end:
             rest.append(chunk)
             continue
-        yield b"".join([*rest, chunk[:end]])
+        yield b"".join([*rest, memoryview(chunk)[:end]])
         rest = [chunk[end:]] if end < len(chunk) else []
     if rest:
         yield b"".join(rest)
@@ -100,12 +105,18 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def scan_text(text: bytes, parse: ParseLine, first_line: int = 1) -> Scan:
     """Scan lines. ``first_line`` is the number of the first of them."""
-    scan = Scan(text.count(b"\n") + (not text.endswith(b"\n")), [], [])
+    scan = Scan(0, [], [])
     lines, numbers, scan.ansi = split_lines(text, first_line)
-    if lines and not text.endswith(b"\n"):
+    if not lines:
+        return scan
+    scan.n_lines = int(numbers[-1]) + 1 - first_line
+    if not text.endswith(b"\n"):
         scan.tail = int(numbers[-1]), lines.pop()
+    if b"\r" in text or b"\x1b" in text:
+        text = b"\n".join(lines)
     groups: dict[bytes, list[int]] = {}
-    for index, shape in enumerate(b"\n".join(lines).translate(None, b"0123456789- ").split(b"\n")):
+    # zip leaves out what follows the last line end: nothing, or the tail
+    for index, shape in zip(range(len(lines)), text.translate(None, b"0123456789- ").split(b"\n"), strict=False):
         if shape in groups:
             groups[shape].append(index)
         else:
@@ -195,16 +206,19 @@ def decimals_of(token: bytes) -> int | None:
 class _Region:
     """Text before, between or after decimal numbers that holds whole numbers, or minus signs that are not theirs.
 
-    gap: the decimal number it stands before. runs: how many runs of digits. minus: how many minus signs.
-    slots: (run, output row, byte after it) of the whole numbers wanted.
-    fixed: (run, its digits, byte after it) where they belong to a name and must stay the same.
+    gap: the decimal number it stands before. n_runs: how many runs of digits. minus: how many minus signs.
+    runs: int64 (m,) the runs that are read. after: the byte after each. slots: the output row of each, -1 where the
+    digits belong to a name and must stay as they are: ``fixed`` is then their number and ``fixed_digits`` how many.
     """
 
     gap: int
-    runs: int
+    n_runs: int
     minus: int
-    slots: list[tuple[int, int, int]]
-    fixed: list[tuple[int, bytes, int]]
+    runs: IntArray
+    after: IntArray
+    slots: IntArray
+    fixed: IntArray
+    fixed_digits: IntArray
 
 
 @dataclass
@@ -224,7 +238,7 @@ class _Template:
 
     @property
     def n_numbers(self) -> int:
-        return len(self.point_slots) + sum(r.runs for r in self.regions) + 1
+        return len(self.point_slots) + sum(r.n_runs for r in self.regions) + 1
 
 
 def _learn(line: bytes, parse: ParseLine) -> _Template | None:
@@ -264,18 +278,18 @@ def _learn(line: bytes, parse: ParseLine) -> _Template | None:
         end = points[gap][0] if gap < len(points) else len(line)
         if gap < len(points) and line[end - 1 : end] == b"-":
             end -= 1  # the sign is counted with its number
-        region = _Region(gap, 0, line.count(b"-", start, end), [], [])
-        for run, match in enumerate(_DIGITS.finditer(line, start, end)):
-            region.runs += 1
-            after = line[match.end()] if match.end() < len(line) else ord("\n")
-            if match.start() in whole:
-                region.slots.append((run, whole.pop(match.start()), after))
-            elif not any(a <= match.start() and match.end() <= b for a, b in free):
+        minus = line.count(b"-", start, end)
+        n_runs, read = 0, []
+        for match in _DIGITS.finditer(line, start, end):
+            slot = whole.pop(match.start(), -1)
+            if slot >= 0 or not any(a <= match.start() and match.end() <= b for a, b in free):
                 if len(match[0]) > 8:
                     return None
-                region.fixed.append((run, match[0], after))
-        if region.runs or region.minus:
-            regions.append(region)
+                after = line[match.end()] if match.end() < len(line) else ord("\n")
+                read.append((n_runs, after, slot, int(match[0]), len(match[0])))
+            n_runs += 1
+        if n_runs or minus:
+            regions.append(_Region(gap, n_runs, minus, *np.array(read, np.int64).reshape(-1, 5).T))
     if whole:
         return None
     return _Template(
@@ -401,23 +415,26 @@ def _read_region(
     np.logical_and((text - np.uint8(48)) < 10, inside, out=is_digit[:, 1:-1])
     flat = is_digit.reshape(-1)
     edges = np.flatnonzero(flat[1:] != flat[:-1])
-    if len(edges) != n * 2 * region.runs:
+    if len(edges) != n * 2 * region.n_runs:
         return None
-    edges = edges.reshape(n, 2 * region.runs) - np.arange(n)[:, None] * (width + 2)
+    edges = edges.reshape(n, region.n_runs, 2) - np.arange(n)[:, None, None] * (width + 2)
     if (edges < 0).any() or (edges > width).any():
         return None
-    run_digits = edges[:, 1::2] - edges[:, 0::2]
-    ends = edges[:, 1::2] + first[:, None]
-    for run, slot, following in region.slots:
-        if (run_digits[:, run] > 8).any() or (data[ends[:, run]] != following).any():
+    seen = int((edges[:, :, 1] - edges[:, :, 0]).sum())
+    if not len(region.runs):
+        return seen
+    ends = edges[:, region.runs, 1] + first[:, None]
+    digits = edges[:, region.runs, 1] - edges[:, region.runs, 0]
+    if digits.max() > 8 or (data[ends] != region.after).any():
+        return None
+    numbers = _read_whole(words, ends, digits)
+    wanted = region.slots >= 0
+    if not wanted.all():
+        differs = (numbers != region.fixed.astype(np.uint64)) | (digits != region.fixed_digits)
+        if differs[:, ~wanted].any():
             return None
-        values[slot] = _read_whole(words, ends[:, run], run_digits[:, run])
-    for run, name_digits, following in region.fixed:
-        if (run_digits[:, run] != len(name_digits)).any() or (data[ends[:, run]] != following).any():
-            return None
-        if (_read_whole(words, ends[:, run], run_digits[:, run]) != int(name_digits)).any():
-            return None
-    return int(run_digits.sum())
+    values[region.slots[wanted]] = numbers[:, wanted].T
+    return seen
 
 
 def _read_whole(words: Words, ends: IntArray, digits: IntArray) -> Words:
@@ -429,7 +446,11 @@ def _read_whole(words: Words, ends: IntArray, digits: IntArray) -> Words:
 def _not_digits(words: Words) -> Words:
     """128 in every byte that is not an ASCII digit, 0 in the others."""
     x = words ^ _ZEROS
-    return (((x & _LOW_SEVEN) + _TO_HIGH_BIT) | x) & _HIGH_BITS
+    y = x & _LOW_SEVEN
+    y += _TO_HIGH_BIT
+    y |= x
+    y &= _HIGH_BITS
+    return y
 
 
 def _eight_digits(words: Words) -> Words:
@@ -438,6 +459,9 @@ def _eight_digits(words: Words) -> Words:
     Neighbours are joined in pairs, then fours, then eights: each step is one multiplication for all of them.
     """
     x = words & _LOW_NIBBLES
-    x = (x * np.uint64(10) + (x >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    x = (x * np.uint64(100) + (x >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
-    return (x * np.uint64(10000) + (x >> np.uint64(32))) & np.uint64(0x00000000FFFFFFFF)
+    for factor, shift, mask in _JOINS:  # in place: new arrays would cost more than the arithmetic
+        right = x >> shift
+        x *= factor
+        x += right
+        x &= mask
+    return x
