@@ -129,6 +129,12 @@ def test_rows_of_another_length_words_and_headers_are_counted(tmp_path: Path) ->
     assert note(run, "unparsed_value") == 3
 
 
+def test_a_test_tube_log_with_dates(tmp_path: Path) -> None:
+    run = read_text(tmp_path, "created_at,global_step,loss\n2022-01-01 10:00:00.5,0,1\n2022-01-01 10:00:01.5,1,2\n")
+    assert list(run) == ["total_loss"]
+    assert not run.notes
+
+
 def test_an_unfinished_last_line_is_left_out(tmp_path: Path) -> None:
     run = read_text(tmp_path, "step,rec_loss,kl_loss\n0,1,2\n1,2,3\n2,3")
     assert run.steps.tolist() == [0, 1]

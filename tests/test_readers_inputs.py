@@ -197,6 +197,24 @@ def test_declared_values_win(csv_file: Path) -> None:
     assert read(csv_file, config={"kl_weight": 0.5}).config["kl_weight"] == 0.5
 
 
+def test_objects_in_a_hparams_file_are_plain_data(csv_file: Path) -> None:
+    text = "loss: !!python/object:my.Loss\n  kl_weight: 1.0e-6\nresolution: !!python/tuple [64, 64]\n"
+    (csv_file.parent / "hparams.yaml").write_text(text)
+    assert read(csv_file).config == {"kl_weight": 1e-6, "resolution": [64, 64]}
+
+
+def test_a_yaml_that_unfolds_without_end_is_cut(csv_file: Path) -> None:
+    levels = ["a0: &a0 {kl_weight: 1}"]
+    levels += [f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}, z: *a{i - 1}}}" for i in range(1, 40)]
+    (csv_file.parent / "config.yaml").write_text("\n".join(levels))
+    assert len(read(csv_file).raw_config) <= 100_000
+
+
+def test_a_pipe_in_a_folder_is_not_waited_on(tmp_path: Path, csv_file: Path) -> None:
+    os.mkfifo(tmp_path / "live.log")
+    assert len(read(tmp_path)) == 50
+
+
 def test_a_yaml_that_is_no_training_config_is_ignored(csv_file: Path) -> None:
     (csv_file.parent / "config.yaml").write_text("services:\n  db: {image: x}\n")
     (csv_file.parent / "hparams.yaml").write_text("[: broken")
@@ -209,7 +227,8 @@ def test_progress_ends_at_the_total(tmp_path: Path, csv_file: Path) -> None:
     (tmp_path / "b" / "m.csv").write_text(CSV)
     seen: list[tuple[int, int | None]] = []
     read_all(tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1][0] == seen[-1][1] == 2 * len(CSV)
+    assert seen[-1] == (2 * len(CSV), 2 * len(CSV))
+    assert {total for _, total in seen} == {2 * len(CSV)}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 

@@ -82,6 +82,7 @@ def read_all(
     groups = [group for path in paths for group in _groups(path, wanted, meter)]
     if not groups:
         raise LogError("no log was given.")
+    meter.total = sum(source.size or 0 for group in groups for source in group.views[0][1])
     runs = [run for group in groups for run in group.read(wanted)]
     if config:
         declared = {**config, **trainers.canonical_config(config)}
@@ -125,7 +126,7 @@ class _Meter:
     def advance(self, count: int) -> None:
         self.done += count
         if self.progress:
-            self.progress(self.done, max(self.total, self.done) or None)
+            self.progress(self.done, max(self.total, self.done))
 
 
 @dataclass
@@ -140,7 +141,6 @@ class _Group:
     def read(self, wanted: _Wanted) -> list[Run]:
         problems: list[LogError] = []
         for i, (reader, sources) in enumerate(self.views):
-            self.meter.total += sum(source.size or 0 for source in sources)
             try:
                 logs = self._logs(reader, sources)
                 runs = [run for log in logs for run in build_runs(log)]

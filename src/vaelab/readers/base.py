@@ -22,6 +22,7 @@ from vaelab.run import Column, Event, FloatArray, IntArray, ReadNote, Run, Smoot
 BoolArray = npt.NDArray[np.bool_]
 
 UNKNOWN_EPOCH = -1
+MOST_KEYS = 100_000
 
 
 @dataclass
@@ -118,7 +119,10 @@ def build_runs(raw: RawLog) -> list[Run]:
 
 
 def flatten(config: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
-    """Nested mappings as one level: ``{"a": {"b": 1}}`` -> ``{"a.b": 1}``. Lists are kept as values."""
+    """Nested mappings as one level: ``{"a": {"b": 1}}`` -> ``{"a.b": 1}``. Lists are kept as values.
+
+    No more than ``MOST_KEYS`` are kept: aliases let a small YAML file unfold without end.
+    """
     flat: dict[str, Any] = {}
     stack: list[tuple[str, Iterator[tuple[Any, Any]]]] = [("", iter(config.items()))]
     while stack:  # a loop, not recursion: the nesting comes from a file
@@ -129,6 +133,8 @@ def flatten(config: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
                 stack.append((name + separator, iter(value.items())))
                 break
             flat[name] = value
+            if len(flat) >= MOST_KEYS:
+                return flat
         else:
             stack.pop()
     return flat

@@ -18,7 +18,7 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.source import Source
-from vaelab.readers.table import EPOCH_NAMES, STEP_NAMES, Table
+from vaelab.readers.table import EPOCH_NAMES, NOT_METRICS, STEP_NAMES, Table
 from vaelab.run import ReadNote
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -212,7 +212,8 @@ class _Parser:
                 continue
             value = _number(cell)
             if value is None:
-                self.words[name] += 1
+                if name.lower() not in NOT_METRICS:  # a date is expected under created_at
+                    self.words[name] += 1
             else:
                 items.append((name, value))
         if items:

@@ -48,7 +48,9 @@ def candidates(folder: Path) -> list[Path]:
         for name in sorted(files):
             path = Path(where, name)
             numbered = is_event_file(path) or re.fullmatch(r"\.\d+", path.suffix)  # train.log.1
-            if not name.startswith(".") and name not in NOT_LOGS and (numbered or path.suffix.lower() in LOG_SUFFIXES):
+            if name.startswith(".") or name in NOT_LOGS or not (numbered or path.suffix.lower() in LOG_SUFFIXES):
+                continue
+            if path.is_file():  # a pipe would be waited on for ever
                 found.append(path)
     return found
 
