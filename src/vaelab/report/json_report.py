@@ -10,8 +10,8 @@ from typing import Any
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep, RankedCause
 from vaelab.facts.base import Evidence, Fact
 from vaelab.report import schema
-from vaelab.report.layout import STATUS_TEXT, evidence_text, metric_title, plain, sentence
-from vaelab.report.numbers import number, percent
+from vaelab.report.layout import STATUS_TEXT, confidence, evidence_text, headline, metric_title, plain, sentence
+from vaelab.report.numbers import number
 from vaelab.rules.base import Finding
 
 _METRIC_NUMBERS = ("first", "now", "best", "low", "high", "natural_first", "natural_now", "natural_best")
@@ -34,10 +34,7 @@ def report_model(diagnoses: Sequence[Diagnosis]) -> schema.ReportModel:
 
 def message(diagnosis: Diagnosis) -> str:
     """Status, headline and confidence in one or two sentences."""
-    return (
-        f"{STATUS_TEXT[diagnosis.status]}. {sentence(diagnosis.headline)} "
-        f"Confidence {percent(diagnosis.confidence)}: {sentence(diagnosis.confidence_text)}"
-    )
+    return f"{STATUS_TEXT[diagnosis.status]}. {sentence(headline(diagnosis))} {confidence(diagnosis)}"
 
 
 def _run(d: Diagnosis) -> schema.RunModel:

@@ -10,7 +10,7 @@ from typing import Literal
 from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis
 from vaelab.facts.base import Evidence, Phase
-from vaelab.report.numbers import number, quantity, steps
+from vaelab.report.numbers import number, percent, quantity, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
 from vaelab.run import Run
 
@@ -51,6 +51,20 @@ def sentence(text: str) -> str:
     """``text`` ended by exactly one full stop (or the mark it has)."""
     text = plain(text).rstrip()
     return text if not text or text[-1] in ".?!:" else f"{text}."
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """The headline without the status word in front of it, for layouts that show the status beside it."""
+    text = plain(diagnosis.headline)
+    prefix = f"{diagnosis.status}: "
+    return text[len(prefix) :] if text.lower().startswith(prefix) else text
+
+
+def confidence(diagnosis: Diagnosis) -> str:
+    """``Confidence 83 %: why.`` or ``Confidence 83 % that something is wrong.``"""
+    why = sentence(diagnosis.confidence_text)
+    joint = "" if not why else " " if why.startswith("that ") else ": "
+    return f"Confidence {percent(diagnosis.confidence)}{joint}{why or '.'}"
 
 
 def metric_title(metric: str) -> str:

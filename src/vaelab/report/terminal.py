@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -12,11 +13,12 @@ from rich.text import Text
 from vaelab.diagnosis import Diagnosis, MetricVerdict, RankedCause
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
-    STATUS_TEXT,
     FindingNode,
+    confidence,
     evidence_text,
     finding_tree,
     flatten,
+    headline,
     marker_text,
     markers,
     needed,
@@ -25,7 +27,6 @@ from vaelab.report.layout import (
     run_line,
     sentence,
     shown_phases,
-    skipped_by_missing,
 )
 from vaelab.report.numbers import number, percent, quantity, step_range, steps
 
@@ -36,7 +37,7 @@ _COLOUR = {
 _FILL = {"warm-up": ".", "vae-only": "-", "gan-start": "+", "gan": "#", "lr-decay": "~", "whole": "="}
 
 # What one screen holds; the markdown and HTML reports hold the rest.
-_METRICS, _FINDINGS, _CAUSES, _NEXT, _EVIDENCE = 10, 5, 3, 2, 4
+_METRICS, _FINDINGS, _CAUSES, _NEXT, _EVIDENCE, _NEEDS = 8, 3, 3, 2, 3, 6
 
 
 def render(diagnoses: Sequence[Diagnosis], console: Console) -> None:
@@ -58,7 +59,7 @@ def screen(diagnosis: Diagnosis, width: int = 100) -> RenderableType:
         ("Findings", _findings(diagnosis)),
         ("Possible causes", _causes(diagnosis)),
         ("What to do", _next(diagnosis)),
-        ("What would change this verdict", [_item(text) for text in diagnosis.would_change[:2]]),
+        ("What would change this verdict", _would_change(diagnosis)),
         ("Could not be checked", _skipped(diagnosis)),
     )
     parts: list[RenderableType] = _head(diagnosis)
@@ -87,7 +88,7 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
         first = next((f"{n.finding.code} {n.finding.name.replace('-', ' ')}" for n in finding_tree(d.findings)), "-")
         cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({percent(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
-        cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, plain(d.headline), first, cause, last)
+        cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, headline(d), first, cause, last)
         table.add_row(*(Text(c, style=_COLOUR.get(c, "")) for c in cells))
     return table
 
@@ -105,12 +106,10 @@ def _common_folder(diagnoses: Sequence[Diagnosis]) -> str:
 
 def _head(diagnosis: Diagnosis) -> list[RenderableType]:
     status = Text.assemble(
-        (f"{diagnosis.status.upper()}  ", _COLOUR[diagnosis.status]), (plain(diagnosis.headline), "bold")
+        (f"{diagnosis.status.upper()}  ", _COLOUR[diagnosis.status]), (headline(diagnosis), "bold")
     )
-    sure = f"{STATUS_TEXT[diagnosis.status]}. Confidence {percent(diagnosis.confidence)}"
-    sure += f": {plain(diagnosis.confidence_text)}" if diagnosis.confidence_text else ""
     source = Text(plain(diagnosis.run.source), style="dim", overflow="fold")
-    return [status, Text(sentence(sure)), source, Text(run_line(diagnosis.run), style="dim")]
+    return [status, Text(confidence(diagnosis)), source, Text(run_line(diagnosis.run), style="dim")]
 
 
 def _metrics(diagnosis: Diagnosis) -> list[RenderableType]:
@@ -181,10 +180,13 @@ def _cell(step: int, diagnosis: Diagnosis, cells: Sequence[int]) -> int:
 
 def _findings(diagnosis: Diagnosis) -> list[RenderableType]:
     rows = flatten(finding_tree(diagnosis.findings))
-    body: list[RenderableType] = [Padding(_finding(node), (0, 0, 0, 3 * depth)) for depth, node in rows[:_FINDINGS]]
-    if len(rows) > _FINDINGS:
-        rest = ", ".join(f"{n.finding.code} {n.finding.name} ({n.finding.severity})" for _, n in rows[_FINDINGS:])
-        body.append(Text(f"and {len(rows) - _FINDINGS} more: {rest}", style="dim"))
+    worse = [row for row in rows if row[1].finding.severity != "info"]
+    shown = (worse or rows)[:_FINDINGS]
+    rest = [node.finding for depth, node in rows if (depth, node) not in shown]
+    body: list[RenderableType] = [Padding(_finding(node), (0, 0, 0, 3 * min(depth, 2))) for depth, node in shown]
+    if rest:
+        names = ", ".join(f"{f.code} {f.name} ({f.severity})" for f in rest)
+        body.append(Text(f"and {len(rest)} more: {names}", style="dim"))
     return body or [Text("nothing found")]
 
 
@@ -197,7 +199,7 @@ def _finding(node: FindingNode) -> RenderableType:
     text.append(f": {plain(f.message)}")
     if not f.evidence:
         return text
-    return Group(text, Text("   " + "; ".join(evidence_text(e) for e in f.evidence[:_EVIDENCE]), style="dim"))
+    return Group(text, _indented("; ".join(evidence_text(e) for e in f.evidence[:_EVIDENCE]), 3))
 
 
 def _causes(diagnosis: Diagnosis) -> list[RenderableType]:
@@ -208,38 +210,52 @@ def _causes(diagnosis: Diagnosis) -> list[RenderableType]:
 
 
 def _cause(cause: RankedCause) -> RenderableType:
-    grounds = [f"{word} {', '.join(codes)}" for word, codes in
-               (("for", cause.supporting), ("against", cause.opposing)) if codes]  # fmt: skip
+    codes = [
+        f"{word} {', '.join(finding.split()[0] for finding in findings)}"
+        for word, findings in (("for", cause.supporting), ("against", cause.opposing))
+        if findings
+    ]
     text = Text.assemble(
-        (f"{percent(cause.score):>5} ", "bold"), f"{cause.id} {plain(cause.title)} ({cause.name}): {'; '.join(grounds)}"
+        (f"{percent(cause.score):>5} ", "bold"), f"{cause.id} {plain(cause.title)} ({cause.name}): {'; '.join(codes)}"
     )
-    return Group(text, Text(f"      Test: {plain(cause.test)}", style="dim")) if cause.test else text
+    return Group(text, _indented(f"Test: {sentence(cause.test)}", 6)) if cause.test else text
 
 
 def _next(diagnosis: Diagnosis) -> list[RenderableType]:
+    """The first steps: what is expected of the first one too. A test that stands under its cause is not repeated."""
+    tests = {cause.test for cause in diagnosis.causes[:_CAUSES]}
     body: list[RenderableType] = []
     for i, step in enumerate(diagnosis.next[:_NEXT], 1):
         body.append(Text(f"{i}. {plain(step.text)}"))
-        lines = [f"   {plain(flag)}" for flag in step.patch]
-        body += [Text(line, style="bold", overflow="fold") for line in lines]
-        if step.expected:
+        body += [Text(f"   {plain(flag)}", style="bold", overflow="fold") for flag in step.patch]
+        if step.expected and i == 1:
             falsified = f" Not it if: {sentence(step.falsify)}" if step.falsify else ""
-            body.append(Text(f"   Expect: {sentence(step.expected)}{falsified}", style="dim"))
-        if step.command:
-            body.append(Text(f"   {plain(step.command)}", style="dim", overflow="fold"))
+            body.append(_indented(f"Expect: {sentence(step.expected)}{falsified}", 3))
+        if step.command and step.command not in tests:
+            body.append(_indented(plain(step.command), 3))
     if len(diagnosis.next) > _NEXT:
         body.append(Text(f"and {len(diagnosis.next) - _NEXT} more in the full report", style="dim"))
     return body
 
 
+def _would_change(diagnosis: Diagnosis) -> list[RenderableType]:
+    """What is not already said under *Not it if*."""
+    said = [step.falsify for step in diagnosis.next[:1] if step.falsify]
+    texts = [t for t in diagnosis.would_change if not any(s in t for s in said)]
+    return [Text(f"- {plain(t)}") for t in texts[:2]]
+
+
 def _skipped(diagnosis: Diagnosis) -> list[RenderableType]:
-    groups = (
-        f"{', '.join(rule.code for rule in rules)} need {', '.join(map(needed, missing))}"
-        for missing, rules in skipped_by_missing(diagnosis.skipped)
-    )
-    text = "; ".join(groups)
-    return [Text(text, style="dim")] if text else []
+    """How many rules missed what; the full report names them."""
+    if not diagnosis.skipped:
+        return []
+    lacks = Counter(need for rule in diagnosis.skipped for need in rule.missing)
+    groups = ", ".join(f"{needed(need)} ({count})" for need, count in lacks.most_common(_NEEDS))
+    groups += f" and {len(lacks) - _NEEDS} other things" if len(lacks) > _NEEDS else ""
+    count = len(diagnosis.skipped)
+    return [Text(f"{count} rule{'s' if count > 1 else ''}, for lack of: {groups}", style="dim")]
 
 
-def _item(text: str) -> Text:
-    return Text(f"- {plain(text)}")
+def _indented(text: str, by: int) -> RenderableType:
+    """Secondary text whose wrapped lines stay indented."""
+    return Padding(Text(text, style="dim", overflow="fold"), (0, 0, 0, by))
