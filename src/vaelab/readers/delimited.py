@@ -191,7 +191,8 @@ class _Parser:
         for offset, line in enumerate(lines):
             if not line.strip() or line.startswith("#"):
                 continue
-            row = next(_csv_rows([line], self.layout.delimiter), [])
+            delimiter = self.layout.delimiter
+            row = line.split(delimiter) if '"' not in line else next(_csv_rows([line], delimiter), [])
             number = first + offset
             unfinished = offset == len(lines) - 1 and not whole
             if unfinished and len(row) != len(names):
@@ -199,7 +200,7 @@ class _Parser:
             elif len(row) != len(names):
                 self.other_length += 1
                 self.first_other = self.first_other or number
-            elif _distinct(row) == names:
+            elif row[0].strip() == names[0] and _distinct(row) == names:
                 self.repeated_headers += 1
             else:
                 self._add_row(number, row)
@@ -207,18 +208,15 @@ class _Parser:
     def _add_row(self, number: int, row: list[str]) -> None:
         items = []
         for name, cell in zip(self.layout.names, row, strict=True):
-            cell = cell.strip()
-            if cell.lower() in EMPTY:
-                continue
             value = _number(cell)
-            if value is None:
-                if name.lower() not in NOT_METRICS:  # a date is expected under created_at
-                    self.words[name] += 1
-            else:
+            if value is not None:
                 items.append((name, value))
+            elif cell.strip().lower() not in EMPTY and name.lower() not in NOT_METRICS:  # created_at holds dates
+                self.words[name] += 1
         if items:
             self.table.add_row(number, items)
-            self._note_digits(row)
+            if len(self.table) <= SAMPLE:
+                self._note_digits(row)
 
     def _note_digits(self, row: list[str]) -> None:
         """Remember how many digits the first cells of each column print; -1 for one that is not fixed-point."""
