@@ -99,7 +99,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "soumith/ganhacks#36",
         ),
         prior=2.0,
-        predicts={"ADV305": 3, "ADV307": 0.3},
+        predicts={"REC110": 0.3, "ADV305": 3, "ADV307": 0.3},
         excludes={"KL201": 2.5, "DAT701": 3, "DAT704": 2.5, "REC107": 1, "KL206": 2, "REC103": 1},
     ),
     Cause(
@@ -174,7 +174,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Project-MONAI/GenerativeModels#144",
         ),
         prior=2.0,
-        predicts={"ADV308": 3.5, "ADV309": 1.5, "ADV307": 1, "OPT402": 0.5},
+        predicts={"REC110": 0.5, "ADV308": 3.5, "ADV309": 1.5, "ADV307": 1, "OPT402": 0.5},
         excludes={"KL206": 1},
     ),
     Cause(

@@ -27,7 +27,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="Channels carry information (active units) although the mean KL is small.",
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         prior=2.0,
-        predicts={"KL201": 4.5, "REC103": 1, "ADV305": 0.5},
+        predicts={"KL209": 4.0, "KL201": 4.5, "REC103": 1, "ADV305": 0.5},
         excludes={"DAT704": 1},
     ),
     Cause(
@@ -56,7 +56,16 @@ LATENT: tuple[Cause, ...] = (
             "maxhodak/keras-molecules#61",
         ),
         prior=3.0,
-        predicts={"KL203": 2, "KL202": 2, "KL205": 3, "KL204": 2, "KL201": 2, "REC102": 0.8, "REC103": 0.3},
+        predicts={
+            "KL209": 1.5,
+            "KL203": 2,
+            "KL202": 2,
+            "KL205": 3,
+            "KL204": 2,
+            "KL201": 2,
+            "REC102": 0.8,
+            "REC103": 0.3,
+        },
         excludes={"OPT405": 1.5, "KL206": 2.5, "OPT404": 1.5},
     ),
     Cause(
@@ -80,7 +89,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="The latent's standard deviation is bounded while KL rises: normal for a tiny KL weight.",
         sources=("CompVis/latent-diffusion#187", "CompVis/latent-diffusion#270", "CompVis/latent-diffusion#309"),
         prior=2.0,
-        predicts={"KL206": 1},
+        predicts={"KL210": 3.5, "KL206": 1},
     ),
     Cause(
         "C4",

@@ -24,6 +24,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         sources=("google-research/tuning_playbook",),
         prior=2.0,
         predicts={
+            "REC110": 2.0,
             "OPT403": 3,
             "OPT404": 3.5,
             "OPT405": 2,
@@ -53,7 +54,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="A steeper descent without spikes.",
         falsify="Three times the rate does not change the slope, or destabilises.",
         sources=("lavinal712/AutoencoderKL README", "UNIC-Lab/RadioDiff: configs/first_radio.yaml"),
-        predicts={"REC103": 1, "OPT407": 3},
+        predicts={"REC103": 1, "OPT407": 1},
         excludes={"KL201": 1, "KL206": 1.5},
     ),
     Cause(
@@ -152,6 +153,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The rate ends at the stated minimum.",
         sources=("UNIC-Lab/RadioDiff: train_vae.py",),
         prior=0.5,
+        predicts={"OPT407": 2.5},
     ),
     Cause(
         "E9",

@@ -39,6 +39,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="The gradient of the perceptual loss alone is not 0.",
         sources=("huggingface/diffusers: examples/research_projects/autoencoderkl/train_autoencoderkl.py",),
         prior=0.5,
+        predicts={"NUM507": 3.0},
     ),
     Cause(
         "B3",

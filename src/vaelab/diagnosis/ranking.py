@@ -18,7 +18,10 @@ SOMETHING_ELSE = 1.0
 """Log-odds of "a cause that is not in the list": no cause gets near 1 on thin evidence."""
 
 FOLLOWS: dict[str, tuple[str, ...]] = {
-    "REC101": ("REC104", "REC102", "OPT403", "ADV307"),
+    "REC101": ("REC110", "REC104", "REC102", "OPT403", "ADV307"),
+    "REC110": ("KL206", "KL209", "REC104", "ADV307", "ADV308", "OPT404", "RES801", "KL205", "OPT403"),
+    "REC106": ("REC110", "ADV307", "REC104"),
+    "KL210": ("KL206",),
     "REC102": ("OPT403", "KL205"),
     "REC103": ("KL201", "KL206", "REC107"),
     "REC104": ("DAT701", "OPT404", "RES801"),
@@ -31,7 +34,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "ADV309": ("ADV308",),
     "ADV311": ("KL206",),
     "ADV312": ("ADV308",),
-    "OPT402": ("ADV308", "OPT403", "KL206", "REC104"),
+    "OPT402": ("REC110", "ADV308", "OPT403", "KL206", "REC104"),
     "KL206": ("OPT403", "OPT404"),
     "NUM502": ("OPT403",),
     "NUM503": ("NUM502", "NUM501"),

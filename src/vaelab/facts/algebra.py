@@ -277,6 +277,9 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
     rec_error = view.half_unit("rec_loss", rec)
     kl_weight = view.number("kl_weight")
     kl_text = ""
+    if left_name == "total_loss" and "kl_loss" in values and kl_weight is None and how == "exact":
+        # no nll column and no declared weight: both constants at once
+        kl_weight = _solve_total(view, left, values, rows, left_error, solved)
     if left_name == "total_loss" and "kl_loss" in values:
         part = (1e-6 if kl_weight is None else kl_weight) * values["kl_loss"]
         left = left - part
@@ -330,6 +333,35 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
         )  # fmt: skip
 
 
+def _solve_total(
+    view: View,
+    left: FloatArray,
+    values: dict[str, FloatArray],
+    rows: IntArray,
+    error: FloatArray,
+    solved: dict[str, Solved],
+) -> float | None:
+    """kl_weight from total = N rec + kl_weight KL over the rows, or None if the KL part is too small to show."""
+    rec, kl = values["rec_loss"], values["kl_loss"]
+    # rounding of rec counts N times: one pass without it, one with
+    n = float(np.median(left / rec))
+    error = error + n * view.half_unit("rec_loss", rec)
+    fitted = _fit_two(left, rec, kl, error)
+    if fitted is None or fitted[0] <= 3 * fitted[1] or fitted[0] * float(np.max(kl)) < 0.01 * float(np.max(left)):
+        return None
+    weight, spread = fitted
+    nice = _nice_in(weight - max(spread, 0.01 * weight), weight + max(spread, 0.01 * weight))
+    weight = nice if nice is not None else weight
+    text = (
+        f"kl_weight is {weight:.3g} (fit of total_loss = N x rec_loss + kl_weight x kl_loss over {len(left)} rows:"
+        f" {fitted[0]:.4g} +- {spread:.2g})."
+    )
+    solved["kl_weight"] = Solved(
+        "kl_weight", weight, weight - spread, weight + spread, "closes", "exact", len(left), text
+    )
+    return weight
+
+
 def _pixel_candidates(low: float, high: float) -> list[tuple[int, int, int]]:
     """``(N, channels, size)`` of square images whose element count lies in the interval."""
     return [
@@ -345,7 +377,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     if view.trainer.kl_reduction == "weighted" or not view.has("kl_loss", "total_loss"):
         return
     if not view.has("nll_loss"):
-        if declared is not None:
+        if declared is not None and "kl_weight" not in solved:
             solved["kl_weight"] = Solved(
                 "kl_weight", declared, declared, declared, "closes", "declared", 0,
                 f"kl_weight is {declared:g} (declared; the log has no nll_loss column to check it with).", declared,

@@ -42,6 +42,26 @@ class Jump:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """A lasting rise of rec_loss above its best level. ``onset`` is the first step after which it never came back.
+
+    ratio: late over best level. kl_ratio, grad_ratio, lr_ratio: late over best of those columns at the same places.
+    """
+
+    best: float
+    best_step: int
+    onset: int
+    late: float
+    kl_ratio: float | None
+    grad_ratio: float | None
+    lr_ratio: float | None
+
+    @property
+    def ratio(self) -> float:
+        return self.late / self.best
+
+
+@dataclass(frozen=True)
 class Changes:
     """jump: the largest lasting jump of rec_loss, None if there is none. spikes: steps of isolated spikes that return.
 
@@ -51,6 +71,7 @@ class Changes:
     """
 
     jump: Jump | None
+    drift: Drift | None
     spikes: IntArray
     roughness: float | None
     real_logit_spread: float | None
@@ -66,7 +87,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
     series = view.series(metric)
     positive = series.values > 0
     if len(series) < 4 or not positive.all():
-        return Changes(None, np.empty(0, np.int64), None, None, None, None, None, ())
+        return Changes(None, None, np.empty(0, np.int64), None, None, None, None, None, ())
     smooth = rolling_median(series.values, 5)
     best = int(np.argmin(smooth))
     late = level(series.tail(0.1, min(5, len(series))).values)
@@ -87,6 +108,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
         facts.append(Fact("rec_jump", "phases", text + cause + ".", "inferred", jump.ratio, "x"))
     return Changes(
         jump,
+        _drift(view, metric),
         spikes,
         _roughness(view, phases),
         _real_spread(view, phases),
@@ -114,9 +136,9 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
     coincides = ""
     gan = phases.gan
     slack = 3 * max(1, step - before_step)
-    if gan.state == "active" and gan.before_step is not None and gan.start_step is not None:
-        if gan.before_step <= step <= gan.start_step + slack:
-            coincides = "gan-start"
+    started = gan.state == "active" and gan.before_step is not None and gan.start_step is not None
+    if started and gan.before_step <= step <= gan.start_step + slack:  # type: ignore[operator]
+        coincides = "gan-start"
     if not coincides and optimiser.lr_jump_near(before_step - slack, step):
         coincides = "lr-jump"
     if not coincides and any(before_step - slack <= s <= step + 1 for s in phases.resumes):
@@ -127,9 +149,9 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
         and (phases.warm_up.end_step is None or step <= phases.warm_up.end_step + slack)
     ):
         coincides = "warm-up"
-    if not coincides and view.run.epochs is not None and len(view.epoch_first_rows) > 1:
-        if int(series.rows[i]) in set(view.epoch_first_rows.tolist()):
-            coincides = "epoch-start"
+    epochs = view.epoch_first_rows
+    if not coincides and len(epochs) > 1 and int(series.rows[i]) in set(epochs.tolist()):
+        coincides = "epoch-start"
     late = level(series.tail(0.1, min(5, len(series))).values)
     return Jump(
         step,
@@ -141,6 +163,35 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
         coincides,
         _ratio_at(view, "kl_loss", step),
         _ratio_at(view, "perceptual_loss", step),
+    )
+
+
+def _drift(view: View, metric: str) -> Drift | None:
+    """The rise of the smoothed series above its best earlier level, if it stands out of the noise at the end."""
+    series = view.series(metric)
+    n = len(series)
+    if n < 16:
+        return None
+    smooth = rolling_median(series.values, max(5, n // 50))
+    best = int(np.argmin(smooth))
+    late = level(series.tail(0.08, 5).values)
+    logs = np.log(series.values)
+    if best > 0.9 * n or late < smooth[best] * math.exp(max(0.3, 4 * noise(logs) / math.sqrt(5))):
+        return None
+    limit = math.sqrt(smooth[best] * late)
+    inside = np.flatnonzero(smooth <= min(limit, 1.3 * smooth[best]))
+    onset = int(series.steps[min(n - 1, int(inside[-1]) + 1)])
+
+    def ratio(name: str) -> float | None:
+        other = view.series(name)
+        i = int(np.searchsorted(other.steps, series.steps[best]))
+        near = other.values[max(0, i - 5) : i + 5]
+        if len(near) < 3 or level(near) <= 0:
+            return None
+        return level(other.tail(0.08, 5).values) / level(near)
+
+    return Drift(
+        float(smooth[best]), int(series.steps[best]), onset, late, ratio("kl_loss"), ratio("grad_norm"), ratio("lr")
     )
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vaelab.analysis import Series, level, noise, rolling_median, step_change
 from vaelab.facts.base import Evidence, Fact, Phase, PhaseKind
@@ -33,7 +34,8 @@ class WarmUp:
 class Shock:
     """What the GAN start did to one metric: levels before, at the worst, now; ``ratio`` = worst / before.
 
-    ``recovered_step`` is the first step from which the smoothed level stays within 10% of ``before``; None if never.
+    ``recovered_step`` is the first step at which the smoothed level is back (within ``margin`` of ``before``) and holds for
+    three rows; None if it never was.
     """
 
     metric: str
@@ -210,13 +212,20 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     # what chance alone does to the largest of several medians of 5
     scatter = noise(pre.tail(0.5, 8).values) / before if before > 0 and len(pre) > 4 else 0.0
     margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
-    recovered = None
-    inside = smooth <= margin * before
-    if inside[-1]:
-        outside = np.flatnonzero(~inside)
-        recovered = int(post.steps[outside[-1] + 1]) if len(outside) else int(post.steps[0])
+    recovered = _first_run(smooth <= margin * before, 3)
+    recovered = int(post.steps[recovered]) if recovered is not None else None
     after = level(post.tail(0.25, 1 if len(post) < 4 else 3).values)
     return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
+
+
+def _first_run(inside: npt.NDArray[np.bool_], length: int) -> int | None:
+    """Index at which the first stretch of at least ``length`` True values (or one that lasts to the end) begins."""
+    start = None
+    for i, value in enumerate(inside.tolist()):
+        start = (i if start is None else start) if value else None
+        if start is not None and i - start + 1 >= length:
+            return start
+    return start
 
 
 def _until_later_jump(post: Series) -> Series:
@@ -241,9 +250,9 @@ def _origin(view: View) -> str:
     begins_at_zero = view.run.steps[0] <= max(1, spacing) or view.run.step_unit != "step"
     if limit is not None and 0 < first <= limit and begins_at_zero:
         return "pretrained"
-    if len(rec) >= 10 and not begins_at_zero and first > 0:
-        if view.run.steps[0] > 3 * spacing and first < 1.5 * level(rec.tail(0.2, 5).values):
-            return "resumed"
+    late_start = len(rec) >= 10 and view.run.steps[0] > 3 * spacing
+    if late_start and 0 < first < 1.5 * level(rec.tail(0.2, 5).values):
+        return "resumed"
     return "scratch" if begins_at_zero and first > 0 else "unknown"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
@@ -38,7 +38,8 @@ class Scales:
 
     peak: input range width (2 for [-1, 1]); psnr_exact: rec_loss is the MSE, so PSNR follows; mse_bound: factor c with
     MSE <= c * rec_loss. nats: multiply the printed KL by it to get nats per latent element. clip_elements: C*T*H*W of
-    one input sample. effective_beta: KL weight in sum/sum units (LDM convention).
+    one input sample. effective_beta: KL weight in sum/sum units (LDM convention). kl_nats_total: KL of one sample in nats.
+    clip_assumed: the clip size is the script's default, not declared: no verdict may rest on it alone.
     """
 
     peak: float | None
@@ -49,6 +50,7 @@ class Scales:
     clip_elements: float | None
     effective_beta: float | None
     kl_nats_total: float | None
+    clip_assumed: bool
     statements: tuple[Fact, ...]
 
     def psnr(self, rec: float) -> float | None:
@@ -87,7 +89,7 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
         nats = 1.0 / latent.per_channel
     elif latent is not None and reduction == "sum-per-sample":
         nats = 1.0 / latent.elements
-    clip = _clip_elements(view, algebra)
+    clip, assumed = _clip_elements(view, algebra)
     beta = _effective_beta(view, algebra, latent, clip)
     kl = view.series("kl_loss")
     total_nats = None
@@ -98,8 +100,8 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
         elif reduction == "sum-per-channel":
             channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
             total_nats = now * channels if channels else None
-    scales = Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, ())
-    return Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, _statements(view, algebra, scales))
+    scales = Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, assumed, ())
+    return replace(scales, statements=_statements(view, algebra, scales))
 
 
 def _numbers(value: object) -> list[float]:
@@ -178,20 +180,21 @@ def _size(view: View, algebra: Algebra) -> int | None:
     return None
 
 
-def _clip_elements(view: View, algebra: Algebra) -> float | None:
+def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
+    """``(C*T*H*W of one sample, whether that is only the script's default)``."""
     n = algebra.value("n_pixels")
     if n is not None:
-        return n
+        return n, False
     clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
     channels = view.number("input_channels") or 3
     if len(clip) == 3:
-        return channels * math.prod(clip)
+        return channels * math.prod(clip), False
     frames, size = view.number("max_frames"), view.run.config.get("resolution")
     if frames and isinstance(size, int):
-        return channels * frames * size * size
-    if view.trainer.id == "pyramid_flow" and not view.run.config.get("resolution"):
-        return 3.0 * 17 * 256 * 256
-    return None
+        return channels * frames * size * size, False
+    if view.trainer.id == "pyramid_flow" and not size:
+        return 3.0 * 17 * 256 * 256, True
+    return None, False
 
 
 def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: float | None) -> float | None:
@@ -219,7 +222,8 @@ def _statements(view: View, algebra: Algebra, scales: Scales) -> tuple[Fact, ...
         text = f"The KL weight is {scales.effective_beta:.2g} in sum/sum units (effective beta); latent-diffusion uses 1e-6."
         if scales.effective_beta > 1e-2:
             text += f" That is {scales.effective_beta / 1e-6:,.2g} times more."
-        facts.append(Fact("effective_beta", "units", text, "inferred", scales.effective_beta))
+        standing: Standing = "bounded" if scales.clip_assumed else "inferred"
+        facts.append(Fact("effective_beta", "units", text, standing, scales.effective_beta))
     faults = view.trainer.known_faults
     if faults:
         text = f"Known faults of {view.trainer.title} that no log can show: " + "; ".join(f.text for f in faults) + "."

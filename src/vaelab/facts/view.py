@@ -59,6 +59,11 @@ class View:
         number = float(column.values[row]) if value is None else value
         return Evidence(column.original, number, unit, int(self.run.steps[row]), self.run.line(metric, row))
 
+    @property
+    def unsure_smoothing(self) -> bool:
+        """A table made from a trainer's printed medians no longer says that they are medians."""
+        return self.trainer.id == "pyramid_flow" and self.run.format not in ("metric_logger", "pyramid_flow_json")
+
     @cached_property
     def epoch_first_rows(self) -> IntArray:
         """Rows that are the first of their epoch: a windowed median covers one value there."""
@@ -73,6 +78,9 @@ class View:
         or ``medians`` (windowed medians: sums of them hold only roughly). ``linear`` False asks for products too.
         """
         columns = [self.run.columns[m] for m in metrics]
+        if self.unsure_smoothing:
+            rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
+            return {m: self.run[m][rows] for m in metrics}, rows, "medians"
         smoothed = [c for c in columns if c.smoothing.kind != "none"]
         if not smoothed:
             rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))

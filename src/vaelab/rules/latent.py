@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.algebra import share_text
@@ -14,13 +16,14 @@ from vaelab.rules.reconstruction import after_warm_up
 COLLAPSED = 0.004
 """Nats per input value (or 0.02 per latent element): too little to describe an image, whatever the compression."""
 
-STARVED = 0.02
+COLLAPSED_SAMPLE = 8.0
+"""Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
 
 
 def input_nats(facts: Facts) -> float | None:
     """KL in nats per input value: needs no latent shape, only the trainer's reduction and the sample size."""
     total, size = facts.scales.kl_nats_total, facts.scales.clip_elements
-    return total / size if total is not None and size else None
+    return total / size if total is not None and size and not facts.scales.clip_assumed else None
 
 
 def rec_improvement(facts: Facts) -> float | None:
@@ -55,10 +58,12 @@ class Collapsed(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         kl = facts.view.series("kl_loss")
         rec = facts.view.series("rec_loss")
-        if len(kl) < 20 or len(rec) < 20:
+        # a row that is a mean over an epoch stands for many steps
+        epochs = facts.run.smoothing["kl_loss"].kind == "epoch_mean"
+        if len(kl) < (5 if epochs else 20) or len(rec) < (5 if epochs else 20):
             return
         settled = kl.between(after_warm_up(facts), int(kl.steps[-1]))
-        if len(settled) < 10:
+        if len(settled) < (4 if epochs else 10):
             return
         late = level(settled.tail(0.25, 5).values)
         per_input = input_nats(facts)
@@ -66,7 +71,9 @@ class Collapsed(Rule):
         per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
         low = (per_element is not None and per_element < 0.02) or (per_input is not None and per_input < COLLAPSED)
         printed_zero = late <= 10.0 ** -(facts.run.decimals.get("kl_loss") or 6)
-        if not (low or printed_zero):
+        total = facts.scales.kl_nats_total
+        few = total is not None and total < COLLAPSED_SAMPLE
+        if not (low or few or printed_zero):
             return
         better = rec_improvement(facts)
         if better is not None and better > 4:
@@ -74,7 +81,9 @@ class Collapsed(Rule):
         rising = trend(settled.tail(0.5).values).direction == "rising" and level(settled.tail(0.1, 3).values) > 3 * late
         if rising and not printed_zero:
             return
-        number = f"{per_input:.2g} nats per input value" if per_input is not None else "printed as 0"
+        number = f"{total:.2g} nats for a whole sample" if total is not None and not printed_zero else "printed as 0"
+        if per_input is not None and not printed_zero:
+            number = f"{per_input:.2g} nats per input value"
         if per_element is not None:
             number = f"{per_element:.2g} nats per latent element"
         yield self.finding(
@@ -152,13 +161,15 @@ class WeightOutOfFamily(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         beta = facts.scales.effective_beta
-        if beta is None or beta <= 1e-2:
+        # with an assumed clip size only a large excess counts
+        if beta is None or beta <= (1.0 if facts.scales.clip_assumed else 1e-2):
             return
         solved = facts.algebra.solved.get("kl_weight")
         weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
         yield self.finding(
             "warn",
-            f"kl_weight {weight:g} is an effective beta of {beta:.2g} in sum/sum units,"
+            f"kl_weight {weight:g} is an effective beta of {beta:.2g} in sum/sum units"
+            f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {beta / 1e-6:,.2g} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
             metrics=("kl_loss",),
             evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
@@ -368,6 +379,97 @@ class NoEffect(Rule):
             " latent-diffusion tokenizers.",
             metrics=("kl_loss",),
             evidence=(Evidence("share of the loss", now),),
+        )
+
+
+class FallsAway(Rule):
+    """KL falls to a small part of its own earlier level.
+
+    What it checks: the late smoothed ``kl_loss`` below 5% of its level in the middle of the run, with ``rec_loss`` not
+    better. Needs no units: the run is its own reference.
+
+    Why it matters: a latent that loses its information late collapses just as one that never had any.
+
+    Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows and the warm-up over.
+
+    What to do: see what changed at the step where the fall begins: KL weight schedule, learning rate, data.
+
+    References: domain criteria C1 (order: KL first, then rec).
+    """
+
+    code = "KL209"
+    name = "kl-falls-away"
+    needs = ("kl_loss", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl, rec = facts.view.series("kl_loss"), facts.view.series("rec_loss")
+        if len(kl) < 30 or len(rec) < 30 or kl.values.min() < 0:
+            return
+        smooth = rolling_median(kl.values, max(5, len(kl) // 50))
+        # the level it held longest: the median of the first two thirds above the late one
+        held = float(np.quantile(smooth[len(smooth) // 12 :], 0.7))
+        late = level(kl.tail(0.1, 3).values)
+        if held <= 0 or late > 0.05 * held or late > 0.3 * float(smooth[len(smooth) // 12]):
+            return
+        below = np.flatnonzero(smooth > 0.5 * held)
+        start = int(kl.steps[below[-1]]) if len(below) else int(kl.steps[0])
+        before = level(rec.between(int(rec.steps[0]), start).tail(0.1, 5).values)
+        now = level(rec.tail(0.1, 3).values)
+        if not now > 0.95 * before:
+            return
+        yield self.finding(
+            "critical" if now > 1.1 * before else "warn",
+            f"kl_loss fell from {held:,.4g} to {late:,.3g} ({late / held:.1%}) from step {start:,} on, and rec_loss went from"
+            f" {before:.4g} to {now:.4g}: the latent loses its information.",
+            metrics=("kl_loss", "rec_loss"),
+            steps=(start, int(kl.steps[-1])),
+            evidence=(Evidence("held level", held), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
+        )
+
+
+class GrowsManyTimes(Rule):
+    """KL has grown many times late in the run.
+
+    What it checks: the late ``kl_loss`` against the level it had settled at: 10 times or more, without a better
+    reconstruction to show for it.
+
+    Why it matters: at a tiny weight the total hides it. Latent scale and outliers drift; a scale factor taken before is
+    void, and exp(logvar) may overflow.
+
+    Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows.
+
+    What to do: look at latent std and max; raise the KL weight 10 to 100 times or decay the encoder's weights.
+
+    References: latent-diffusion#187, #309; domain criteria C3.
+    """
+
+    code = "KL210"
+    name = "kl-grows-many-times"
+    needs = ("kl_loss", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl, rec = facts.view.series("kl_loss"), facts.view.series("rec_loss")
+        if len(kl) < 30 or len(rec) < 30 or kl.values.min() <= 0:
+            return
+        smooth = np.log(rolling_median(kl.values, max(5, len(kl) // 50)))
+        third = len(smooth) // 3
+        settled = float(np.median(smooth[third // 2 : third + third // 2]))
+        late = math.log(level(kl.tail(0.1, 3).values))
+        if late - settled < math.log(10):
+            return
+        a = level(rec.values[len(rec) // 3 : len(rec) // 2])
+        b = level(rec.tail(0.1, 3).values)
+        if b < 0.6 * a:
+            return
+        above = np.flatnonzero(smooth > settled + math.log(2))
+        start = int(kl.steps[above[0]])
+        yield self.finding(
+            "critical" if late - settled > math.log(40) else "warn",
+            f"kl_loss has grown {math.exp(late - settled):.3g} times over its settled level ({math.exp(settled):,.4g} to"
+            f" {math.exp(late):,.4g}, from about step {start:,}) while rec_loss went from {a:.4g} to {b:.4g}.",
+            metrics=("kl_loss",),
+            steps=(start, int(kl.steps[-1])),
+            evidence=(Evidence("settled level", math.exp(settled)), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
         )
 
 

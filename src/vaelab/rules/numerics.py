@@ -226,3 +226,38 @@ class PrintPrecision(Rule):
                     f" {10.0**-decimals / late:.0%} of it." if late > 0 else f"{metric} prints as 0 with {decimals} decimals.",
                     metrics=(metric,),
                 )  # fmt: skip
+
+
+class ConstantMetric(Rule):
+    """A loss is exactly constant.
+
+    What it checks: ``perceptual_loss``, ``rec_loss`` or ``nll_loss`` with one single value in all rows (20 or more).
+
+    Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed (weights not
+    loaded, detached, a placeholder), or the weights never move and the batch never changes.
+
+    Evidence it needs: the column.
+
+    What to do: feed two different batches by hand.
+
+    References: vqgan-training's mse_loss 0; domain criteria B2.
+    """
+
+    code = "NUM507"
+    name = "constant-loss"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in ("rec_loss", "perceptual_loss", "nll_loss"):
+            series = facts.view.series(metric)
+            if len(series) < 20 or series.high.max() != series.low.min():
+                continue
+            others = [m for m in ("rec_loss", "total_loss", "kl_loss") if m != metric and facts.view.has(m)]
+            alive = any(facts.view.series(m).high.max() != facts.view.series(m).low.min() for m in others)
+            yield self.finding(
+                "critical" if metric == "rec_loss" or not alive else "warn",
+                f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
+                f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
+                metrics=(metric,),
+                steps=(int(series.steps[0]), int(series.steps[-1])),
+                evidence=(facts.view.evidence(metric, int(series.rows[0])),),
+            )

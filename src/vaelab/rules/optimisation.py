@@ -236,18 +236,19 @@ class RateUnreadable(Rule):
 
 
 class RateZero(Rule):
-    """The learning rate is exactly zero and stays so.
+    """The learning rate is zero.
 
-    What it checks: ``lr`` at full precision equal to 0 on all rows after the first.
+    What it checks: ``lr`` exactly 0 at readable precision on all rows, or from some step to the end of a log that goes on
+    for a fifth of its rows or more.
 
     Why it matters: a scheduler that is never stepped (manual optimisation in Lightning) keeps the warm-up's first factor,
-    0, for ever; nothing trains.
+    0, for ever; one that ends too early trains nothing from there on.
 
-    Evidence it needs: ``lr`` at readable precision.
+    Evidence it needs: ``lr``.
 
-    What to do: step the scheduler.
+    What to do: step the scheduler; compare its length with the planned steps.
 
-    References: SEED-Voken lfqgan.py, AutoencoderKL; domain trainers SV-1.
+    References: SEED-Voken lfqgan.py; RadioDiff's min_lr; domain trainers SV-1, RD-6.
     """
 
     code = "OPT407"
@@ -257,12 +258,23 @@ class RateZero(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         lr = facts.view.series("lr")
         decimals = facts.run.decimals.get("lr")
-        if len(lr) < 8 or np.any(lr.high != 0) or (decimals is not None and decimals < 8):
+        if len(lr) < 8 or (decimals is not None and lr.values.max() < 30 * 10.0**-decimals and decimals < 8):
             return
+        nonzero = np.flatnonzero(lr.high > 0)
+        first = int(nonzero[-1]) + 1 if len(nonzero) else 0
+        share = 1 - first / len(lr)
+        if share < 0.2:
+            return
+        text = (
+            f"The learning rate is 0 on all {len(lr)} rows: nothing is being trained. Schedulers are probably never stepped."
+            if not len(nonzero)
+            else f"The learning rate is 0 from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows): nothing"
+            " is trained there."
+        )
         yield self.finding(
             "critical",
-            f"The learning rate is 0 on all {len(lr)} rows: nothing is being trained. Schedulers are probably never stepped.",
+            text,
             metrics=("lr",),
-            steps=(int(lr.steps[0]), int(lr.steps[-1])),
+            steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
             evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),
         )

@@ -331,6 +331,9 @@ class ScaleOutOfRange(Rule):
         limit = 50.0 if peak is None else REC_LIMIT.get(kind, 1.0) * (peak**2 if kind == "mse" else peak)
         if peak is not None and kind == "l1+mse+lpips":
             limit = peak + peak**2 + 1
+        # an epoch mean already holds what training did
+        if facts.run.smoothing["rec_loss"].kind == "epoch_mean":
+            limit *= 50
         early = rec.head(0.1, min(3, len(rec)))
         first, median = float(rec.values[0]), level(early.values)
         if summed and facts.view.trainer.id == "unknown" and first > 1e3:
@@ -434,4 +437,50 @@ class ValidationGap(Rule):
             metrics=("val/rec_loss", "rec_loss"),
             steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
             evidence=(Evidence("validation / training", late / train, "x"),),
+        )
+
+
+class DriftsUp(Rule):
+    """The reconstruction loss has left its best level and does not come back.
+
+    What it checks: the late level of ``rec_loss`` against its best smoothed level anywhere before, and the step after
+    which it never returned. Jumps, and damage at the GAN start, are other rules'.
+
+    Why it matters: divergence starts slowly; the best checkpoint lies behind.
+
+    Evidence it needs: ``rec_loss`` with at least 16 rows.
+
+    What to do: keep the checkpoint of the best level; see what moved at the onset (learning rate, KL, gradient norm).
+
+    References: domain criteria E1, D6, D7.
+    """
+
+    code = "REC110"
+    name = "reconstruction-drifts-up"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        drift, jump, shock = facts.changes.drift, facts.changes.jump, facts.phases.shock("rec_loss")
+        if drift is None:
+            return
+        lasting = shock is not None and shock.recovered_step is None and shock.seen
+        explained = jump is not None and jump.remaining > 1.3 and abs(math.log(drift.ratio / jump.remaining)) < 0.7
+        if lasting or explained or (facts.phases.origin == "pretrained" and drift.best_step == facts.run.steps[0]):
+            return
+        moved = [
+            f"{name} {value:.2g} times"
+            for name, value in (("kl_loss", drift.kl_ratio), ("grad_norm", drift.grad_ratio), ("lr", drift.lr_ratio))
+            if value is not None
+        ]
+        also = f" Since then: {', '.join(moved)}." if moved else ""
+        yield self.finding(
+            "critical" if drift.ratio >= 1.8 else "warn",
+            f"rec_loss stands at {drift.late:.4g}, {drift.ratio:.2g} times its best level ({drift.best:.4g} at step"
+            f" {drift.best_step:,}); it left it at about step {drift.onset:,} and has not come back.{also}",
+            metrics=("rec_loss",),
+            steps=(drift.onset, int(facts.run.steps[-1])),
+            evidence=(
+                Evidence("best level", drift.best, step=drift.best_step),
+                Evidence("now / best", drift.ratio, "x"),
+            ),
         )
