@@ -7,15 +7,17 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from helpers_report import HOSTILE, column, empty_diagnosis, hostile_diagnosis, make_diagnosis, make_run
-from vaelab.diagnosis import MetricVerdict
+from vaelab.diagnosis import MetricVerdict, diagnose
 from vaelab.errors import ConfigError
 from vaelab.facts.base import Fact
-from vaelab.report import draw_plots, notebook, to_html, to_markdown, write_report
+from vaelab.report import draw_plots, notebook, to_dict, to_html, to_markdown, to_sarif, write_report
 from vaelab.report.plots import natural_function
+from vaelab.report.schema import json_schema
 
 SECTIONS = [
     "Overview", "Verdict", "What each metric says", "Configuration", "Phases", "Progress", "Positive signs",
@@ -159,3 +161,15 @@ def test_the_natural_axis_follows_the_verdicts_own_numbers() -> None:
     assert natural_function(kl) == ("ratio", pytest.approx(1 / 3072))
     mixed = MetricVerdict("rec_loss", "rec_loss", "ok", 0.04, 0.004, None, None, None, "falling", "PSNR", "dB", 20, 22)
     assert natural_function(mixed) is None
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 60])
+def test_what_diagnose_returns_is_laid_out_in_every_format(rows: int) -> None:
+    diagnosis = diagnose(make_run(rows, events=()))
+    jsonschema.validate(to_dict([diagnosis]), json_schema())
+    text = to_markdown([diagnosis])
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    for finding in diagnosis.findings:
+        assert finding.code in text and finding.code in to_html([diagnosis])
+        assert finding.code in to_sarif([diagnosis], [])
+    assert diagnosis.status.upper() in notebook.html_of(diagnosis)

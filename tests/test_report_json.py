@@ -44,13 +44,13 @@ def test_the_shape_that_others_rest_on() -> None:
     assert (finding["code"], finding["severity"], finding["first_step"]) == ("V101", "critical", 1000)
     assert finding["evidence"][0] == {
         "name": "KL share of total", "value": 97.3, "unit": "%", "step": 1000, "line": 105,
-        "text": "KL share of total 97.3 % (step 1,000, line 105)", "note": None,
+        "text": "KL share of total 97.3% (step 1,000, line 105)", "note": None,
     }  # fmt: skip
     cause = run["causes"][0]
     assert (cause["id"], cause["for"], cause["against"]) == ("C2", ["V101", "R102"], [])
     assert cause["fix"]["patch"] == ["--kl_weight 1e-6"]
     assert run["next"][0]["command"].startswith("vaelab diagnose")
-    assert "Confidence 83 %" in run["message"]
+    assert "Confidence 83%" in run["message"]
     assert (empty["first_step"], empty["findings"]) == (None, [])
 
 

@@ -27,9 +27,9 @@ def test_one_run_fits_on_one_screen() -> None:
 @pytest.mark.parametrize(
     "expected",
     [
-        "STOP  The KL weight is too large", "Confidence 83 %: fairly sure", "rec_loss", "PSNR 21.0 to 33.6 dB",
+        "STOP  The KL weight is too large", "Confidence 83%: fairly sure", "rec_loss", "PSNR 21.0 to 33.6 dB",
         "G GAN start at 4,000; R resume at 7,000", "critical V101 kl-dominates, steps 1,000 to 9,980",
-        "KL share of total 97.3 % (step 1,000, line 105)", "71 % C2 KL weight too big (kl-weight-too-big)",
+        "KL share of total 97.3% (step 1,000, line 105)", "71% C2 KL weight too big (kl-weight-too-big)",
         "for D103; against V101", "--kl_weight 1e-6", "What would change this verdict",
         "3 rules, for lack of: latents_std (2), val/rec_loss (1)",
     ],

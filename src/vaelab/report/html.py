@@ -14,7 +14,16 @@ from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
-from vaelab.report.layout import finding_tree, flatten, markers, metric_title, phase_spans, plain
+from vaelab.report.layout import (
+    FindingNode,
+    common_folder,
+    finding_tree,
+    flatten,
+    markers,
+    metric_title,
+    phase_spans,
+    plain,
+)
 from vaelab.report.markdown import config_rows, environment, facts_by_group, observation
 from vaelab.report.plots import chance_level
 
@@ -26,13 +35,14 @@ def to_html(diagnoses: Sequence[Diagnosis]) -> str:
     """The page for one run or several (a list then selects the run shown)."""
     library, script = _static("uPlot.iife.min.js"), _static("report.js")
     runs = [
-        {"d": d, "facts": facts_by_group(d), "config": config_rows(d), "findings": flatten(finding_tree(d.findings)),
+        {"d": d, "facts": facts_by_group(d), "config": config_rows(d), **_findings(d),
          "observations": {m.metric: observation(m) for m in d.metrics}, "strip": _strip(d)}
         for d in diagnoses
     ]  # fmt: skip
     env = environment(autoescape=True)
     return env.get_template("report.html.j2").render(
         runs=runs,
+        folder=common_folder(diagnoses),
         title=plain(diagnoses[0].run.source) if len(diagnoses) == 1 else f"{len(diagnoses)} runs",
         # only these two scripts may run: whatever a log smuggles in, the browser refuses it
         script_hashes=" ".join(_hash(s) for s in (library, script)),
@@ -54,9 +64,25 @@ def _hash(script: str) -> str:
 def _script_safe_json(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for bad, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
+    for bad, escaped in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
         text = text.replace(bad, escaped)
     return text
+
+
+def _findings(diagnosis: Diagnosis) -> dict[str, list[tuple[int, FindingNode]]]:
+    """Findings in reading order, and apart from them the trees in which nothing is worse than info."""
+    trees = [flatten([root]) for root in finding_tree(diagnosis.findings)]
+    remarks = [t for t in trees if all(node.finding.severity == "info" for _, node in t)]
+    return {
+        "findings": [row for t in trees if t not in remarks for row in t],
+        "remarks": [row for t in remarks for row in t],
+    }
 
 
 def _strip(diagnosis: Diagnosis) -> dict[str, Any]:

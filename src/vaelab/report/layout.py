@@ -61,7 +61,7 @@ def headline(diagnosis: Diagnosis) -> str:
 
 
 def confidence(diagnosis: Diagnosis) -> str:
-    """``Confidence 83 %: why.`` or ``Confidence 83 % that something is wrong.``"""
+    """``Confidence 83%: why.`` or ``Confidence 83% that something is wrong.``"""
     why = sentence(diagnosis.confidence_text)
     joint = "" if not why else " " if why.startswith("that ") else ": "
     return f"Confidence {percent(diagnosis.confidence)}{joint}{why or '.'}"
@@ -75,7 +75,7 @@ def metric_title(metric: str) -> str:
 
 
 def evidence_text(evidence: Evidence) -> str:
-    """``KL share 97.3 % (step 2,080, line 105)``."""
+    """``KL share 97.3% (step 2,080, line 105)``."""
     where = ", ".join(
         f"{name} {value:,}" for name, value in (("step", evidence.step), ("line", evidence.line)) if value is not None
     )
@@ -207,6 +207,19 @@ def run_line(run: Run) -> str:
     """``pyramid_flow (metric_logger), 500 rows, steps 0 to 9,980``."""
     span = f", {run.step_unit}s {steps(int(run.steps[0]))} to {steps(int(run.steps[-1]))}" if len(run) else ""
     return plain(f"{run.trainer} ({run.format}), {len(run):,} rows{span}")
+
+
+def common_folder(diagnoses: Sequence[Diagnosis]) -> str:
+    """The folder that all logs lie under, with a slash at its end; empty if there is none worth naming, or one run."""
+    if len(diagnoses) < 2:
+        return ""
+    folders = [plain(d.run.source).rpartition("/")[0].split("/") for d in diagnoses]
+    shared = []
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return "/".join(shared) + "/" if any(shared) else ""
 
 
 def trainer_text(run: Run) -> str:

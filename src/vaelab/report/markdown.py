@@ -37,7 +37,7 @@ def to_markdown(
          "milestone": milestone(d), "plots": (plots or {}).get(i, ()), "missing_plots": (missing_plots or {}).get(i, ())}
         for i, d in enumerate(diagnoses)
     ]  # fmt: skip
-    return environment().get_template("report.md.j2").render(runs=runs)
+    return environment().get_template("report.md.j2").render(runs=runs, folder=layout.common_folder(diagnoses))
 
 
 def environment(**options: Any) -> Environment:

@@ -32,13 +32,13 @@ def number(value: float | str | None, digits: int = 4) -> str:
 
 
 def quantity(value: float | str | None, unit: str = "") -> str:
-    """``value`` with its unit: ``27.6 dB``, ``12.3 nats/element``, ``34.2 %``."""
+    """``value`` with its unit: ``27.6 dB``, ``12.3 nats/element``, ``34.2%``."""
     if value is None:
         return NOTHING
     if not isinstance(value, str) and unit == "dB" and math.isfinite(value):
         return f"{value:.1f} dB"
     text = number(value, digits=3)
-    return f"{text} {unit}" if unit else text
+    return f"{text}%" if unit == "%" else f"{text} {unit}" if unit else text
 
 
 def steps(value: int | None) -> str:
@@ -56,8 +56,8 @@ def step_range(first: int | None, last: int | None, unit: str = "step") -> str:
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as ``71 %``."""
-    return f"{100 * share:.0f} %"
+    """A share in [0, 1] as ``71%``."""
+    return f"{100 * share:.0f}%"
 
 
 def _strip(text: str) -> str:

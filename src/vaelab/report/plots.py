@@ -17,7 +17,7 @@ from vaelab.facts.base import Phase
 from vaelab.report.downsample import keep_extremes
 from vaelab.report.files import write_bytes
 from vaelab.report.layout import markers, metric_title, phase_spans, plain, sentence, shown_phases
-from vaelab.report.numbers import number, quantity
+from vaelab.report.numbers import number, percent, quantity
 from vaelab.run import FloatArray, IntArray, Run
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ def _copy_of_rec(run: Run) -> str:
     if share < 0.9:
         return ""
     return (
-        f"total_loss is rec_loss times {number(ratio)} (to within 2 % in {100 * share:.0f} % of the rows): this plot "
+        f"total_loss is rec_loss times {number(ratio)} (to within 2% in {percent(share)} of the rows): this plot "
         "is a second copy of the reconstruction plot."
     )
 

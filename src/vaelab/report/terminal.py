@@ -14,6 +14,7 @@ from vaelab.diagnosis import Diagnosis, MetricVerdict, RankedCause
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
     FindingNode,
+    common_folder,
     confidence,
     evidence_text,
     finding_tree,
@@ -45,7 +46,7 @@ def render(diagnoses: Sequence[Diagnosis], console: Console) -> None:
     if len(diagnoses) == 1:
         console.print(screen(diagnoses[0], console.width))
     elif diagnoses:
-        folder = _common_folder(diagnoses)
+        folder = common_folder(diagnoses)
         if folder:
             console.print(Text(f"{len(diagnoses)} runs under {folder}", style="dim", overflow="fold"))
         console.print(overview(diagnoses, folder))
@@ -93,21 +94,8 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
     return table
 
 
-def _common_folder(diagnoses: Sequence[Diagnosis]) -> str:
-    """The folder that all logs lie under, with a slash at its end; empty if there is none worth naming."""
-    folders = [plain(d.run.source).rpartition("/")[0].split("/") for d in diagnoses]
-    shared = []
-    for parts in zip(*folders, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "/".join(shared) + "/" if any(shared) else ""
-
-
 def _head(diagnosis: Diagnosis) -> list[RenderableType]:
-    status = Text.assemble(
-        (f"{diagnosis.status.upper()}  ", _COLOUR[diagnosis.status]), (headline(diagnosis), "bold")
-    )
+    status = Text.assemble((f"{diagnosis.status.upper()}  ", _COLOUR[diagnosis.status]), (headline(diagnosis), "bold"))
     source = Text(plain(diagnosis.run.source), style="dim", overflow="fold")
     return [status, Text(confidence(diagnosis)), source, Text(run_line(diagnosis.run), style="dim")]
 
@@ -251,7 +239,7 @@ def _skipped(diagnosis: Diagnosis) -> list[RenderableType]:
         return []
     lacks = Counter(need for rule in diagnosis.skipped for need in rule.missing)
     groups = ", ".join(f"{needed(need)} ({count})" for need, count in lacks.most_common(_NEEDS))
-    groups += f" and {len(lacks) - _NEEDS} other things" if len(lacks) > _NEEDS else ""
+    groups += f" and {len(lacks) - _NEEDS} more" if len(lacks) > _NEEDS else ""
     count = len(diagnosis.skipped)
     return [Text(f"{count} rule{'s' if count > 1 else ''}, for lack of: {groups}", style="dim")]
 
