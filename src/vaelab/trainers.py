@@ -5,6 +5,7 @@ Each entry was checked against the trainer's source. Adding a trainer is one ent
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -513,11 +514,19 @@ def canonical_config(raw: Mapping[str, Any]) -> dict[str, Any]:
         if key in found and last != key:
             continue
         found[key] = _number(value)
-    if "total_steps" not in found and {"epochs", "iters_per_epoch"} <= found.keys():
-        found["total_steps"] = int(found["epochs"]) * int(found["iters_per_epoch"])
-    if "warmup_steps" not in found and {"warmup_epochs", "iters_per_epoch"} <= found.keys():
-        found["warmup_steps"] = int(found["warmup_epochs"]) * int(found["iters_per_epoch"])
+    per_epoch = _count(found.get("iters_per_epoch"))
+    for key, epochs in (("total_steps", "epochs"), ("warmup_steps", "warmup_epochs")):
+        count = _count(found.get(epochs))
+        if key not in found and per_epoch is not None and count is not None:
+            found[key] = count * per_epoch
     return found
+
+
+def _count(value: Any) -> int | None:
+    """A whole number of epochs or steps, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value)
 
 
 def _number(value: Any) -> Any:
