@@ -30,7 +30,7 @@ RECENT_ROWS = 64  # rows of other processes for one step stand at most this far 
 _HEADER = re.compile(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+eta: (\d+ days?, [\d:]+|[\d:]+)\s+")
 _NUMBER = rb"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?|nan|inf)"
 _METER = re.compile(
-    rb"([A-Za-z_][\w/.\-]*(?: mem)?): (" + _NUMBER + rb")(?![^\s])(?: \((" + _NUMBER + rb")\))?(?:\s+|$)"
+    rb"([A-Za-z_][\w/.\-]*(?: mem)?): +(" + _NUMBER + rb")(?![^\s])(?: \((" + _NUMBER + rb")\))?(?:\s+|$)"
 )
 _RANK = re.compile(rb"\[(?:rank|default)\s?(\d+)\]|^\[\d+,(\d+)\]<std|^(\d+): *$")
 _DIGITS = re.compile(rb"\d[\d.]*")
@@ -132,21 +132,25 @@ def _whole(match: re.Match[str]) -> int:
 
 
 _DECLARED: list[tuple[str, re.Pattern[str], Callable[[re.Match[str]], object]]] = [
-    ("warmup_steps", re.compile(r"^Set warmup steps = (\d+)"), _whole),
-    ("num_training_steps", re.compile(r"^Number of training steps = (\d+)"), _whole),
-    ("num_training_examples_per_epoch", re.compile(r"^Number of training examples per epoch = (\d+)"), _whole),
-    ("total_batch_size", re.compile(r"^Batch size = (\d+)"), _whole),
-    ("lr", re.compile(r"^LR = ([\d.]+)"), lambda m: float(m[1])),
-    ("min_lr", re.compile(r"^Min LR = ([\d.]+)"), lambda m: float(m[1])),
-    ("weight_decay", re.compile(r"^Wei(?:gt|ght)h? Decay = ([\d.]+)"), lambda m: float(m[1])),
-    ("latent_channels", re.compile(r"^The latent dimm?ension channe(?:l)?s is (\d+)"), _whole),
-    ("max_frames", re.compile(r"^The training video clip frame number is (\d+)"), _whole),
-    ("num_videos", re.compile(r"^Totally Remained (\d+) videos"), _whole),
-    ("image_gpus", re.compile(r"^(\d+) gpus for image"), _whole),
-    ("video_gpus", re.compile(r"^\d+ gpus for image, (\d+) gpus for video"), _whole),
-    ("learnable_params_millions", re.compile(r"^total number of learnable params: ([\d.]+) M"), lambda m: float(m[1])),
-    ("fixed_params_millions", re.compile(r"^total number of fixed params in\s*: ([\d.]+) M"), lambda m: float(m[1])),
-    ("epochs", re.compile(r"^Start training for (\d+) epochs"), _whole),
+    ("warmup_steps", re.compile(r"^Set warmup steps = (\d{1,18})\b"), _whole),
+    ("num_training_steps", re.compile(r"^Number of training steps = (\d{1,18})\b"), _whole),
+    ("num_training_examples_per_epoch", re.compile(r"^Number of training examples per epoch = (\d{1,18})\b"), _whole),
+    ("total_batch_size", re.compile(r"^Batch size = (\d{1,18})\b"), _whole),
+    ("lr", re.compile(r"^LR = (\d+\.?\d*)"), lambda m: float(m[1])),
+    ("min_lr", re.compile(r"^Min LR = (\d+\.?\d*)"), lambda m: float(m[1])),
+    ("weight_decay", re.compile(r"^Wei(?:gt|ght)h? Decay = (\d+\.?\d*)"), lambda m: float(m[1])),
+    ("latent_channels", re.compile(r"^The latent dimm?ension channe(?:l)?s is (\d{1,18})\b"), _whole),
+    ("max_frames", re.compile(r"^The training video clip frame number is (\d{1,18})\b"), _whole),
+    ("num_videos", re.compile(r"^Totally Remained (\d{1,18}) videos"), _whole),
+    ("image_gpus", re.compile(r"^(\d{1,18}) gpus for image"), _whole),
+    ("video_gpus", re.compile(r"^\d+ gpus for image, (\d{1,18}) gpus for video"), _whole),
+    (
+        "learnable_params_millions",
+        re.compile(r"^total number of learnable params: (\d+\.?\d*) M"),
+        lambda m: float(m[1]),
+    ),
+    ("fixed_params_millions", re.compile(r"^total number of fixed params in\s*: (\d+\.?\d*) M"), lambda m: float(m[1])),
+    ("epochs", re.compile(r"^Start training for (\d{1,18}) epochs"), _whole),
     ("distributed", re.compile(r"^\| distributed init \(rank \d+\)"), lambda m: True),
 ]
 _DECLARING = re.compile(
@@ -245,7 +249,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
                 column.values[keep],
                 column.logged[keep],
                 lines,
-                printed_decimals(column.decimals or (mean and mean.decimals)),
+                printed_decimals(column.decimals or (mean.decimals if mean else None)),
                 _smoothing(name, mean is not None),
                 None if mean is None else mean.values[keep],
             )

@@ -206,15 +206,14 @@ def decimals_of(token: bytes) -> int | None:
 class _Region:
     """Text before, between or after decimal numbers that holds whole numbers, or minus signs that are not theirs.
 
-    gap: the decimal number it stands before. n_runs: how many runs of digits. minus: how many minus signs.
-    runs: int64 (m,) the runs that are read. after: the byte after each. slots: the output row of each, -1 where the
-    digits belong to a name and must stay as they are: ``fixed`` is then their number and ``fixed_digits`` how many.
+    gap: the decimal number it stands before. minus: how many minus signs it has.
+    For each run of digits, int64 (r,): the byte ``before`` and ``after`` it; ``slots``, its output row, -1 if it is not
+    wanted; ``fixed``, its number if it belongs to a name and must stay (with ``fixed_digits`` digits), otherwise -1.
     """
 
     gap: int
-    n_runs: int
     minus: int
-    runs: IntArray
+    before: IntArray
     after: IntArray
     slots: IntArray
     fixed: IntArray
@@ -225,20 +224,22 @@ class _Region:
 class _Template:
     """Where the numbers of one line shape stand. Decimal numbers are found by their points, in order.
 
-    point_decimals: uint64 (p,) digits after each point. point_slots: output row of each, -1 if not wanted.
+    point_decimals: uint64 (p,) digits after each point. point_before: uint8 (p,) the byte before each number.
+    point_slots: output row of each, -1 if not wanted.
     constants: (output row, nan or inf).
     """
 
     columns: tuple[str, ...]
     decimals: list[tuple[int, int] | None]
     point_decimals: Words
+    point_before: npt.NDArray[np.uint8]
     point_slots: IntArray
     regions: list[_Region]
     constants: list[tuple[int, float]]
 
     @property
     def n_numbers(self) -> int:
-        return len(self.point_slots) + sum(r.n_runs for r in self.regions) + 1
+        return len(self.point_slots) + sum(len(r.slots) for r in self.regions) + 1
 
 
 def _learn(line: bytes, parse: ParseLine) -> _Template | None:
@@ -279,23 +280,24 @@ def _learn(line: bytes, parse: ParseLine) -> _Template | None:
         if gap < len(points) and line[end - 1 : end] == b"-":
             end -= 1  # the sign is counted with its number
         minus = line.count(b"-", start, end)
-        n_runs, read = 0, []
+        runs = []
         for match in _DIGITS.finditer(line, start, end):
             slot = whole.pop(match.start(), -1)
-            if slot >= 0 or not any(a <= match.start() and match.end() <= b for a, b in free):
-                if len(match[0]) > 8:
-                    return None
-                after = line[match.end()] if match.end() < len(line) else ord("\n")
-                read.append((n_runs, after, slot, int(match[0]), len(match[0])))
-            n_runs += 1
-        if n_runs or minus:
-            regions.append(_Region(gap, n_runs, minus, *np.array(read, np.int64).reshape(-1, 5).T))
+            named = slot < 0 and not any(a <= match.start() and match.end() <= b for a, b in free)
+            if named and len(match[0]) > 8:
+                return None
+            around = b"\n" + line + b"\n"
+            fixed = int(match[0]) if named else -1
+            runs.append((around[match.start()], around[match.end() + 1], slot, fixed, len(match[0])))
+        if runs or minus:
+            regions.append(_Region(gap, minus, *np.array(runs, np.int64).reshape(-1, 5).T))
     if whole:
         return None
     return _Template(
         tuple(columns),
         decimals,
         np.array([p[2] for p in points], np.uint64),
+        np.array([(b"\n" + line)[p[0] - (line[p[0] - 1 : p[0]] == b"-")] for p in points], np.uint8),
         np.array([p[3] for p in points], np.int64),
         regions,
         constants,
@@ -307,7 +309,7 @@ def _read_group(lines: list[bytes], template: _Template) -> FloatArray | None:
 
     The lines are equal but for digits, minus signs and spaces. Each number is found by its decimal point, or by its
     place among the whole numbers between two points. That no digit and no minus sign of the text is left over then
-    shows that the lines differ from the template in the numbers only (and in how many spaces are between them).
+    shows that the lines differ from the template in the numbers only, and in how many spaces are before them.
     """
     n, p = len(lines), len(template.point_slots)
     margin = b"\n" * 9  # eight bytes can be loaded on either side of every point
@@ -324,7 +326,7 @@ def _read_group(lines: list[bytes], template: _Template) -> FloatArray | None:
     decimal_values, whole_digits, negative = numbers
     if (whole_digits == UNREAD).any():
         _read_long(text, points, template.point_decimals, decimal_values, whole_digits, negative)
-    if (whole_digits == 0).any():
+    if (whole_digits == 0).any() or (data[points - whole_digits - negative - 1] != template.point_before).any():
         return None
     wanted = template.point_slots >= 0
     values[template.point_slots[wanted]] = decimal_values[:, wanted].T
@@ -415,26 +417,25 @@ def _read_region(
     np.logical_and((text - np.uint8(48)) < 10, inside, out=is_digit[:, 1:-1])
     flat = is_digit.reshape(-1)
     edges = np.flatnonzero(flat[1:] != flat[:-1])
-    if len(edges) != n * 2 * region.n_runs:
+    n_runs = len(region.slots)
+    if len(edges) != n * 2 * n_runs:
         return None
-    edges = edges.reshape(n, region.n_runs, 2) - np.arange(n)[:, None, None] * (width + 2)
+    edges = edges.reshape(n, n_runs, 2) - np.arange(n)[:, None, None] * (width + 2)
     if (edges < 0).any() or (edges > width).any():
         return None
-    seen = int((edges[:, :, 1] - edges[:, :, 0]).sum())
-    if not len(region.runs):
-        return seen
-    ends = edges[:, region.runs, 1] + first[:, None]
-    digits = edges[:, region.runs, 1] - edges[:, region.runs, 0]
-    if digits.max() > 8 or (data[ends] != region.after).any():
+    digits = edges[:, :, 1] - edges[:, :, 0]
+    starts, ends = edges[:, :, 0] + first[:, None], edges[:, :, 1] + first[:, None]
+    before = data[starts - 1]
+    padded = ((before == ord(" ")) | (before == ord("["))) & ((region.before == ord(" ")) | (region.before == ord("[")))
+    if (data[ends] != region.after).any() or not ((before == region.before) | padded).all():
         return None
-    numbers = _read_whole(words, ends, digits)
-    wanted = region.slots >= 0
-    if not wanted.all():
-        differs = (numbers != region.fixed.astype(np.uint64)) | (digits != region.fixed_digits)
-        if differs[:, ~wanted].any():
-            return None
-    values[region.slots[wanted]] = numbers[:, wanted].T
-    return seen
+    fixed, wanted = region.fixed >= 0, region.slots >= 0
+    if (digits[:, wanted] > 8).any() or (digits != region.fixed_digits)[:, fixed].any():
+        return None
+    if (_read_whole(words, ends[:, fixed], digits[:, fixed]) != region.fixed[fixed].astype(np.uint64)).any():
+        return None
+    values[region.slots[wanted]] = _read_whole(words, ends[:, wanted], digits[:, wanted]).T
+    return int(digits.sum())
 
 
 def _read_whole(words: Words, ends: IntArray, digits: IntArray) -> Words:

@@ -25,9 +25,9 @@ from vaelab.run import FloatArray, IntArray, Smoothing
 STEP, TOTAL = "[step]", "[total]"
 CLOCK = ("[year]", "[month]", "[day]", "[hour]", "[minute]", "[second]", "[millisecond]")
 
-_HEADER = re.compile(rb"\[Train Step\] (\d{1,15})/(\d{1,15}): ?")
+_HEADER = re.compile(rb"\[Train Step\] +(\d{1,15})/(\d{1,15}): *")
 _TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),(\d{3})\b")
-_ITEM = re.compile(rb"([A-Za-z_][\w/.\-]*): (-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?|nan|inf)),(?: |$)")
+_ITEM = re.compile(rb"([A-Za-z_][\w/.\-]*): +(-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?|nan|inf)),(?: |$)")
 _BAR = re.compile(rb"\s*:?\s*(?:\d+%\||\d+it \[)")
 _DIGITS = re.compile(rb"\d[\d.]*")
 RECENT_ROWS = 8  # lines of other processes for one step stand at most this far apart
@@ -83,7 +83,7 @@ class RadioDiffLogReader:
         if tail is not None:
             number, line = tail
             blocks = scan_text(line + b"\n", parse_line, number).blocks
-            if blocks and (blocks[0].columns in table.shapes or not len(table)):
+            if blocks and blocks[0].columns in table.shapes:
                 table.add(blocks)
             elif line.strip():
                 other.add(number, line)

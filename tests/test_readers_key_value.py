@@ -1,0 +1,152 @@
+"""Progress bars and key: value text of no particular trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaelab.errors import LogError
+from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.key_value import READER, looks_like_metric
+from vaelab.readers.source import Source
+from vaelab.run import Smoothing
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def log(tmp_path: Path):
+    def read(text: str | bytes) -> RawLog:
+        path = tmp_path / "out.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        (raw,) = READER.read(Source(path))
+        return raw
+
+    return read
+
+
+def values(raw: RawLog) -> dict[str, list[float]]:
+    return {c.original: c.values[c.logged].tolist() for c in raw.columns}
+
+
+def test_diffusers_bar_with_alternating_dicts() -> None:
+    source = Source(DATA / "kv_diffusers_bar.log")
+    assert READER.sniff(source.head(), source) > 0
+    (raw,) = READER.read(source)
+    assert raw.steps.tolist() == [1000, 1001, 1002]
+    got = values(raw)
+    assert got["kl_loss"] == [22245.6, 22301.2]
+    assert got["loss"] == [20100.0, 19800.0]
+    assert got["logits_fake"] == [-0.0045]
+    assert all(set(c.lines) == {1} for c in raw.columns), "a carriage return does not begin a new line"
+    (run,) = build_runs(raw)
+    assert "disc_loss" in run and "rec_loss" in run
+
+
+def test_lightning_bar_counts_over_epochs(log) -> None:
+    raw = log(
+        "Sanity Checking DataLoader 0: 100%|##| 2/2 [00:00<00:00, loss=9.0]\n"
+        "Epoch 0: 100%|##########| 5000/5000 [10:12<00:00,  1.01s/it, loss=0.5, v_num=0, train/aeloss_step=0.6]\r"
+        "Epoch 1:  12%|#2        | 600/5000 [10:12<1:14:10,  1.01s/it, loss=0.493, v_num=0, train/aeloss_step=2.05e+4]\n"
+    )
+    assert raw.steps.tolist() == [5000, 5600]
+    assert raw.epochs is not None and raw.epochs.tolist() == [0, 1]
+    assert values(raw) == {"loss": [0.5, 0.493], "train/aeloss_step": [0.6, 20500.0]}
+    assert next(c for c in raw.columns if c.original == "loss").smoothing == Smoothing("unknown")
+    assert next(c for c in raw.columns if c.original == "train/aeloss_step").decimals == -2, "2.05e+4 is known to 100"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step 100: loss=0.5 kl: 3.2\nstep 200: loss=0.25 kl: nan\n",
+        "Iter 100/2000 | loss 0.5 | kl: 3.2\nIter 200/2000 | loss 0.25 | kl: nan\n",
+        "[2026-01-01 10:00:00] INFO global_step=100, loss: 0.5000, kl: 3.2 (avg)\r\n[x] global_step=200, loss: 0.25, kl: nan\r\n",
+        "{'step': 100, 'loss': 0.5, 'kl': 3.2}\n{'step': 200, 'loss': 0.25, 'kl': nan}\n",
+        "\x1b[32mstep\x1b[0m 100 loss: tensor(0.5, device='cuda:0') kl=3.2\n\x1b[32mstep\x1b[0m 200 loss: 2.5e-1 kl=nan\n",
+    ],
+)
+def test_one_line_a_step(log, text: str) -> None:
+    raw = log(text)
+    assert raw.steps.tolist() == [100, 200] and raw.step_unit == "step"
+    got = {c.original: c.values for c in raw.columns}
+    assert got["loss"].tolist() == [0.5, 0.25]
+    assert got["kl"][0] == 3.2 and np.isnan(got["kl"][1])
+    assert next(c for c in raw.columns if c.original == "kl").logged.all()
+
+
+def test_records_of_many_lines_without_a_step(log) -> None:
+    head = "2024-10-18 10:00:0{},123 - __main__ - INFO - Epoch [0/20] - d_loss: 0.69{}\n"
+    rest = "\tgan_loss: 0.6931\n\tABS mu (0.0): average_of_abs_z: 0.8012\n\tz_quantiles/kurtosis: 3.0120\n"
+    raw = log(head.format(0, 1) + rest + head.format(1, 2) + rest)
+    assert raw.step_unit == "record" and raw.steps.tolist() == [0, 1]
+    assert raw.epochs is not None and raw.epochs.tolist() == [0, 0]
+    got = values(raw)
+    assert got["d_loss"] == [0.691, 0.692]
+    assert got["z_quantiles/kurtosis"] == [3.012, 3.012]
+    assert any(n.kind == "no_step_column" for n in raw.notes)
+
+
+def test_step_on_a_line_of_its_own(log) -> None:
+    raw = log("step 0\nrecon loss: 0.5\ndiscr loss: 2.0\nstep 1\nrecon loss: 0.4\nvalidation recon loss 0.3\n")
+    assert raw.steps.tolist() == [0, 1]
+    (run,) = build_runs(raw)
+    assert run["rec_loss"].tolist() == [0.5, 0.4]
+    assert run["val/rec_loss"][1] == 0.3
+
+
+def test_steps_that_begin_again_in_each_epoch(log) -> None:
+    raw = log("".join(f"Epoch [{e}/3], Step [{s}/200], Loss: 0.{e}{s}\n" for e in (1, 2, 3) for s in (100, 200)))
+    assert np.diff(raw.steps).tolist() == [100] * 5
+
+
+def test_one_line_an_epoch(log) -> None:
+    raw = log("Epoch: 3, train_loss=0.5, val_loss=0.4\nEpoch: 4, train_loss=0.5, val_loss=0.4\n")
+    assert raw.steps.tolist() == [3, 4] and raw.step_unit == "epoch"
+
+
+def test_options_are_no_rows(log) -> None:
+    raw = log("batch_size: 4\nlr: 0.1\nkl_weight: 1e-6\ndisc_start = 50001\nloss_type: 2\nstep 1: loss=0.5\n")
+    assert raw.steps.tolist() == [1] and values(raw) == {"loss": [0.5]}
+    assert next(n for n in raw.notes if n.kind == "foreign_lines").count == 5
+
+
+def test_open_sora_text_with_colours(log) -> None:
+    raw = log(
+        "[\x1b[34m2025-05-22 10:11:12\x1b[0m] Training for 100 epochs with 5623 steps per epoch\n"
+        "Epoch 0:  12%|#2        | 600/5000 [10:00<12:00, 1.0s/it, all=20123.40, nll=20430.10, kl=0.00, gen_w=-306.70]\n"
+        "[\x1b[34m2025-05-22 10:11:12\x1b[0m] Saved checkpoint at epoch 0, step 3000, global_step 3000 to outputs\n"
+    )
+    assert raw.steps.tolist() == [600]
+    assert values(raw)["all"] == [20123.4]
+    assert [(e.kind, e.step) for e in raw.events] == [("checkpoint", 3000)]
+
+
+def test_a_bar_without_numbers_is_no_log(log) -> None:
+    text = (
+        "[rank0] 2025-01-01 10:00:00 - INFO - hello\nEpoch: 3, Loss: -:   3%|3  | 1200/40000 [10:00<12:00, 1.0s/it]\n"
+    )
+    with pytest.raises(LogError, match="no line with a number under the name of a metric"):
+        log(text)
+
+
+def test_a_cut_last_line_is_no_row(log) -> None:
+    raw = log("step 1: loss=0.5\nstep 2: loss=0.2")
+    assert raw.steps.tolist() == [1]
+    assert [n.kind for n in raw.notes] == ["torn_line"]
+
+
+@pytest.mark.parametrize(
+    "name", ["loss", "train/rec_loss", "kl", "PSNR", "d_weight", "disc_factor", "recon loss", "val_mse"]
+)
+def test_names_of_metrics(name: str) -> None:
+    assert looks_like_metric(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["lr", "batch_size", "kl_weight", "disc_start", "loss_type", "port", "time", "num_workers"]
+)
+def test_names_of_options(name: str) -> None:
+    assert not looks_like_metric(name)
