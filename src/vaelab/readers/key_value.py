@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,15 +26,15 @@ from vaelab.readers.table import Table
 from vaelab.readers.text_log import LineNotes, decode, printed_decimals
 from vaelab.run import ReadNote, Smoothing
 
+MAX_LINE = 8000  # characters of a line that are looked at
+
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d{1,4})?|\.\d+|nan|inf)"
 _WORD = r"[A-Za-z_][\w/.\-]*"
 _ITEM = re.compile(
-    rf"(?P<name>{_WORD}(?: {_WORD}){{0,3}})['\"]?(?:\s*[:=]\s*|(?<=loss) +)(?:tensor\()?(?P<value>{_NUMBER})(?![\w:/])",
+    rf"(?<![\w/.\-])(?P<name>{_WORD}(?: {_WORD}){{0,3}})['\"]?(?:\s*[:=]\s*|(?<=loss) +)(?:tensor\()?(?P<value>{_NUMBER})(?![\w:/])",
     re.IGNORECASE,
 )
-_BAR = re.compile(
-    r"^(?P<title>.*?):?\s*(?:\d+%\|[^|]*\|\s*(?P<at>\d+)/(?P<total>\d+)|(?P<count>\d+)it) \[[^,\]]*(?:,\s*(?P<rest>.*))?"
-)
+_BAR = re.compile(r"(?:\d+%\|[^|]*\|\s*(?P<at>\d+)/(?P<total>\d+)|(?P<count>\d+)it) \[[^,\]]*(?:,\s*(?P<rest>.*))?")
 _EPOCH = re.compile(r"\bepochs?\b\s*[:=#]?\s*[\[(]?\s*(\d{1,9})\b", re.IGNORECASE)
 _STEP = re.compile(
     r"(?<![\w/.])(?:global[_ ]?step|(?:train[_ /])?steps?|iter(?:ation)?s?|it|batch)(?:['\"]?\s*[:=#]\s*|\s+)?[\[(]?\s*"
@@ -115,6 +116,7 @@ class _Rows:
         self._record = {}
 
 
+@lru_cache(maxsize=4096)
 def looks_like_metric(name: str) -> bool:
     """Whether a name by itself shows that a line is about training: a known metric, or a loss, norm or score."""
     known = METRICS.get(canonical(name).rpartition("/")[2])
@@ -145,7 +147,7 @@ class KeyValueReader:
         for number, line, whole in _text_lines(source.chunks()):
             parsed = _parse(line) if _LOOKS_LIKE_NUMBERS.search(line) or b"%|" in line else None
             if parsed and not whole and not (parsed.bar is not None and line.rstrip().endswith(b"]")):
-                other.count("torn_line", number, decode(line))
+                other.count("torn_line", number, line)
                 continue
             if parsed:
                 lightning = lightning or b"v_num=" in line
@@ -188,22 +190,21 @@ def _text_lines(chunks: Iterator[bytes] | list[bytes]) -> Iterator[tuple[int, by
 
 def _parse(line: bytes) -> _Line | None:
     """What a line says; None if it has no named number."""
-    text = decode(line[:20000])
-    if (b"%|" in line or b"it [" in line) and (bar := _BAR.match(text)):
-        return _parse_bar(bar)
+    text = decode(line[:MAX_LINE])
+    if (b"%|" in line or b"it [" in line) and (bar := _BAR.search(text)):
+        return _parse_bar(bar, text[: bar.start()].strip(": "))
     if alone := _STEP_ALONE.match(text):
         return _Line([], int(alone[1]))
     step, epoch = _STEP.search(text), _EPOCH.search(text)
     items = _items(text)
     if any(looks_like_metric(name) for name, _ in items):
         return _Line(items, int(step["at"]) if step else None, int(epoch[1]) if epoch else None)
-    if not step and text[:1] in " \t" and (match := _CONTINUATION.match(text)):
+    if not step and text[:1] in " \t" and len(text) < 200 and (match := _CONTINUATION.match(text)):
         return _Line([(match["name"], match["value"])], continues=True)
     return None
 
 
-def _parse_bar(bar: re.Match[str]) -> _Line | None:
-    title = bar["title"].strip()
+def _parse_bar(bar: re.Match[str], title: str) -> _Line | None:
     items = _items(bar["rest"] or "")
     if _NOT_TRAINING.match(title) or not any(looks_like_metric(name) for name, _ in items):
         return None

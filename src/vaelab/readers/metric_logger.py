@@ -3,6 +3,7 @@
     Epoch: [3]  [ 40/100]  eta: 0:00:06  lr: 0.000100  vae_loss: 0.2218 (0.2215)  ...  time: 0.1503  data: 0.0000
 
 A value is the median of the last 20 (torch's lower median), the number in parentheses the mean since the epoch began.
+The first line of an epoch shows one value, and the window fills up again from there.
 The counter in brackets begins again with each epoch: the global step is the sum of the epochs before plus it.
 Source: Pyramid-Flow ``trainer_misc/utils.py`` and torchvision ``references/detection/utils.py``.
 """
@@ -97,7 +98,7 @@ class MetricLoggerReader:
             for number, line in scan.others:
                 other.add(number, line)
             if scan.ansi:
-                other.count("ansi", 0, "", scan.ansi)
+                other.count("ansi", 0, b"", scan.ansi)
         if tail is not None:
             _read_tail(*tail, table, other)
         if not len(table):
@@ -119,7 +120,7 @@ def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> 
     if complete:
         table.add(blocks)
     elif line.startswith(b"Epoch: ["):
-        other.count("torn_line", number, decode(line))
+        other.count("torn_line", number, line)
     elif line.strip():
         other.add(number, line)
 
@@ -171,11 +172,11 @@ class _OtherLines(LineNotes):
     def add(self, number: int, line: bytes) -> None:
         if b"Epoch: [" in line and (torn := _HEADER.search(line) or re.search(rb"Epoch: \[\d+\]\s*\[", line)):
             evaluation = _EVALUATION.search(line[: torn.start()])
-            self.count("evaluation_lines" if evaluation else "torn_line", number, decode(line))
+            self.count("evaluation_lines" if evaluation else "torn_line", number, line)
         elif _EVALUATION_LINE.search(line):
-            self.count("evaluation_lines", number, decode(line))
+            self.count("evaluation_lines", number, line)
         elif line.startswith(b"Averaged stats:"):
-            self.count("averaged_stats", number, decode(line))
+            self.count("averaged_stats", number, line)
         elif _EPOCH_END.search(line):
             return
         elif line.startswith((b"Namespace(", b"Optimizer config: {")):
@@ -234,7 +235,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
     markers = np.array([e.line or 0 for e in other.raw_events if e.kind in ("resume", "epoch_start")], np.int64)
     keep = _first_rank(epochs, iterations, lines, ranks, markers)
     if not keep.all():
-        other.count("other_rank", int(lines[~keep][0]), "", int((~keep).sum()))
+        other.count("other_rank", int(lines[~keep][0]), b"", int((~keep).sum()))
         lines, epochs, iterations, per_epoch = lines[keep], epochs[keep], iterations[keep], per_epoch[keep]
     steps, notes = _global_steps(epochs, iterations, per_epoch, lines, other.resumed)
     columns = []
@@ -250,7 +251,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
                 column.logged[keep],
                 lines,
                 printed_decimals(column.decimals or (mean.decimals if mean else None)),
-                _smoothing(name, mean is not None),
+                _smoothing(name, mean is not None, "vae_loss" in names),
                 None if mean is None else mean.values[keep],
             )
         )
@@ -266,10 +267,10 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
     )
 
 
-def _smoothing(name: str, has_mean: bool) -> Smoothing:
+def _smoothing(name: str, has_mean: bool, pyramid_flow: bool) -> Smoothing:
     if has_mean:
         # Pyramid-Flow adds disc_loss twice per step, so that its 20 values are those of 10 steps
-        return Smoothing("window_median", WINDOW // 2 if name == "disc_loss" else WINDOW)
+        return Smoothing("window_median", WINDOW // 2 if pyramid_flow and name == "disc_loss" else WINDOW)
     return Smoothing("window_mean", WINDOW) if name in ("time", "data") else Smoothing()
 
 

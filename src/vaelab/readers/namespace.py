@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from typing import Any
 
 MAX_LENGTH = 1_000_000  # a longer line is no config
+MAX_DEPTH = 8  # of namespaces in namespaces
 
 _KEY = re.compile(r"\s*([A-Za-z_]\w*)\s*=")
 _OPENING, _CLOSING = "([{", ")]}"
@@ -31,12 +33,12 @@ def parse_config_line(text: str) -> dict[str, Any] | None:
     return {str(k): v for k, v in value.items()} if isinstance(value, dict) and value else None
 
 
-def _namespace(text: str) -> dict[str, Any]:
+def _namespace(text: str, depth: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = {}
     position = 0
     while match := _KEY.match(text, position):
         end = _end_of_value(text, match.end())
-        found[match[1]] = _literal(text[match.end() : end].strip())
+        found[match[1]] = _literal(text[match.end() : end].strip(), depth)
         if text[end : end + 1] != ",":
             break
         position = end + 1
@@ -69,10 +71,12 @@ def _end_of_value(text: str, start: int) -> int:
     return len(text)
 
 
-def _literal(text: str) -> Any:
-    if text.startswith("Namespace("):
-        return _namespace(text[len("Namespace(") :])
+def _literal(text: str, depth: int = 0) -> Any:
+    if text.startswith("Namespace(") and depth < MAX_DEPTH:
+        return _namespace(text[len("Namespace(") :], depth + 1)
     try:
-        return ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of odd escapes in the strings of a log
+            return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text

@@ -79,7 +79,7 @@ class RadioDiffLogReader:
             for number, line in scan.others:
                 other.add(number, line)
             if scan.ansi:
-                other.count("ansi", 0, "", scan.ansi)
+                other.count("ansi", 0, b"", scan.ansi)
         if tail is not None:
             number, line = tail
             blocks = scan_text(line + b"\n", parse_line, number).blocks
@@ -100,7 +100,7 @@ class _OtherLines(LineNotes):
 
     def add(self, number: int, line: bytes) -> None:
         if b"[Train Step]" in line:
-            self.count("torn_line", number, decode(line))
+            self.count("torn_line", number, line)
         elif b"{'" in line and (config := parse_config_line(decode(line))):
             self.config.update(config)
         else:
@@ -117,7 +117,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
     taken = [(name, table.take(name)) for name in names]
     keep, other_ranks = _first_of_each(steps, shapes, [column.values for _, column in taken])
     if other_ranks.any():
-        other.count("other_rank", int(lines[other_ranks][0]), "", int(other_ranks.sum()))
+        other.count("other_rank", int(lines[other_ranks][0]), b"", int(other_ranks.sum()))
     lines, steps = lines[keep], steps[keep]
     columns = [
         RawColumn(name, column.values[keep], column.logged[keep], lines, printed_decimals(column.decimals))

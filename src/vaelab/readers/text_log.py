@@ -119,6 +119,11 @@ _EVENT = re.compile(
     rb"|KeyboardInterrupt|^[\w.]*(?:Error|Exception)\b(?::|$)|DUE TO TIME LIMIT|oom.kill|Watchdog caught collective)",
     re.IGNORECASE,
 )
+_EVENT_WORDS = (
+    b"traceback", b"loss is", b"nan loss", b"finite loss", b"error", b"exception", b"black image", b"resum", b"sav",
+    b"training", b"cuda out", b"killed", b"segmentation", b"cancelled", b"sigkill", b"sigterm", b"interrupt", b"limit", b"oom",
+    b"watchdog",
+)  # fmt: skip
 _PREFIX = re.compile(  # of a rank, of a launcher, of the logging module
     rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)?"
     rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+)*(?: - )?\s*)?"
@@ -140,9 +145,10 @@ class LineNotes:
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
     _in_traceback: bool = False
 
-    def count(self, kind: str, number: int, text: str, n: int = 1) -> None:
+    def count(self, kind: str, number: int, line: bytes | str, n: int = 1) -> None:
         """Count a line under ``kind``; the first one is quoted."""
         if kind not in self._counts:
+            text = line if isinstance(line, str) else decode(line[: 4 * MAX_TEXT])
             self._first[kind] = number, text[:MAX_TEXT]
         self._counts[kind] += n
 
@@ -159,12 +165,12 @@ class LineNotes:
             self._in_traceback = False
             self.event("crash", number, decode(line))
             return
-        match = _EVENT.search(line[:2000])
-        kind = match.lastgroup if match else None
-        text = decode(line)
-        if kind is None:
-            self.count("foreign_lines", number, text)
-        elif kind == "traceback":
+        match = _EVENT.search(line[:2000]) if _may_be_event(line) else None
+        if match is None:
+            self.count("foreign_lines", number, line)
+            return
+        kind, text = match.lastgroup, decode(line)
+        if kind == "traceback":
             self._in_traceback = True
         elif kind == "non_finite":
             self.event("non_finite_stop", number, text)
@@ -218,6 +224,12 @@ class LineNotes:
             for kind, count in self._counts.items()
             for line, text in [self._first[kind]]
         ]
+
+
+def _may_be_event(line: bytes) -> bool:
+    """Whether a word of ``_EVENT`` is in the line; most lines have none, and this is ten times quicker."""
+    lower = line[:2000].lower()
+    return any(word in lower for word in _EVENT_WORDS)
 
 
 _NOTE_TEXTS = {
