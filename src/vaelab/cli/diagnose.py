@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OUTPUTS = ("terminal", "json", "markdown", "html", "sarif")
 
 PATHS_HELP = "Log files, folders, a quoted glob, or - for standard input. Compressed .gz files are fine."
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", show_default=False, help=PATHS_HELP)]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", show_default=False, help=PATHS_HELP)]
 Dialect = Annotated[
     str | None,
     typer.Option(
@@ -67,7 +67,7 @@ Channels = Annotated[
 ]
 Range = Annotated[
     str | None,
-    typer.Option("--range", metavar="LOW,HIGH", help="Lowest and highest input value, e.g. -1,1. Needed for PSNR."),
+    typer.Option("--range", metavar="LOW,HIGH", help="Lowest and highest input value, e.g. -1,1: for PSNR."),
 ]
 
 

@@ -49,7 +49,7 @@ def questions(
 def _compare_with_start(facts: Facts) -> str:
     if facts.phases.origin == "pretrained":
         return "Compare with your own step 0, the pretrained model, and with held-out clips."
-    return "A value alone says nothing about overfitting: that takes a held-out set."
+    return "A training value says nothing of held-out data: score a held-out set."
 
 
 def _intervene(status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
 from vaelab.diagnosis.ranking import link, rank
+from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
@@ -39,7 +40,7 @@ def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -
         confidence=confidence,
         confidence_text=why,
         phases=facts.phases.phases,
-        statements=facts.statements,
+        statements=(*facts.statements, *refuted_bands(facts)),
         metrics=metric_verdicts(facts, findings),
         findings=findings,
         causes=causes,
@@ -137,7 +138,7 @@ def _would_change(
     if len(causes) > 1 and causes[1].score > 0.15:
         changes.append(f"{causes[1].id} {causes[1].name} instead: {causes[1].test}")
     if status in ("healthy", "watch") and not facts.view.has("val/rec_loss"):
-        changes.append("A held-out rec_loss (val/rec_loss): overfitting cannot be seen without one.")
+        changes.append("A held-out rec_loss (val/rec_loss): without one nothing is known of held-out data.")
     if facts.scales.nats is None and facts.view.has("kl_loss"):
         changes.append("The latent shape (--latent CxTxHxW): the KL cannot be judged per element without it.")
     wanted = {

@@ -22,7 +22,7 @@ class MetricVerdict:
 
     first/now/best: in the log's own units (``now`` is the median of the last rows, ``best`` is None where the metric
     has no good direction). ``natural_*`` are the same in ``natural_unit`` (PSNR dB, nats per latent element ...), None
-    where the log does not allow it. ``trend`` is one word: falling, rising, flat, noisy, or stepped.
+    where the log does not allow it. ``trend`` is one word for the last phase: falling, rising, flat, noisy, or stepped.
     """
 
     metric: str

@@ -85,9 +85,9 @@ def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]
     about = [f for f in findings if name in f.metrics]
     about.sort(key=lambda f: -SEVERITY_ORDER[f.severity])
     if about and about[0].severity == "critical":
-        return "bad", f"{about[0].code}: {about[0].name}"
+        return "bad", _short(about[0])
     if about and about[0].severity == "warn":
-        return "watch", f"{about[0].code}: {about[0].name}"
+        return "watch", _short(about[0])
     if facts.adversary is None and METRICS.get(name) and METRICS[name].family == "adversarial":
         return "info", "the GAN is not on: no meaning yet"
     series = facts.view.series(name)
@@ -103,6 +103,10 @@ def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]
     if direction in ("down", "up"):
         return "cannot-tell", "too few rows"
     return "info", about[0].name if about else ""
+
+
+def _short(finding: Finding) -> str:
+    return f"{finding.name.replace('-', ' ')} ({finding.code})"
 
 
 def _natural(facts: Facts, name: str):  # type: ignore[no-untyped-def]

@@ -18,6 +18,7 @@ from vaelab.facts.base import Evidence, Fact, Standing
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
+from vaelab.words import number
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -205,15 +206,15 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     how_text = {"exact": "values of single steps", "means": "epoch means", "medians": "windowed medians, which add up"
                 " only roughly"}[how]  # fmt: skip
     row = int(rows[-1])
-    example = f"{value:g} x {rec[-1]:.4g}" + (f" + {weight_p:g} x {p[-1]:.4g}" if has_p else "")
+    example = f"{value:g} x {number(rec[-1])}" + (f" + {weight_p:g} x {number(p[-1])}" if has_p else "")
     if closes:
         text = (
-            f"pixelloss_weight is {value:.4g} (interval {low:.2f} to {high:.2f}{assumed}): {relation} = {example} ="
-            f" {value * rec[-1] + weight_p * p[-1]:.4g}, printed {left[-1]:.4g} at step {int(view.run.steps[row]):,}"
+            f"pixelloss_weight is {number(value)} (interval {low:.2f} to {high:.2f}{assumed}): {relation} = {example} ="
+            f" {number(value * rec[-1] + weight_p * p[-1])}, printed {number(left[-1])} at step {int(view.run.steps[row]):,}"
             f" ({how_text}).{excluded}"
         )
         if has_p and not (low <= 1 <= high) and weight_p == 1:
-            text += f" It is not rec + perception ({rec[-1] + p[-1]:.4g})."
+            text += f" It is not rec + perception ({number(rec[-1] + p[-1])})."
     else:
         text = (
             f"{relation} = w x rec_loss + {weight_p:g} x perceptual_loss does not close with one w: rows ask for"
@@ -226,7 +227,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     if len(left_names) == 1:
         predicted = value * rec + weight_p * p
         identities.append(
-            _identity("nll", f"nll_loss = {value:.4g} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
+            _identity("nll", f"nll_loss = {number(value)} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
                       left, predicted, slack, rows, view, how)
         )  # fmt: skip
 
@@ -319,7 +320,7 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
         what = "the reconstruction term is summed over the pixels of one frame"
     text = (
         f"{left_name}{kl_text} = {value:,.0f} x rec_loss: {what} ({value:,.0f}{shape}; interval {low:,.0f} to {high:,.0f}"
-        f" from {len(left)} rows; step {int(view.run.steps[row]):,}: {left[-1]:,.4g} / {unit[-1]:.4g})."
+        f" from {len(left)} rows; step {int(view.run.steps[row]):,}: {number(left[-1])} / {number(unit[-1])})."
     )
     if not closes:
         text = f"{left_name} / rec_loss is not one constant: {low:,.0f} to {high:,.0f}; the sum over pixels does not close."
@@ -354,7 +355,7 @@ def _solve_total(
     weight = nice if nice is not None else weight
     text = (
         f"kl_weight is {weight:.3g} (fit of total_loss = N x rec_loss + kl_weight x kl_loss over {len(left)} rows:"
-        f" {fitted[0]:.4g} +- {spread:.2g})."
+        f" {number(fitted[0])} +- {spread:.2g})."
     )
     solved["kl_weight"] = Solved(
         "kl_weight", weight, weight - spread, weight + spread, "closes", "exact", len(left), text
@@ -374,13 +375,13 @@ def _pixel_candidates(low: float, high: float) -> list[tuple[int, int, int]]:
 
 def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity], scale: float) -> None:
     declared = view.number("kl_weight")
-    if view.trainer.kl_reduction == "weighted" or not view.has("kl_loss", "total_loss"):
+    if view.trainer.kl_reduction == "weighted" or not view.has("kl_loss"):
         return
-    if not view.has("nll_loss"):
+    if not view.has("nll_loss", "total_loss"):
         if declared is not None and "kl_weight" not in solved:
             solved["kl_weight"] = Solved(
                 "kl_weight", declared, declared, declared, "closes", "declared", 0,
-                f"kl_weight is {declared:g} (declared; the log has no nll_loss column to check it with).", declared,
+                f"kl_weight is {declared:g} (declared; the log lacks the columns to check it with).", declared,
             )  # fmt: skip
         return
     values, rows, how = view.joint(("total_loss", "nll_loss", "kl_loss"))
@@ -417,7 +418,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
             else f"its weight is below {high:.2g}"
         )
         text = (
-            f"total_loss equals nll_loss within print precision ({where}: {total[largest]:.4g} and {nll[largest]:.4g})"
+            f"total_loss equals nll_loss within print precision ({where}: {number(total[largest])} and {number(nll[largest])})"
             f" because the KL term is too small to show: {said}. It has no visible effect on the loss."
         )
         solved["kl_weight"] = Solved("kl_weight", value, max(low, 0.0), high, "closes", how, len(kl), text, declared)
@@ -428,8 +429,8 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     )
     text = (
         f"kl_weight is {value:.3g} (interval {low:.3g} to {high:.3g}, {len(kl)} rows): total_loss = nll_loss + kl_weight x"
-        f" kl_loss closes at {where}: {nll[largest]:.4g} + {value * kl[largest]:.4g} = {nll[largest] + value * kl[largest]:.4g},"
-        f" printed {total[largest]:.4g}."
+        f" kl_loss closes at {where}: {number(nll[largest])} + {number(value * kl[largest])} = {number(nll[largest] + value * kl[largest])},"
+        f" printed {number(total[largest])}."
     )
     solved["kl_weight"] = Solved("kl_weight", value, low, high, "closes", how, len(kl), text, declared)
     identities.append(
@@ -467,16 +468,21 @@ def _total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: floa
         return []
     formula = "total_loss = nll_loss + kl_weight x kl_loss + d_weight x disc_factor x g_loss"
     kl_weight = solved["kl_weight"].value if "kl_weight" in solved else view.number("kl_weight")
-    names: tuple[str, ...] = ("total_loss", "d_weight", "g_loss")
-    names += tuple(m for m in ("nll_loss", "kl_loss", "disc_factor") if view.has(m))
-    values, rows, how = view.joint(names, linear=False)
+    base: tuple[str, ...] = ("total_loss", "d_weight", "g_loss")
     start = gan.start_row or 0
-    keep = rows >= start
-    if not keep.any():
+    for more in (("nll_loss", "kl_loss"), ("nll_loss",), ("kl_loss",), ()):
+        if not view.has(*more):
+            continue
+        values, rows, how = view.joint(base + more, linear=False)
+        keep = rows >= start
+        if keep.any():
+            break
+    else:
         return []
     values = {m: v[keep] for m, v in values.items()}
     rows = rows[keep]
-    term = values["d_weight"] * values.get("disc_factor", np.ones(len(rows))) * values["g_loss"]
+    factor = view.run["disc_factor"][rows] if "disc_factor" in view.run else np.ones(len(rows))
+    term = values["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * values["g_loss"]
     kl_part = (kl_weight or 0.0) * values.get("kl_loss", np.zeros(len(rows)))
     total = values["total_loss"] / scale
     if "nll_loss" in values:
@@ -568,6 +574,8 @@ def _shares(
             terms["reconstruction"] = n * run["rec_loss"]
     else:
         weight = constant("pixelloss_weight", view.number("pixelloss_weight"))
+        if weight is None and "nll_loss" not in run:
+            weight = view.trainer.defaults.get("pixelloss_weight")
         if weight is not None and "rec_loss" in run:
             terms["reconstruction"] = weight * run["rec_loss"]
             if "perceptual_loss" in run:
@@ -601,10 +609,10 @@ def _statements(view: View, algebra: Algebra, summed: bool) -> tuple[Fact, ...]:
     for s in algebra.solved.values():
         standing = "declared" if s.how == "declared" else "inferred" if s.status == "closes" else "cannot-tell"
         facts.append(Fact(s.name, "algebra", s.text, standing, s.value, "", s.low, s.high))
-        if s.contradicts_declared:
+        if s.contradicts_declared and s.value is not None and s.low is not None and s.high is not None:
             facts.append(
                 Fact(f"{s.name}_mismatch", "algebra", f"The config declares {s.name} {s.declared:g}, the columns say"
-                     f" {s.value:.4g} ({s.low:.4g} to {s.high:.4g}).", "inferred", s.value, "", s.low, s.high)
+                     f" {number(s.value)} ({number(s.low)} to {number(s.high)}).", "inferred", s.value, "", s.low, s.high)
             )  # fmt: skip
     for identity in algebra.identities:
         told = identity.status != "cannot-tell"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vaelab.analysis import Series, level, noise, rolling_median, step_change
 from vaelab.facts.base import Evidence, Fact, Phase, PhaseKind
 from vaelab.facts.view import View
+from vaelab.words import number
 
 RECOVERED = 1.10
 """A level within 10% of the one before the GAN counts as recovered (about 0.4 dB of MSE), noise allowing."""
@@ -123,10 +124,10 @@ def find_phases(view: View) -> Phases:
 def _warm_up(view: View) -> WarmUp | None:
     lr = view.series("lr")
     planned = view.number("warmup_steps")
-    if len(lr) < 3 or lr.values.max() <= 0:
+    declared = view.number("lr")
+    if len(lr) < (2 if declared else 3) or lr.values.max() <= 0:
         return None
     peak = float(lr.values.max())
-    declared = view.number("lr")
     if lr.values[0] > 0.35 * peak:
         return None
     at = int(np.argmax(lr.values >= 0.985 * peak))
@@ -176,9 +177,15 @@ def _gan(view: View) -> Gan:
         g = run["g_loss"]
         on = np.flatnonzero(np.isfinite(g) & (g != 0))
         row, reason = (int(on[0]), "g_loss becomes non-zero") if len(on) else (None, "g_loss stays 0")
+    if row is None and planned is not None:
+        seen = [int(run.rows(m)[0]) for m in ("disc_loss", "logits_real", "logits_fake") if run.rows(m).size]
+        at = int(np.searchsorted(run.steps, planned))
+        # the columns that appear with the GAN are there, and not before the declared start
+        if seen and at < len(run) and run.steps[min(seen)] >= planned and not view.trainer.d_weight_logged_before_start:
+            row, reason = at, "the declared disc_start has passed and the adversarial columns are there"
     if row is None:
         if planned is None:
-            return Gan("off", reason=reason)
+            return Gan("off", reason=reason or "its columns hold no value that shows it on")
         if total and planned >= total:
             return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} of {total:,.0f} planned steps")
         return Gan("scheduled", planned_step=planned, reason=reason)
@@ -203,8 +210,8 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     if not len(pre) or not len(post):
         return None
     post = _until_later_jump(post)
-    # the level just before: the last tenth of the VAE-only rows, at least 5
-    before = level(pre.tail(0.1, 5).values)
+    # the level just before: the last tenth of the VAE-only rows, at least 5; of a few quoted rows the last one
+    before = level(pre.tail(0.1, 5 if len(pre) >= 8 else 1).values)
     smooth = rolling_median(post.values, 5)
     early = max(1, min(len(post), max(8, len(pre))))
     peak = int(np.argmax(smooth[:early])) if len(post) > 4 else int(np.argmax(post.values[:early]))
@@ -352,7 +359,6 @@ def _statements(
 
 
 def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
-    run = view.run
     if gan.state == "active" and gan.start_step is not None:
         where = ""
         n = view.number("iters_per_epoch")
@@ -366,10 +372,8 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
             text = f"The GAN starts between step {gan.before_step:,} and {gan.start_step:,}{where}: {gan.reason}."
         if gan.unit_ratio:
             text += f" disc_start {gan.planned_step:,} is counted in optimizer steps, {gan.unit_ratio} per logged step."
-        if warm_up and warm_up.end_step is not None and gan.before_step is not None:
-            spacing = max(1, int(np.median(np.diff(run.steps)))) if len(run) > 1 else 1
-            if abs(gan.start_step - (warm_up.planned or warm_up.end_step)) <= spacing:
-                text += " That is the step on which the learning-rate warm-up ends."
+        if gan.before_step is not None:
+            text += _warm_up_coincides(view, gan.start_step, gan.before_step, warm_up)
         return Fact("gan_start", "phases", text, "inferred", float(gan.start_step), "step",
                     low=gan.before_step, high=gan.start_step)  # fmt: skip
     if gan.state == "scheduled" and gan.planned_step is not None:
@@ -378,8 +382,8 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
         if view.has("disc_loss") and not np.any(view.series("disc_loss").values):
             zero = " disc_loss is 0.0 because disc_factor is 0 until then."
         meaning = ""
-        if view.trainer.d_weight_logged_before_start and view.has("g_loss"):
-            meaning = " The printed d_weight, g_loss and logits mean nothing before that."
+        if view.trainer.d_weight_logged_before_start:
+            meaning = " d_weight, g_loss and logits printed before that mean nothing."
         text = f"The GAN is scheduled for step {gan.planned_step:,}: {ahead:,} steps to go.{zero}{meaning}"
         return Fact("gan_start", "phases", text, "declared", float(gan.planned_step), "step")
     if gan.state == "never" and gan.planned_step is not None:
@@ -392,6 +396,17 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
     return Fact("gan_start", "phases", text, "cannot-tell")
 
 
+def _warm_up_coincides(view: View, start: int, before: int, warm_up: WarmUp | None) -> str:
+    """A sentence if the warm-up ends where the GAN starts, else nothing."""
+    end = (warm_up.planned or warm_up.end_step) if warm_up else view.number("warmup_steps")
+    default = ""
+    if end is None and view.trainer.id == "pyramid_flow" and not view.has("lr"):
+        end, default = view.number("iters_per_epoch"), " (one epoch, the script's default)"
+    if end is None or abs(start - end) > max(1, start - before):
+        return ""
+    return f" That is the step on which the learning-rate warm-up ends{default}."
+
+
 def _shock_fact(view: View, shock: Shock) -> Fact:
     db = (
         f", {-10 * math.log10(shock.ratio):+.1f} dB"
@@ -399,8 +414,8 @@ def _shock_fact(view: View, shock: Shock) -> Fact:
         else ""
     )
     text = (
-        f"At the GAN start {shock.metric} went from {shock.before:.4g} to {shock.worst:.4g} ({shock.ratio:.1f}x{db}) by"
-        f" step {shock.worst_step:,}; the level to come back to is {shock.before:.4g}."
+        f"At the GAN start {shock.metric} went from {number(shock.before)} to {number(shock.worst)} ({shock.ratio:.1f}x{db}) by"
+        f" step {shock.worst_step:,}; the level to come back to is {number(shock.before)}."
     )
     if shock.recovered_step is not None:
         text += f" It was back within {shock.margin - 1:.0%} of it by step {shock.recovered_step:,}."
@@ -410,7 +425,7 @@ def _shock_fact(view: View, shock: Shock) -> Fact:
             full = 10 * math.log10(shock.worst / shock.before)
             back = 10 * math.log10(shock.worst / shock.after)
             gained = f", {back:.1f} of {full:.1f} dB recovered"
-        text += f" It now stands at {shock.after:.4g} ({shock.remaining:.2f}x the level before{gained})."
+        text += f" It now stands at {number(shock.after)} ({shock.remaining:.2f}x the level before{gained})."
     return Fact(f"gan_shock_{shock.metric}", "phases", text, "inferred", shock.ratio, "x",
                 evidence=(Evidence(f"{shock.metric} before", shock.before), Evidence("worst", shock.worst, step=shock.worst_step),
                           Evidence("now", shock.after)))  # fmt: skip

@@ -10,6 +10,7 @@ from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Evidence, Fact, Standing
 from vaelab.facts.view import View
+from vaelab.words import number
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def _latent(view: View, algebra: Algebra) -> Latent | None:
             factor = 2 ** (len(multipliers) - 1)
             compression = [1, factor, factor]
             assumed = "compression from ch_mult"
-        elif view.trainer.compression:
+        elif view.trainer.compression and channels == view.trainer.latent_channels:
+            # another channel count is another model: its compression is anybody's guess
             compression = list(view.trainer.compression)
             assumed = f"{'x'.join(map(str, compression))} compression, the published {view.trainer.title} model"
     if len(compression) != 3:
@@ -239,14 +241,14 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
     if scales.psnr_exact:
         a, b = scales.psnr(first), scales.psnr(now)
         kind = "the MSE on inputs in [-1, 1]" if scales.peak == 2 else f"the MSE on inputs {scales.peak:g} wide"
-        text = f"rec_loss is {kind}: {now:.4g} is {b:.1f} dB PSNR." if b is not None else "rec_loss is 0 or below."
+        text = f"rec_loss is {kind}: {number(now)} is {b:.1f} dB PSNR." if b is not None else "rec_loss is 0 or below."
         if a is not None and b is not None and len(rec) > 1 and first != now:
             way = "rose" if now > first else "fell"
             ratio = now / first
             size = f"{ratio:.1f}x" if ratio > 1.5 else f"{abs(1 - ratio):.0%}"
             text = (
-                f"rec_loss is {kind}: it {way} {size} from {first:.4g} ({a:.1f} dB PSNR, step {int(rec.steps[0]):,}) to"
-                f" {now:.4g} ({b:.1f} dB, step {int(rec.steps[-1]):,}): {b - a:+.1f} dB."
+                f"rec_loss is {kind}: it {way} {size} from {number(first)} ({a:.1f} dB PSNR, step {int(rec.steps[0]):,}) to"
+                f" {number(now)} ({b:.1f} dB, step {int(rec.steps[-1]):,}): {b - a:+.1f} dB."
             )
         evidence = (view.evidence("rec_loss", row_first), view.evidence("rec_loss", row_last))
         facts.append(Fact("psnr", "units", text, "known", b, "dB", evidence=evidence))
@@ -255,23 +257,23 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
         what = {"l1+mse+lpips": "L1 + MSE + LPIPS", "l1+lpips": "L1 + LPIPS", "l1": "L1", "mse+lpips": "MSE + LPIPS"}
         name = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
         text = (
-            f"rec_loss here is {name}, so PSNR cannot be read from it; {now:.4g} bounds the MSE by"
+            f"rec_loss here is {name}, so PSNR cannot be read from it; {number(now)} bounds the MSE by"
             f" {scales.mse_bound * now:.2g} (PSNR at least {bound:.1f} dB)."
         )
         facts.append(Fact("psnr", "units", text, "bounded", bound, "dB", low=bound))
         if len(rec) > 1 and first > 0:
             low = float(rec.low.min())
-            text = f"rec_loss {'fell' if now < first else 'rose'} from {first:.4g} to {now:.4g} ({now / first - 1:+.0%}); lowest {low:.4g} ({low / first - 1:+.0%})."
+            text = f"rec_loss {'fell' if now < first else 'rose'} from {number(first)} to {number(now)} ({now / first - 1:+.0%}); lowest {number(low)} ({low / first - 1:+.0%})."
             facts.append(Fact("rec_change", "units", text, "known", now / first - 1))
     else:
         text = "What rec_loss contains is not known for this trainer: only its changes can be judged, not its level."
         if len(rec) > 1 and first > 0:
-            text += f" It went from {first:.4g} to {now:.4g} ({now / first - 1:+.0%})."
+            text += f" It went from {number(first)} to {number(now)} ({now / first - 1:+.0%})."
         facts.append(Fact("psnr", "units", text, "cannot-tell"))
     total = view.series("total_loss")
     if len(total) > 1 and float(total.values[0]) > 0:
         last = level(total.tail(0.1, 1 if len(total) < 5 else 3).values)
-        text = f"total_loss went from {total.values[0]:,.4g} to {last:,.4g} ({last / float(total.values[0]) - 1:+.0%})."
+        text = f"total_loss went from {number(total.values[0])} to {number(last)} ({last / float(total.values[0]) - 1:+.0%})."
         facts.append(Fact("total_change", "units", text, "known", last / float(total.values[0]) - 1))
     return facts
 
@@ -281,7 +283,9 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
     now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
     nats = scales.nats_per_element(now)
     if nats is None or scales.latent is None:
-        text = f"KL {now:,.4g} cannot be judged without the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
+        text = (
+            f"KL {number(now)} cannot be judged without the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
+        )
         if view.trainer.kl_reduction == "unknown":
             text += " How this trainer reduces the KL is not known either."
         return Fact("kl_per_element", "units", text, "cannot-tell", None, "nats/element")
@@ -291,7 +295,7 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
         "mean": "averaged over elements",
     }.get(view.trainer.kl_reduction, "")
     text = (
-        f"KL {now:,.4g} ({reduction}) is {_short(nats)} nats per latent element for a {scales.latent} latent"
+        f"KL {number(now)} ({reduction}) is {_short(nats)} nats per latent element for a {scales.latent} latent"
         f" ({scales.latent.how})."
     )
     if nats >= 5:

@@ -107,7 +107,7 @@ def _metrics(diagnosis: Diagnosis) -> list[RenderableType]:
     table.add_column("metric", overflow="fold", max_width=24)
     for title in ("first", "now", "best"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("trend", no_wrap=True)
+    table.add_column("last phase", no_wrap=True)
     table.add_column("in natural units")
     table.add_column("verdict", no_wrap=True)
     shown = _worst_first(diagnosis.metrics)[:_METRICS]

@@ -12,6 +12,7 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.reconstruction import after_warm_up
+from vaelab.words import number
 
 COLLAPSED = 0.004
 """Nats per input value (or 0.02 per latent element): too little to describe an image, whatever the compression."""
@@ -81,15 +82,15 @@ class Collapsed(Rule):
         rising = trend(settled.tail(0.5).values).direction == "rising" and level(settled.tail(0.1, 3).values) > 3 * late
         if rising and not printed_zero:
             return
-        number = f"{total:.2g} nats for a whole sample" if total is not None and not printed_zero else "printed as 0"
+        amount = f"{total:.2g} nats for a whole sample" if total is not None and not printed_zero else "printed as 0"
         if per_input is not None and not printed_zero:
-            number = f"{per_input:.2g} nats per input value"
+            amount = f"{per_input:.2g} nats per input value"
         if per_element is not None:
-            number = f"{per_element:.2g} nats per latent element"
+            amount = f"{per_element:.2g} nats per latent element"
         yield self.finding(
             "critical",
-            f"The latent carries almost no information: kl_loss {late:.3g} is {number}, and rec_loss has not become good"
-            f" ({level(rec.head(0.1, 3).values):.4g} to {level(rec.tail(0.1, 3).values):.4g}). The decoder paints an"
+            f"The latent carries almost no information: kl_loss {late:.3g} is {amount}, and rec_loss has not become good"
+            f" ({number(level(rec.head(0.1, 3).values))} to {number(level(rec.tail(0.1, 3).values))}). The decoder paints an"
             " average.",
             metrics=("kl_loss", "rec_loss"),
             steps=(int(settled.steps[0]), int(settled.steps[-1])),
@@ -204,10 +205,10 @@ class Starved(Rule):
         starved = nats is not None and 0.02 <= nats < 0.3
         if not starved and not (per_input is not None and COLLAPSED <= per_input < 0.05):
             return
-        number = f"{nats:.3f} nats per latent element" if starved else f"{per_input:.2g} nats per input value"
+        amount = f"{nats:.3f} nats per latent element" if starved else f"{per_input:.2g} nats per input value"
         yield self.finding(
             "warn",
-            f"The latent is over-regularised for a tokenizer: {number} at an effective beta of {beta:.2g}. Detail is"
+            f"The latent is over-regularised for a tokenizer: {amount} at an effective beta of {beta:.2g}. Detail is"
             " being traded for a tidy latent.",
             metrics=("kl_loss",),
             steps=(int(kl.steps[0]), int(kl.steps[-1])),
@@ -296,8 +297,8 @@ class Explodes(Rule):
             return
         worse = facts.changes.late is not None and facts.changes.best is not None
         bad = worse and facts.changes.late > 1.25 * facts.changes.best  # type: ignore[operator]
-        number = f" ({per_input:,.3g} nats per input value)" if per_input is not None else ""
-        text = f"kl_loss stands at {late:,.3g}{number}, its smoothed peak is {peak:,.3g}: the posterior has left any useful range."
+        amount = f" ({per_input:,.3g} nats per input value)" if per_input is not None else ""
+        text = f"kl_loss stands at {late:,.3g}{amount}, its smoothed peak is {peak:,.3g}: the posterior has left any useful range."
         if jumped and jump is not None:
             text += f" It rose {jump.kl_ratio:,.3g} times on the rows of the rec_loss jump at step {jump.step:,}."
         yield self.finding(
@@ -333,7 +334,9 @@ class Grows(Rule):
         if len(kl) < 8 or kl.values.min() < 0:
             return
         found = trend(kl.values)
-        if found.direction != "rising":
+        per_input, jump = input_nats(facts), facts.changes.jump
+        exploded = (per_input or 0) > 50 or (jump is not None and (jump.kl_ratio or 0) > 50)
+        if found.direction != "rising" or exploded:
             return
         a, b = level(kl.head(0.1, 3).values), level(kl.tail(0.1, 3).values)
         late = trend(kl.tail(0.4).values).direction
@@ -343,7 +346,7 @@ class Grows(Rule):
         why = "ordinary at this small weight: the encoder becomes more certain" if tiny else "the weight is not small"
         yield self.finding(
             "info",
-            f"kl_loss rose from {a:,.4g} to {b:,.4g} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
+            f"kl_loss rose from {number(a)} to {number(b)} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
             metrics=("kl_loss",),
             steps=(int(kl.steps[0]), int(kl.steps[-1])),
             evidence=(Evidence("early", a), Evidence("now", b)),
@@ -419,8 +422,8 @@ class FallsAway(Rule):
             return
         yield self.finding(
             "critical" if now > 1.1 * before else "warn",
-            f"kl_loss fell from {held:,.4g} to {late:,.3g} ({late / held:.1%}) from step {start:,} on, and rec_loss went from"
-            f" {before:.4g} to {now:.4g}: the latent loses its information.",
+            f"kl_loss fell from {number(held)} to {late:,.3g} ({late / held:.1%}) from step {start:,} on, and rec_loss went from"
+            f" {number(before)} to {number(now)}: the latent loses its information.",
             metrics=("kl_loss", "rec_loss"),
             steps=(start, int(kl.steps[-1])),
             evidence=(Evidence("held level", held), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
@@ -465,8 +468,8 @@ class GrowsManyTimes(Rule):
         start = int(kl.steps[above[0]])
         yield self.finding(
             "critical" if late - settled > math.log(40) else "warn",
-            f"kl_loss has grown {math.exp(late - settled):.3g} times over its settled level ({math.exp(settled):,.4g} to"
-            f" {math.exp(late):,.4g}, from about step {start:,}) while rec_loss went from {a:.4g} to {b:.4g}.",
+            f"kl_loss has grown {math.exp(late - settled):.3g} times over its settled level ({number(math.exp(settled))} to"
+            f" {number(math.exp(late))}, from about step {start:,}) while rec_loss went from {number(a)} to {number(b)}.",
             metrics=("kl_loss",),
             steps=(start, int(kl.steps[-1])),
             evidence=(Evidence("settled level", math.exp(settled)), facts.view.evidence("kl_loss", int(kl.rows[-1]))),

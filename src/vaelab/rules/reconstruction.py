@@ -10,6 +10,7 @@ import numpy as np
 from vaelab.analysis import level, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.words import number
 
 REC_LIMIT = {"mse": 1.0, "l1": 0.5, "l1+lpips": 1.0, "l1+mse+lpips": 1.6, "mse+lpips": 1.4}
 """Largest plausible rec_loss relative to the squared (mse) or plain range: outputs outside the input range."""
@@ -55,7 +56,7 @@ class ReconstructionTrend(Rule):
         db = ""
         if facts.scales.psnr_exact and a > 0 and b > 0:
             db = f" ({10 * math.log10(a / b):+.1f} dB)"
-        text = f"rec_loss {word} in the {phase.title} phase: {a:.4g} to {b:.4g}{db}."
+        text = f"rec_loss {word} in the {phase.title} phase: {number(a)} to {number(b)}{db}."
         # rising by itself is a symptom other rules weigh; here it only counts where it is large
         severe = found.direction == "rising" and b > 1.5 * a
         yield self.finding(
@@ -112,7 +113,7 @@ class WorseThanStart(Rule):
         db = f" ({-10 * math.log10(ratio):.1f} dB)" if facts.scales.psnr_exact else ""
         yield self.finding(
             severity,  # type: ignore[arg-type]
-            f"rec_loss is {ratio:.3g} times its first level{db}: {reference:.4g} at the start, {late:.4g} by step"
+            f"rec_loss is {ratio:.3g} times its first level{db}: {number(reference)} at the start, {number(late)} by step"
             f" {int(rec.steps[-1]):,}, with no GAN involved.",
             metrics=("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
@@ -120,6 +121,49 @@ class WorseThanStart(Rule):
                 facts.view.evidence("rec_loss", int(rec.rows[0])),
                 facts.view.evidence("rec_loss", int(rec.rows[-1])),
             ),
+        )
+
+
+class NllRises(Rule):
+    """The nll (or total) rises and the log does not say which of its terms does.
+
+    What it checks: ``nll_loss``, or ``total_loss`` before any GAN, against its first value, where ``rec_loss`` is missing.
+
+    Why it matters: the sum alone shows that something is wrong, not what.
+
+    Evidence it needs: ``nll_loss`` or ``total_loss`` with at least 3 rows, and no ``rec_loss``.
+
+    What to do: stop and look; log rec_loss, perceptual_loss and kl_loss apart.
+
+    References: field note S3; domain criteria 1.3 rows 98 to 106.
+    """
+
+    code = "REC111"
+    name = "nll-rises"
+    needs = ("nll_loss|total_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if facts.view.has("rec_loss"):
+            return
+        name = "nll_loss" if facts.view.has("nll_loss") else "total_loss"
+        nll = facts.view.series(name)
+        if facts.phases.gan.state == "active" and name == "total_loss":
+            return
+        if len(nll) < 3 or nll.values[0] <= 0:
+            return
+        late = level(nll.tail(0.15, 1 if len(nll) < 8 else 3).values)
+        ratio = late / float(nll.values[0])
+        if ratio < 1.5 or (len(nll) >= 8 and trend(nll.values).direction != "rising"):
+            return
+        still = " and is still rising" if nll.values[-1] >= 0.98 * nll.values.max() else ""
+        yield self.finding(
+            "critical" if ratio > 2.5 else "warn",
+            f"{name} rose {ratio:.1f} times ({nll.values[0]:.4g} to {late:.4g}) over"
+            f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}: stop and look. Which component rose cannot be told from"
+            f" {name} alone.",
+            metrics=(name,),
+            steps=(int(nll.steps[0]), int(nll.steps[-1])),
+            evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
         )
 
 
@@ -161,7 +205,7 @@ class NoLearning(Rule):
         slow = " and still falls slowly" if still == "falling" else ""
         yield self.finding(
             "critical" if late > 0.8 * early else "warn",
-            f"rec_loss has improved by only {max(share, 0):.0%} since its first rows ({early:.4g} to {late:.4g} over"
+            f"rec_loss has improved by only {max(share, 0):.0%} since its first rows ({number(early)} to {number(late)} over"
             f" {len(rec) if rec.per_block == 1 else int(rec.rows[-1]) + 1} rows){slow}: this model has learned almost"
             " nothing beyond a constant output.",
             metrics=("rec_loss",),
@@ -204,7 +248,7 @@ class SuddenJump(Rule):
         now = "and stays there" if stays else f"and now stands at {ratio:.2g} times the level before"
         yield self.finding(
             severity,  # type: ignore[arg-type]
-            f"rec_loss jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+            f"rec_loss jumped {jump.ratio:.3g} times ({number(jump.before)} to {number(jump.after)}) between step"
             f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
             metrics=("rec_loss",),
             steps=(jump.step, int(facts.run.steps[-1])),
@@ -343,7 +387,7 @@ class ScaleOutOfRange(Rule):
         beside = level(rec.values)
         yield self.finding(
             "critical",
-            f"rec_loss is {first:,.4g} on the first row and {median:,.4g} over the first rows; on inputs in the expected"
+            f"rec_loss is {number(first)} on the first row and {number(median)} over the first rows; on inputs in the expected"
             f" range it cannot exceed {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
             " is the size of the error, as pixels of 0..255 give.",
             metrics=("rec_loss",),
@@ -394,7 +438,7 @@ class Plateau(Rule):
             why = "without a learning-rate column the reason cannot be told"
         yield self.finding(
             "info",
-            f"rec_loss is flat at {level(rec.values):.4g} since step {int(rec.steps[0]):,}: {why}.",
+            f"rec_loss is flat at {number(level(rec.values))} since step {int(rec.steps[0]):,}: {why}.",
             metrics=("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
             evidence=(Evidence("level", level(rec.values)),),
@@ -432,8 +476,8 @@ class ValidationGap(Rule):
             return
         yield self.finding(
             "critical" if late > 1.5 * best and late > 2 * train else "warn",
-            f"Validation rec_loss has risen to {late:.4g} from its best {best:.4g} while the training value fell to"
-            f" {train:.4g}: the model fits its training data and not the held-out data.",
+            f"Validation rec_loss has risen to {number(late)} from its best {number(best)} while the training value fell to"
+            f" {number(train)}: the model fits its training data and not the held-out data.",
             metrics=("val/rec_loss", "rec_loss"),
             steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
             evidence=(Evidence("validation / training", late / train, "x"),),
@@ -475,7 +519,7 @@ class DriftsUp(Rule):
         also = f" Since then: {', '.join(moved)}." if moved else ""
         yield self.finding(
             "critical" if drift.ratio >= 1.8 else "warn",
-            f"rec_loss stands at {drift.late:.4g}, {drift.ratio:.2g} times its best level ({drift.best:.4g} at step"
+            f"rec_loss stands at {number(drift.late)}, {drift.ratio:.2g} times its best level ({number(drift.best)} at step"
             f" {drift.best_step:,}); it left it at about step {drift.onset:,} and has not come back.{also}",
             metrics=("rec_loss",),
             steps=(drift.onset, int(facts.run.steps[-1])),
