@@ -110,7 +110,7 @@ class _Rows:
             self.table.add_row(self._line, items)
             self.epochs.append(-1 if self._epoch is None else self._epoch)
             for name, token in self._record.items():
-                if (digits := decimals_of(token.encode())) is not None:
+                if (digits := _decimals(token)) is not None:
                     low, high = self.decimals.get(name, (digits, digits))
                     self.decimals[name] = min(low, digits), max(high, digits)
         self._record = {}
@@ -218,13 +218,25 @@ def _parse_bar(bar: re.Match[str], title: str) -> _Line | None:
 def _items(text: str) -> list[tuple[str, str]]:
     found = []
     for match in _ITEM.finditer(text):
-        words = match["name"].split(" ")
-        while len(words) > 1 and words[0].lower() in _NOT_PART_OF_A_NAME:
-            words.pop(0)
-        name = " ".join(words)
-        if name.lower() not in _NOT_A_NUMBER_OF_THE_RUN and not _STEP.fullmatch(f"{name} 1"):
+        if name := _metric_name(match["name"]):
             found.append((name, match["value"]))
     return found
+
+
+@lru_cache(maxsize=4096)
+def _metric_name(text: str) -> str | None:
+    """The name in the words before a number; None if the number is a count of steps or epochs."""
+    words = text.split(" ")
+    while len(words) > 1 and words[0].lower() in _NOT_PART_OF_A_NAME:
+        words.pop(0)
+    name = " ".join(words)
+    return None if name.lower() in _NOT_A_NUMBER_OF_THE_RUN or _STEP.fullmatch(f"{name} 1") else name
+
+
+def _decimals(token: str) -> int | None:
+    """``decimals_of``, quick for the usual ``0.123``."""
+    fraction = token.partition(".")[2]
+    return len(fraction) if fraction.isdigit() else decimals_of(token.encode())
 
 
 def _to_log(source: Source, rows: _Rows, other: LineNotes, notes: list[ReadNote]) -> RawLog:

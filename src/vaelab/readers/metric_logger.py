@@ -237,6 +237,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
     if not keep.all():
         other.count("other_rank", int(lines[~keep][0]), b"", int((~keep).sum()))
         lines, epochs, iterations, per_epoch = lines[keep], epochs[keep], iterations[keep], per_epoch[keep]
+    kept = slice(None) if keep.all() else keep  # without a copy where every row stays
     steps, notes = _global_steps(epochs, iterations, per_epoch, lines, other.resumed)
     columns = []
     for name in names:
@@ -247,12 +248,12 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
         columns.append(
             RawColumn(
                 name,
-                column.values[keep],
-                column.logged[keep],
+                column.values[kept],
+                column.logged[kept],
                 lines,
                 printed_decimals(column.decimals or (mean.decimals if mean else None)),
                 _smoothing(name, mean is not None, "vae_loss" in names),
-                None if mean is None else mean.values[keep],
+                None if mean is None else mean.values[kept],
             )
         )
     return RawLog(

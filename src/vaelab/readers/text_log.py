@@ -220,7 +220,7 @@ class LineNotes:
     def notes(self) -> list[ReadNote]:
         """One note for each kind counted."""
         return [
-            ReadNote(kind, count, _NOTE_TEXTS.get(kind, "{n:,} lines: {first}").format(n=count, first=text), line)
+            ReadNote(kind, count, _NOTE_TEXTS[kind].format(n=count, first=text), line)
             for kind, count in self._counts.items()
             for line, text in [self._first[kind]]
         ]
@@ -233,14 +233,15 @@ def _may_be_event(line: bytes) -> bool:
 
 
 _NOTE_TEXTS = {
-    "foreign_lines": "{n:,} lines hold no metrics and were passed over; the first is: {first}",
-    "data_errors": "{n:,} lines report data that could not be read; the first is: {first}",
-    "errors_survived": "{n:,} errors after which training went on; the first is: {first}",
-    "torn_line": "{n:,} lines of metrics are incomplete and were left out; the first is: {first}",
-    "averaged_stats": "{n:,} lines repeat the averages of an epoch; they are not steps",
-    "evaluation_lines": "{n:,} lines are an evaluation, not training, and were left out",
-    "other_rank": "{n:,} rows are other processes' values for a step that was already logged; the first process is used",
-    "ansi": "terminal colours were removed from {n:,} lines",
+    "foreign_lines": "lines without metrics, passed over: {n:,} (the first: {first})",
+    "data_errors": "lines that report data which could not be read: {n:,} (the first: {first})",
+    "errors_survived": "errors after which training went on: {n:,} (the first: {first})",
+    "torn_line": "lines of metrics that are incomplete, left out: {n:,} (the first: {first})",
+    "averaged_stats": "lines that repeat the averages of an epoch, not steps: {n:,}",
+    "evaluation_lines": "lines of an evaluation, not of training, left out: {n:,}",
+    "other_rank": "rows of other processes for a step that was already logged, left out: {n:,}",
+    "ansi": "lines whose terminal colours were removed: {n:,}",
+    "config_changed": "{first}",
 }
 
 
