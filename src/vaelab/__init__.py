@@ -18,10 +18,10 @@ __version__ = "0.1.0"
 __all__ = ["ConfigError", "Diagnosis", "LogError", "Run", "VaelabError", "__version__", "diagnose", "read", "read_all"]
 
 _HOMES = {
-    "Diagnosis": "vaelab.diagnosis",
-    "diagnose": "vaelab.diagnosis",
-    "read": "vaelab.readers",
-    "read_all": "vaelab.readers",
+    "Diagnosis": "vaelab.library",
+    "diagnose": "vaelab.library",
+    "read": "vaelab.library",
+    "read_all": "vaelab.library",
     "Run": "vaelab.run",
     "LogError": "vaelab.errors",
     "ConfigError": "vaelab.errors",

@@ -6,10 +6,11 @@ import math
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from vaelab.analysis import Series, blocks
 from vaelab.facts.base import Evidence
-from vaelab.run import FloatArray, IntArray, Run
+from vaelab.run import Column, FloatArray, IntArray, Run
 from vaelab.trainers import TRAINERS, Trainer
 
 FLOAT32_DIGITS = 3e-6
@@ -59,6 +60,14 @@ class View:
         number = float(column.values[row]) if value is None else value
         return Evidence(column.original, number, unit, int(self.run.steps[row]), self.run.line(metric, row))
 
+    def _single(self, column: Column) -> npt.NDArray[np.bool_]:
+        """Rows whose windowed median covers one value: there it equals the mean since the epoch began."""
+        finite = np.isfinite(column.values)
+        if column.smoothing.kind == "none" or column.epoch_mean is None:
+            return finite
+        with np.errstate(invalid="ignore"):
+            return finite & (np.abs(column.values - column.epoch_mean) <= 1e-12 * np.abs(column.values))
+
     @property
     def unsure_smoothing(self) -> bool:
         """A table made from a trainer's printed medians no longer says that they are medians."""
@@ -66,7 +75,7 @@ class View:
 
     @cached_property
     def epoch_first_rows(self) -> IntArray:
-        """Rows that are the first of their epoch: a windowed median covers one value there."""
+        """Rows that are the first of their epoch in this log."""
         if self.run.epochs is None or not len(self.run):
             return np.empty(0, np.int64)
         return np.flatnonzero(np.diff(self.run.epochs, prepend=self.run.epochs[0] - 1) != 0)
@@ -94,7 +103,7 @@ class View:
             return {m: self.run[m][rows] for m in metrics}, rows, "means"
         first = self.epoch_first_rows
         if all(c.smoothing.kind in ("none", "window_median") for c in columns) and len(first):
-            keep = np.all([np.isfinite(c.values[first]) for c in columns], axis=0)
+            keep = np.all([self._single(c)[first] for c in columns], axis=0)
             if keep.any() and self.run.format == "metric_logger":
                 rows = first[keep]
                 return {m: self.run[m][rows] for m in metrics}, rows, "exact"

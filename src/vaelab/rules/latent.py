@@ -14,8 +14,8 @@ from vaelab.rules.base import Finding, Rule
 from vaelab.rules.reconstruction import after_warm_up
 from vaelab.words import number
 
-COLLAPSED = 0.004
-"""Nats per input value (or 0.02 per latent element): too little to describe an image, whatever the compression."""
+COLLAPSED = 0.001
+"""Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
 
 COLLAPSED_SAMPLE = 8.0
 """Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
@@ -70,7 +70,7 @@ class Collapsed(Rule):
         per_input = input_nats(facts)
         nats = facts.scales.nats_per_element(late)
         per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
-        low = (per_element is not None and per_element < 0.02) or (per_input is not None and per_input < COLLAPSED)
+        low = (per_element is not None and per_element < 0.01) or (per_input is not None and per_input < COLLAPSED)
         printed_zero = late <= 10.0 ** -(facts.run.decimals.get("kl_loss") or 6)
         total = facts.scales.kl_nats_total
         few = total is not None and total < COLLAPSED_SAMPLE
@@ -180,7 +180,7 @@ class WeightOutOfFamily(Rule):
 class Starved(Rule):
     """The latent carries little information and the reconstruction pays for it.
 
-    What it checks: KL between collapsed and usual (0.004 to 0.05 nats per input value, or 0.02 to 0.3 per latent
+    What it checks: KL between collapsed and usual (0.001 to 0.05 nats per input value, or 0.02 to 0.3 per latent
     element) while the KL weight is out of family.
 
     Why it matters: 0.16 nats per element looks tidy and cost one user 6.6 dB.
