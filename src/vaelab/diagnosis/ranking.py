@@ -24,6 +24,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "KL210": ("KL206",),
     "REC102": ("OPT403", "KL205"),
     "REC103": ("KL201", "KL206", "REC107"),
+    "DAT705": ("DAT701",),
     "REC104": ("DAT701", "OPT404", "RES801"),
     "REC108": ("KL201", "DAT701"),
     "KL202": ("KL206",),

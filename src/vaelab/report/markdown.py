@@ -107,7 +107,7 @@ def observation(m: MetricVerdict) -> str:
     """What the metric did, in numbers only."""
     if m.now is None:
         return "No values."
-    text = f"{number(m.first)} first, {number(m.now)} now ({m.trend})"
+    text = f"{number(m.first)} first, {number(m.now)} now (last phase: {m.trend})"
     if m.low is not None and m.high is not None:
         text += f"; range {number(m.low)} to {number(m.high)}"
     if m.best is not None:

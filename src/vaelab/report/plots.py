@@ -388,7 +388,8 @@ def _scale(axes: Axes, values: FloatArray, log: bool = True) -> None:
     elif log and low < 0:
         size = np.abs(values[values != 0])
         typical = float(np.median(size))
-        if max(-low, high) > _LOG_FROM * typical:
+        # symmetric log hides size: only where a linear axis would flatten most of the curve
+        if max(-low, high) > 20 * _LOG_FROM * typical:
             axes.set_yscale("symlog", linthresh=10 ** np.ceil(np.log10(typical)))
     _plain_ticks(axes)
 

@@ -182,6 +182,38 @@ class AllTermsJump(Rule):
         )
 
 
+class ChangeAtEpochStart(Rule):
+    """The data change on the first row of an epoch.
+
+    What it checks: whether the jump of ``rec_loss`` that nothing in the schedule explains falls on the first row of an
+    epoch.
+
+    Why it matters: a change exactly there points at the sampler (order, bucket, another shard), not at single samples.
+
+    Evidence it needs: ``rec_loss`` and epochs in the log, with at least two epochs.
+
+    What to do: shuffle across epochs and log the bucket.
+
+    References: domain criteria A5; Pyramid-Flow resets its meters every epoch.
+    """
+
+    code = "DAT705"
+    name = "data-change-at-epoch-start"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides != "epoch-start":
+            return
+        yield self.finding(
+            "warn",
+            f"The jump of rec_loss at step {jump.step:,} falls on the first row of an epoch.",
+            metrics=("rec_loss",),
+            steps=(jump.step, jump.step),
+            evidence=(facts.view.evidence("rec_loss", jump.row),),
+        )
+
+
 class DataErrors(Rule):
     """Files could not be read.
 
@@ -204,7 +236,7 @@ class DataErrors(Rule):
         event = next((e for e in facts.run.events if e.kind == "data_error"), None)
         if event is None:
             return
-        count = sum(n.count for n in facts.run.notes if n.kind == "data_error") or 1
+        count = sum(n.count for n in facts.run.notes if n.kind == "data_errors") or 1
         rows = max(1, len(facts.run))
         yield self.finding(
             "warn" if count > 0.02 * rows or count > 20 else "info",
