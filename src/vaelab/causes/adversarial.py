@@ -223,7 +223,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Shubhamai/pytorch-vqgan#3",
             "Stability-AI/stable-audio-tools#55",
         ),
-        predicts={"ADV304": 2.5, "ADV303": 0.3},
+        predicts={"ADV317": 4, "ADV304": 2.5, "ADV303": 0.3},
     ),
     Cause(
         "D11",

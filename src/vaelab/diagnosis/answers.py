@@ -142,7 +142,15 @@ def carry_on(facts: Facts, status: Status) -> NextStep:
     milestone = facts.progress.milestone
     until = f" until {milestone[0]} (step {milestone[1]:,})" if milestone else ""
     if status == "cannot-tell":
-        return NextStep("Log what is missing and diagnose again; no change is justified by this log.")
+        wanted = [
+            m
+            for m in ("total_loss", "nll_loss", "rec_loss", "perceptual_loss", "kl_loss", "lr", "grad_norm")
+            if not facts.view.has(m)
+        ]
+        if facts.phases.gan.state != "absent" and not facts.view.has("logits_real", "logits_fake"):
+            wanted += ["logits_real", "logits_fake"]
+        what = f" Log {', '.join(wanted)} as well." if wanted else ""
+        return NextStep(f"No change is justified by this log: let it grow to some dozen rows and diagnose again.{what}")
     return NextStep(
         f"Carry on{until}. Keep the present checkpoint and score it on held-out clips (PSNR, LPIPS).",
         expected="rec_loss and perceptual_loss hold or fall",

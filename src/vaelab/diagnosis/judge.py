@@ -89,7 +89,7 @@ def _confidence(
     ran = 1 - len(skipped) / max(1, len(ALL_RULES))
     enough = min(1.0, rows / 40)
     if status == "cannot-tell":
-        return 0.0, f"{rows} rows of a loss: too few, or no loss column"
+        return 0.0, f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
     if status in ("act", "stop"):
         top = causes[0].score if causes else 0.5
         value = 0.6 + 0.35 * top * max(enough, 0.5)
@@ -106,7 +106,7 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
     where = f" in the {last.title} phase at step {last.last_step:,}" if last else ""
     if status == "cannot-tell":
         rows = len(facts.run)
-        return f"Cannot tell: {rows} row{'s' if rows != 1 else ''} of this log carry too little to judge."
+        return f"Cannot tell: {rows} row{'s carry' if rows != 1 else ' carries'} too little to judge."
     if status == "healthy":
         return f"Healthy{where}: no rule found anything to change."
     root = next((f for f in findings if not f.explained_by), findings[0])

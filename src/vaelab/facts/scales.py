@@ -206,9 +206,10 @@ def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: f
         return None
     if view.trainer.kl_reduction == "sum-per-sample" and view.trainer.nll_reduction == "sum-per-sample":
         return weight
-    if view.trainer.kl_reduction == "sum-per-channel" and clip and latent:
+    channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
+    if view.trainer.kl_reduction == "sum-per-channel" and clip and channels:
         pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")
-        return weight * clip / (latent.shape[0] * pixel) if pixel else None
+        return weight * clip / (channels * pixel) if pixel else None
     return None
 
 

@@ -644,3 +644,39 @@ class BoundBroken(Rule):
             evidence=(Evidence("share of rows", a.bound_broken),),
             phase="gan",
         )
+
+
+class LabelsSwapped(Rule):
+    """The discriminator is good at the wrong thing.
+
+    What it checks: real logits clearly below fake ones (gap below -0.3) while disc_loss is clearly below chance.
+
+    Why it matters: the printed loss says skill, the logits say the opposite: real and fake are swapped in one of the two,
+    and the generator is pushed away from real data.
+
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+
+    What to do: follow the two tensors from the data loader to the loss.
+
+    References: SerezD/vqvae#3 ("ones_like"); domain criteria D10.
+    """
+
+    code = "ADV317"
+    name = "real-and-fake-swapped"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+            return
+        if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
+            return
+        yield self.finding(
+            "critical",
+            f"Real logits are below fake ones (gap {a.gap:.2f}) while disc_loss {a.disc_loss:.3g} is below chance"
+            f" {a.chance:.3g}: real and fake are swapped in the loss or in the log.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
+            evidence=(Evidence("gap", a.gap), Evidence("disc_loss", a.disc_loss)),
+            phase="gan",
+        )

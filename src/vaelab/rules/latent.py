@@ -476,6 +476,41 @@ class GrowsManyTimes(Rule):
         )
 
 
+class SmallAtSmallWeight(Rule):
+    """The latent is empty although the KL weight is small.
+
+    What it checks: almost no KL (fewer than 8 nats a sample) at an effective beta of 0.01 or less, late in the run.
+
+    Why it matters: such a weight cannot collapse a latent. An encoder that has not moved from its start (learning rate far
+    too low, no gradient), or data with nothing to encode, look the same in the KL column.
+
+    Evidence it needs: ``kl_loss`` with a known reduction and the effective beta.
+
+    What to do: check the learning rate and that the encoder's weights move, then the data.
+
+    References: domain criteria C1 against E2, A4, B8.
+    """
+
+    code = "KL211"
+    name = "kl-small-at-small-weight"
+    needs = ("kl_loss", "effective-beta")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl, total, beta = facts.view.series("kl_loss"), facts.scales.kl_nats_total, facts.scales.effective_beta
+        if total is None or beta is None or beta > 1e-2 or total > COLLAPSED_SAMPLE or len(kl) < 20:
+            return
+        if facts.phases.warm_up is not None and facts.phases.warm_up.end_step is None:
+            return
+        yield self.finding(
+            "warn",
+            f"The KL is only {total:.2g} nats a sample, at an effective beta of {beta:.2g}: too small a weight to collapse the"
+            " latent. The encoder has hardly moved, or there is nothing to encode.",
+            metrics=("kl_loss",),
+            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            evidence=(Evidence("KL per sample", total, "nats"), Evidence("effective beta", beta)),
+        )
+
+
 def information_bound_broken(facts: Facts) -> float | None:
     """Total KL in nats if it is too small to code different images at the quality reached, else None.
 

@@ -228,36 +228,78 @@ class PrintPrecision(Rule):
                 )  # fmt: skip
 
 
-class ConstantMetric(Rule):
-    """A loss is exactly constant.
+def _constant(facts: Facts, metric: str) -> tuple[bool, bool]:
+    """``(metric has one single value, other losses move)``."""
 
-    What it checks: ``perceptual_loss``, ``rec_loss`` or ``nll_loss`` with one single value in all rows (20 or more).
+    def still(name: str) -> bool:
+        series = facts.view.series(name)
+        return len(series) >= 20 and bool(series.high.max() == series.low.min())
 
-    Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed (weights not
-    loaded, detached, a placeholder), or the weights never move and the batch never changes.
+    others = [m for m in ("rec_loss", "total_loss", "kl_loss") if m != metric and facts.view.has(m)]
+    return still(metric), any(not still(m) for m in others)
+
+
+class ConstantLoss(Rule):
+    """The reconstruction loss is exactly constant.
+
+    What it checks: ``rec_loss`` or ``nll_loss`` with one single value in all rows (20 or more).
+
+    Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed, or the weights
+    never move and the batch never changes.
 
     Evidence it needs: the column.
 
     What to do: feed two different batches by hand.
 
-    References: vqgan-training's mse_loss 0; domain criteria B2.
+    References: vqgan-training's mse_loss, always 0; domain criteria B8.
     """
 
     code = "NUM507"
     name = "constant-loss"
+    needs = ("rec_loss|nll_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for metric in ("rec_loss", "perceptual_loss", "nll_loss"):
-            series = facts.view.series(metric)
-            if len(series) < 20 or series.high.max() != series.low.min():
-                continue
-            others = [m for m in ("rec_loss", "total_loss", "kl_loss") if m != metric and facts.view.has(m)]
-            alive = any(facts.view.series(m).high.max() != facts.view.series(m).low.min() for m in others)
+        for metric in ("rec_loss", "nll_loss"):
+            same, alive = _constant(facts, metric)
+            if same:
+                series = facts.view.series(metric)
+                yield self.finding(
+                    "critical",
+                    f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
+                    f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
+                    metrics=(metric,),
+                    steps=(int(series.steps[0]), int(series.steps[-1])),
+                    evidence=(facts.view.evidence(metric, int(series.rows[0])),),
+                )
+
+
+class ConstantPerceptual(Rule):
+    """The perceptual loss is exactly constant while other losses move.
+
+    What it checks: ``perceptual_loss`` with one single value in all rows (20 or more).
+
+    Why it matters: its network is not loaded or not called; the total contains a constant that trains nothing.
+
+    Evidence it needs: ``perceptual_loss`` and another loss.
+
+    What to do: feed two different batches by hand; check the weights file of the LPIPS network.
+
+    References: diffusers train_autoencoderkl.py (LPIPS under no_grad); domain criteria B2.
+    """
+
+    code = "NUM508"
+    name = "constant-perceptual-loss"
+    needs = ("perceptual_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        same, alive = _constant(facts, "perceptual_loss")
+        if same and alive:
+            series = facts.view.series("perceptual_loss")
             yield self.finding(
-                "critical" if metric == "rec_loss" or not alive else "warn",
-                f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
-                f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
-                metrics=(metric,),
+                "warn",
+                f"perceptual_loss is exactly {series.values[0]:g} in all {len(series)} rows while other losses move: it is"
+                " not being computed.",
+                metrics=("perceptual_loss",),
                 steps=(int(series.steps[0]), int(series.steps[-1])),
-                evidence=(facts.view.evidence(metric, int(series.rows[0])),),
+                evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),
             )

@@ -214,6 +214,52 @@ class NoLearning(Rule):
         )
 
 
+class StillFallingSlowly(Rule):
+    """The reconstruction still falls, slowly and steadily, at the end of the log.
+
+    What it checks: a model from scratch that has improved by less than half since its first rows, with a falling trend
+    over the last half of the rows and the learning rate not yet decayed.
+
+    Why it matters: slow and smooth is what a learning rate far too low looks like. A plateau does not fall any more.
+
+    Evidence it needs: ``rec_loss`` with at least 30 rows.
+
+    What to do: raise the learning rate 3 times for some hundred steps: at too low a rate the slope triples.
+
+    References: lavinal712/AutoencoderKL (4.5e-6 is 1.08e-4 after scaling); domain criteria E2 against B11.
+    """
+
+    code = "REC112"
+    name = "still-falling-slowly"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec = facts.view.series("rec_loss")
+        if facts.phases.origin != "scratch" or len(rec) < 30 or facts.changes.jump is not None:
+            return
+        if facts.phases.gan.state == "active" and facts.phases.gan.before_step is not None:
+            rec = rec.between(int(rec.steps[0]), facts.phases.gan.before_step)
+        if len(rec) < 30:
+            return
+        early, late = level(rec.values[2:].copy()[: max(4, len(rec) // 8)]), level(rec.tail(0.15, 5).values)
+        half = rec.tail(0.5)
+        found = trend(half.values)
+        # the last eighth must still be lower than the eighth before it by as much as the run's average pace
+        if found.direction != "falling" or not 0.5 * early < late < 0.97 * early:
+            return
+        pace = (early - late) / len(rec)
+        if -found.difference < 0.5 * pace * len(half):
+            return
+        yield self.finding(
+            "warn",
+            f"rec_loss still falls at the pace it had from the start: {early:.4g} to {late:.4g} ({1 - late / early:.0%} better)"
+            f" over {len(rec)} rows, with no sign of levelling off.",
+            metrics=("rec_loss",),
+            steps=(int(half.steps[0]), int(half.steps[-1])),
+            evidence=(Evidence("early level", early), Evidence("late level", late), Evidence("p", found.p)),
+        )
+
+
 class SuddenJump(Rule):
     """The reconstruction loss jumped from one row to the next and stayed there.
 

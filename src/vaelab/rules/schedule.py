@@ -114,6 +114,40 @@ class WeightsChange(Rule):
         )
 
 
+class WeightsOutOfFamily(Rule):
+    """A pixel or perceptual weight is far from what recipes use.
+
+    What it checks: the solved or declared pixelloss_weight and perceptual_weight: one term more than 30 times heavier than
+    in any public recipe, or switched off.
+
+    Why it matters: with LPIPS alone colours drift and grids appear; without it the output blurs.
+
+    Evidence it needs: a weight, solved from the columns or declared.
+
+    What to do: perceptual_weight 0.1 to 1 with a mean L1 or MSE; Pyramid-Flow uses 10 for the pixel term.
+
+    References: WF-VAE stage III; domain criteria 2.7, B4.
+    """
+
+    code = "SCH604"
+    name = "loss-weight-out-of-family"
+    needs = ("rec_loss", "nll_loss|config")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for name, low, high in (("perceptual_weight", 0.005, 20.0), ("pixelloss_weight", 0.02, 1000.0)):
+            solved = facts.algebra.solved.get(name)
+            value = solved.value if solved is not None and solved.status == "closes" else facts.view.number(name)
+            if value is None or low <= value <= high:
+                continue
+            what = "switched off" if value < low else f"{value:.4g}"
+            yield self.finding(
+                "warn",
+                f"{name} is {what}; public recipes use 0.1 to 1 for the perceptual term and 1 to 10 for the pixel term.",
+                metrics=("perceptual_loss" if name.startswith("perc") else "rec_loss",),
+                evidence=(Evidence(name, value),),
+            )
+
+
 class LogEndsEarly(Rule):
     """The log ends before the plan does.
 
