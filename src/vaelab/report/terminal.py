@@ -71,13 +71,12 @@ def screen(diagnosis: Diagnosis, width: int = 100) -> RenderableType:
 
 
 def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
-    """One row a run: source (below ``folder``), trainer, status, headline, first finding, top cause, steps."""
+    """One row a run: source (below ``folder``), trainer, status, first finding, top cause, steps."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for title, options in (
         ("log", {"ratio": 2, "overflow": "fold"}),
         ("trainer", {"overflow": "fold"}),
         ("status", {"no_wrap": True}),
-        ("verdict", {"ratio": 4}),
         ("first finding", {"ratio": 2}),
         ("top cause", {"ratio": 2}),
         ("steps", {"justify": "right", "no_wrap": True}),
@@ -89,7 +88,7 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
         first = next((f"{n.finding.code} {n.finding.name.replace('-', ' ')}" for n in finding_tree(d.findings)), "-")
         cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({percent(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
-        cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, headline(d), first, cause, last)
+        cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, first, cause, last)
         table.add_row(*(Text(c, style=_COLOUR.get(c, "")) for c in cells))
     return table
 
