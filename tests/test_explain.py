@@ -12,6 +12,7 @@ from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES
 from vaelab.errors import ConfigError
 from vaelab.explain import explain, explain_in_run, explain_rule, first_sentence
+from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Rule
 from vaelab.run import Column, Run, Smoothing
 from vaelab.trainers import TRAINERS
@@ -77,6 +78,14 @@ def test_a_run_gives_the_trainer_and_its_values() -> None:
     assert "first 5 at step 0, last 3 at step 20" in text and "window median of 20" in text
     assert TRAINERS["pyramid_flow"].formulas["kl_loss"] in text
     assert "not in this log" in str(explain_in_run("d_weight", run))
+
+
+def test_every_rule_is_explained_by_its_code() -> None:
+    for rule in ALL_RULES:
+        explanation = explain(rule.code.lower())
+        assert (explanation.kind, explanation.name) == ("rule", rule.code)
+        headings = {section.heading for section in explanation.sections}
+        assert {"What it checks", "Why it matters", "Evidence it needs", "What to do", "References"} <= headings
 
 
 class ExampleRule(Rule):

@@ -110,13 +110,14 @@ def compare(diagnoses: Sequence[Diagnosis]) -> Comparison:
 
 
 def _labels(diagnoses: Sequence[Diagnosis]) -> list[str]:
-    """The shortest endings of the sources that tell the runs apart, else numbers."""
+    """The part of the sources that tells the runs apart (``run-a`` of ``logs/run-a/train.log``), else numbers."""
     parts = [PurePath(d.run.source).parts for d in diagnoses]
-    for length in range(1, max((len(p) for p in parts), default=0) + 1):
-        labels = [str(PurePath(*p[-length:])) if p else "" for p in parts]
-        if len(set(labels)) == len(labels):
-            return labels
-    return [f"run {i}" for i in range(1, len(diagnoses) + 1)]
+    shortest = min(len(p) for p in parts)
+    first = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
+    last = next((i for i in range(shortest - first) if len({p[-1 - i] for p in parts}) > 1), shortest - first)
+    labels = [str(PurePath(*p[first : len(p) - last])) if len(p) > first + last else "" for p in parts]
+    unique = len(set(labels)) == len(labels) and all(labels)
+    return labels if unique else [f"run {i}" for i in range(1, len(diagnoses) + 1)]
 
 
 def _summary(d: Diagnosis, label: str) -> RunSummary:
@@ -198,8 +199,9 @@ def _quantities(diagnoses: Sequence[Diagnosis], common: int | None, differing: s
     why = "" if same_trainer else "different or unknown trainers may use different LPIPS networks or sums"
     found.append(quantity("perceptual_loss", "perceptual_loss", "perceptual loss", "", why, same_trainer))
     if all(d.facts.scales.nats is not None for d in diagnoses):
+        why = _latent_condition(diagnoses)
         found.append(
-            quantity("kl_nats", "kl_loss", "KL", "nats/element", "", True, lambda d: d.facts.scales.nats_per_element)
+            quantity("kl_nats", "kl_loss", "KL", "nats/element", why, True, lambda d: d.facts.scales.nats_per_element)
         )
     else:
         why = "KL compares only in nats per latent element: give --latent (and --clip) for every run"
@@ -214,6 +216,13 @@ def _quantities(diagnoses: Sequence[Diagnosis], common: int | None, differing: s
             why = ""
         found.append(quantity(metric, metric, title, "", why, not why))
     return found
+
+
+def _latent_condition(diagnoses: Sequence[Diagnosis]) -> str:
+    """What the KL per element rests on where a run's latent shape is not declared; empty if all are."""
+    latents = [(d, d.facts.scales.latent) for d in diagnoses]
+    guessed = {f"{latent} ({latent.how})" for _, latent in latents if latent and latent.standing != "declared"}
+    return f"the latent is taken to be {' and '.join(sorted(guessed))}; --latent settles it" if guessed else ""
 
 
 _Convert = Callable[[Diagnosis], Callable[[float], float | None]]
@@ -236,7 +245,7 @@ def _gap(diagnoses: Sequence[Diagnosis], common: int | None) -> Quantity:
             points[1] = _level(steps, gap, common)
             points[2] = _level(steps, gap, None)
         values.append(tuple(points))
-    return Quantity("gap", "discriminator gap (logits_real - logits_fake)", "", True, "", tuple(values))
+    return Quantity("gap", "discriminator gap", "", True, "", tuple(values))
 
 
 def _points(d: Diagnosis, metric: str, common: int | None, convert: _Convert) -> tuple[float | None, ...]:
@@ -279,14 +288,18 @@ def _any_value(quantity: Quantity) -> bool:
 def _warnings(
     diagnoses: Sequence[Diagnosis], quantities: Sequence[Quantity], unknown: Sequence[str]
 ) -> tuple[str, ...]:
-    found = [f"{q.title}: not comparable; {q.reason}." for q in quantities if not q.comparable]
+    found = [
+        f"{q.title}: {'compares on a condition' if q.comparable else 'not comparable'}; {q.reason}."
+        for q in quantities
+        if q.reason
+    ]
     trainers = sorted({d.run.trainer for d in diagnoses})
     if len(trainers) > 1:
         found.insert(
             0, f"The runs come from different trainers ({', '.join(trainers)}): equal names need not mean the same."
         )
     clips = {str(_plain(d.run.config.get("clip_shape"))) for d in diagnoses if d.run.config.get("clip_shape")}
-    sizes = {value for d in diagnoses if (value := d.facts.algebra.value("pixels")) is not None}
+    sizes = {value for d in diagnoses if (value := d.facts.algebra.value("n_pixels")) is not None}
     if len(clips) > 1 or len(sizes) > 1:
         found.append("The runs use different sample sizes: sums over pixels and the raw KL do not compare.")
     if len({d.run.step_unit for d in diagnoses}) > 1:
@@ -305,7 +318,7 @@ def _conclusion(
     at = next((i for i in (1, 2) if all(run[i] is not None for run in quantity.values)), None)
     if at is None:
         return None
-    values = [run[at] for run in quantity.values if run[at] is not None]
+    values = [value for run in quantity.values if (value := run[at]) is not None]
     low, high = int(np.argmin(values)), int(np.argmax(values))
     if not _differs(quantity, values[low], values[high]):
         return f"{quantity.title}: about the same at the {POINTS[at]}."

@@ -48,11 +48,12 @@ def explain(topic: str, trainer: str | None = None) -> Explanation:
     chosen = _trainer(trainer) if trainer is not None else None
     word = topic.strip()
     key = _key(word)
-    if (rule := _rules().get(key)) is not None:
-        return explain_rule(rule)
+    rule = _rules().get(key)
     cause = next((c for c in CAUSES.values() if key in (_key(c.id), _key(c.name))), None)
     if cause is not None:
         return explain_cause(cause)
+    if rule is not None:
+        return explain_rule(rule)
     if (metric := _metric(word)) is not None:
         return explain_metric(metric, chosen)
     if key in _trainer_keys():
@@ -88,7 +89,8 @@ def explain_metric(metric: Metric, trainer: Trainer | None = None) -> Explanatio
 
 
 def explain_cause(cause: Cause) -> Explanation:
-    """Signature, look-alikes, test, fix and sources of ``cause``."""
+    """Signature, look-alikes, test, fix and sources of ``cause``; a rule of the same name is pointed to."""
+    rule = _rules().get(_key(cause.name))
     options = tuple(f"{key}: {change}" for key, change in cause.fix.options.items())
     sections = [
         Section("Kind", (f"{FAMILIES[cause.family]}{'' if cause.fault else '; not a fault, but looks like one'}",)),
@@ -99,6 +101,7 @@ def explain_cause(cause: Cause) -> Explanation:
         Section("What to change", (cause.fix.text, *options)),
         Section("What to expect then", (cause.expected,)),
         Section("What would show that it was not this", (cause.falsify,)),
+        Section("Rule of the same name", (rule.code,) if rule else ()),
         Section("Sources", cause.sources),
     ]
     return Explanation("cause", cause.id, f"{cause.name}: {cause.title}", tuple(s for s in sections if s.lines))

@@ -104,9 +104,11 @@ def _render(comparison: Comparison, console: Console) -> None:
         title = f"{quantity.title}{f' ({quantity.unit})' if quantity.unit else ''}"
         for i, (run, values) in enumerate(zip(comparison.runs, quantity.values, strict=True)):
             shown = (number(value) if value is not None else "-" for value in values)
-            mark = "" if quantity.comparable else " [not comparable]"
+            mark = " *" if quantity.reason else ""
             table.add_row(Text(f"{title}{mark}" if i == 0 else ""), Text(run.label), *shown)
     console.print(table)
+    if any(quantity.reason for quantity in comparison.quantities):
+        console.print(Text("* not comparable, or only on a condition: see the end"))
 
     if comparison.settings:
         table = Table(title="\nSettings that differ", title_justify="left", box=None, pad_edge=False)
