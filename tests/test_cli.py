@@ -21,6 +21,7 @@ from vaelab.cli.reading import output_and_dialect
 from vaelab.errors import ConfigError, LogError
 
 SRC = Path(__file__).parent.parent / "src"
+DATA = Path(__file__).parent / "data"
 runner = CliRunner()
 
 
@@ -94,6 +95,8 @@ def test_bad_input_is_one_sentence_on_standard_error(library: Library) -> None:
         ["diagnose", "a.log", "--config", "no-such.yaml"],
         ["diagnose", "a.log", "-f", "json", "-f", "html"],
         ["diagnose", "a.log", "-f", "ldm", "--dialect", "csv"],
+        ["diagnose", "a.log", "--select", "ZZZ"],
+        ["report", "a.log", "--ignore", "KL,ZZZ"],
         ["rules", "-f", "html"],
         ["explain", "nonsense-topic"],
         ["compare", "a.log"],
@@ -111,7 +114,7 @@ def test_options_reach_the_library(library: Library, tmp_path: Path) -> None:
     config = tmp_path / "run.yaml"
     config.write_text("model:\n  loss:\n    kl_weight: 1e-6\ndisc_start: 2000\ninput_range: [0, 1]\n")
     options = (
-        "--dialect pyramid-flow --select kl,GAN001 --select rec --ignore OPT --latent 16x3x32x32 --clip 256x256 "
+        "--dialect pyramid-flow --select kl,ADV303 --select rec --ignore NUM --latent 16x3x32x32 --clip 256x256 "
         "--compression 8x8x8 --channels 3 --range -1,1"
     )
     result = runner.invoke(app, ["diagnose", "a.log", "b.log", "--config", str(config), *options.split()])
@@ -127,7 +130,7 @@ def test_options_reach_the_library(library: Library, tmp_path: Path) -> None:
         "input_channels": 3,
         "input_range": [-1.0, 1.0],
     }
-    assert library.diagnosed == {"select": ("KL", "GAN001", "REC"), "ignore": ("OPT",)}
+    assert library.diagnosed == {"select": ("KL", "ADV303", "REC"), "ignore": ("NUM",)}
 
 
 @pytest.mark.parametrize("given", [["--range=-1,1"], ["--range", "-1,1"], ["--range", "[-1, 1]"]])
@@ -250,3 +253,23 @@ def test_options_win_over_the_config_file(tmp_path: Path) -> None:
     path.write_text('{"latent_shape": [4, 32, 32], "lr": "1e-4"}')
     assert declared_config(path, latent="16x3x32x32")["latent_shape"] == [16, 3, 32, 32]
     assert declared_config(path)["lr"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    "log", ["pf_gan.log", "rd_gan.log", "csv_lightning.csv", "tb_lightning.tfevents", "pf_nan.log"]
+)
+def test_a_real_log_goes_through_the_whole_command(log: str) -> None:
+    path = str(DATA / log)
+    worst = runner.invoke(app, ["diagnose", path, "-f", "json"])
+    found = json.loads(worst.stdout)["runs"][0]["findings"]
+    assert worst.exit_code == int(any(finding["severity"] == "critical" for finding in found))
+    assert runner.invoke(app, ["diagnose", path, "--fail-on", "info"]).exit_code == int(bool(found))
+    assert runner.invoke(app, ["compare", path, str(DATA / "pf_gan.log"), "-f", "json"]).exit_code == 0
+
+
+def test_standard_input_is_read() -> None:
+    content = (DATA / "pf_gan.log").read_bytes()
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    command = [sys.executable, "-c", "from vaelab.cli import main; main()", "diagnose", "-", "-f", "json"]
+    done = subprocess.run(command, input=content, env=environment, capture_output=True)
+    assert done.returncode in (0, 1) and json.loads(done.stdout)["runs"][0]["dialect"] == "pyramid_flow"

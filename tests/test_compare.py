@@ -92,7 +92,7 @@ def test_levels_are_in_natural_units() -> None:
 def test_one_difference_explains_and_weighted_columns_do_not_compare() -> None:
     comparison = compare([diagnosis("a.log"), diagnosis("b.log", rec=0.0069, kl=500, kl_weight=1e-4)])
     assert [s.key for s in comparison.settings] == ["kl_weight"]
-    assert "only known difference that enters it is kl_weight (1e-12 against 0.0001)" in conclusion(comparison, "PSNR")
+    assert "only known difference in settings is kl_weight (1e-12 against 0.0001)" in conclusion(comparison, "PSNR")
     assert "about the same" in conclusion(comparison, "perceptual loss")
     for name in ("nll_loss", "total_loss", "grad_norm"):
         assert not quantity(comparison, name).comparable

@@ -16,28 +16,16 @@ from vaelab.errors import ConfigError
 POINTS = ("before the GAN", "common step", "end", "best")
 LEVEL_ROWS = 25
 
-# Settings compared, and the quantities each can change by the algebra of the loss (the weights enter the gradient of
-# the terms beside them) or because it changes how long and how fast the run learns.
-_LEARNED = ("psnr", "rec_loss", "perceptual_loss", "kl_nats", "gap")
-EFFECTS: dict[str, tuple[str, ...]] = {
-    "kl_weight": ("kl_nats", "psnr", "rec_loss", "perceptual_loss"),
-    "pixelloss_weight": ("psnr", "rec_loss", "perceptual_loss", "kl_nats"),
-    "perceptual_weight": ("perceptual_loss", "psnr", "rec_loss"),
-    "disc_weight": ("gap", "psnr", "rec_loss", "perceptual_loss"),
-    "disc_factor": ("gap", "psnr", "rec_loss", "perceptual_loss"),
-    "disc_start": ("gap", "psnr", "rec_loss", "perceptual_loss"),
-    "disc_lr": ("gap", "psnr", "rec_loss", "perceptual_loss"),
-    **dict.fromkeys(
-        (
-            "lr", "batch_size", "warmup_steps", "total_steps", "clip_grad", "opt_betas", "weight_decay", "ema_decay",
-            "latent_channels", "latent_shape", "compression", "clip_shape", "resolution", "max_frames", "input_range",
-            "input_channels", "learn_logvar", "freeze_encoder", "pretrained_vae_weight", "dataset", "model_dtype", "fp16",
-        ),
-        _LEARNED,
-    ),
-}  # fmt: skip
+# Encoder and decoder learn from one sum of losses, so each of these can move every learned quantity.
+SETTINGS = (
+    "kl_weight", "pixelloss_weight", "perceptual_weight", "disc_weight", "disc_factor", "disc_start", "disc_lr", "lr",
+    "batch_size", "warmup_steps", "total_steps", "clip_grad", "opt_betas", "weight_decay", "ema_decay",
+    "latent_channels", "latent_shape", "compression", "clip_shape", "resolution", "max_frames", "input_range",
+    "input_channels", "learn_logvar", "freeze_encoder", "pretrained_vae_weight", "dataset", "model_dtype", "fp16",
+)  # fmt: skip
+LEARNED = ("psnr", "rec_loss", "perceptual_loss", "kl_nats", "gap")
 WEIGHTS = ("pixelloss_weight", "perceptual_weight", "kl_weight", "disc_weight")
-BEFORE_GAN_IMMUNE = ("disc_weight", "disc_factor", "disc_start", "disc_lr")
+GAN_SETTINGS = ("disc_weight", "disc_factor", "disc_start", "disc_lr")
 
 
 @dataclass(frozen=True)
@@ -147,7 +135,7 @@ def _settings(diagnoses: Sequence[Diagnosis]) -> tuple[tuple[Setting, ...], tupl
     """Settings that differ, and those known in some of the runs only."""
     differing: list[Setting] = []
     unknown: list[str] = []
-    for key in EFFECTS:
+    for key in SETTINGS:
         values = tuple(_setting(d, key) for d in diagnoses)
         known = [value for value, how in values if how != "not known"]
         if len(known) < len(values):
@@ -313,7 +301,7 @@ def _conclusion(
     quantity: Quantity, diagnoses: Sequence[Diagnosis], runs: Sequence[RunSummary], settings: Sequence[Setting]
 ) -> str | None:
     """Which setting may explain the difference in ``quantity``; None if nothing is to be said of it."""
-    if not quantity.comparable or quantity.name not in _LEARNED:
+    if not quantity.comparable or quantity.name not in LEARNED:
         return None
     at = next((i for i in (1, 2) if all(run[i] is not None for run in quantity.values)), None)
     if at is None:
@@ -329,20 +317,18 @@ def _conclusion(
     )
     pair = (diagnoses[low], diagnoses[high])
     between = [s for s in settings if not _same(s.values[low][0], s.values[high][0])]
-    candidates = [
-        s for s in between if quantity.name in EFFECTS[s.key] and _could_act(s.key, at, pair, runs, low, high)
-    ]
+    candidates = [s for s in between if _could_act(s.key, at, pair, runs, low, high)]
     if not candidates:
         return f"{what} No setting that both logs give explains it: look at the data, the seed and the start weights."
     shown = [f"{s.key} ({_shown(s.values[high][0])} against {_shown(s.values[low][0])})" for s in candidates]
     if len(candidates) == 1:
-        return f"{what} The only known difference that enters it is {shown[0]}."
+        return f"{what} The only known difference in settings is {shown[0]}."
     return f"{what} Confounded: cannot tell which of {', '.join(shown)} it is. Change one at a time."
 
 
 def _could_act(key: str, at: int, pair: Sequence[Diagnosis], runs: Sequence[RunSummary], low: int, high: int) -> bool:
     """A GAN setting acts only after the GAN has started in one of the two runs."""
-    if key not in BEFORE_GAN_IMMUNE:
+    if key not in GAN_SETTINGS:
         return True
     ends = [int(d.run.steps[-1]) for d in pair]
     last = min(ends) if at == 1 else max(ends)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vaelab import __version__
 from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
 from vaelab.cli.explain import explain
@@ -54,12 +55,7 @@ for command in (diagnose, report, compare, explain, rules):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"vaelab {version('vaelab')}")
-        except PackageNotFoundError:
-            print("vaelab (run from a source folder, not installed)")
+        print(f"vaelab {__version__}")
         raise typer.Exit
 
 

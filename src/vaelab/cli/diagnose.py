@@ -11,6 +11,7 @@ import typer
 
 from vaelab.cli.declared import declared_config
 from vaelab.cli.reading import output_and_dialect, read_runs
+from vaelab.errors import ConfigError
 
 if TYPE_CHECKING:
     from vaelab.diagnosis import Diagnosis
@@ -30,7 +31,7 @@ Dialect = Annotated[
 ]
 Select = Annotated[
     list[str] | None,
-    typer.Option("--select", metavar="CODES", help="Run only these rules: codes or their beginnings, e.g. KL,GAN001."),
+    typer.Option("--select", metavar="CODES", help="Run only these rules: codes or their beginnings, e.g. KL,ADV303."),
 ]
 Ignore = Annotated[
     list[str] | None,
@@ -138,13 +139,19 @@ def diagnose_paths(
     """Diagnoses of all runs in ``paths``. Raises LogError or ConfigError with one sentence."""
     from vaelab import diagnosis
 
-    chosen = {"select": split_codes(select), "ignore": split_codes(ignore)}
+    chosen = {"select": rule_codes("--select", select), "ignore": rule_codes("--ignore", ignore)}
     return [diagnosis.diagnose(run, **chosen) for run in read_runs(paths, dialect, declared)]
 
 
-def split_codes(values: Sequence[str] | None) -> tuple[str, ...]:
-    """``["KL,GAN001", "rec"]`` -> ``("KL", "GAN001", "REC")``."""
-    return tuple(code.strip().upper() for value in values or () for code in value.split(",") if code.strip())
+def rule_codes(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    """``["KL,ADV303", "rec"]`` -> ``("KL", "ADV303", "REC")``. Raises ConfigError if no rule begins so."""
+    from vaelab.rules import ALL_RULES
+
+    codes = tuple(code.strip().upper() for value in values or () for code in value.split(",") if code.strip())
+    for code in codes:
+        if not any(rule.code.startswith(code) for rule in ALL_RULES):
+            raise ConfigError(f"{option} {code}: no rule's code begins so. 'vaelab rules' lists them.")
+    return codes
 
 
 def fails(diagnoses: Sequence[Diagnosis], fail_on: str) -> bool:
@@ -164,9 +171,10 @@ def print_diagnoses(diagnoses: Sequence[Diagnosis], what: str, output: Path | No
         with console_for(output) as console:
             report.render(diagnoses, console)
     elif what == "sarif":
+        from vaelab import __version__
         from vaelab.rules import ALL_RULES
 
-        write_out(report.to_sarif(diagnoses, ALL_RULES), output)
+        write_out(report.to_sarif(diagnoses, ALL_RULES, __version__), output)
     else:
         layouts: dict[str, Callable[[Sequence[Diagnosis]], str]] = {
             "json": report.to_json,
