@@ -205,7 +205,9 @@ def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: f
     if weight is None:
         return None
     if view.trainer.kl_reduction == "sum-per-sample" and view.trainer.nll_reduction == "sum-per-sample":
-        return weight
+        logvar = view.series("logvar")
+        # nll is divided by exp(logvar): so is, in effect, the weight of everything beside it multiplied
+        return weight * math.exp(float(logvar.values[-1])) if len(logvar) else weight
     channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
     if view.trainer.kl_reduction == "sum-per-channel" and clip and channels:
         pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")

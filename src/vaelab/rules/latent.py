@@ -167,8 +167,12 @@ class WeightOutOfFamily(Rule):
             return
         solved = facts.algebra.solved.get("kl_weight")
         weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
+        logvar = facts.view.series("logvar")
+        learned = len(logvar) > 0 and bool(np.any(logvar.values))
+        # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
+        heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
         yield self.finding(
-            "warn",
+            "critical" if heavy else "warn",
             f"kl_weight {weight:g} is an effective beta of {beta:.2g} in sum/sum units"
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {beta / 1e-6:,.2g} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
