@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vaelab.facts.adversary import Adversary, find_adversary
-from vaelab.facts.algebra import Algebra, solve
+from vaelab.facts.algebra import Algebra, share_text, solve
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.facts.changes import Changes, find_changes
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
@@ -36,6 +36,7 @@ class Facts:
         """Every fact as a sentence, in reading order."""
         return (
             *self.algebra.statements,
+            *self._phase_shares(),
             *self.scales.statements,
             *self.phases.statements,
             *(self.adversary.statements if self.adversary else ()),
@@ -43,6 +44,18 @@ class Facts:
             *self.changes.statements,
             *self.progress.statements,
         )
+
+    def _phase_shares(self) -> tuple[Fact, ...]:
+        """Shares of every term of the loss by value, one statement a phase."""
+        told = []
+        for phase in self.phases.phases if len(self.phases.phases) > 1 else ():
+            shares = self.algebra.shares(phase.rows)
+            if len(shares) > 1:
+                said = ", ".join(f"{m} {share_text(v)}" for m, v in sorted(shares.items(), key=lambda t: -t[1]))
+                text = f"Over the {phase.title} phase the shares of the loss by value are: {said}."
+                evidence = tuple(Evidence(m, v) for m, v in shares.items())
+                told.append(Fact(f"shares_{phase.kind}", "algebra", text, "inferred", evidence=evidence))
+        return tuple(told)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``needs`` that this run lacks. A need is a column name, alternatives joined by ``|``, or one of

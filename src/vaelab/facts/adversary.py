@@ -95,7 +95,7 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
         statements=(),
     )
-    return Adversary(**{**adversary.__dict__, "statements": _statements(view, gan, adversary, disc_weight)})
+    return Adversary(**{**adversary.__dict__, "statements": _statements(view, gan, algebra, adversary, disc_weight)})
 
 
 def _late(series: Series) -> float | None:
@@ -169,7 +169,7 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
     )
 
 
-def _statements(view: View, gan: Gan, a: Adversary, disc_weight: float | None) -> tuple[Fact, ...]:
+def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weight: float | None) -> tuple[Fact, ...]:
     facts: list[Fact] = []
     if a.chance is not None:
         detail = "inside the margin it is exactly 1 - gap/2" if a.family == "hinge" else "ln 2 for the mean of two"
@@ -198,6 +198,12 @@ def _statements(view: View, gan: Gan, a: Adversary, disc_weight: float | None) -
             f" is {_times(ratio)} the nll gradient. Whatever d_weight is, the scaled GAN gradient is disc_weight"
             f" ({disc_weight:g}) of the nll's there."
         )
+        n = algebra.value("n_pixels")
+        if n:
+            text += f" Per summed pixel (N {n:,.0f}) that is {ratio / n:.2g}."
+        whole = level(view.series("d_weight").between(gan.start_step or 0, int(view.run.steps[-1])).values)
+        if whole > 0:
+            text += f" It stands at {a.d_weight / whole:.2g} times its own median since the start."
         if a.at_clamp:
             text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * CLAMP:,.0f}): the GAN gradient is nearly zero."
         facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))

@@ -8,7 +8,7 @@ Sums hold exactly for values of one step and for means over the same steps, and 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -66,14 +66,25 @@ class Identity:
 
 @dataclass(frozen=True)
 class Algebra:
-    """Hidden constants, identities, and each term's share of the loss by value (first and last rows)."""
+    """Hidden constants, identities, and each term's share of the loss by value (first and last rows).
+
+    terms: weighted value of every term, float64 (n,), for shares over any stretch of rows.
+    """
 
     solved: dict[str, Solved]
     identities: tuple[Identity, ...]
     shares_first: dict[str, float]
     shares_now: dict[str, float]
     total_scale: float
+    terms: dict[str, FloatArray] = field(default_factory=dict)
     statements: tuple[Fact, ...] = field(default=())
+
+    def shares(self, rows: slice) -> dict[str, float]:
+        """Share of each term in the loss by absolute value (medians over ``rows``); empty if a term is unknown there."""
+        sizes = {m: level(np.abs(v[rows][np.isfinite(v[rows])])) for m, v in self.terms.items()}
+        sizes = {m: v for m, v in sizes.items() if math.isfinite(v)}
+        total = sum(sizes.values())
+        return {m: v / total for m, v in sizes.items()} if total > 0 and "reconstruction" in sizes else {}
 
     def value(self, name: str) -> float | None:
         found = self.solved.get(name)
@@ -95,9 +106,15 @@ def solve(view: View, gan: Gan) -> Algebra:
     _solve_kl_weight(view, gan, solved, identities, scale)
     _solve_disc_weight(view, solved)
     identities.extend(_total_with_gan(view, gan, solved, scale))
-    first, now = _shares(view, gan, solved, summed, scale)
-    algebra = Algebra(solved, tuple(identities), first, now, scale)
-    return Algebra(solved, algebra.identities, first, now, scale, _statements(view, algebra, summed))
+    terms = _terms(view, gan, solved, summed)
+    algebra = Algebra(solved, tuple(identities), {}, {}, scale, terms)
+    finite = [np.isfinite(v) for m, v in terms.items() if m != "GAN"]
+    rows = np.flatnonzero(np.all(finite, axis=0)) if finite else np.empty(0, np.int64)
+    if len(rows):
+        first = algebra.shares(slice(int(rows[0]), int(rows[0]) + 1))
+        now = algebra.shares(slice(int(rows[-max(1, len(rows) // 10)]), int(rows[-1]) + 1))
+        algebra = replace(algebra, shares_first=first, shares_now=now)
+    return replace(algebra, statements=_statements(view, algebra))
 
 
 def _looks_summed(view: View) -> bool:
@@ -562,10 +579,8 @@ def _identity(
     return Identity(name, formula, "does-not-close", residual, len(left), text, first)
 
 
-def _shares(
-    view: View, gan: Gan, solved: dict[str, Solved], summed: bool, scale: float
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Shares of each term in the loss by absolute value, over the first rows and over the last tenth."""
+def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dict[str, FloatArray]:
+    """Weighted value of each term of the loss on every row; empty if the reconstruction term is not known."""
 
     def constant(name: str, default: float | None) -> float | None:
         found = solved.get(name)
@@ -595,23 +610,10 @@ def _shares(
     if gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
         factor = run["disc_factor"] if "disc_factor" in run else np.ones(len(run))
         terms["GAN"] = run["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * run["g_loss"]
-    if "reconstruction" not in terms:
-        return {}, {}
-    needed = [m for m in terms if m != "GAN"]
-    rows = np.flatnonzero(np.all([np.isfinite(terms[m]) for m in needed], axis=0))
-    if not len(rows):
-        return {}, {}
-
-    def over(part: IntArray) -> dict[str, float]:
-        sizes = {m: level(np.abs(v[part][np.isfinite(v[part])])) for m, v in terms.items()}
-        sizes = {m: v for m, v in sizes.items() if math.isfinite(v)}
-        total = sum(sizes.values())
-        return {m: v / total for m, v in sizes.items()} if total > 0 else {}
-
-    return over(rows[:1]), over(rows[-max(1, len(rows) // 10) :])
+    return terms if "reconstruction" in terms else {}
 
 
-def _statements(view: View, algebra: Algebra, summed: bool) -> tuple[Fact, ...]:
+def _statements(view: View, algebra: Algebra) -> tuple[Fact, ...]:
     facts: list[Fact] = []
     standing: Standing
     for s in algebra.solved.values():

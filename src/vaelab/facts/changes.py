@@ -105,7 +105,10 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
             "resume": ", at the resume",
             "epoch-start": ", at the start of an epoch",
         }.get(jump.coincides, ", with no change of the learning rate and no GAN start there")
-        facts.append(Fact("rec_jump", "phases", text + cause + ".", "inferred", jump.ratio, "x"))
+        lr = view.series("lr")
+        at = int(np.searchsorted(lr.steps, jump.step))
+        rate = f" The learning rate there is {lr.values[min(at, len(lr) - 1)]:.3g}." if len(lr) else ""
+        facts.append(Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x"))
     return Changes(
         jump,
         _drift(view, metric),

@@ -56,6 +56,8 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
     if len(norm):
         suggested = float(np.quantile(norm.values, 0.9))
         now = level(norm.tail(0.25, 1 if len(norm) < 4 else 3).values)
+        own = level(norm.values)
+        multiple = f" That is {now / own:.2g} times its own median." if own > 0 and len(norm) >= 8 else ""
         if clip and clip > 0:
             over = norm.values > clip
             clipped = float(np.mean(over))
@@ -75,7 +77,7 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
                 text += " In this trainer the clip comes after the step and has no effect."
         else:
             text = f"grad_norm stands at {now:.3g} (the clip threshold is not declared)."
-        facts.append(Fact("clip", "optimiser", text, "known", clipped))
+        facts.append(Fact("clip", "optimiser", text + multiple, "known", clipped))
     jumps: list[tuple[int, float]] = []
     unreadable = False
     if len(lr) > 2:

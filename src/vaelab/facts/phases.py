@@ -346,8 +346,7 @@ def _statements(
         facts.append(Fact("origin", "phases", text, "inferred", origin))
     facts.append(_gan_fact(view, gan, warm_up, last))
     for shock in shocks:
-        if shock.seen:
-            facts.append(_shock_fact(view, shock))
+        facts.append(_shock_fact(view, shock))
     if share is not None and share < 0.1 and (warm_up is None or warm_up.end_step is not None) and len(lr) > 2:
         text = f"The learning rate has decayed to {share:.1%} of its peak: little can change from here on."
         facts.append(Fact("lr_decay", "phases", text, "inferred", share, ""))
@@ -413,6 +412,12 @@ def _shock_fact(view: View, shock: Shock) -> Fact:
         if view.trainer.rec_kind == "mse" and shock.metric == "rec_loss"
         else ""
     )
+    if not shock.seen:
+        text = (
+            f"{shock.metric} did not leave its noise at the GAN start; it stands at {shock.remaining:.2f} times the level"
+            f" before ({number(shock.before)} to {number(shock.after)})."
+        )
+        return Fact(f"gan_shock_{shock.metric}", "phases", text, "inferred", shock.ratio, "x")
     text = (
         f"At the GAN start {shock.metric} went from {number(shock.before)} to {number(shock.worst)} ({shock.ratio:.1f}x{db}) by"
         f" step {shock.worst_step:,}; the level to come back to is {number(shock.before)}."
