@@ -157,8 +157,10 @@ class StepChange:
     score: float
 
 
-def step_change(values: FloatArray, side: int = 8, least: int = 3) -> StepChange | None:
+def step_change(values: FloatArray, side: int = 8, least: int = 3, sign: int = 0) -> StepChange | None:
     """The largest lasting step: medians of up to ``side`` points before and after are compared at every index.
+
+    ``sign``: +1 looks at rises only, -1 at falls only, 0 at both.
 
     Returns None below ``2 * least`` points. ``score`` divides the change by the larger of the two sides' scatter.
     """
@@ -173,7 +175,7 @@ def step_change(values: FloatArray, side: int = 8, least: int = 3) -> StepChange
         # the very next points must already stand at the new level: a slope is not a step
         near = float(np.median(values[i : i + least])) - float(np.median(values[i - least : i]))
         change = after - before
-        if change == 0 or near / change < 0.6:
+        if change == 0 or change * sign < 0 or near / change < 0.6:
             continue
         score = abs(change) / max(scatter, 1e-12 * abs(before), 1e-300)
         if best is None or abs(change) > abs(best.after - best.before):

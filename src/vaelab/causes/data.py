@@ -88,7 +88,7 @@ DATA: tuple[Cause, ...] = (
         expected="Losses rise to honest values and keep falling.",
         falsify="Skill is above 0.9 on held-out data.",
         sources=("UNIC-Lab/RadioDiff: lib/loaders.py", "microsoft/VidTok: corrupt clips become black ones"),
-        predicts={"DAT704": 2, "KL211": 1, "DAT702": 1, "DAT701": 1.8, "REC104": 0.5},
+        predicts={"DAT706": 3.5, "DAT704": 2, "KL211": 1, "DAT702": 1, "DAT701": 1.8, "REC104": 0.5},
         excludes={"OPT404": 2, "KL206": 2},
     ),
     Cause(
@@ -112,7 +112,7 @@ DATA: tuple[Cause, ...] = (
         expected="No step at the next epoch boundary.",
         falsify="The step is not at an epoch boundary, or the data order is the same.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
-        predicts={"DAT705": 2.5, "DAT701": 1.2, "REC104": 1, "ADV305": 0.3},
+        predicts={"DAT706": 2, "DAT705": 2.5, "DAT701": 1.2, "REC104": 1, "ADV305": 0.3},
         excludes={"OPT404": 2, "KL206": 2, "RES801": 2},
     ),
     Cause(

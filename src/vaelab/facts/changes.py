@@ -12,7 +12,7 @@ from vaelab.facts.base import Fact
 from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
-from vaelab.run import IntArray
+from vaelab.run import FloatArray, IntArray
 
 JUMP = 1.8
 """A lasting rise by this factor between neighbouring levels counts as a jump (2.6 dB of MSE)."""
@@ -71,6 +71,7 @@ class Changes:
     """
 
     jump: Jump | None
+    drop: Jump | None
     drift: Drift | None
     spikes: IntArray
     roughness: float | None
@@ -87,7 +88,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
     series = view.series(metric)
     positive = series.values > 0
     if len(series) < 4 or not positive.all():
-        return Changes(None, None, np.empty(0, np.int64), None, None, None, None, None, ())
+        return Changes(None, None, None, np.empty(0, np.int64), None, None, None, None, None, ())
     smooth = rolling_median(series.values, 5)
     best = int(np.argmin(smooth))
     late = level(series.tail(0.1, min(5, len(series))).values)
@@ -111,6 +112,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
         facts.append(Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x"))
     return Changes(
         jump,
+        _drop(view, phases, metric),
         _drift(view, metric),
         spikes,
         _roughness(view, phases),
@@ -125,11 +127,13 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
 def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump | None:
     series = view.series(metric)
     logs = np.log(series.values)
-    found = step_change(logs, side=8, least=3)
+    found = step_change(logs, side=8, least=3, sign=1)
     if found is None or found.after - found.before < math.log(JUMP):
         return None
     # three times the usual row-to-row noise, else a noisy log has a jump everywhere
     if found.after - found.before < 3 * noise(logs):
+        return None
+    if not _lasts(logs, found.index, (found.before + found.after) / 2):
         return None
     i = found.index
     # the first point that stands at the new level
@@ -167,6 +171,55 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
         _ratio_at(view, "kl_loss", step),
         _ratio_at(view, "perceptual_loss", step),
     )
+
+
+def _lasts(logs: FloatArray, index: int, middle: float) -> bool:
+    """The level above ``middle`` that begins at ``index`` holds for 8 rows and 3% of the run, or to the end."""
+    tail = rolling_median(logs[index:], 5)
+    below = np.flatnonzero(tail < middle)
+    return not len(below) or int(below[0]) >= max(8, 0.03 * len(logs))
+
+
+def _drop(view: View, phases: Phases, metric: str) -> Jump | None:
+    """A sudden lasting fall of the series after its first sixth, away from GAN start, resume and learning-rate steps."""
+    series = view.series(metric)
+    start = max(8, len(series) // 6)
+    if len(series) < 24:
+        return None
+    logs = np.log(series.values[start:])
+    found = step_change(logs, side=8, least=3, sign=-1)
+    if found is None or found.before - found.after < max(math.log(JUMP), 3 * noise(logs)):
+        return None
+    size = found.before - found.after
+    before, after = logs[max(0, found.index - 8) : found.index], logs[found.index : found.index + 8]
+    if len(before) < 6 or len(after) < 6 or not _lasts(-logs, found.index, -(found.before + found.after) / 2):
+        return None
+    # a fall that was already under way is learning; one that goes on as steeply is too
+    if level(before[:3]) - level(before[-3:]) > 0.25 * size or level(after[:3]) - level(after[-3:]) > 0.6 * size:
+        return None
+    # back at a level it had before: the end of a spike, not other data
+    if found.after > float(np.log(series.values[: start + found.index - 1]).min()) - 0.3 * size:
+        return None
+    i = start + found.index
+    step, before_step = int(series.steps[i]), int(series.steps[i - 1])
+    slack = 3 * max(1, step - before_step)
+    lr, gan = view.series("lr"), phases.gan
+    rates = lr.between(before_step - slack, step + slack).values
+    moved = len(rates) > 1 and rates.max() > 1.8 * max(float(rates.min()), 1e-300)
+    shock = phases.shock(metric)
+    recovering = shock is not None and shock.seen and shock.worst_step <= step
+    at_start = gan.state == "active" and gan.start_step is not None and abs(step - gan.start_step) <= slack
+    warming = phases.warm_up is not None and (
+        phases.warm_up.end_step is None or step <= phases.warm_up.end_step + slack
+    )
+    if moved or at_start or recovering or warming or any(abs(step - r) <= slack for r in phases.resumes):
+        return None
+    late = level(series.tail(0.1, 5).values)
+    level_before, level_after = math.exp(found.before), math.exp(found.after)
+    return Jump(
+        step, before_step, int(series.rows[i]), level_before, level_after, late / level_before, "",
+        _ratio_at(view, "kl_loss", step), _ratio_at(view, "perceptual_loss", step),
+    )  # fmt: skip
 
 
 def _drift(view: View, metric: str) -> Drift | None:

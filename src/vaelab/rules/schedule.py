@@ -216,6 +216,41 @@ class AllTermsJump(Rule):
         )
 
 
+class SuddenDrop(Rule):
+    """The reconstruction loss falls from one row to the next, and stays there: easier data.
+
+    What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
+    way before, with no change of learning rate, GAN or resume on those rows.
+
+    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
+
+    Evidence it needs: ``rec_loss`` with at least 24 rows.
+
+    What to do: compute the variance of the batches on both sides of that step.
+
+    References: VidTok replaces unreadable clips by black ones; domain criteria A4, A5.
+    """
+
+    code = "DAT706"
+    name = "data-became-easier"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        drop = facts.changes.drop
+        if drop is None:
+            return
+        factor = drop.before / drop.after
+        kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
+        yield self.finding(
+            "critical" if factor > 3 else "warn",
+            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) from one row to the next at step"
+            f" {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
+            metrics=("rec_loss",),
+            steps=(drop.step, int(facts.run.steps[-1])),
+            evidence=(facts.view.evidence("rec_loss", drop.row), Evidence("fall", factor, "x")),
+        )
+
+
 class ChangeAtEpochStart(Rule):
     """The data change on the first row of an epoch.
 
