@@ -74,7 +74,7 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     if len(rec) >= 8 and not codes & {"REC101", "REC102", "REC103", "REC104", "REC107", "ADV307"}:
         first, late = float(rec.values[0]), rec.tail(0.1, 3).values
         middle = sorted(late)[len(late) // 2]
-        if middle < 0.9 * first:
+        if 0 < middle < 0.9 * first:
             good.append(
                 f"rec_loss is {first / middle:.2g} times lower than at the start ({first:.4g} to {middle:.4g})."
             )
