@@ -70,7 +70,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "FoundationVision/LlamaGen#35",
         ),
         prior=3.0,
-        predicts={"ADV303": 2.5, "ADV304": 2, "ADV310": 0.5},
+        predicts={"ADV307": 0.7, "ADV303": 2.5, "ADV304": 2, "ADV310": 0.5},
         excludes={"ADV305": 2, "KL206": 1},
     ),
     Cause(
@@ -147,7 +147,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources=("CompVis/latent-diffusion#350", "songweige/TATS#28", "CompVis/taming-transformers#44"),
         prior=2.0,
         predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5},
-        excludes={"DAT701": 2.5, "OPT404": 2, "KL206": 1},
+        excludes={"ADV304": 2.5, "ADV317": 2, "DAT701": 2.5, "OPT404": 2, "KL206": 1},
     ),
     Cause(
         "D7",
@@ -223,7 +223,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Shubhamai/pytorch-vqgan#3",
             "Stability-AI/stable-audio-tools#55",
         ),
-        predicts={"ADV317": 4, "ADV304": 2.5, "ADV303": 0.3},
+        predicts={"ADV307": 0.5, "ADV317": 4, "ADV304": 2.5, "ADV303": 0.3},
     ),
     Cause(
         "D11",

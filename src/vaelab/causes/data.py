@@ -88,7 +88,7 @@ DATA: tuple[Cause, ...] = (
         expected="Losses rise to honest values and keep falling.",
         falsify="Skill is above 0.9 on held-out data.",
         sources=("UNIC-Lab/RadioDiff: lib/loaders.py", "microsoft/VidTok: corrupt clips become black ones"),
-        predicts={"DAT706": 3.5, "DAT704": 2, "KL211": 1, "DAT702": 1, "DAT701": 1.8, "REC104": 0.5},
+        predicts={"DAT707": 2.0, "DAT706": 3.5, "DAT704": 2, "KL211": 1, "DAT702": 1, "DAT701": 1.8, "REC104": 0.5},
         excludes={"OPT404": 2, "KL206": 2},
     ),
     Cause(
@@ -141,7 +141,7 @@ DATA: tuple[Cause, ...] = (
         expected="The two gaps close.",
         falsify="Held-out and training values are equal.",
         sources=("lucidrains/phenaki-pytorch#29", "dome272/MaskGIT-pytorch#3"),
-        predicts={"KL211": 0.5, "DAT704": 4.5, "REC109": 4, "ADV305": 0.8},
+        predicts={"DAT707": 2.0, "KL211": 0.5, "DAT704": 4.5, "REC109": 4, "ADV305": 0.8},
         excludes={"DAT701": 1.5, "KL201": 2},
     ),
     Cause(

@@ -28,7 +28,7 @@ LATENT: tuple[Cause, ...] = (
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         prior=2.0,
         predicts={"KL209": 4.0, "KL201": 4.5, "REC103": 1, "ADV305": 0.5},
-        excludes={"KL206": 3, "KL211": 4, "DAT701": 1.5, "DAT704": 1},
+        excludes={"REC113": 2, "KL206": 3, "KL211": 4, "DAT701": 1.5, "DAT704": 1},
     ),
     Cause(
         "C2",
@@ -66,7 +66,7 @@ LATENT: tuple[Cause, ...] = (
             "REC102": 0.8,
             "REC103": 0.3,
         },
-        excludes={"KL211": 3, "DAT701": 1, "OPT405": 1.5, "KL206": 2.5, "OPT404": 1.5},
+        excludes={"DAT707": 1.5, "DAT704": 2, "KL211": 3, "DAT701": 1, "OPT405": 1.5, "KL206": 2.5, "OPT404": 1.5},
     ),
     Cause(
         "C3",

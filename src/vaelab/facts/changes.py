@@ -265,13 +265,13 @@ def _roughness(view: View, phases: Phases) -> float | None:
     gan = phases.gan
     if gan.state == "active" and gan.before_step is not None:
         rec = rec.between(int(rec.steps[0]) if len(rec) else 0, gan.before_step)
-    late = rec.tail(0.6)
-    if len(late) < 12 or np.any(late.values <= 0) or rec.per_block > 1:
-        return None
     decimals = view.run.columns["rec_loss"].decimals
-    if decimals is not None and level(late.values) < 30 * 10.0**-decimals:
+    # rows whose last printed digit is worth at most 3% of the value
+    readable = np.flatnonzero(rec.values > 30 * 10.0**-decimals) if decimals is not None else np.arange(len(rec))
+    late = rec.values[readable][round(0.4 * len(readable)) :]
+    if len(late) < 12 or rec.per_block > 1:
         return None
-    logs = np.log(late.values)
+    logs = np.log(late)
     return float(np.std(logs - rolling_median(logs, 5)))
 
 

@@ -19,6 +19,9 @@ RECOVERED = 1.10
 PRETRAINED = {"mse": 0.02, "l1+lpips": 0.15, "l1+mse+lpips": 0.12, "l1": 0.06, "mse+lpips": 0.08}
 """First rec_loss at or below this is the level of a trained model, not of a fresh one (23 dB for an MSE)."""
 
+FRESH = {"mse": 0.08, "l1+lpips": 0.4, "l1+mse+lpips": 0.4, "l1": 0.2, "mse+lpips": 0.25}
+"""First rec_loss at or above this is the level of an untrained network; between the two it cannot be told."""
+
 
 @dataclass(frozen=True)
 class WarmUp:
@@ -165,10 +168,10 @@ def _gan(view: View) -> Gan:
         factor = run["disc_factor"]
         on = np.flatnonzero(factor > 0)
         row, reason = (int(on[0]), "disc_factor becomes positive") if len(on) else (None, "disc_factor stays 0")
-        if view.trainer.id == "pyramid_flow" or not run.rows("disc_loss").size:
-            first = run.rows("disc_loss")
-            if len(first) and (row is None or first[0] < row) and not len(on):
-                row, reason = int(first[0]), "the disc_* columns appear"
+        # a windowed median of the switch lags: columns that appear with the GAN are exact
+        first = run.rows("disc_loss")
+        if len(first) and first[0] > 0 and (row is None or first[0] < row):
+            row, reason = int(first[0]), "the discriminator's columns appear"
     elif run.rows("disc_loss").size:
         loss = run["disc_loss"]
         on = np.flatnonzero(np.isfinite(loss) & (loss != 0))
@@ -260,7 +263,9 @@ def _origin(view: View) -> str:
     late_start = len(rec) >= 10 and view.run.steps[0] > 3 * spacing
     if late_start and 0 < first < 1.5 * level(rec.tail(0.2, 5).values):
         return "resumed"
-    return "scratch" if begins_at_zero and first > 0 else "unknown"
+    fresh = FRESH.get(view.trainer.rec_kind)
+    improved = first > 2 * level(rec.tail(0.2, 3).values)
+    return "scratch" if begins_at_zero and (improved or (fresh is not None and first >= fresh)) else "unknown"
 
 
 def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]) -> tuple[Phase, ...]:

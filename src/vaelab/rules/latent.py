@@ -33,7 +33,9 @@ def rec_improvement(facts: Facts) -> float | None:
     if len(rec) < 6:
         return None
     late = level(rec.tail(0.1, 3).values)
-    return level(rec.head(0.1, 3).values) / late if late > 0 else None
+    if late <= 0:  # printed as 0: below half a unit of the last decimal
+        late = 0.5 * 10.0 ** -(facts.run.decimals.get("rec_loss") or 6)
+    return level(rec.head(0.1, 3).values) / late
 
 
 class Collapsed(Rule):
@@ -306,7 +308,7 @@ class Explodes(Rule):
         if jumped and jump is not None:
             text += f" It rose {jump.kl_ratio:,.3g} times on the rows of the rec_loss jump at step {jump.step:,}."
         yield self.finding(
-            "critical" if bad and (jumped or (per_input or 0) > 50) else "warn",
+            "critical" if (per_input or 0) > 50 or (bad and jumped) else "warn",
             text,
             metrics=("kl_loss",),
             steps=(int(kl.steps[int(smooth.argmax())]), int(kl.steps[-1])),
@@ -518,10 +520,12 @@ class SmallAtSmallWeight(Rule):
 def information_bound_broken(facts: Facts) -> float | None:
     """Total KL in nats if it is too small to code different images at the quality reached, else None.
 
-    The KL bounds the information between image and latent: with K nats at most e^K different images can be told apart.
+    The KL bounds the information between image and latent. To lower the squared error of n independent components by a
+    factor f takes n/2 ln f nats (rate-distortion bound of a Gaussian source): so K nats allow at most 2 K / ln f
+    components. Fewer than 25 do not describe changing images of a thousand values or more.
     """
     total, better = facts.scales.kl_nats_total, rec_improvement(facts)
     if total is None or better is None or not math.isfinite(total):
         return None
     size = facts.scales.clip_elements or 0
-    return total if total < 25 and better > 8 and size > 1000 else None
+    return total if better > 8 and 2 * total / math.log(better) < 25 and size > 1000 else None

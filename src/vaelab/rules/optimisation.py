@@ -185,7 +185,7 @@ class RateJumps(Rule):
 class RateOutOfFamily(Rule):
     """The learning rate is far above what Adam takes.
 
-    What it checks: the peak of ``lr`` above 0.02.
+    What it checks: the peak of ``lr`` above 0.02, and whether the reconstruction has improved by less than 2 times.
 
     Why it matters: with Adam every weight moves by about the learning rate at each step, whatever the gradient; public
     VAE recipes use 1e-5 to 1e-4, tiny models up to 3e-3.
@@ -205,9 +205,15 @@ class RateOutOfFamily(Rule):
         rate = facts.optimiser.lr_peak or facts.view.number("lr")
         if rate is None or rate <= 0.02:
             return
+        rec = facts.view.series("rec_loss")
+        better = None
+        if len(rec) >= 30:
+            better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
+        poor = better is not None and better < 2
+        outcome = f", and rec_loss has improved by a factor of only {better:.2g}" if poor else ""
         yield self.finding(
-            "warn",
-            f"The learning rate reaches {rate:g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3).",
+            "critical" if poor else "warn",
+            f"The learning rate reaches {rate:g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
             metrics=("lr",),
             evidence=(Evidence("peak lr", rate),),
         )
