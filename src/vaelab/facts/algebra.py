@@ -195,14 +195,16 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     p_error = error.get("perceptual_loss", np.zeros(len(left)))
     rec, rec_error = values["rec_loss"], error["rec_loss"]
     declared_w, declared_p = view.number("pixelloss_weight"), view.number("perceptual_weight")
-    weight_p, from_fit = (1.0 if declared_p is None else declared_p), False
+    weight_p, unsure_p, from_fit = (1.0 if declared_p is None else declared_p), 0.0, False
     if has_p and how != "medians":
-        fitted = _fit_two(left, rec, p, left_error + rec_error * 10 + p_error)
+        fitted = _fit_two(left, rec, p, left_error, rec_error, p_error)
         if fitted is not None:
             weight_p, spread = fitted
             from_fit = True
-            snapped = _nice_in(weight_p - max(spread, 0.01 * weight_p), weight_p + max(spread, 0.01 * weight_p))
+            agrees = declared_p is not None and abs(declared_p - weight_p) <= spread
+            snapped = declared_p if agrees else _nice_in(weight_p - spread, weight_p + spread)
             exact = snapped if snapped is not None else weight_p
+            unsure_p = 0.0 if agrees else spread
             solved["perceptual_weight"] = Solved(
                 "perceptual_weight", exact, weight_p - spread, weight_p + spread, "closes", how, len(left),
                 f"perceptual_weight is {exact:g} (fit over {len(left)} rows: {weight_p:.3f} +- {spread:.3f}).", declared_p,
@@ -210,7 +212,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
             weight_p = exact
     rest = left - weight_p * p
     guess = max(float(np.median(rest / rec)), 0.0)
-    slack = left_error + weight_p * p_error + guess * rec_error
+    slack = left_error + weight_p * p_error + guess * rec_error + unsure_p * p
     if how == "medians":
         least, most = (left - left_error) * MEDIAN_RATIO[0], (left + left_error) * MEDIAN_RATIO[1]
         if len(left) == 1 and view.run.columns["rec_loss"].smoothing.kind != "window_median":
@@ -256,19 +258,31 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
         )  # fmt: skip
 
 
-def _fit_two(left: FloatArray, rec: FloatArray, p: FloatArray, error: FloatArray) -> tuple[float, float] | None:
+def _fit_two(
+    left: FloatArray,
+    rec: FloatArray,
+    p: FloatArray,
+    left_error: FloatArray,
+    rec_error: FloatArray,
+    p_error: FloatArray,
+) -> tuple[float, float] | None:
     """Weight of ``p`` in left = a rec + b p with its 3-sigma interval, or None if the rows cannot separate the two."""
     if len(left) < 6:
         return None
-    design = np.stack([rec, p], axis=1) / np.maximum(error, 1e-12)[:, None]
-    target = left / np.maximum(error, 1e-12)
-    try:
-        covariance = np.linalg.inv(design.T @ design)
-    except np.linalg.LinAlgError:
-        return None
-    solution = covariance @ design.T @ target
+    solution = np.array([max(float(np.median(left / rec)), 0.0), 0.0])
+    # the rounding of rec and p counts as often as their weights say: once with a guess, once with the first fit
+    for _ in range(2):
+        error = np.maximum(left_error + np.abs(solution[0]) * rec_error + np.abs(solution[1]) * p_error, 1e-12)
+        design = np.stack([rec, p], axis=1) / error[:, None]
+        try:
+            covariance = np.linalg.inv(design.T @ design)
+        except np.linalg.LinAlgError:
+            return None
+        solution = covariance @ design.T @ (left / error)
+        if not np.isfinite(solution).all():
+            return None
     spread = 3 * math.sqrt(max(float(covariance[1, 1]), 0.0) / 3)
-    if not np.isfinite(solution).all() or spread > 0.2 * max(abs(float(solution[1])), 0.1) or solution[1] < -spread:
+    if spread > 0.2 * max(abs(float(solution[1])), 0.1) or solution[1] < -spread:
         return None
     return float(solution[1]), spread
 
@@ -300,14 +314,18 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
     left, rec = values[left_name] / (scale if left_name == "total_loss" else 1.0), values["rec_loss"]
     left_error = view.half_unit(left_name, values[left_name]) / (scale if left_name == "total_loss" else 1.0)
     rec_error = view.half_unit("rec_loss", rec)
-    kl_weight = view.number("kl_weight")
+    kl_weight, unsure = view.number("kl_weight"), 0.0
     kl_text = ""
     if left_name == "total_loss" and "kl_loss" in values and kl_weight is None and how == "exact":
         # no nll column and no declared weight: both constants at once
         kl_weight = _solve_total(view, left, values, rows, left_error, solved)
+        together = solved.get("kl_weight")
+        if together is not None and together.low is not None and together.high is not None:
+            unsure = (together.high - together.low) / 2
     if left_name == "total_loss" and "kl_loss" in values:
         part = (1e-6 if kl_weight is None else kl_weight) * values["kl_loss"]
         left = left - part
+        left_error = left_error + unsure * values["kl_loss"]
         kl_text = " (the KL part is taken off)" if float(np.max(part)) > 1e-3 * float(np.min(left)) else ""
     unit = rec
     if learned:
@@ -369,14 +387,11 @@ def _solve_total(
 ) -> float | None:
     """kl_weight from total = N rec + kl_weight KL over the rows, or None if the KL part is too small to show."""
     rec, kl = values["rec_loss"], values["kl_loss"]
-    # rounding of rec counts N times: one pass without it, one with
-    n = float(np.median(left / rec))
-    error = error + n * view.half_unit("rec_loss", rec)
-    fitted = _fit_two(left, rec, kl, error)
+    fitted = _fit_two(left, rec, kl, error, view.half_unit("rec_loss", rec), view.half_unit("kl_loss", kl))
     if fitted is None or fitted[0] <= 3 * fitted[1] or fitted[0] * float(np.max(kl)) < 0.01 * float(np.max(left)):
         return None
     weight, spread = fitted
-    nice = _nice_in(weight - max(spread, 0.01 * weight), weight + max(spread, 0.01 * weight))
+    nice = _nice_in(weight - spread, weight + spread)
     weight = nice if nice is not None else weight
     text = (
         f"kl_weight is {weight:.3g} (fit of total_loss = N x rec_loss + kl_weight x kl_loss over {len(left)} rows:"
