@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,9 +34,12 @@ class TextTable:
 
     def __init__(self) -> None:
         self._lines: list[IntArray] = []
-        self._pieces: dict[str, list[tuple[int, FloatArray]]] = {}
+        self._pieces: dict[str, list[int]] = {}
+        # one buffer a column that grows in place: pieces kept apart and joined at the end would need it all twice
+        self._values: dict[str, array[float]] = {}
         self._decimals: dict[str, tuple[int, int] | None] = {}
         self._positions: list[IntArray] | None = None
+        self._in_order = False
         self._logged: dict[tuple[int, ...], BoolArray] = {}
         self.shapes: dict[tuple[str, ...], int] = {}
         self._shapes: list[int] = []
@@ -49,9 +53,10 @@ class TextTable:
             self._lines.append(np.concatenate([block.lines for block in group]))
             self._shapes.append(self.shapes.setdefault(columns, len(self.shapes)))
             for row, name in enumerate(columns):
-                values = np.concatenate([block.values[row] for block in group])
-                self._pieces.setdefault(name, []).append((len(self._lines) - 1, values))
+                self._pieces.setdefault(name, []).append(len(self._lines) - 1)
+                buffer = self._values.setdefault(name, array("d"))
                 for block in group:
+                    buffer.frombytes(np.ascontiguousarray(block.values[row]).tobytes())
                     self._decimals[name] = _widest(self._decimals.get(name), block.decimals[row])
 
     def __len__(self) -> int:
@@ -74,6 +79,7 @@ class TextTable:
         order = np.argsort(lines, kind="stable")
         position = np.empty(len(lines), np.int64)
         position[order] = np.arange(len(lines))
+        self._in_order = bool(np.all(order == np.arange(len(order))))
         self._positions = np.split(position, np.cumsum([len(piece) for piece in self._lines])[:-1])
         return lines[order]
 
@@ -88,11 +94,14 @@ class TextTable:
     def take(self, name: str) -> TextColumn:
         """The column ``name`` (after ``lines()``); it is removed from the table."""
         assert self._positions is not None, "call lines() first"
-        pieces = self._pieces.pop(name)
-        values = np.full(len(self), np.nan)
-        for piece, part in pieces:
-            values[self._positions[piece]] = part
-        where = tuple(piece for piece, _ in pieces)
+        where = tuple(self._pieces.pop(name))
+        printed = np.frombuffer(self._values.pop(name), np.float64)
+        if self._in_order and len(printed) == len(self):
+            values = printed
+        else:
+            values = np.full(len(self), np.nan)
+            at = np.concatenate([self._positions[piece] for piece in where])
+            values[at] = printed
         if where not in self._logged:  # one array for all columns that the same rows log
             self._logged[where] = np.zeros(len(self), np.bool_)
             for piece in where:
