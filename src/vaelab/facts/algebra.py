@@ -443,7 +443,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     row = int(rows[int(np.argmax(kl))])
     where = f"step {int(view.run.steps[row]):,}"
     largest = int(np.argmax(kl))
-    if high <= 0 or inside < 0.8:
+    if high <= 0 or inside < 0.9:
         text = (
             f"total_loss - nll_loss is not kl_weight x kl_loss with one weight ({low:.3g} to {high:.3g} over"
             f" {len(kl)} rows)."
