@@ -184,9 +184,13 @@ def step_change(values: FloatArray, side: int = 8, least: int = 3, sign: int = 0
 
 
 def robust_spikes(values: FloatArray, high: FloatArray, window: int = 21, k: float = 8.0) -> IntArray:
-    """Indices where ``high`` stands more than ``k`` robust sigmas, and more than 1.5 times, above the rolling median."""
+    """Indices where ``high`` stands more than ``k`` robust sigmas, and more than 1.5 times, above the rolling median.
+
+    Sigma is relative to the rolling median: the noise of a loss shrinks with its level.
+    """
     if len(values) < 8:
         return np.empty(0, np.int64)
     base = rolling_median(values, window)
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - base)))
-    return np.flatnonzero((high > base + k * max(sigma, 1e-300)) & (high > 1.5 * np.abs(base)))
+    size = np.maximum(np.abs(base), 1e-300)
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - base) / size))
+    return np.flatnonzero((high > base + k * sigma * size) & (high > 1.5 * np.abs(base)))

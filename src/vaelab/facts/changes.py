@@ -271,8 +271,8 @@ def _roughness(view: View, phases: Phases) -> float | None:
     late = rec.values[readable][round(0.4 * len(readable)) :]
     if len(late) < 12 or rec.per_block > 1:
         return None
-    logs = np.log(late)
-    return float(np.std(logs - rolling_median(logs, 5)))
+    # second differences: a steep fall must not hide the noise, as it does from a rolling median
+    return float(np.std(np.diff(np.log(late), 2)) / math.sqrt(6))
 
 
 def _real_spread(view: View, phases: Phases) -> float | None:
