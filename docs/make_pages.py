@@ -1,15 +1,30 @@
-"""Write docs/metrics.md and docs/causes.md from the catalogues: ``PYTHONPATH=src python docs/make_pages.py``."""
+"""Write the pages of docs/ that are made from the code: ``make docs``, or ``PYTHONPATH=src python docs/make_pages.py``."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES, FAMILIES
-from vaelab.explain import Explanation, explain_cause, explain_metric
+from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
+from vaelab.report.schema import json_schema
+from vaelab.rules import ALL_RULES
 
 NOTE = "<!-- Made by docs/make_pages.py from the catalogues in src/vaelab: change those, not this page. -->"
+RULE_FAMILIES = {
+    "REC": "reconstruction",
+    "KL": "latent",
+    "ADV": "adversarial",
+    "OPT": "optimisation",
+    "NUM": "numerics",
+    "ALG": "loss algebra",
+    "SCH": "schedule and configuration",
+    "DAT": "data",
+    "RES": "resume and distributed training",
+}
 
 
 def metrics_page() -> str:
@@ -43,11 +58,42 @@ def causes_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def rules_page() -> str:
+    """The page of all rules, by family, with an index."""
+    parts = [
+        "# Rules",
+        NOTE,
+        f"The {len(ALL_RULES)} checks that `vaelab diagnose` makes. A code never changes its meaning. A rule that lacks what "
+        "it needs is listed in the report as not run. `--select` and `--ignore` take codes or their beginnings; "
+        "`vaelab explain KL201` prints one entry. A letter with a number (C2, D7) is a row of [causes.md](causes.md).",
+    ]
+    for letters, family in RULE_FAMILIES.items():
+        members = [rule for rule in ALL_RULES if rule.code.rstrip("0123456789") == letters]
+        rows = [
+            f"| [{r.code}](#{_anchor(f'{r.code} {r.name}')}) | {r.name} | {_text(first_sentence(r.documentation()))} |"
+            for r in members
+        ]
+        parts.append(f"## {letters}. {family.capitalize()}")
+        parts.append("\n".join(["| Code | Name | What it says |", "| --- | --- | --- |", *rows]))
+        for rule in members:
+            explanation = explain_rule(rule)
+            summary = explanation.title.removeprefix(f"{rule.name}: ").rstrip(".")
+            parts.append(_with_causes(_entry(f"{rule.code} {rule.name}", explanation, lead=summary)))
+    return "\n\n".join(parts) + "\n"
+
+
+def schema_page() -> str:
+    """The JSON schema of ``vaelab diagnose --format json``."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 def _entry(heading: str, explanation: Explanation, lead: str | None = None) -> str:
     parts = [f"### {heading}"] + ([_text(lead) + "."] if lead else [])
     for section in explanation.sections:
         if section.heading == "Names in logs":
             parts.append(f"**{section.heading}:** " + ", ".join(f"`{n}`" for n in section.lines[0].split(", ")))
+        elif section.heading == "Columns and facts it needs":
+            parts.append(f"**{section.heading}:** " + ", ".join(f"`{n}`" for n in section.lines))
         elif section.heading == "Sources":
             parts.append(f"**{section.heading}:** " + "; ".join(_source(line) for line in section.lines))
         elif len(section.lines) == 1:
@@ -57,6 +103,18 @@ def _entry(heading: str, explanation: Explanation, lead: str | None = None) -> s
     return "\n\n".join(parts)
 
 
+def _with_causes(entry: str) -> str:
+    """``entry`` with the ids of causes in its references as links."""
+    head, mark, references = entry.partition("**References:**")
+    linked = re.sub(r"\b[A-I]\d+\b", lambda m: _cause_link(m[0]), references)
+    return head + mark + linked
+
+
+def _cause_link(word: str) -> str:
+    cause = CAUSES.get(word)
+    return f"[{word}](causes.md#{_anchor(f'{cause.id} {cause.name}')})" if cause else word
+
+
 def _source(text: str) -> str:
     """``owner/name#12`` as a link to that GitHub thread, anything else as text."""
     match = re.fullmatch(r"([\w.-]+/[\w.-]+)#(\d+)", text)
@@ -64,17 +122,23 @@ def _source(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    for mark in "\\`*_<>|[]":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    """Plain text in Markdown; a name in double backticks, as docstrings have them, becomes code."""
+    return re.sub(r"``([^`]+)``|([\\`*_<>|\[\]])", lambda m: f"`{m[1]}`" if m[1] else f"\\{m[2]}", text)
 
 
 def _anchor(heading: str) -> str:
     return "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
+PAGES: dict[str, Callable[[], str]] = {
+    "metrics.md": metrics_page,
+    "causes.md": causes_page,
+    "rules.md": rules_page,
+    "schema/vaelab.diagnosis-1.json": schema_page,
+}
+
 if __name__ == "__main__":
-    here = Path(__file__).parent
-    for name, page in (("metrics.md", metrics_page()), ("causes.md", causes_page())):
-        (here / name).write_text(page, encoding="utf-8")
-        print(here / name)
+    for name, page in PAGES.items():
+        target = Path(__file__).parent / name
+        target.write_text(page(), encoding="utf-8")
+        print(target)

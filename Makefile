@@ -1,0 +1,70 @@
+# make demo   diagnose the bundled logs         make test   everything that CI checks
+PYTHON ?= python3
+JOBS   ?= 2
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test browser bench docs clean
+
+help:
+	@echo "make demo    install vaelab into $(VENV), diagnose the logs in examples/, write reports to $(DEMO)/"
+	@echo "make test    format, lint, types, import contract and tests, as in CI"
+	@echo "make bench   speed against other readers (a few minutes)"
+	@echo "make docs    write the generated pages of docs/ again"
+	@echo "make clean   remove reports and caches ($(VENV) stays)"
+
+# diagnose ends with 1 when a run is sick, as three of the example runs are: only 2 is an error.
+demo: $(VENV)/installed-plots
+	@$(BIN)/vaelab diagnose examples/logs/radiodiff-collapse || [ $$? -eq 1 ]
+	@echo
+	@$(BIN)/vaelab diagnose examples/logs || [ $$? -eq 1 ]
+	@$(BIN)/vaelab report examples/logs --output $(DEMO) > /dev/null
+	@echo
+	@echo "Reports on all five runs:"
+	@echo "  $(CURDIR)/$(DEMO)/report.html      one page, open it in a browser"
+	@echo "  $(CURDIR)/$(DEMO)/report.md        the same in Markdown, with plots/"
+	@echo "  $(CURDIR)/$(DEMO)/diagnosis.json   for programs"
+	@echo "The screen of one run: $(BIN)/vaelab diagnose examples/logs/pyramid-flow-healthy"
+
+test: $(VENV)/installed-test browser
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n $(JOBS)
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/bench_text.py --mb 100
+	$(BIN)/python benchmarks/bench_tensorboard.py --points 1000000
+	$(BIN)/python benchmarks/bench_diagnose.py
+
+docs: $(VENV)/installed-plots
+	$(BIN)/python docs/make_pages.py
+
+clean:
+	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian packages: installed where we are root, else named in one sentence.
+debian = if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo "Installing $(1) ..."; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) > /dev/null; \
+	else echo "Something is missing, please install it first: sudo apt-get install $(1)"; exit 1; fi
+
+# The tests look at the HTML page in a real browser.
+browser:
+	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || { $(call debian,chromium chromium-driver); }
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "vaelab needs Python 3.10 or newer. Name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { $(call debian,python3-venv); }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# One stamp for each extra: pip runs again only when pyproject.toml has changed.
+$(VENV)/installed-%: pyproject.toml | $(VENV)/created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
