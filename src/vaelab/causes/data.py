@@ -56,7 +56,7 @@ DATA: tuple[Cause, ...] = (
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
         prior=2.0,
         predicts={"REC105": 2, "NUM503": 1.5, "DAT702": 2, "DAT701": 2.2, "REC104": 0.5},
-        excludes={"OPT404": 2, "KL206": 2},
+        excludes={"KL212": 2, "OPT404": 2, "KL206": 2},
     ),
     Cause(
         "A3",
@@ -89,7 +89,7 @@ DATA: tuple[Cause, ...] = (
         falsify="Skill is above 0.9 on held-out data.",
         sources=("UNIC-Lab/RadioDiff: lib/loaders.py", "microsoft/VidTok: corrupt clips become black ones"),
         predicts={"DAT707": 2.0, "DAT706": 3.5, "DAT704": 2, "KL211": 1, "DAT702": 1, "DAT701": 1.8, "REC104": 0.5},
-        excludes={"OPT404": 2, "KL206": 2},
+        excludes={"KL212": 2, "OPT404": 2, "KL206": 2},
     ),
     Cause(
         "A5",
@@ -113,7 +113,7 @@ DATA: tuple[Cause, ...] = (
         falsify="The step is not at an epoch boundary, or the data order is the same.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
         predicts={"DAT706": 2, "DAT705": 2.5, "DAT701": 1.2, "REC104": 1, "ADV305": 0.3},
-        excludes={"OPT404": 2, "KL206": 2, "RES801": 2},
+        excludes={"KL212": 2, "OPT404": 2, "KL206": 2, "RES801": 2},
     ),
     Cause(
         "A6",

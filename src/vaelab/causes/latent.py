@@ -90,6 +90,7 @@ LATENT: tuple[Cause, ...] = (
         sources=("CompVis/latent-diffusion#187", "CompVis/latent-diffusion#270", "CompVis/latent-diffusion#309"),
         prior=2.0,
         predicts={"KL210": 3.5, "KL206": 1},
+        excludes={"KL212": 2, "REC104": 1},
     ),
     Cause(
         "C4",

@@ -24,6 +24,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         sources=("google-research/tuning_playbook",),
         prior=2.0,
         predicts={
+            "KL212": 4,
             "REC110": 2.0,
             "OPT403": 3,
             "OPT404": 3.5,

@@ -67,7 +67,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="PSNR up, flicker down, LPIPS slightly up.",
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
-        predicts={"SCH604": 2.5, "REC106": 1},
+        predicts={"REC107": 1.5, "SCH604": 2.5, "REC106": 1},
     ),
     Cause(
         "B5",

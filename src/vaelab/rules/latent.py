@@ -482,6 +482,41 @@ class GrowsManyTimes(Rule):
         )
 
 
+class JumpsWithRec(Rule):
+    """KL jumps up on the rows where the reconstruction loss jumps, and the learning rate is not logged.
+
+    What it checks: the level of ``kl_loss`` on both sides of a lasting jump of ``rec_loss``: 1.8 times higher or more.
+
+    Why it matters: weights thrown out of place raise both; other data rarely raise the KL. With the learning rate in the log
+    the two are told apart directly, without it this is the best hint.
+
+    Evidence it needs: a jump of ``rec_loss``, ``kl_loss``, and no ``lr`` column.
+
+    What to do: log the learning rate; look at the batches of that step.
+
+    References: domain criteria E1 against A2, A5.
+    """
+
+    code = "KL212"
+    name = "kl-jumps-with-reconstruction"
+    needs = ("kl_loss", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides not in ("", "epoch-start") or facts.view.has("lr"):
+            return
+        if jump.kl_ratio is None or jump.kl_ratio < 1.8:
+            return
+        yield self.finding(
+            "warn",
+            f"kl_loss rose {jump.kl_ratio:.2g} times where rec_loss jumped (step {jump.step:,}), and the learning rate is not"
+            " in the log: the weights were thrown out of place rather than the data changed.",
+            metrics=("kl_loss", "rec_loss"),
+            steps=(jump.step, int(facts.run.steps[-1])),
+            evidence=(Evidence("kl_loss after / before", jump.kl_ratio, "x"),),
+        )
+
+
 class SmallAtSmallWeight(Rule):
     """The latent is empty although the KL weight is small.
 

@@ -201,7 +201,8 @@ class AllTermsJump(Rule):
         jump = facts.changes.jump
         if jump is None or jump.coincides not in ("", "epoch-start") or jump.ratio < 1.8:
             return
-        if jump.kl_ratio is not None and jump.kl_ratio > 20:
+        # without the learning rate in the log, a KL that jumps too speaks for the optimiser (KL212)
+        if jump.kl_ratio is not None and jump.kl_ratio > (20 if facts.view.has("lr") else 1.8):
             return
         # an optimiser that lost its way keeps moving; other data give another steady level at once
         kl = f" kl_loss went {jump.kl_ratio:.2g} times." if jump.kl_ratio is not None else ""
