@@ -77,9 +77,7 @@ def inked_canvases(browser: Any, run: int = 0) -> list[bool]:
 
 def shown_steps(browser: Any) -> list[list[float]]:
     """The step range of every chart of the first run."""
-    return browser.execute_script(
-        "return vaelab.charts[0].map(({plot}) => [plot.scales.x.min, plot.scales.x.max])"
-    )
+    return browser.execute_script("return vaelab.charts[0].map(({plot}) => [plot.scales.x.min, plot.scales.x.max])")
 
 
 def test_every_plot_is_drawn_without_a_console_error(opened: Callable[..., Any]) -> None:

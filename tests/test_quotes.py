@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from quotes import QUOTES, diagnose_quote, everything_said
 
 # each must_say of quotes.json, in its order, as patterns of what vaelab says in its own words
