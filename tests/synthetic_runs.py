@@ -156,13 +156,13 @@ def healthy(
     out = Draft(steps, columns, trainer=system, config=config)
     nats = (11.0 if fine_tune else 1.5 + 7.0 * (1 - np.exp(-3 * t))) * lognormal(rng, noise / 3, rows)
     if system in ("pyramid_flow", "unknown"):
-        rec, perceptual = loss(0.25, 0.0016), loss(0.5, 0.05)
+        rec, perceptual = loss(0.25, 0.0012), loss(0.5, 0.05)
         nll = 10 * rec + perceptual
         kl = nats * 3 * 32 * 32
         kl_weight = 1e-12
         config |= {"kl_weight": kl_weight, "pixelloss_weight": 10.0, "lr": 1e-4, "clip_grad": 1.0}
         out.format = "pyramid_flow_json" if system == "pyramid_flow" else "csv"
-        ratio = 6.0
+        ratio = 1.0
     elif system in ("radiodiff", "ldm"):
         n = 65536 if system == "radiodiff" else 196608
         rec, perceptual = loss(0.53, 0.035), None
@@ -239,3 +239,89 @@ def with_window_medians(full: Draft, window: int = 20, decimals: int = 4) -> Dra
 
 def psnr(mse: float, width: float = 2.0) -> float:
     return 10 * math.log10(width**2 / mse)
+
+
+# --- variants of healthy runs ---------------------------------------------------------------------------------------------
+
+
+def long_warm_up(system: str, seed: int) -> Draft:
+    """The learning rate rises over 80% of the log."""
+    return healthy(system, seed, gan_at=None, warm_up=0.8)
+
+
+def kl_annealing(system: str, seed: int) -> Draft:
+    """The KL weight rises from 0 to 1e-6 (in sum/sum units) over the first half."""
+    out = healthy(system, seed, gan_at=None)
+    rows = len(out.steps)
+    ramp = 1e-6 * np.clip(np.linspace(0, 2, rows), 0, 1)
+    out.columns["total_loss"] = out.columns["nll_loss"] + ramp * out.columns["kl_loss"]
+    return out
+
+
+def negative_totals(system: str, seed: int) -> Draft:
+    """Both logits are positive, real ones higher: -d_weight x logits_fake outweighs the reconstruction in most rows."""
+    out = healthy(system, seed)
+    on = out.columns["disc_factor"] > 0
+    size, weight = {"radiodiff": (1.0, 4500.0), "ldm": (1.6, 4800.0)}.get(system, (0.6, 0.3))
+    g_loss = np.where(on, -size, 0.0)
+    base = out.columns["total_loss"] - np.where(on, out.columns["d_weight"] * out.columns["g_loss"], 0.0)
+    weights = weight * lognormal(np.random.default_rng(seed + 60), 0.02, len(out.steps))
+    out.columns["d_weight"] = np.where(on, weights, out.columns["d_weight"])
+    shift = np.where(on, -g_loss - out.columns["logits_fake"], 0.0)
+    out.columns["logits_fake"] = out.columns["logits_fake"] + shift
+    out.columns["logits_real"] = out.columns["logits_real"] + shift
+    out.columns["g_loss"] = g_loss
+    out.columns["total_loss"] = base + np.where(on, out.columns["d_weight"] * g_loss, 0.0)
+    rng = np.random.default_rng(seed + 50)
+    disc = hinge(out.columns["logits_real"], out.columns["logits_fake"], 0.6, rng)
+    out.columns["disc_loss"] = np.where(on, disc, out.columns["disc_loss"])
+    return out
+
+
+def learned_logvar(seed: int) -> Draft:
+    """SGM: nll = N (rec / exp(logvar) + logvar) with a learned logvar, negative in the end."""
+    out = healthy("ldm", seed, gan_at=None)
+    rows = len(out.steps)
+    out.trainer = "sgm"
+    rec = out.columns["rec_loss"]
+    # logvar follows ln(rec), slowly
+    logvar = np.log(decay(rows, 0.53, 0.035)) * (1 - np.exp(-6 * np.linspace(0, 1, rows)))
+    out.columns["logvar"] = logvar
+    out.columns["nll_loss"] = 196608 * (rec / np.exp(logvar) + logvar)
+    out.columns["total_loss"] = out.columns["nll_loss"] + 1e-6 * out.columns["kl_loss"]
+    return out
+
+
+def resumed(system: str, seed: int) -> Draft:
+    """A resume in the VAE-GAN phase that restores everything."""
+    out = healthy(system, seed)
+    at = int(out.steps[int(0.8 * len(out.steps))])
+    out.events.append(Event("resume", at, 240, "Auto resume checkpoint"))
+    return out
+
+
+def plateau(system: str, seed: int) -> Draft:
+    """The losses are flat in the last half, where the learning rate has decayed to 0.1% of its peak."""
+    out = healthy(system, seed, rows=600, gan_at=None)
+    t = np.linspace(0, 1, 600)
+    out.columns["lr"] = np.maximum(warm_up_then_cosine(600, 1e-4, 0.05) * (t < 0.6), 1e-7)
+    return out
+
+
+HEALTHY = {
+    "gan": lambda system, seed: healthy(system, seed),
+    "no-gan": lambda system, seed: healthy(system, seed, gan_at=None),
+    "gan-from-the-start": lambda system, seed: healthy(system, seed, gan_at=0.0),
+    "fine-tune": lambda system, seed: healthy(system, seed, fine_tune=True),
+    "fine-tune-no-gan": lambda system, seed: healthy(system, seed, fine_tune=True, gan_at=None),
+    "long-warm-up": long_warm_up,
+    "kl-annealing": kl_annealing,
+    "negative-totals": negative_totals,
+    "learned-logvar": lambda system, seed: learned_logvar(seed),
+    "resumed": resumed,
+    "noise-30": lambda system, seed: healthy(system, seed, noise=0.3),
+    "noise-30-no-gan": lambda system, seed: healthy(system, seed, noise=0.3, gan_at=None),
+    "plateau": plateau,
+    "short": lambda system, seed: healthy(system, seed, rows=60),
+}
+"""Name -> ``(system, seed) -> Draft`` of a healthy run."""
