@@ -62,6 +62,8 @@ def _split(name: str) -> re.Match[str] | None:
 
 def _without_suffix(name: str) -> tuple[str, bool]:
     """Lightning's ``_step`` and ``_epoch`` taken off a name whose stem is a known metric or names a split."""
+    if (split := _split(name)) and split["rest"] in _ALIASES:
+        return name, False  # the metric's own name ends so: time_taken_till_step
     for suffix, of_epoch in (("_step", False), ("_epoch", True)):
         stem = name.removesuffix(suffix)
         if stem != name and (stem in _ALIASES or _split(stem)):
