@@ -262,9 +262,11 @@ def _ratio_at(view: View, metric: str, step: int) -> float | None:
 
 def _roughness(view: View, phases: Phases) -> float | None:
     rec = view.series("rec_loss")
+    if not len(rec):
+        return None
     gan = phases.gan
     if gan.state == "active" and gan.before_step is not None:
-        rec = rec.between(int(rec.steps[0]) if len(rec) else 0, gan.before_step)
+        rec = rec.between(int(rec.steps[0]), gan.before_step)
     decimals = view.run.columns["rec_loss"].decimals
     # rows whose last printed digit is worth at most 3% of the value
     readable = np.flatnonzero(rec.values > 30 * 10.0**-decimals) if decimals is not None else np.arange(len(rec))
