@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vaelab.analysis import level, noise, trend
 from vaelab.catalog import METRICS
@@ -109,7 +109,8 @@ def _short(finding: Finding) -> str:
     return f"{finding.name.replace('-', ' ')} ({finding.code})"
 
 
-def _natural(facts: Facts, name: str):  # type: ignore[no-untyped-def]
+def _natural(facts: Facts, name: str) -> tuple[str, str, Callable[[float], float | None] | None]:
+    """Name, unit and conversion of a metric's natural unit; empty where the log allows none."""
     scales = facts.scales
     if name in ("rec_loss", "val/rec_loss"):
         if scales.psnr_exact:

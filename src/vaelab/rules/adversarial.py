@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, trend
+from vaelab.analysis import Series, level, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 
@@ -14,7 +14,7 @@ ENOUGH = 15
 """Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
 
 
-def active(facts: Facts, metric: str):  # type: ignore[no-untyped-def]
+def active(facts: Facts, metric: str) -> Series:
     """Series of ``metric`` while the GAN is on."""
     row = facts.phases.gan.start_row or 0
     series = facts.view.series(metric)
