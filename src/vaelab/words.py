@@ -11,3 +11,8 @@ def number(value: float) -> str:
     if size and (size >= 1e9 or size < 1e-4):
         return f"{value:.3g}"
     return f"{value:.4g}"
+
+
+def rough(value: float) -> str:
+    """Two significant digits, written as ``number`` does: ``3,500``, ``100``, ``0.0035``, ``1e+09``."""
+    return number(float(f"{value:.2g}"))

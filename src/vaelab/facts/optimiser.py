@@ -11,6 +11,7 @@ from vaelab.analysis import Trend, level, trend
 from vaelab.facts.base import Fact
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
+from vaelab.words import rough
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
                 every = "every logged step is" if over.all() else f"{clipped:.0%} of the logged steps are"
                 text += f" {every[0].upper()}{every[1:]} scaled (by {span})"
                 text += (
-                    f"; a threshold near {suggested:.2g} (90th percentile) would cut outliers only."
+                    f"; a threshold near {rough(suggested)} (90th percentile) would cut outliers only."
                     if clipped > 0.5
                     else "."
                 )

@@ -12,7 +12,7 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.reconstruction import after_warm_up
-from vaelab.words import number
+from vaelab.words import number, rough
 
 COLLAPSED = 0.001
 """Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
@@ -175,9 +175,9 @@ class WeightOutOfFamily(Rule):
         heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
         yield self.finding(
             "critical" if heavy else "warn",
-            f"kl_weight {weight:g} is an effective beta of {beta:.2g} in sum/sum units"
+            f"kl_weight {weight:g} is an effective beta of {rough(beta)} in sum/sum units"
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
-            f" {beta / 1e-6:,.2g} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
+            f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
             metrics=("kl_loss",),
             evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
         )
@@ -303,8 +303,8 @@ class Explodes(Rule):
             return
         worse = facts.changes.late is not None and facts.changes.best is not None
         bad = worse and facts.changes.late > 1.25 * facts.changes.best  # type: ignore[operator]
-        amount = f" ({per_input:,.3g} nats per input value)" if per_input is not None else ""
-        text = f"kl_loss stands at {late:,.3g}{amount}, its smoothed peak is {peak:,.3g}: the posterior has left any useful range."
+        amount = f" ({number(per_input)} nats per input value)" if per_input is not None else ""
+        text = f"kl_loss stands at {number(late)}{amount}, its smoothed peak is {number(peak)}: the posterior has left any useful range."
         if jumped and jump is not None:
             text += f" It rose {jump.kl_ratio:,.3g} times on the rows of the rec_loss jump at step {jump.step:,}."
         yield self.finding(

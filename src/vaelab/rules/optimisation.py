@@ -9,6 +9,7 @@ import numpy as np
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.words import number, rough
 
 
 class ClipAlwaysActive(Rule):
@@ -38,7 +39,7 @@ class ClipAlwaysActive(Rule):
         yield self.finding(
             "info",
             f"{o.clipped:.0%} of the logged steps are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
-            f" below the usual norm {o.grad_norm:.3g}; {o.suggested:.2g} would cut outliers only.{void}",
+            f" below the usual norm {number(o.grad_norm or 0.0)}; {rough(o.suggested or 0.0)} would cut outliers only.{void}",
             metrics=("grad_norm",),
             evidence=(Evidence("share clipped", o.clipped), Evidence("90th percentile", o.suggested or 0.0)),
         )
@@ -76,8 +77,8 @@ class GradientGrows(Rule):
         settled = late < 4 * early
         yield self.finding(
             "info" if settled else "warn",
-            f"grad_norm rose from {early:.3g} to {smooth[peak]:.3g} by step {int(norm.steps[peak]):,}"
-            f"{' and came back' if settled else f' and stands at {late:.3g}'}.",
+            f"grad_norm rose from {number(early)} to {number(smooth[peak])} by step {int(norm.steps[peak]):,}"
+            f"{' and came back' if settled else f' and stands at {number(late)}'}.",
             metrics=("grad_norm",),
             steps=(int(norm.steps[0]), int(norm.steps[peak])),
             evidence=(Evidence("early", early), Evidence("peak", float(smooth[peak])), Evidence("now", late)),
@@ -213,7 +214,7 @@ class RateOutOfFamily(Rule):
         outcome = f", and rec_loss has improved by a factor of only {better:.2g}" if poor else ""
         yield self.finding(
             "critical" if poor else "warn",
-            f"The learning rate reaches {rate:g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
+            f"The learning rate reaches {rate:.3g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
             metrics=("lr",),
             evidence=(Evidence("peak lr", rate),),
         )

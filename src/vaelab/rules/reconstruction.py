@@ -202,11 +202,12 @@ class NoLearning(Rule):
         if early <= 0 or late < 0.7 * early or late > 1.8 * early:
             return
         share = 1 - late / early
+        gain = f"improved by only {share:.0%}" if share >= 0.005 else "not improved"
         still = trend(rec.tail(0.5).values).direction
         slow = " and still falls slowly" if still == "falling" else ""
         yield self.finding(
             "critical" if late > 0.8 * early else "warn",
-            f"rec_loss has improved by only {max(share, 0):.0%} since its first rows ({number(early)} to {number(late)} over"
+            f"rec_loss has {gain} since its first rows ({number(early)} to {number(late)} over"
             f" {len(rec) if rec.per_block == 1 else int(rec.rows[-1]) + 1} rows){slow}: this model has learned almost"
             " nothing beyond a constant output.",
             metrics=("rec_loss",),
@@ -379,7 +380,7 @@ class IsolatedSpikes(Rule):
         share = len(spikes) / len(rec)
         yield self.finding(
             "warn" if share > 0.02 and len(spikes) >= 5 else "info",
-            f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss that return at the next row (first"
+            f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, gone at the next row (first"
             f" at step {int(spikes[0]):,}): single samples, not the optimiser.",
             metrics=("rec_loss",),
             steps=(int(spikes[0]), int(spikes[-1])),
