@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vaelab.analysis import Series
 from vaelab.diagnosis.types import QA, NextStep, RankedCause, Status
 from vaelab.facts import Facts
 from vaelab.rules.base import Finding
@@ -16,34 +17,102 @@ def questions(
     said = {f.name: f.text for f in facts.statements}
     answers: list[QA] = []
 
-    def add(question: str, *names: str, more: str = "") -> None:
-        text = " ".join(said[n] for n in names if n in said)
-        if text or more:
-            answers.append(QA(question, f"{text} {more}".strip()))
+    def add(question: str, *names: str, lead: str = "", more: str = "") -> None:
+        """The answer itself first (``lead``), then the facts it rests on."""
+        evidence = [said[n] for n in names if n in said]
+        if evidence or (lead and not names):
+            answers.append(QA(question, " ".join(t for t in (lead, *evidence, more) if t)))
 
     add(
         "Is my reconstruction loss good?",
         "psnr",
         "rec_change",
+        lead=_reconstruction(facts, findings),
         more=_compare_with_start(facts) if "psnr" in said else "",
     )
-    add("Is my KL too large (or too small)?", "kl_per_element", "kl_term", "effective_beta")
+    add(
+        "Is my KL too large (or too small)?",
+        "kl_per_element",
+        "kl_term",
+        "effective_beta",
+        lead=_kl(facts, findings),
+    )
     last = facts.view.series("disc_loss")
     gan = facts.phases.gan
-    if len(last) and not last.values.any():
-        add("Why is disc_loss 0.0?", "gan_start")
+    if len(last) and not last.values.any() and gan.state != "active":
+        add(
+            "Why is disc_loss 0.0?", lead="Because the GAN is off: the discriminator is not trained, which is no fault."
+        )
     elif facts.adversary is not None and facts.adversary.disc_loss is not None:
         add("What does disc_loss say?", "disc_loss_family", "logit_gap")
     if gan.state in ("scheduled", "never", "off", "absent"):
         add("When does the discriminator start?", "gan_start")
     else:
-        add("What did the GAN start do?", "gan_start", "gan_shock_rec_loss", "gan_shock_perceptual_loss")
+        add("What did the GAN start do?", "gan_shock_rec_loss", "gan_shock_perceptual_loss", "gan_start")
     add("What does d_weight mean?", "d_weight")
     add("Why is total_loss negative?", "negative_total")
-    add("Is clipping harmful?", "clip")
+    add("Is clipping harmful?", "clip", lead=_clipping(facts.optimiser.clipped))
     add("How far is the run?", "progress", "milestone")
-    answers.append(QA("Should I stop or change something?", _intervene(status, findings, causes)))
+    answers.append(QA("Should I stop or change something?", _intervene(facts, status, findings, causes)))
     return tuple(answers)
+
+
+def _reconstruction(facts: Facts, findings: Sequence[Finding]) -> str:
+    """The answer in a few words: the worst finding on rec_loss, else the change since the first rows."""
+    about = [f for f in findings if "rec_loss" in f.metrics and f.severity != "info"]
+    if about:
+        worst = next((f for f in about if not f.explained_by), about[0])
+        verdict = "No" if worst.severity == "critical" else "Not yet"
+        doubted = worst.code.startswith("DAT") or worst.code == "REC107"
+        return f"{'Its value cannot be trusted' if doubted else verdict}: {worst.code} {_words(worst)}."
+    rec = facts.view.series("rec_loss")
+    if len(rec) < 8:
+        return "Too few rows to say." if len(rec) else ""
+    change = _late(rec) / float(rec.values[0]) if rec.values[0] > 0 else 1.0
+    if change < 0.87:
+        return "Against its own start, yes."
+    return "It stands about where it began." if change < 1.15 else "It is worse than at the start."
+
+
+def _kl(facts: Facts, findings: Sequence[Finding]) -> str:
+    """The answer in a few words, from the findings on the KL."""
+    answer = {
+        "KL206": "Far too large",
+        "KL201": "Far too small",
+        "KL211": "Too small",
+        "KL204": "Too small",
+        "KL203": "The KL weight is too large",
+        "KL202": "The weighted KL is too large a part of the loss",
+        "KL210": "It grows too much",
+    }
+    present = {f.code: f for f in findings if f.severity != "info"}
+    for code, text in answer.items():
+        if code in present:
+            return f"{text}: {code} {_words(present[code])}."
+    if facts.scales.nats is not None:
+        return "Neither, as far as this log shows."
+    return "No finding says so; more cannot be told here." if facts.view.has("kl_loss") else ""
+
+
+def _clipping(share: float | None) -> str:
+    """The answer in a few words, from the share of clipped steps."""
+    if share is None:
+        return ""
+    if share == 0:
+        return "No: no logged step is clipped."
+    if share < 0.5:
+        return "No: it acts on some steps only."
+    return "Not by itself, but it acts on most steps: their gradients all count the same, whatever their size."
+
+
+def _words(finding: Finding) -> str:
+    return finding.name.replace("-", " ")
+
+
+def _late(series: Series) -> float:
+    """The median of the last tenth, at least three rows."""
+    late = sorted(series.tail(0.1, 3).values)
+    return float(late[len(late) // 2])
 
 
 def _compare_with_start(facts: Facts) -> str:
@@ -52,16 +121,32 @@ def _compare_with_start(facts: Facts) -> str:
     return "A training value says nothing of held-out data: score a held-out set."
 
 
-def _intervene(status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
+def _ended(facts: Facts) -> bool:
+    """Whether the run is over: its plan is reached, or the log says that it finished or broke off."""
+    share = facts.progress.share
+    over = ("finished", "crash", "non_finite_stop")
+    return (share is not None and share >= 0.995) or bool(facts.run.events and facts.run.events[-1].kind in over)
+
+
+def _intervene(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
     if status == "cannot-tell":
         return "This log cannot tell; see what could not be checked."
     if status == "healthy":
-        return "Nothing in this log asks for a change. What a log cannot show (held-out quality, latent statistics) is not judged."
+        return (
+            "No: nothing in this log asks for a change. What a log cannot show (held-out quality, latent statistics) is"
+            " not judged."
+        )
     worst = next((f for f in findings if not f.explained_by), findings[0] if findings else None)
     lead = {"stop": "Yes, stop: ", "act": "Yes, change something: ", "watch": "Not yet; watch this: "}[status]
+    if _ended(facts):
+        lead = {
+            "stop": "The run has ended; do not go on from it as it is: ",
+            "act": "The run has ended; change this before the next: ",
+            "watch": "The run has ended; look at this before the next: ",
+        }[status]
     text = lead + (worst.message if worst else "")
     if causes and status != "watch":
-        text += f" Most likely: {causes[0].title.lower()} ({causes[0].score:.0%})."
+        text += f" Most likely cause: {causes[0].title} ({causes[0].score:.0%})."
     return text
 
 
@@ -72,8 +157,7 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     said = {f.name: f for f in facts.statements}
     rec = facts.view.series("rec_loss")
     if len(rec) >= 8 and not codes & {"REC101", "REC102", "REC103", "REC104", "REC107", "ADV307"}:
-        first, late = float(rec.values[0]), rec.tail(0.1, 3).values
-        middle = sorted(late)[len(late) // 2]
+        first, middle = float(rec.values[0]), _late(rec)
         if 0 < middle < 0.9 * first:
             good.append(
                 f"rec_loss is {first / middle:.2g} times lower than at the start ({first:.4g} to {middle:.4g})."
@@ -104,6 +188,8 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
 
 def expectations(facts: Facts) -> tuple[str, ...]:
     """What the next phase should bring, and what would be a bad sign there."""
+    if _ended(facts):
+        return ("The run has ended: a longer one would need more planned steps.",)
     gan, ahead = facts.phases.gan, []
     if facts.phases.warm_up is not None and facts.phases.warm_up.end_step is None:
         ahead.append(
@@ -151,6 +237,12 @@ def carry_on(facts: Facts, status: Status) -> NextStep:
             wanted += ["logits_real", "logits_fake"]
         what = f" Log {', '.join(wanted)} as well." if wanted else ""
         return NextStep(f"No change is justified by this log: let it grow to some dozen rows and diagnose again.{what}")
+    if _ended(facts):
+        return NextStep(
+            "The run is complete: score its checkpoint on held-out clips (PSNR, LPIPS) before training on.",
+            expected="held-out values close to those of the last training rows",
+            falsify="held-out values are clearly worse: the model has learned its training data by heart",
+        )
     return NextStep(
         f"Carry on{until}. Keep the present checkpoint and score it on held-out clips (PSNR, LPIPS).",
         expected="rec_loss and perceptual_loss hold or fall",

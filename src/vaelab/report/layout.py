@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vaelab.catalog import METRICS
-from vaelab.diagnosis import Diagnosis
+from vaelab.diagnosis import Diagnosis, NextStep
 from vaelab.facts.base import Evidence, Phase
 from vaelab.report.numbers import number, percent, quantity, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
@@ -56,8 +56,11 @@ def sentence(text: str) -> str:
 def headline(diagnosis: Diagnosis) -> str:
     """The headline without the status word in front of it, for layouts that show the status beside it."""
     text = plain(diagnosis.headline)
-    prefix = f"{diagnosis.status}: "
-    return text[len(prefix) :] if text.lower().startswith(prefix) else text
+    for prefix in (f"{diagnosis.status}: ", f"{diagnosis.status} "):
+        if text.lower().startswith(prefix.replace("-", " ")):
+            rest = text[len(prefix) :]
+            return rest[:1].upper() + rest[1:] if prefix.endswith(" ") and rest.startswith("in ") else rest
+    return text
 
 
 def confidence(diagnosis: Diagnosis) -> str:
@@ -133,9 +136,31 @@ def skipped_by_missing(skipped: Sequence[Skipped]) -> list[tuple[tuple[str, ...]
     return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
+_NEED_TEXT = {
+    "gan-active": "an active GAN",
+    "gan-start-seen": "a GAN start inside the log",
+    "nats-per-element": "the latent's shape",
+    "psnr": "a known squared error",
+    "effective-beta": "a known KL weight and reduction",
+    "total_steps": "the planned steps",
+    "config": "the run's settings",
+    "resume": "a resume",
+}
+
+
 def needed(need: str) -> str:
-    """A need of a rule in words: alternatives are joined by ``or``."""
-    return plain(need).replace("|", " or ")
+    """A need of a rule in words: alternatives are joined by ``or``; names of columns stay as they are."""
+    return " or ".join(_NEED_TEXT.get(part, part) for part in plain(need).split("|"))
+
+
+def new_patch_lines(steps: Sequence[NextStep]) -> list[tuple[str, ...]]:
+    """The patch of each step without the lines that an earlier step has: two causes may ask for the same change."""
+    seen: set[str] = set()
+    patches = []
+    for step in steps:
+        patches.append(tuple(line for line in step.patch if line not in seen))
+        seen.update(step.patch)
+    return patches
 
 
 @dataclass(frozen=True)

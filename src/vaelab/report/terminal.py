@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaelab.diagnosis import Diagnosis, MetricVerdict, RankedCause
+from vaelab.facts.base import Evidence
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
     FindingNode,
@@ -23,6 +26,7 @@ from vaelab.report.layout import (
     marker_text,
     markers,
     needed,
+    new_patch_lines,
     phase_weights,
     plain,
     run_line,
@@ -130,8 +134,11 @@ def _natural(m: MetricVerdict) -> str:
     if m.natural_now is None:
         return ""
     now = quantity(m.natural_now, m.natural_unit)
-    first = f"{quantity(m.natural_first, m.natural_unit).removesuffix(m.natural_unit).strip()} to "
-    return f"{m.natural_name} {first if m.natural_first is not None else ''}{now}".strip()
+    if m.natural_first is None:
+        return f"{m.natural_name} {now}"
+    first = quantity(m.natural_first, m.natural_unit).removesuffix(m.natural_unit).strip()
+    # of a bound "0.3 to 3.7" would read as the interval it leaves open
+    return f"{m.natural_name} {first}{', now' if 'at least' in m.natural_name else ' to'} {now}"
 
 
 def _phases(diagnosis: Diagnosis, width: int) -> list[RenderableType]:
@@ -184,19 +191,26 @@ def _finding(node: FindingNode) -> RenderableType:
     if node.follows_from:
         text.append(f" (follows from {node.follows_from})", style="dim")
     text.append(f": {plain(f.message)}")
-    if not f.evidence:
-        return text
-    return Group(text, _indented("; ".join(evidence_text(e) for e in f.evidence[:_EVIDENCE]), 3))
+    evidence = [e for e in f.evidence if _adds(e, f.message)][:_EVIDENCE]
+    return Group(text, _indented("; ".join(map(evidence_text, evidence)), 3)) if evidence else text
+
+
+def _adds(evidence: Evidence, message: str) -> bool:
+    """Whether ``evidence`` says more than the message: a place in the log, or a number that is not there yet."""
+    if evidence.line is not None or isinstance(evidence.value, str) or not math.isfinite(evidence.value):
+        return True
+    said = (float(n) for n in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", message.replace(",", "")))
+    return not any(math.isclose(value, evidence.value, rel_tol=0.02) for value in said)
 
 
 def _causes(diagnosis: Diagnosis) -> list[RenderableType]:
-    body: list[RenderableType] = [_cause(cause) for cause in diagnosis.causes[:_CAUSES]]
+    body: list[RenderableType] = [_cause(cause, i == 0) for i, cause in enumerate(diagnosis.causes[:_CAUSES])]
     if len(diagnosis.causes) > _CAUSES:
         body.append(Text(f"and {len(diagnosis.causes) - _CAUSES} less likely", style="dim"))
     return body
 
 
-def _cause(cause: RankedCause) -> RenderableType:
+def _cause(cause: RankedCause, with_test: bool) -> RenderableType:
     codes = [
         f"{word} {', '.join(finding.split()[0] for finding in findings)}"
         for word, findings in (("for", cause.supporting), ("against", cause.opposing))
@@ -205,16 +219,17 @@ def _cause(cause: RankedCause) -> RenderableType:
     text = Text.assemble(
         (f"{percent(cause.score):>5} ", "bold"), f"{cause.id} {plain(cause.title)} ({cause.name}): {'; '.join(codes)}"
     )
-    return Group(text, _indented(f"Test: {sentence(cause.test)}", 6)) if cause.test else text
+    return Group(text, _indented(f"Test: {sentence(cause.test)}", 6)) if cause.test and with_test else text
 
 
 def _next(diagnosis: Diagnosis) -> list[RenderableType]:
-    """The first steps: what is expected of the first one too. A test that stands under its cause is not repeated."""
-    tests = {cause.test for cause in diagnosis.causes[:_CAUSES]}
+    """The first steps: what is expected of the first one too. The test of a cause is not repeated."""
+    tests = {cause.test for cause in diagnosis.causes}
     body: list[RenderableType] = []
-    for i, step in enumerate(diagnosis.next[:_NEXT], 1):
-        body.append(Text(f"{i}. {plain(step.text)}"))
-        body += [Text(f"   {plain(flag)}", style="bold", overflow="fold") for flag in step.patch]
+    for i, (step, patch) in enumerate(zip(diagnosis.next[:_NEXT], new_patch_lines(diagnosis.next), strict=False), 1):
+        same = " The same change as above." if step.patch and not patch else ""
+        body.append(Text(f"{i}. {sentence(step.text)}{same}"))
+        body += [Text(f"   {plain(flag)}", style="bold", overflow="fold") for flag in patch]
         if step.expected and i == 1:
             falsified = f" Not it if: {sentence(step.falsify)}" if step.falsify else ""
             body.append(_indented(f"Expect: {sentence(step.expected)}{falsified}", 3))
