@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-RecKind = Literal["mse", "l1", "l1+mse+lpips", "l1+lpips", "mse+lpips", "weighted-nll-sum", "unknown"]
+RecKind = Literal["mse", "l1", "l1-sum", "l1+mse+lpips", "l1+lpips", "mse+lpips", "weighted-nll-sum", "unknown"]
 Reduction = Literal["mean", "sum-per-sample", "sum-per-frame", "unknown"]
 KLReduction = Literal[
     "sum-per-sample", "sum-per-channel", "mean", "sum-per-latent-frame", "weighted", "none", "unknown"
@@ -30,15 +30,20 @@ class KnownFault:
 class Trainer:
     """Conventions of one trainer.
 
-    rec_kind: what ``rec_loss`` holds. kl_reduction ``sum-per-channel`` is Pyramid-Flow's: summed over T, H, W, then
+    columns: name in this trainer's log (without split and suffix) -> canonical name, where the catalogue's aliases would
+    read it as something else. rec_kind: what ``rec_loss`` holds (``l1-sum``: summed over a frame). kl_reduction ``sum-per-channel`` is Pyramid-Flow's: summed over T, H, W, then
     averaged over batch and channels. d_weight_logged_before_start: the column is non-zero although the GAN is off.
     half_total_in: file formats in which ``total_loss`` is (generator + discriminator loss) / 2.
+    extra_terms: metric -> config key of its weight, for terms of the loss beside nll, KL and GAN.
+    disc_loss_scale: disc_loss over the mean of its two halves (2 where they are added and not halved).
+    precision: relative rounding of the losses themselves (0.002 for bf16), 0 for float32.
     options: canonical config key -> how this trainer spells it, with ``{}`` for the value.
     """
 
     id: str
     title: str
     signature: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
     rec_kind: RecKind = "unknown"
     nll_reduction: Reduction = "unknown"
     kl_reduction: KLReduction = "unknown"
@@ -53,6 +58,9 @@ class Trainer:
     steps_per_batch: int = 1
     clip_before_step: bool = True
     logvar_learned: bool = False
+    extra_terms: Mapping[str, str] = field(default_factory=dict)
+    disc_loss_scale: float = 1.0
+    precision: float = 0.0
     formulas: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     known_faults: tuple[KnownFault, ...] = ()
@@ -234,6 +242,7 @@ TRAINERS: dict[str, Trainer] = {
             id="taming",
             title="taming-transformers VQGAN (Lightning)",
             signature=("aeloss", "discloss", "train/quant_loss"),
+            extra_terms={"quant_loss": "codebook_weight"},
             rec_kind="l1+lpips",
             nll_reduction="mean",
             kl_reduction="none",
@@ -246,6 +255,7 @@ TRAINERS: dict[str, Trainer] = {
                 "d_weight": _ADAPTIVE,
                 "disc_loss": _HINGE,
                 "g_loss": "-mean D(recon)",
+                "quant_loss": "codebook term + 0.25 x commitment term, or with beta on the other one (legacy default)",
             },
             options={k: f"model.params.lossconfig.params.{k}={{}}" for k in _LOSSCONFIG},
         ),
@@ -321,35 +331,47 @@ TRAINERS: dict[str, Trainer] = {
             id="open_sora",
             title="Open-Sora (scripts/vae/train.py)",
             signature=("nll_rec", "nll_per", "gen_w"),
-            rec_kind="l1",
+            columns={"loss": "loss_summed_over_gpus"},
+            rec_kind="l1-sum",
             nll_reduction="sum-per-frame",
             kl_reduction="weighted",
             disc_loss_family="hinge",
+            precision=0.002,
             formulas={
                 "rec_loss": "nll_rec: |x - recon| summed over one frame's pixels",
                 "perceptual_loss": "nll_per: pixels x mean LPIPS, not yet multiplied by its weight",
                 "nll_loss": "nll_rec + perceptual_loss_weight * nll_per (computed in bf16: good to about 1%)",
                 "kl_loss": "already multiplied by its weight",
-                "total_loss": "nll + kl + gen_w",
+                "total_loss": "nll + kl + gen_w; the tag loss of TensorBoard and W&B is its sum over all GPUs, and no log says"
+                " how many there are",
+                "g_loss_weighted": "gen_w: d_weight * disc_factor * gen",
+                "g_loss": "gen: -mean D(recon)",
+                "disc_loss": _HINGE,
             },
         ),
         Trainer(
             id="seed_voken",
             title="SEED-Voken (Open-MAGVIT2, IBQ)",
             signature=("train/reconstruct_loss", "train/perceptual_loss"),
+            columns={"g_loss": "g_loss_weighted"},
+            extra_terms={"quant_loss": "commit_weight", "entropy_loss": "codebook_weight"},
             rec_kind="l1",
             nll_reduction="mean",
             kl_reduction="none",
             disc_loss_family="hinge",
             formulas={
                 "nll_loss": "reconstruct_loss + perceptual_weight * perceptual_loss",
-                "g_loss": "already multiplied by d_weight * disc_factor in training",
+                "g_loss_weighted": "printed as g_loss: already multiplied by d_weight * disc_factor in training",
+                "total_loss": "nll_loss + g_loss + commit_weight * commit_loss + codebook_weight * entropy_loss (times an"
+                " enlargement that is annealed to 1)",
+                "disc_loss": "disc_factor * (non_saturated_d_loss + lecam weight * lecam_loss)",
             },
         ),
         Trainer(
             id="diffusers",
             title="diffusers train_autoencoderkl.py",
             signature=("p_loss", "disc_weight", "nll_loss"),
+            columns={"disc_weight": "d_weight"},
             rec_kind="mse+lpips",
             nll_reduction="sum-per-sample",
             kl_reduction="sum-per-sample",
@@ -391,6 +413,7 @@ TRAINERS: dict[str, Trainer] = {
             kl_reduction="none",
             disc_loss_family="hinge",
             input_range=(0.0, 1.0),
+            disc_loss_scale=2.0,
             formulas={"disc_loss": "mean relu(1 + fake) + mean relu(1 - real), not halved: chance is 2.0"},
         ),
         Trainer(
@@ -401,7 +424,14 @@ TRAINERS: dict[str, Trainer] = {
             nll_reduction="mean",
             kl_reduction="unknown",
             disc_loss_family="unknown",
-            formulas={"kl_loss": "mean of z^2: not a KL", "rec_loss": "mse_loss is always 0: the pixel loss is off"},
+            columns={"mse_loss": "mse_loss"},
+            formulas={
+                "kl_loss": "mean of z^2: not a KL",
+                "rec_loss": "not logged: mse_loss is always 0, the pixel loss is off",
+                "total_loss": "perceptual_loss + gan_loss + 0.1 * kl_loss; gradients are renormalised, so its value does not"
+                " describe the update",
+                "disc_loss": "binary cross-entropy or hinge: ln 2 = 0.693 or 1 is chance",
+            },
         ),
         Trainer(
             id="vaelab",
@@ -420,7 +450,7 @@ TRAINERS: dict[str, Trainer] = {
 
 def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any]) -> tuple[str, float, str]:
     """``(trainer id, confidence 0..1, reason)`` from the columns' original names, the file format and the config."""
-    bare = {_bare(name) for name in originals}
+    bare = {bare_name(name) for name in originals}
     if format in ("metric_logger", "pyramid_flow_json") and {"perception_loss", "vae_loss"} & bare:
         return "pyramid_flow", 0.99, "MetricLogger lines with Pyramid-Flow's perception_loss / vae_loss"
     if format == "radiodiff_log":
@@ -436,6 +466,7 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
         ("ldm", {"discloss", "kl_loss", "rec_loss"}, set(), 0.9),
         ("wf_vae", {"generator_loss", "latents_std"}, set(), 0.95),
         ("open_sora", {"nll_rec", "nll_per"}, set(), 0.95),
+        ("open_sora", {"loss_.nll_rec", "loss_.nll_per"}, set(), 0.95),
         ("diffusers", {"p_loss", "nll_loss", "kl_loss", "disc_weight"}, set(), 0.9),
         ("vqgan_training", {"overall_vae_loss"}, set(), 0.95),
         ("magvit2", {"recon_loss", "discr_loss"}, set(), 0.8),
@@ -453,7 +484,7 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
         ),
         ("pyramid_flow", {"pixelloss_weight", "perceptual_weight"}, set(), 0.5),
     )
-    names = bare | {_bare(k) for k in _flatten(raw_config)}
+    names = bare | {bare_name(k) for k in _flatten(raw_config)}
     for trainer, need, forbid, confidence in checks:
         present = names if trainer == "pyramid_flow" and confidence < 0.6 else bare
         if need <= present and not forbid & bare:
@@ -462,8 +493,9 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
     return "unknown", 0.0, "the columns fit no trainer vaelab knows; names are read by the catalogue's aliases"
 
 
-def _bare(name: str) -> str:
-    text = name.strip().lower()
+def bare_name(name: str) -> str:
+    """A column's own name in lower case, without its split (``train/``) and Lightning's ``_step`` or ``_epoch``."""
+    text = re.sub(r"\s+", "_", name.strip().lower())
     text = re.sub(r"^(train|training|val|val_ema|valid|validation)[/_]", "", text)
     return re.sub(r"_(step|epoch)$", "", text) if text not in ("global_step",) else text
 
@@ -491,6 +523,7 @@ _CONFIG_ALIASES: dict[str, str] = {
     "discr_start_after_step": "disc_start",
     "disc_in_channels": "input_channels",
     "image_size": "resolution",
+    "lecam_loss_weight": "lecam_weight",
 }
 _CONFIG_KEYS = {
     "kl_weight", "pixelloss_weight", "perceptual_weight", "disc_weight", "disc_start", "disc_factor", "disc_lr", "lr",
@@ -499,7 +532,7 @@ _CONFIG_KEYS = {
     "logvar_init", "learn_logvar", "disc_loss", "opt_betas", "optimizer_config", "print_freq", "log_freq", "latent_shape",
     "clip_shape", "compression", "input_range", "gradient_accumulate_every", "accumulate_grad_batches",
     "pretrained_vae_weight", "model_path", "resume", "image_gpus", "video_gpus", "use_image_video_mixed_training",
-    "fp16", "amp", "model_dtype", "ema_decay", "weight_decay", "dataset",
+    "codebook_weight", "commit_weight", "lecam_weight", "fp16", "amp", "model_dtype", "ema_decay", "weight_decay", "dataset",
 }  # fmt: skip
 
 

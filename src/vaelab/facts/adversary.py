@@ -72,6 +72,9 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
     nll = _nll_level(view, algebra, start, end)
     if len(weight) and len(g) == len(weight) and nll:
         ratio = level(np.abs(weight.values * g.values)[-max(3, len(g) // 4) :]) * factor / nll
+    weighted = active("g_loss_weighted")
+    if ratio is None and len(weighted) and nll:
+        ratio = level(np.abs(weighted.values)[-max(3, len(weighted) // 4) :]) / nll
     total = active("total_loss")
     adversary = Adversary(
         rows=max(len(disc), len(real), len(weight)),
@@ -135,24 +138,24 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
     Both losses are convex in the logits, so the loss of the mean logits is a lower bound (Jensen); the family whose
     bound is closest to, and not above, the printed loss is the one in use.
     """
-    default = view.trainer.disc_loss_family
+    default, times = view.trainer.disc_loss_family, view.trainer.disc_loss_scale
     if not view.has("disc_loss", "logits_real", "logits_fake"):
-        return default, 1.0, "from the trainer's code" if default != "unknown" else "not known", 0.0
+        return default, times, "from the trainer's code" if default != "unknown" else "not known", 0.0
     names = ("disc_loss", "logits_real", "logits_fake")
     values, rows, how = view.joint(names, linear=False)
     keep = view.run.steps[rows] >= start
     if not keep.any():
-        return default, 1.0, "from the trainer's code", 0.0
+        return default, times, "from the trainer's code", 0.0
     d, r, f = (values[m][keep] for m in names)
     declared = view.run.config.get("disc_loss")
     hinge = 0.5 * (np.maximum(0, 1 - r) + np.maximum(0, 1 + f))
     vanilla = 0.5 * (_softplus(-r) + _softplus(f))
     slack = 0.01 + 1.5 * view.half_unit("disc_loss", d) + view.half_unit("logits_real", r)
-    broken = float(np.mean(d < hinge - slack)) if how == "exact" else 0.0
+    broken = float(np.mean(d < times * hinge - slack)) if how == "exact" else 0.0
     if declared in ("hinge", "vanilla"):
-        return str(declared), 1.0, "declared", broken
+        return str(declared), times, "declared", broken
     if default != "unknown":
-        return default, 1.0, "from the trainer's code", broken
+        return default, times, "from the trainer's code", broken
     best, best_cost = ("unknown", 1.0), 0.12
     for name, base in (("hinge", hinge), ("vanilla", vanilla)):
         for scale in (1.0, 0.5, 2.0):
@@ -208,12 +211,20 @@ def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weigh
             text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * CLAMP:,.0f}): the GAN gradient is nearly zero."
         facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))
     if a.negative_total > 0:
-        text = (
-            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows: d_weight x g_loss is larger than the rest."
-            " The sign of g_loss alone has no meaning; only the gap between real and fake logits has."
-        )
+        text = f"total_loss is negative in {a.negative_total:.0%} of the GAN rows: {why_negative(view)}"
         facts.append(Fact("negative_total", "adversary", text, "inferred", a.negative_total))
     return tuple(facts)
+
+
+def why_negative(view: View) -> str:
+    """What makes a total negative: a learned log-variance, or the GAN term."""
+    nll = view.series("nll_loss").tail(0.25, 3).values
+    if len(nll) and level(nll) < 0 and view.has("logvar"):
+        return "nll_loss itself is, because its learned logvar is below 0, as designed. Watch rec_loss instead."
+    return (
+        "d_weight x g_loss is larger than the rest. The sign of g_loss has no meaning by itself; only the gap between real and"
+        " fake logits has."
+    )
 
 
 def _times(ratio: float) -> str:

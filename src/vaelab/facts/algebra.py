@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from vaelab.analysis import level
 from vaelab.facts.base import Evidence, Fact, Standing
+from vaelab.facts.extra_terms import solve_extra, solve_lecam
+from vaelab.facts.identities import MEDIAN_RATIO, Identity, Solved, check_identity, intersect, nice_in, typical
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
@@ -22,46 +24,8 @@ from vaelab.words import number
 
 BoolArray = npt.NDArray[np.bool_]
 
-MEDIAN_RATIO = (0.917, 1.169)
-NICE = tuple(m * 10.0**e for e in range(-12, 5) for m in (1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0))
 IMAGE_SIZES = (16, 24, 28, 32, 40, 48, 56, 64, 72, 80, 96, 112, 120, 128, 144, 160, 176, 192, 224, 240, 256, 272, 288,
                320, 352, 384, 400, 416, 448, 480, 512, 576, 640, 704, 720, 768, 832, 896, 960, 1024)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Solved:
-    """A constant recovered from the columns. ``status``: ``closes``, ``does-not-close`` or ``cannot-tell``."""
-
-    name: str
-    value: float | None
-    low: float | None
-    high: float | None
-    status: str
-    how: str
-    rows: int
-    text: str
-    declared: float | None = None
-
-    @property
-    def contradicts_declared(self) -> bool:
-        """The declared value lies clearly outside the interval."""
-        if self.declared is None or self.low is None or self.high is None or self.status != "closes":
-            return False
-        slack = 0.02 * max(abs(self.declared), 1e-300)
-        return not self.low - slack <= self.declared <= self.high + slack
-
-
-@dataclass(frozen=True)
-class Identity:
-    """An identity checked on the rows: residual is the median of |left - right| over |left|."""
-
-    name: str
-    formula: str
-    status: str
-    residual: float | None
-    rows: int
-    text: str
-    first_bad_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +63,22 @@ def solve(view: View, gan: Gan) -> Algebra:
     summed = view.trainer.nll_reduction in ("sum-per-sample", "sum-per-frame")
     if view.trainer.nll_reduction == "unknown" and view.has("rec_loss"):
         summed = _looks_summed(view)
-    if summed:
+    if view.trainer.rec_kind == "weighted-nll-sum":
+        summed = True  # rec_loss is the nll: there is nothing to solve for
+    elif view.trainer.rec_kind == "l1-sum":
+        summed = False
+        _solve_weights(view, gan, solved, identities)
+    elif summed:
         _solve_pixels(view, gan, solved, identities, scale)
     elif view.has("rec_loss"):
         _solve_weights(view, gan, solved, identities)
     _solve_kl_weight(view, gan, solved, identities, scale)
     _solve_disc_weight(view, solved)
-    identities.extend(_total_with_gan(view, gan, solved, scale))
+    solve_lecam(view, gan, solved)
+    if any(view.has(m) for m in view.trainer.extra_terms):
+        solve_extra(view, gan, solved, identities)
+    else:
+        identities.extend(_total_with_gan(view, gan, solved, scale))
     terms = _terms(view, gan, solved, summed)
     algebra = Algebra(solved, tuple(identities), {}, {}, scale, terms)
     finite = [np.isfinite(v) for m, v in terms.items() if m != "GAN"]
@@ -126,34 +99,6 @@ def _looks_summed(view: View) -> bool:
     return bool(len(ratio) and np.median(ratio) > 200)
 
 
-def _intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
-    """``(low, high, share of rows that contain their overlap)``. Up to 2% of rows may disagree (torn or odd rows)."""
-    best_low, best_high = float(np.max(low)), float(np.min(high))
-    if best_low > best_high:
-        best_low, best_high = float(np.quantile(low, 0.98)), float(np.quantile(high, 0.02))
-    if best_low > best_high:
-        middle = float(np.median((low + high) / 2))
-        inside = float(np.mean((low <= middle) & (middle <= high)))
-        return float(np.median(low)), float(np.median(high)), inside
-    middle = (best_low + best_high) / 2
-    return best_low, best_high, float(np.mean((low <= middle) & (middle <= high)))
-
-
-def _typical(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
-    """As ``_intersect`` for rows that hold only in 95 of 100 cases each: their typical interval, not their overlap."""
-    a, b = float(np.median(low)), float(np.median(high))
-    middle = (a + b) / 2
-    return a, b, float(np.mean((low <= middle) & (middle <= high)))
-
-
-def _nice_in(low: float, high: float) -> float | None:
-    """The only round number inside the interval, if the interval is narrow enough to hold just one."""
-    inside = sorted({round(v, 15) for v in NICE if low <= v <= high})
-    if len(inside) == 1 and low > 0 and high / low < 3:
-        return inside[0]
-    return None
-
-
 def _before_gan(view: View, gan: Gan, rows: IntArray) -> BoolArray:
     """Mask of rows in which the GAN term is certainly zero."""
     if gan.state == "active":
@@ -166,7 +111,7 @@ def _before_gan(view: View, gan: Gan, rows: IntArray) -> BoolArray:
 
 
 def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity]) -> None:
-    has_p = view.has("perceptual_loss")
+    has_p = view.has("perceptual_loss") and "lpips" not in view.trainer.rec_kind  # else rec_loss contains it
     kl_weight = view.number("kl_weight")
     if view.has("nll_loss"):
         left_names: tuple[str, ...] = ("nll_loss",)
@@ -202,7 +147,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
             weight_p, spread = fitted
             from_fit = True
             agrees = declared_p is not None and abs(declared_p - weight_p) <= spread
-            snapped = declared_p if agrees else _nice_in(weight_p - spread, weight_p + spread)
+            snapped = declared_p if agrees else nice_in(weight_p - spread, weight_p + spread)
             exact = snapped if snapped is not None else weight_p
             unsure_p = 0.0 if agrees else spread
             solved["perceptual_weight"] = Solved(
@@ -220,9 +165,9 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
         lows, highs = (least - weight_p * p - slack) / rec, (most - weight_p * p + slack) / rec
     else:
         lows, highs = (rest - slack) / rec, (rest + slack) / rec
-    low, high, inside = _typical(lows, highs) if how == "medians" else _intersect(lows, highs)
+    low, high, inside = typical(lows, highs) if how == "medians" else intersect(lows, highs)
     closes = inside >= 0.9 and high > 0
-    nice = _nice_in(max(low, 1e-9), high)
+    nice = nice_in(max(low, 1e-9), high)
     value = nice if nice is not None else (low + high) / 2
     if declared_w is not None and low <= declared_w <= high:
         value = declared_w
@@ -253,7 +198,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     if len(left_names) == 1:
         predicted = value * rec + weight_p * p
         identities.append(
-            _identity("nll", f"nll_loss = {number(value)} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
+            check_identity("nll", f"nll_loss = {number(value)} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
                       left, predicted, slack, rows, view, how)
         )  # fmt: skip
 
@@ -341,10 +286,10 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
     if how == "medians":
         a, b, c, d = (v * r for v, r in zip((a, b, c, d), (*MEDIAN_RATIO, *MEDIAN_RATIO), strict=True))
     table = np.stack([a, b, c, d])
-    settle = _typical if how == "medians" else _intersect
+    settle = typical if how == "medians" else intersect
     low, high, inside = settle(table.min(axis=0), table.max(axis=0))
     closes = inside >= 0.9 and low > 0
-    candidates = _pixel_candidates(low, high)
+    candidates = _pixel_candidates(low, high) if closes else []
     channels = view.number("input_channels")
     if channels is not None and any(c[1] == channels for c in candidates):
         candidates = [c for c in candidates if c[1] == channels]
@@ -355,8 +300,9 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
         n, ch, size = candidates[0]
         if high / low < 1.02 or len(candidates) == 1 or candidates[0][1] == wanted:
             value, shape = float(n), f" = {size}x{size}" + (f"x{ch}" if ch > 1 else "")
-    elif high / low < 1.02:
+    elif closes and high / low < 1.02:
         value = float(round(value))
+    declared = _declared_pixels(view)
     row = int(rows[-1])
     what = "the reconstruction term is summed over the pixels of one sample"
     if view.trainer.nll_reduction == "sum-per-frame":
@@ -368,11 +314,12 @@ def _solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: l
     if not closes:
         text = f"{left_name} / rec_loss is not one constant: {low:,.0f} to {high:,.0f}; the sum over pixels does not close."
     solved["n_pixels"] = Solved(
-        "n_pixels", value if closes else None, low, high, "closes" if closes else "does-not-close", how, len(left), text
-    )
+        "n_pixels", value if closes else None, low, high, "closes" if closes else "does-not-close", how, len(left), text,
+        declared,
+    )  # fmt: skip
     if left_name == "nll_loss":
         identities.append(
-            _identity("nll", f"nll_loss = {value:,.0f} x rec_loss", left, value * unit, left_error + value * rec_error,
+            check_identity("nll", f"nll_loss = {value:,.0f} x rec_loss", left, value * unit, left_error + value * rec_error,
                       rows, view, how)
         )  # fmt: skip
 
@@ -391,7 +338,7 @@ def _solve_total(
     if fitted is None or fitted[0] <= 3 * fitted[1] or fitted[0] * float(np.max(kl)) < 0.01 * float(np.max(left)):
         return None
     weight, spread = fitted
-    nice = _nice_in(weight - spread, weight + spread)
+    nice = nice_in(weight - spread, weight + spread)
     weight = nice if nice is not None else weight
     text = (
         f"kl_weight is {weight:.3g} (fit of total_loss = N x rec_loss + kl_weight x kl_loss over {len(left)} rows:"
@@ -401,6 +348,13 @@ def _solve_total(
         "kl_weight", weight, weight - spread, weight + spread, "closes", "exact", len(left), text
     )
     return weight
+
+
+def _declared_pixels(view: View) -> float | None:
+    """C*H*W of the declared resolution."""
+    size = view.number("resolution")
+    channels = view.number("input_channels") or {"radiodiff": 1}.get(view.trainer.id, 3)
+    return channels * size * size if size else None
 
 
 def _pixel_candidates(low: float, high: float) -> list[tuple[int, int, int]]:
@@ -415,7 +369,11 @@ def _pixel_candidates(low: float, high: float) -> list[tuple[int, int, int]]:
 
 def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity], scale: float) -> None:
     declared = view.number("kl_weight")
-    if view.trainer.kl_reduction == "weighted" or not view.has("kl_loss"):
+    if (
+        view.trainer.kl_reduction == "weighted"
+        or view.trainer.rec_kind == "weighted-nll-sum"
+        or not view.has("kl_loss")
+    ):
         return
     if not view.has("nll_loss", "total_loss"):
         if declared is not None and "kl_weight" not in solved:
@@ -439,7 +397,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     if how == "medians":
         error = error + 0.05 * np.abs(nll)
     total = total / scale
-    low, high, inside = _intersect((total - nll - error) / kl, (total - nll + error) / kl)
+    low, high, inside = intersect((total - nll - error) / kl, (total - nll + error) / kl)
     row = int(rows[int(np.argmax(kl))])
     where = f"step {int(view.run.steps[row]):,}"
     largest = int(np.argmax(kl))
@@ -463,7 +421,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
         )
         solved["kl_weight"] = Solved("kl_weight", value, max(low, 0.0), high, "closes", how, len(kl), text, declared)
         return
-    nice = _nice_in(low, high)
+    nice = nice_in(low, high)
     value = (
         declared if declared is not None and low <= declared <= high else nice if nice is not None else (low + high) / 2
     )
@@ -474,7 +432,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     )
     solved["kl_weight"] = Solved("kl_weight", value, low, high, "closes", how, len(kl), text, declared)
     identities.append(
-        _identity("total-before-gan", "total_loss = nll_loss + kl_weight x kl_loss", total, nll + value * kl,
+        check_identity("total-before-gan", "total_loss = nll_loss + kl_weight x kl_loss", total, nll + value * kl,
                   error + value * view.half_unit("kl_loss", kl), rows, view, how)
     )  # fmt: skip
 
@@ -504,16 +462,29 @@ def _solve_disc_weight(view: View, solved: dict[str, Solved]) -> None:
 
 
 def _total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: float) -> list[Identity]:
-    if gan.state != "active" or not view.has("total_loss", "d_weight", "g_loss"):
+    if view.trainer.rec_kind == "weighted-nll-sum":
+        text = (
+            "cannot tell: rec_loss is the nll, and this trainer does not log kl_loss, d_weight and g_loss beside it; log them"
+            " to close the sum."
+        )
+        formula = "total_loss = rec_loss + kl_weight x kl_loss + d_weight x disc_factor x g_loss"
+        return [Identity("total-with-gan", formula, "cannot-tell", None, 0, text)]
+    weighted = view.has("g_loss_weighted")
+    gan_columns = ("g_loss_weighted",) if weighted else ("d_weight", "g_loss")
+    if gan.state != "active" or not view.has("total_loss", *gan_columns):
         return []
     formula = "total_loss = nll_loss + kl_weight x kl_loss + d_weight x disc_factor x g_loss"
+    if weighted:
+        formula = "total_loss = nll_loss + kl_weight x kl_loss + g_loss_weighted"
     kl_weight = solved["kl_weight"].value if "kl_weight" in solved else view.number("kl_weight")
-    base: tuple[str, ...] = ("total_loss", "d_weight", "g_loss")
+    if view.trainer.kl_reduction == "weighted":
+        kl_weight, formula = 1.0, formula.replace("kl_weight x ", "")
+    base: tuple[str, ...] = ("total_loss", *gan_columns)
     start = gan.start_row or 0
     for more in (("nll_loss", "kl_loss"), ("nll_loss",), ("kl_loss",), ()):
         if not view.has(*more):
             continue
-        values, rows, how = view.joint(base + more, linear=False)
+        values, rows, how = view.joint(base + more, linear=weighted)
         keep = rows >= start
         if keep.any():
             break
@@ -521,19 +492,24 @@ def _total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: floa
         return []
     values = {m: v[keep] for m, v in values.items()}
     rows = rows[keep]
-    factor = view.run["disc_factor"][rows] if "disc_factor" in view.run else np.ones(len(rows))
-    term = values["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * values["g_loss"]
+    if weighted:
+        term, unsure = values["g_loss_weighted"], view.half_unit("g_loss_weighted", values["g_loss_weighted"])
+    else:
+        factor = view.run["disc_factor"][rows] if "disc_factor" in view.run else np.ones(len(rows))
+        term = values["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * values["g_loss"]
+        unsure = np.abs(values["g_loss"]) * view.half_unit("d_weight", values["d_weight"])
+        unsure = unsure + np.abs(values["d_weight"]) * view.half_unit("g_loss", values["g_loss"])
     kl_part = (kl_weight or 0.0) * values.get("kl_loss", np.zeros(len(rows)))
     total = values["total_loss"] / scale
     if "nll_loss" in values:
-        if how == "medians":
+        if how == "medians" and not weighted:
             text = "cannot tell: d_weight x g_loss is a product, and the log prints medians of 20 steps."
             return [Identity("total-with-gan", formula, "cannot-tell", None, len(rows), text)]
         predicted = values["nll_loss"] + kl_part + term
         slack = view.half_unit("total_loss", values["total_loss"]) / scale + view.half_unit("nll_loss", predicted)
-        slack = slack + np.abs(values["g_loss"]) * view.half_unit("d_weight", values["d_weight"])
-        slack = slack + np.abs(values["d_weight"]) * view.half_unit("g_loss", values["g_loss"])
-        return [_identity("total-with-gan", formula, total, predicted, slack, rows, view, how)]
+        return [check_identity("total-with-gan", formula, total, predicted, slack + unsure, rows, view, how)]
+    if weighted:
+        return []
     return _implied_nll(view, solved, formula, values, rows, total - kl_part - term, term)
 
 
@@ -569,31 +545,6 @@ def _implied_nll(
     return [Identity("total-with-gan", formula, status, None, 1, text, step if status == "does-not-close" else None)]
 
 
-def _identity(
-    name: str,
-    formula: str,
-    left: FloatArray,
-    right: FloatArray,
-    slack: FloatArray,
-    rows: IntArray,
-    view: View,
-    how: str,
-) -> Identity:
-    gap = np.abs(left - right)
-    tolerance = 1.5 * slack + 2e-5 * np.abs(left)
-    if how == "medians":
-        tolerance = tolerance + 0.17 * np.abs(left)
-    bad = gap > tolerance
-    residual = float(np.median(gap / np.maximum(np.abs(left), 1e-12)))
-    share = float(np.mean(bad))
-    if share <= 0.05:
-        return Identity(name, formula, "closes", residual, len(left), f"{formula} closes in {len(left)} rows"
-                        f" (median residual {residual:.2g}).")  # fmt: skip
-    first = int(view.run.steps[rows[int(np.flatnonzero(bad)[0])]])
-    text = f"{formula} does not close in {share:.0%} of {len(left)} rows, from step {first:,} (median residual {residual:.2g})."
-    return Identity(name, formula, "does-not-close", residual, len(left), text, first)
-
-
 def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dict[str, FloatArray]:
     """Weighted value of each term of the loss on every row; empty if the reconstruction term is not known."""
 
@@ -608,6 +559,8 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
         n = constant("n_pixels", None)
         if "nll_loss" in run:
             terms["reconstruction"] = run["nll_loss"]
+        elif view.trainer.rec_kind == "weighted-nll-sum" and "rec_loss" in run:
+            terms["reconstruction"] = run["rec_loss"]
         elif n is not None and "rec_loss" in run:
             terms["reconstruction"] = n * run["rec_loss"]
     else:
@@ -616,13 +569,20 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
             weight = view.trainer.defaults.get("pixelloss_weight")
         if weight is not None and "rec_loss" in run:
             terms["reconstruction"] = weight * run["rec_loss"]
-            if "perceptual_loss" in run:
+            if "perceptual_loss" in run and "lpips" not in view.trainer.rec_kind:
                 terms["perceptual"] = (constant("perceptual_weight", 1.0) or 0.0) * run["perceptual_loss"]
         elif "nll_loss" in run:
             terms["reconstruction"] = run["nll_loss"]
+    if view.trainer.kl_reduction == "weighted":
+        kl_weight = 1.0
     if "kl_loss" in run and kl_weight is not None:
         terms["KL"] = kl_weight * run["kl_loss"]
-    if gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
+    for metric, key in view.trainer.extra_terms.items():
+        if metric in run and (weight := constant(key, None)) is not None:
+            terms[metric] = weight * run[metric]
+    if gan.state == "active" and "g_loss_weighted" in run:
+        terms["GAN"] = run["g_loss_weighted"]
+    elif gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
         factor = run["disc_factor"] if "disc_factor" in run else np.ones(len(run))
         terms["GAN"] = run["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * run["g_loss"]
     return terms if "reconstruction" in terms else {}
@@ -639,6 +599,17 @@ def _statements(view: View, algebra: Algebra) -> tuple[Fact, ...]:
                 Fact(f"{s.name}_mismatch", "algebra", f"The config declares {s.name} {s.declared:g}, the columns say"
                      f" {number(s.value)} ({number(s.low)} to {number(s.high)}).", "inferred", s.value, "", s.low, s.high)
             )  # fmt: skip
+    logvar, rec = view.series("logvar"), view.series("rec_loss")
+    if len(logvar) and len(rec) and np.any(logvar.values) and rec.values[-1] > 0:
+        best, nll = math.log(float(rec.values[-1])), view.series("nll_loss")
+        text = (
+            f"logvar is learned: it stands at {logvar.values[-1]:.3g}, and for this rec_loss the lowest nll is at"
+            f" {best:.3g}. nll_loss = N x (rec_loss / exp(logvar) + logvar) is then N x (1 + ln rec_loss), negative below"
+            " rec_loss 0.368."
+        )
+        if len(nll) and nll.values[-1] < 0:
+            text += f" nll_loss {number(nll.values[-1])} is negative for this reason; it is no fault."
+        facts.append(Fact("learned_logvar", "algebra", text, "known", float(logvar.values[-1])))
     for identity in algebra.identities:
         told = identity.status != "cannot-tell"
         text = identity.text if identity.text.startswith(identity.formula) else f"{identity.formula}: {identity.text}"

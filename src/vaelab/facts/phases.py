@@ -169,7 +169,8 @@ def _gan(view: View) -> Gan:
         on = np.flatnonzero(factor > 0)
         row, reason = (int(on[0]), "disc_factor becomes positive") if len(on) else (None, "disc_factor stays 0")
         # a windowed median of the switch lags: columns that appear with the GAN are exact
-        first = run.rows("disc_loss")
+        loss = run["disc_loss"] if "disc_loss" in run else np.empty(0)
+        first = np.flatnonzero(np.isfinite(loss) & (loss != 0))
         if len(first) and first[0] > 0 and (row is None or first[0] < row):
             row, reason = int(first[0]), "the discriminator's columns appear"
     elif run.rows("disc_loss").size:
@@ -388,7 +389,13 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
         meaning = ""
         if view.trainer.d_weight_logged_before_start:
             meaning = " d_weight, g_loss and logits printed before that mean nothing."
-        text = f"The GAN is scheduled for step {gan.planned_step:,}: {ahead:,} steps to go.{zero}{meaning}"
+        unit = ""
+        if (per_batch := view.trainer.steps_per_batch) > 1:
+            unit = (
+                f" If the trainer counts every optimizer's step ({per_batch} per logged step), it starts at logged step"
+                f" {gan.planned_step // per_batch:,} already."
+            )
+        text = f"The GAN is scheduled for step {gan.planned_step:,}: {ahead:,} steps to go.{unit}{zero}{meaning}"
         return Fact("gan_start", "phases", text, "declared", float(gan.planned_step), "step")
     if gan.state == "never" and gan.planned_step is not None:
         text = f"The GAN never starts in this plan: {gan.reason}."

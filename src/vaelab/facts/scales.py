@@ -10,7 +10,7 @@ from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Evidence, Fact, Standing
 from vaelab.facts.view import View
-from vaelab.words import number
+from vaelab.words import number, rough
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
     bound = None
     if peak is not None:
         bound = {"l1+mse+lpips": peak / (1 + peak), "l1+lpips": peak, "l1": peak, "mse+lpips": 1.0}.get(kind)
+    if kind == "l1-sum" and peak is not None and (frame := _frame_elements(view)) is not None:
+        bound = peak / frame
     latent = _latent(view, algebra)
     nats = None
     reduction = view.trainer.kl_reduction
@@ -160,7 +162,7 @@ def _latent(view: View, algebra: Algebra) -> Latent | None:
             )
             if view.trainer.id == "pyramid_flow" and not frames:
                 frames, source = 17, "clip size declared, 17 frames assumed"
-    if height % h or width % w:
+    if height < h or width < w or height % h or width % w:
         return None
     if view.trainer.id == "radiodiff" or (t == 1 and frames <= 1):
         shape: tuple[int, ...] = (int(channels), height // h, width // w)
@@ -180,6 +182,14 @@ def _size(view: View, algebra: Algebra) -> int | None:
     if isinstance(resolution, int) and not isinstance(resolution, bool) and view.trainer.id == "pyramid_flow":
         return resolution
     return None
+
+
+def _frame_elements(view: View) -> float | None:
+    """C*H*W of one declared frame."""
+    clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
+    size = view.number("resolution")
+    area = clip[1] * clip[2] if len(clip) == 3 else size * size if size else None
+    return (view.number("input_channels") or 3) * area if area else None
 
 
 def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
@@ -224,9 +234,9 @@ def _statements(view: View, algebra: Algebra, scales: Scales) -> tuple[Fact, ...
     if len(kl):
         facts.append(_kl_fact(view, scales))
     if scales.effective_beta is not None:
-        text = f"The KL weight is {scales.effective_beta:.2g} in sum/sum units (effective beta); latent-diffusion uses 1e-6."
+        text = f"The KL weight is {rough(scales.effective_beta)} in sum/sum units (effective beta); latent-diffusion uses 1e-6."
         if scales.effective_beta > 1e-2:
-            text += f" That is {scales.effective_beta / 1e-6:,.2g} times more."
+            text += f" That is {rough(scales.effective_beta / 1e-6)} times more."
         standing: Standing = "bounded" if scales.clip_assumed else "inferred"
         facts.append(Fact("effective_beta", "units", text, standing, scales.effective_beta))
     faults = view.trainer.known_faults
@@ -257,19 +267,33 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
         facts.append(Fact("psnr", "units", text, "known", b, "dB", evidence=evidence))
     elif scales.mse_bound is not None:
         bound = scales.psnr_bound(now)
-        what = {"l1+mse+lpips": "L1 + MSE + LPIPS", "l1+lpips": "L1 + LPIPS", "l1": "L1", "mse+lpips": "MSE + LPIPS"}
+        what = {
+            "l1+mse+lpips": "L1 + MSE + LPIPS",
+            "l1+lpips": "L1 + LPIPS",
+            "l1": "L1",
+            "mse+lpips": "MSE + LPIPS",
+            "l1-sum": "L1 summed over a frame",
+        }
         name = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
-        text = (
-            f"rec_loss here is {name}, so PSNR cannot be read from it; {number(now)} bounds the MSE by"
-            f" {scales.mse_bound * now:.2g} (PSNR at least {bound:.1f} dB)."
-        )
+        text = f"rec_loss here is {name}, so PSNR cannot be read from it"
+        if bound is None:
+            text += f"; {number(now)} is 0 or below and bounds nothing."
+        else:
+            text += f"; {number(now)} bounds the MSE by {scales.mse_bound * now:.2g} (PSNR at least {bound:.1f} dB)."
         facts.append(Fact("psnr", "units", text, "bounded", bound, "dB", low=bound))
         if len(rec) > 1 and first > 0:
             low = float(rec.low.min())
             text = f"rec_loss {'fell' if now < first else 'rose'} from {number(first)} to {number(now)} ({now / first - 1:+.0%}); lowest {number(low)} ({low / first - 1:+.0%})."
             facts.append(Fact("rec_change", "units", text, "known", now / first - 1))
     else:
-        text = "What rec_loss contains is not known for this trainer: only its changes can be judged, not its level."
+        text = {
+            "l1-sum": "rec_loss here is the L1 error summed over a frame: declare the resolution to bound the PSNR.",
+            "weighted-nll-sum": "rec_loss here is the whole nll (pixels and LPIPS, weighted and summed over a frame): only its"
+            " changes can be judged, not its level.",
+        }.get(
+            view.trainer.rec_kind,
+            "What rec_loss contains is not known for this trainer: only its changes can be judged, not its level.",
+        )
         if len(rec) > 1 and first > 0:
             text += f" It went from {number(first)} to {number(now)} ({now / first - 1:+.0%})."
         facts.append(Fact("psnr", "units", text, "cannot-tell"))
@@ -286,9 +310,7 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
     now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
     nats = scales.nats_per_element(now)
     if nats is None or scales.latent is None:
-        text = (
-            f"KL {number(now)} cannot be judged without the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
-        )
+        text = f"What KL {number(now)} is per latent element needs the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
         if view.trainer.kl_reduction == "unknown":
             text += " How this trainer reduces the KL is not known either."
         return Fact("kl_per_element", "units", text, "cannot-tell", None, "nats/element")

@@ -46,12 +46,16 @@ class View:
         value = self.run.config.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        return float(value) if math.isfinite(value) else None
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond 1e308
+            return None
+        return number if math.isfinite(number) else None
 
     def half_unit(self, metric: str, values: FloatArray) -> FloatArray:
         """Rounding error of printed ``values``: half a unit of the last decimal, or float32 resolution."""
         decimals = self.run.columns[metric].decimals
-        floor = np.abs(values) * FLOAT32_DIGITS
+        floor = np.abs(values) * max(FLOAT32_DIGITS, self.trainer.precision)
         return floor if decimals is None else np.maximum(floor, 0.5 * 10.0**-decimals)
 
     def evidence(self, metric: str, row: int, value: float | None = None, unit: str = "") -> Evidence:

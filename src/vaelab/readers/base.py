@@ -97,7 +97,7 @@ def build_runs(raw: RawLog) -> list[Run]:
         notes = [*raw.notes, *piece.notes] if number == 1 else list(piece.notes)
         source = raw.source if len(pieces) == 1 else f"{raw.source}#{number}"
         steps, columns, epochs, merge_notes = _merge_rows(raw, piece.rows)
-        named, name_notes = _canonical_columns(columns)
+        named, name_notes = _canonical_columns(columns, trainers.TRAINERS[trainer].columns)
         runs.append(
             Run(
                 source=source,
@@ -333,15 +333,20 @@ def _take(column: RawColumn, rows: IntArray) -> RawColumn:
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
-def _canonical_columns(columns: list[RawColumn]) -> tuple[dict[str, Column], list[ReadNote]]:
-    """Columns under canonical names. The column whose own name is closest to the canonical one gets it."""
+def _canonical_columns(
+    columns: list[RawColumn], of_trainer: Mapping[str, str]
+) -> tuple[dict[str, Column], list[ReadNote]]:
+    """Columns under canonical names. The column whose own name is closest to the canonical one gets it.
+
+    of_trainer: names that this trainer uses for something else than the catalogue's aliases say.
+    """
     named: dict[str, Column] = {}
     notes: list[ReadNote] = []
     order = sorted(range(len(columns)), key=lambda i: (not _spelled_out(columns[i].original), i))
     position: dict[str, int] = {}
     for i in order:
         column = columns[i]
-        name = canonical(column.original)
+        name = _name(column.original, of_trainer)
         if name in named:
             kept = named[name]
             both = kept.logged & column.logged
@@ -368,6 +373,14 @@ def _canonical_columns(columns: list[RawColumn]) -> tuple[dict[str, Column], lis
         )
         position[name] = i
     return dict(sorted(named.items(), key=lambda item: position[item[0]])), notes
+
+
+def _name(original: str, of_trainer: Mapping[str, str]) -> str:
+    name = canonical(original)
+    own = of_trainer.get(trainers.bare_name(original))
+    if own is None or name.startswith(("val/", "val_ema/", "test/")):
+        return name
+    return f"epoch/{own}" if name.startswith("epoch/") else own
 
 
 def _spelled_out(original: str) -> bool:

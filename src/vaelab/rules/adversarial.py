@@ -8,6 +8,7 @@ import numpy as np
 
 from vaelab.analysis import Series, level, trend
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.adversary import why_negative
 from vaelab.rules.base import Finding, Rule
 
 ENOUGH = 15
@@ -495,8 +496,8 @@ class NegativeTotal(Rule):
         first = int(total.steps[int(np.argmax(total.values < 0))])
         yield self.finding(
             "info",
-            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}): the term"
-            " d_weight x g_loss outweighs the rest. The sign of g_loss has no meaning by itself.",
+            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}):"
+            f" {why_negative(facts.view)}",
             metrics=("total_loss", "g_loss"),
             steps=(first, int(total.steps[-1])),
             evidence=(Evidence("share negative", a.negative_total),),

@@ -1,0 +1,102 @@
+"""Solved and Identity: a constant recovered from printed columns, and a sum checked on their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.facts.view import View
+from vaelab.run import FloatArray, IntArray
+
+MEDIAN_RATIO = (0.917, 1.169)
+NICE = tuple(m * 10.0**e for e in range(-12, 5) for m in (1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0))
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A constant recovered from the columns. ``status``: ``closes``, ``does-not-close`` or ``cannot-tell``."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    status: str
+    how: str
+    rows: int
+    text: str
+    declared: float | None = None
+
+    @property
+    def contradicts_declared(self) -> bool:
+        """The declared value lies clearly outside the interval."""
+        if self.declared is None or self.low is None or self.high is None or self.status != "closes":
+            return False
+        slack = 0.02 * max(abs(self.declared), 1e-300)
+        return not self.low - slack <= self.declared <= self.high + slack
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An identity checked on the rows: residual is the median of |left - right| over |left|."""
+
+    name: str
+    formula: str
+    status: str
+    residual: float | None
+    rows: int
+    text: str
+    first_bad_step: int | None = None
+
+
+def intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
+    """``(low, high, share of rows that contain their overlap)``. Up to 2% of rows may disagree (torn or odd rows)."""
+    best_low, best_high = float(np.max(low)), float(np.min(high))
+    if best_low > best_high:
+        best_low, best_high = float(np.quantile(low, 0.98)), float(np.quantile(high, 0.02))
+    if best_low > best_high:
+        middle = float(np.median((low + high) / 2))
+        inside = float(np.mean((low <= middle) & (middle <= high)))
+        return float(np.median(low)), float(np.median(high)), inside
+    middle = (best_low + best_high) / 2
+    return best_low, best_high, float(np.mean((low <= middle) & (middle <= high)))
+
+
+def typical(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
+    """As ``_intersect`` for rows that hold only in 95 of 100 cases each: their typical interval, not their overlap."""
+    a, b = float(np.median(low)), float(np.median(high))
+    middle = (a + b) / 2
+    return a, b, float(np.mean((low <= middle) & (middle <= high)))
+
+
+def nice_in(low: float, high: float) -> float | None:
+    """The only round number inside the interval, if the interval is narrow enough to hold just one."""
+    inside = sorted({round(v, 15) for v in NICE if low <= v <= high})
+    if len(inside) == 1 and low > 0 and high / low < 3:
+        return inside[0]
+    return None
+
+
+def check_identity(
+    name: str,
+    formula: str,
+    left: FloatArray,
+    right: FloatArray,
+    slack: FloatArray,
+    rows: IntArray,
+    view: View,
+    how: str,
+) -> Identity:
+    gap = np.abs(left - right)
+    tolerance = 1.5 * slack + 2e-5 * np.abs(left)
+    if how == "medians":
+        tolerance = tolerance + 0.17 * np.abs(left)
+    bad = gap > tolerance
+    residual = float(np.median(gap / np.maximum(np.abs(left), 1e-12)))
+    share = float(np.mean(bad))
+    if share <= 0.05:
+        return Identity(name, formula, "closes", residual, len(left), f"{formula} closes in {len(left)} rows"
+                        f" (median residual {residual:.2g}).")  # fmt: skip
+    first = int(view.run.steps[rows[int(np.flatnonzero(bad)[0])]])
+    text = f"{formula} does not close in {share:.0%} of {len(left)} rows, from step {first:,} (median residual {residual:.2g})."
+    return Identity(name, formula, "does-not-close", residual, len(left), text, first)
