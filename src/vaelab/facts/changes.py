@@ -66,7 +66,7 @@ class Changes:
     """jump: the largest lasting jump of rec_loss, None if there is none. spikes: steps of isolated spikes that return.
 
     roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
-    real_logit_spread: standard deviation of logits_real of the untrained discriminator before the GAN start.
+    real_logit_spread: standard deviation over mean of logits_real of the untrained discriminator before the GAN start.
     best, late: best smoothed level of rec_loss and its step, and the level of the last tenth of the rows.
     """
 
@@ -285,4 +285,9 @@ def _real_spread(view: View, phases: Phases) -> float | None:
         real = real.between(int(real.steps[0]), gan.before_step)
     elif gan.state == "active":
         return None
-    return float(np.std(real.values)) if len(real) >= 8 else None
+    if len(real) < 8:
+        return None
+    # relative: a network without normalisation layers gives logits that vary little on any data
+    size = abs(float(np.mean(real.values)))
+    spread = float(np.std(real.values))
+    return spread / size if size > 0 else None

@@ -11,6 +11,7 @@ from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.latent import information_bound_broken, rec_improvement
 from vaelab.run import FloatArray
+from vaelab.words import number
 
 
 class IdentityOpen(Rule):
@@ -63,14 +64,53 @@ class DeclaredMismatch(Rule):
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        # a trainer known to ignore an option does so in every run
+        ignored = any(f.cause == "G3" for f in facts.view.trainer.known_faults)
         for solved in facts.algebra.solved.values():
             if solved.contradicts_declared and solved.value is not None:
+                pixels = solved.name == "n_pixels"
+                text = f"The config declares {solved.name} {solved.declared:g}, but the columns say {solved.value:.4g}"
+                if pixels:
+                    size = facts.run.config.get("resolution")
+                    text = f"The config declares resolution {size} ({solved.declared:,.0f} values), but the columns say"
+                    text += f" {solved.value:,.0f} values"
                 yield self.finding(
-                    "warn",
-                    f"The config declares {solved.name} {solved.declared:g}, but the columns say {solved.value:.4g}"
-                    f" ({solved.low:.4g} to {solved.high:.4g}).",
+                    "info" if pixels and ignored else "warn",
+                    f"{text} ({number(solved.low or 0.0)} to {number(solved.high or 0.0)}).",
                     evidence=(Evidence("declared", solved.declared or 0.0), Evidence("solved", solved.value)),
                 )
+
+
+class OptionIgnored(Rule):
+    """A declared optimizer option is not among those the optimizer got.
+
+    What it checks: ``opt_betas`` of the command line against the ``Optimizer config`` that Pyramid-Flow prints.
+
+    Why it matters: the run uses AdamW's default betas (0.9, 0.999), whatever the command line says; two runs that differ
+    in it only do not differ.
+
+    Evidence it needs: a console log with the command line and ``Optimizer config: {...}``.
+
+    What to do: pass the betas where the optimizer is built, or drop the option.
+
+    References: Pyramid-Flow's optimizer factory (domain trainers PF-4); domain criteria E7.
+    """
+
+    code = "SCH605"
+    name = "option-not-passed-on"
+    needs = ("config",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        betas = facts.run.config.get("opt_betas")
+        used = [k.removeprefix("optimizer_config.") for k in facts.run.raw_config if k.startswith("optimizer_config.")]
+        if betas is None or not used or any("beta" in name for name in used):
+            return
+        yield self.finding(
+            "info",
+            f"opt_betas {betas} is declared, but the optimizer was built with {', '.join(used)} only: it runs with AdamW's"
+            " (0.9, 0.999).",
+            evidence=(Evidence("opt_betas", str(betas)), Evidence("passed on", ", ".join(used))),
+        )
 
 
 class WeightsChange(Rule):
@@ -380,12 +420,14 @@ class SameSamples(Rule):
                 f" reached (rec_loss {level(rec.tail(0.1, 3).values):.3g})"
             )
             evidence.append(Evidence("KL per sample", nats, "nats"))
-        constant = c.real_logit_spread is not None and c.real_logit_spread < 3e-3
-        if constant and c.real_logit_spread is not None:
+        spread, rough = c.real_logit_spread, c.roughness
+        # the same to the last digits, or to 0.2% with a curve that is calm as well
+        constant = spread is not None and (spread < 5e-5 or (spread < 2e-3 and rough is not None and rough < 0.06))
+        if constant and spread is not None:
             reasons.append(
-                f"logits_real of the untrained discriminator vary by only {c.real_logit_spread:.1g} from row to row"
+                f"logits_real of the untrained discriminator vary by only {spread:.1g} of their mean from row to row"
             )
-            evidence.append(Evidence("logits_real, standard deviation before the GAN", c.real_logit_spread))
+            evidence.append(Evidence("logits_real, standard deviation / mean before the GAN", spread))
         # medians of 20 steps are smoother than single steps
         plain = facts.run.columns["rec_loss"].smoothing.kind == "none"
         smooth = c.roughness is not None and c.roughness < (0.02 if plain else 0.012)
@@ -521,3 +563,41 @@ class ResumeLosesDiscriminator(Rule):
                     steps=(step, step),
                     evidence=(Evidence("before", level(before)), Evidence("after", float(after[0]))),
                 )
+
+
+class EpochGoesBack(Rule):
+    """The epoch counter begins again while the step goes on.
+
+    What it checks: epochs of the log in the order of the steps: a fall that lasts.
+
+    Why it matters: the run was resumed there and its epoch was not restored. Samplers and schedules that are seeded by
+    the epoch repeat what has been seen.
+
+    Evidence it needs: epochs and steps in the log.
+
+    What to do: save the epoch with the step, and derive it from the step at a resume.
+
+    References: WF-VAE's resume (domain trainers WF-4); domain criteria H7.
+    """
+
+    code = "RES803"
+    name = "epoch-counter-goes-back"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        epochs = facts.run.epochs
+        if epochs is None:
+            return
+        rows = np.flatnonzero(epochs >= 0)
+        known = epochs[rows]
+        for i in np.flatnonzero(np.diff(known) < 0)[:3].tolist():
+            after = known[i + 1 : i + 4]
+            if len(after) < 3 or after.max() >= known[i]:
+                continue
+            step = int(facts.run.steps[rows[i + 1]])
+            yield self.finding(
+                "info",
+                f"The epoch goes back from {known[i]} to {known[i + 1]} at step {step:,} while the step goes on: a resume that"
+                " did not restore the epoch.",
+                steps=(step, step),
+                evidence=(Evidence("epoch before", float(known[i])), Evidence("epoch after", float(known[i + 1]))),
+            )
