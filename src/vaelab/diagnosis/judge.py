@@ -124,6 +124,9 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
     for cause in causes[:3]:
         if cause.score >= 0.15 or cause is causes[0]:
             steps.append(NextStep(**{**cause.fix.__dict__, "command": cause.test}))
+    if not steps and status in ("act", "stop"):
+        text = "Stop and look: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
+        steps.append(NextStep(text))
     if status == "watch":
         steps.append(carry_on(facts, status))
     return tuple(steps)

@@ -119,6 +119,8 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
         left_names = ("total_loss", "kl_loss")
     else:
         return
+    if not view.has("rec_loss"):
+        return
     names = left_names + ("rec_loss",) + (("perceptual_loss",) if has_p else ())
     values, rows, how = view.joint(names)
     keep = values["rec_loss"] > 0

@@ -113,9 +113,11 @@ def _numbers(value: object) -> list[float]:
     if not isinstance(value, Sequence):
         return []
     try:
-        return [float(v) for v in value]
-    except (TypeError, ValueError):
+        numbers = [float(v) for v in value]
+    except (TypeError, ValueError, OverflowError):
         return []
+    # a size beyond a thousand million is no size
+    return numbers if all(abs(v) <= 1e9 for v in numbers) else []
 
 
 def _latent(view: View, algebra: Algebra) -> Latent | None:
@@ -178,9 +180,9 @@ def _size(view: View, algebra: Algebra) -> int | None:
         channels = view.number("input_channels") or {"radiodiff": 1}.get(view.trainer.id, 3)
         size = math.sqrt(n / channels)
         return round(size) if abs(size - round(size)) < 1e-6 else None
-    resolution = view.run.config.get("resolution")
-    if isinstance(resolution, int) and not isinstance(resolution, bool) and view.trainer.id == "pyramid_flow":
-        return resolution
+    resolution = view.number("resolution")
+    if resolution is not None and 1 <= resolution <= 1e9 and view.trainer.id == "pyramid_flow":
+        return int(resolution)
     return None
 
 
@@ -201,8 +203,8 @@ def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
     channels = view.number("input_channels") or 3
     if len(clip) == 3:
         return channels * math.prod(clip), False
-    frames, size = view.number("max_frames"), view.run.config.get("resolution")
-    if frames and isinstance(size, int):
+    frames, size = view.number("max_frames"), view.number("resolution")
+    if frames and size:
         return channels * frames * size * size, False
     if view.trainer.id == "pyramid_flow" and not size:
         return 3.0 * 17 * 256 * 256, True
@@ -217,7 +219,7 @@ def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: f
     if view.trainer.kl_reduction == "sum-per-sample" and view.trainer.nll_reduction == "sum-per-sample":
         logvar = view.series("logvar")
         # nll is divided by exp(logvar): so is, in effect, the weight of everything beside it multiplied
-        return weight * math.exp(float(logvar.values[-1])) if len(logvar) else weight
+        return weight * math.exp(min(float(logvar.values[-1]), 30.0)) if len(logvar) else weight
     channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
     if view.trainer.kl_reduction == "sum-per-channel" and clip and channels:
         pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")
