@@ -25,7 +25,8 @@ def active(facts: Facts, metric: str) -> Series:
 class NeverStarts(Rule):
     """The GAN never starts in this plan.
 
-    What it checks: the declared disc_start against the planned steps, and adversarial columns that stay off.
+    What it checks: the declared disc_start against the planned steps, adversarial columns that stay off, and a
+    disc_loss that is still missing after disc_start.
 
     Why it matters: Pyramid-Flow's shipped script starts the GAN at step 250,000 of 200,000. No loss value shows it.
 
@@ -46,12 +47,23 @@ class NeverStarts(Rule):
             flag = facts.run.config.get("add_discriminator")
             declared = facts.view.number("disc_start")
             reached = declared is not None and len(facts.run) and facts.run.steps[-1] > declared
+            missing = not any(facts.view.has(m) for m in ("disc_loss", "logits_real", "non_saturated_d_loss"))
+            passed = int(np.sum(facts.run.steps > declared)) if declared is not None else 0
             if flag is False and gan.state in ("absent", "off", "scheduled") and reached:
                 yield self.finding(
                     "warn",
                     f"disc_start {declared:,.0f} has passed, but the discriminator was never built (add_discriminator is"
                     " False): this trains a plain VAE, or stops with an error at the first GAN step.",
                     evidence=(Evidence("disc_start", declared or 0.0),),
+                )
+            elif reached and missing and passed >= ENOUGH and gan.state in ("absent", "off", "scheduled"):
+                shows = any(facts.view.has(m) for m in ("disc_factor", "g_loss", "d_weight"))
+                yield self.finding(
+                    "warn" if shows else "info",
+                    f"disc_start {declared:,.0f} passed {passed} rows ago and there is no disc_loss: the discriminator was not"
+                    f" built{'' if shows else ', or is not logged'}.",
+                    metrics=("disc_loss",),
+                    evidence=(Evidence("disc_start", declared or 0.0), Evidence("rows since", float(passed))),
                 )
             return
         yield self.finding(
@@ -346,7 +358,9 @@ class GanTermDominates(Rule):
         if a is None or a.gan_to_nll is None or a.rows < 8 or a.gan_to_nll < 3:
             return
         shock = facts.phases.shock("rec_loss")
+        drift = facts.changes.drift
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
+        hurt = hurt or (drift is not None and drift.ratio > 1.4 and drift.onset >= (facts.phases.gan.start_step or 0))
         row = facts.view.series("d_weight").rows[-1]
         yield self.finding(
             "critical" if hurt and a.gan_to_nll > 5 else "warn",
