@@ -60,8 +60,8 @@ def blocks(steps: IntArray, values: FloatArray, rows: IntArray, max_blocks: int 
         return Series(steps, values, values, values, rows)
     whole = n // k * k
     table = values[:whole].reshape(-1, k)
-    ends = np.arange(k - 1, whole, k)
-    parts = [np.median(table, axis=1), table.min(axis=1), table.max(axis=1)]
+    ends: IntArray = np.arange(k - 1, whole, k)
+    parts: list[FloatArray] = [np.median(table, axis=1), table.min(axis=1), table.max(axis=1)]
     if whole < n:
         rest = values[whole:]
         last = (float(np.median(rest)), float(rest.min()), float(rest.max()))

@@ -315,7 +315,7 @@ def _read_group(lines: list[bytes], template: _Template) -> FloatArray | None:
     margin = b"\n" * 9  # eight bytes can be loaded on either side of every point
     text = margin + b"\n".join(lines) + b"\n" * MAX_REGION
     data = np.frombuffer(text, np.uint8)
-    words = np.ndarray((len(text) - 7,), _U64, text, strides=(1,))  # the eight bytes from each position
+    words: Words = np.ndarray((len(text) - 7,), _U64, text, strides=(1,))  # the eight bytes from each position
     ends = np.cumsum(np.fromiter(map(len, lines), np.int64, n) + 1) + (len(margin) - 1)
     starts = np.concatenate(([len(margin)], ends[:-1] + 1))
     values = np.empty((len(template.columns), n))
@@ -409,7 +409,7 @@ def _read_region(
     width = int(lengths.max())
     if width > MAX_REGION - 9 or lengths.min() < 0:
         return None
-    text = np.ndarray((len(data) - width + 1, width), np.uint8, data, strides=(1, 1))[first]
+    text: npt.NDArray[np.uint8] = np.ndarray((len(data) - width + 1, width), np.uint8, data, strides=(1, 1))[first]
     inside = np.arange(width) < lengths[:, None]
     if region.minus and (((text == ord("-")) & inside).sum(axis=1) != region.minus).any():
         return None

@@ -140,14 +140,14 @@ class _Points:
         fast = np.flatnonzero(tag >= 0)
         if not rest:
             return _Series(tag[fast], steps[fast], value[fast], fast + self.records + 1)
-        index, tags, at, values = (np.array(column) for column in zip(*rest, strict=True))
-        index = np.concatenate([fast, index])
-        order = np.argsort(index, kind="stable")
+        places, tags, at, values = (np.array(column) for column in zip(*rest, strict=True))
+        places = np.concatenate([fast, places])
+        order = np.argsort(places, kind="stable")
         return _Series(
             np.concatenate([tag[fast], tags])[order],
             np.concatenate([steps[fast], at])[order],
             np.concatenate([value[fast], values])[order],
-            index[order] + self.records + 1,
+            places[order] + self.records + 1,
         )
 
     def _one_by_one(

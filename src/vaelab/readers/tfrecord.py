@@ -28,7 +28,7 @@ ByteArray = npt.NDArray[np.uint8]
 
 
 def _crc_table() -> UInt32Array:
-    table = np.arange(256, dtype=np.uint32)
+    table: UInt32Array = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(_POLYNOMIAL), table >> 1).astype(np.uint32)
     return table
@@ -51,7 +51,8 @@ def masked_crc(data: ByteArray, starts: IntArray, length: int) -> UInt32Array:
         if length % 2:
             crc = _TABLE[(crc ^ rows[:, -1]) & 0xFF] ^ (crc >> 8)
     crc = ~crc
-    return ((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)
+    turned: UInt32Array = (crc >> np.uint32(15)) | (crc << np.uint32(17))
+    return turned + np.uint32(_MASK_DELTA)
 
 
 def stored_uint32(data: ByteArray, starts: IntArray) -> UInt32Array:

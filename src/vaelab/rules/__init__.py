@@ -13,7 +13,8 @@ ALL_RULES: tuple[type[Rule], ...] = tuple(
             rule
             for module in (reconstruction, latent, adversarial, optimisation, numerics, schedule)
             for rule in vars(module).values()
-            if isinstance(rule, type) and issubclass(rule, Rule) and rule.__module__ == module.__name__
+            # the module first: in Python 3.10 an alias such as list[int] passes as a type
+            if isinstance(rule, type) and rule.__module__ == module.__name__ and issubclass(rule, Rule)
         ),
         key=lambda rule: rule.code,
     )
