@@ -29,6 +29,7 @@ class Draft:
     trainer: str = "unknown"
     format: str = "csv"
     config: dict[str, Any] = field(default_factory=dict)
+    raw_config: dict[str, Any] = field(default_factory=dict)
     decimals: dict[str, int | None] = field(default_factory=dict)
     smoothing: dict[str, Smoothing] = field(default_factory=dict)
     means: dict[str, Array] = field(default_factory=dict)
@@ -53,7 +54,7 @@ class Draft:
         return Run(
             source="synthetic", format=self.format, trainer=self.trainer, trainer_confidence=1.0,
             trainer_reason="made for a test", steps=self.steps.copy(), columns=columns, epochs=self.epochs,
-            config=dict(self.config), events=tuple(self.events), notes=tuple(self.notes),
+            config=dict(self.config), raw_config=dict(self.raw_config), events=tuple(self.events), notes=tuple(self.notes),
         )  # fmt: skip
 
     def keep(self, *names: str) -> Draft:

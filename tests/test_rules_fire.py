@@ -585,6 +585,38 @@ def _() -> Draft:
     return out
 
 
+@fires("KL213", "warn", {"highest": (400, 0.1)})
+def _() -> Draft:
+    out = vae()
+    out.columns["perplexity"] = np.where(np.arange(ROWS) < 100, 400.0, 60.0) * noise()
+    return out
+
+
+@fires("REC114", "warn", {"val_ema/rec_loss": (0.02, 0.1)})
+def _() -> Draft:
+    out = vae()
+    every = np.arange(ROWS) % 20 == 19
+    out.columns["val/rec_loss"] = np.where(every, 0.01, np.nan)
+    out.columns["val_ema/rec_loss"] = np.where(every, 0.02, np.nan)
+    return out
+
+
+@fires("SCH605", "info", {})
+def _() -> Draft:
+    out = vae()
+    out.config["opt_betas"] = [0.9, 0.95]
+    out.raw_config = {"optimizer_config.lr": 1e-4, "optimizer_config.weight_decay": 0.001}
+    return out
+
+
+@fires("RES803", "info", {"epoch before": (5, 0), "epoch after": (0, 0)})
+def _() -> Draft:
+    out = vae()
+    rows = np.arange(ROWS)
+    out.epochs = np.where(rows < 180, rows // 30, (rows - 180) // 30)
+    return out
+
+
 # --- tests ----------------------------------------------------------------------------------------------------------------
 
 

@@ -304,6 +304,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         expected="disc_loss goes on where it was.",
         falsify="The discriminator's weights are in the checkpoint and are loaded.",
         sources=("lavinal712/AutoencoderKL#6", "WF-VAE paper"),
+        predicts={"RES802": 2.0},
     ),
     Cause(
         "D16",

@@ -116,5 +116,6 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="Counter and scaler continue.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/utils.py",),
         prior=0.5,
+        predicts={"RES803": 2.0},
     ),
 )

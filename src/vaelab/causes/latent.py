@@ -158,6 +158,7 @@ LATENT: tuple[Cause, ...] = (
             "Lightning-Universe/lightning-bolts#328",
             "maxhodak/keras-molecules#61",
         ),
+        predicts={"KL203": 0.5, "KL202": 0.5},
     ),
     Cause(
         "C8",
@@ -231,6 +232,7 @@ LATENT: tuple[Cause, ...] = (
         expected="Usage above 80 % and a lower reconstruction loss.",
         falsify="Usage over an epoch is high.",
         sources=("lucidrains/vector-quantize-pytorch#170", "bshall/VectorQuantizedVAE#3", "bytedance/1d-tokenizer#27"),
+        predicts={"KL213": 3.0},
     ),
     Cause(
         "C13",

@@ -94,6 +94,7 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="NaN with ordinary Adam in fp32.",
         sources=("CompVis/latent-diffusion#176",),
         prior=0.5,
+        predicts={"NUM501": 0.5, "NUM502": 0.5, "NUM503": 0.5},
     ),
     Cause(
         "F6",
@@ -122,6 +123,7 @@ NUMERICS: tuple[Cause, ...] = (
         expected="Non-zero values.",
         falsify="The full-precision value is 0.",
         sources=("UNIC-Lab/RadioDiff: denoising_diffusion_pytorch/utils.py",),
+        predicts={"NUM506": 1.5, "OPT406": 1.5},
     ),
     Cause(
         "F8",

@@ -76,6 +76,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="No jump in the first 100 steps.",
         falsify="lr starts at 0 and rises slowly.",
         sources=("google-research/tuning_playbook",),
+        predicts={"REC102": 0.5},
     ),
     Cause(
         "E4",
@@ -137,7 +138,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The built optimizer has the value.",
         sources=("jy0205/Pyramid-Flow: trainer_misc (opt_betas)",),
         prior=0.5,
-        predicts={"SCH601": 1.5},
+        predicts={"SCH605": 3.0, "SCH601": 1.5},
     ),
     Cause(
         "E8",
@@ -200,6 +201,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The decay does not depend on beta2.",
         sources=("rule of thumb; no public thread",),
         prior=0.5,
+        predicts={"REC105": 0.5, "REC104": 0.5},
     ),
     Cause(
         "E12",
@@ -218,6 +220,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The averaged loss is already below the raw one.",
         sources=("UNIC-Lab/RadioDiff: train_vae.py (decay 0.995 every 10 steps)",),
         prior=0.5,
+        predicts={"REC114": 3.0},
     ),
     Cause(
         "E13",
@@ -231,5 +234,6 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="Reconstruction falls again after the restart.",
         falsify="No fall after the restart.",
         sources=("CompVis/latent-diffusion#270",),
+        predicts={"REC108": 1.0},
     ),
 )

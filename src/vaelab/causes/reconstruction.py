@@ -191,6 +191,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="About 2 to 3 dB for each doubling of channels.",
         falsify="Another learning rate or more steps move the loss.",
         sources=("microsoft/VidTok README", "Lightricks/LTX-Video#57", "zai-org/CogVideo#589"),
+        predicts={"REC108": 1.0},
     ),
     Cause(
         "B12",

@@ -552,6 +552,46 @@ class SmallAtSmallWeight(Rule):
         )
 
 
+class CodebookCollapses(Rule):
+    """The codebook loses its codes.
+
+    What it checks: the late smoothed ``perplexity`` or ``cluster_usage`` below 0.4 times its highest level.
+
+    Why it matters: codes that are no longer chosen get no gradient and do not come back; the reconstruction stops at the
+    quality of the codes that are left.
+
+    Evidence it needs: ``perplexity`` or ``cluster_usage`` with at least 20 rows.
+
+    What to do: count the codes used over a whole epoch (a small batch cannot show more codes than it has vectors); reset
+    dead codes, lower the code dimension, or use FSQ.
+
+    References: vector-quantize-pytorch#170, VectorQuantizedVAE#3; domain criteria C12.
+    """
+
+    code = "KL213"
+    name = "codebook-loses-codes"
+    needs = ("perplexity|cluster_usage",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in ("perplexity", "cluster_usage"):
+            series = facts.view.series(metric)
+            if len(series) < 20:
+                continue
+            smooth = rolling_median(series.values, 5)
+            peak = int(np.argmax(smooth))
+            late = level(series.tail(0.1, 3).values)
+            if not late < 0.4 * smooth[peak]:
+                continue
+            yield self.finding(
+                "warn",
+                f"{metric} fell from {number(smooth[peak])} (step {int(series.steps[peak]):,}) to {number(late)}: the codebook"
+                " loses its codes.",
+                metrics=(metric,),
+                steps=(int(series.steps[peak]), int(series.steps[-1])),
+                evidence=(Evidence("highest", float(smooth[peak])), facts.view.evidence(metric, int(series.rows[-1]))),
+            )
+
+
 def information_bound_broken(facts: Facts) -> float | None:
     """Total KL in nats if it is too small to code different images at the quality reached, else None.
 

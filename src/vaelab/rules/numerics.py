@@ -76,7 +76,7 @@ class StoppedItself(Rule):
                 continue
             rec = facts.view.series("rec_loss")
             late = rec.tail(0.15, 3)
-            calm = len(rec) > 6 and late.values.max() < 2.5 * level(rec.tail(0.5, 4).values)
+            calm = len(rec) > 6 and bool(late.values.max() < 2.5 * level(rec.tail(0.5, 4).values))
             better = facts.changes.late is not None and facts.changes.best is not None
             calm = calm and better and facts.changes.late < 1.8 * facts.changes.best  # type: ignore[operator]
             lead = (
@@ -218,7 +218,10 @@ class PrintPrecision(Rule):
             series, decimals = facts.view.series(metric), facts.run.decimals.get(metric)
             if decimals is None or len(series) < 5:
                 continue
-            late = level(series.tail(0.2, 3).values)
+            last = series.tail(0.2, 3).values
+            late = level(last)
+            if np.any(np.abs(last - np.round(last, decimals)) > 1e-9):
+                continue  # printed with varying decimals (%.3g): the fewest say nothing here
             if 0 <= late < 30 * 10.0**-decimals:
                 yield self.finding(
                     "info",

@@ -558,7 +558,7 @@ class ValidationGap(Rule):
         late = level(val.tail(0.25, 2).values)
         train = level(rec.tail(0.1, 3).values)
         before = level(rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).tail(0.1, 3).values)
-        if not (best > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
+        if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
             return
         yield self.finding(
             "critical" if late > 1.5 * best and late > 2 * train else "warn",
@@ -614,3 +614,44 @@ class DriftsUp(Rule):
                 Evidence("now / best", drift.ratio, "x"),
             ),
         )
+
+
+class AverageOfWeights(Rule):
+    """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
+
+    What it checks: validation ``rec_loss`` with the averaged weights against the one with the raw weights.
+
+    Why it matters: an average that lags by far is the model that will be published; one that equals the raw weights to
+    the last digit is never updated apart, or is off.
+
+    Evidence it needs: ``val/rec_loss`` and ``val_ema/rec_loss`` on at least 4 common rows.
+
+    What to do: compare decay and update interval with the steps trained: 1 / (1 - decay) updates are its memory.
+
+    References: RadioDiff (decay 0.995 every 10 steps), VidTok (val_ema logged with EMA off); domain criteria E12.
+    """
+
+    code = "REC114"
+    name = "ema-lags-or-is-off"
+    needs = ("val/rec_loss", "val_ema/rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        raw, averaged = (facts.run[m] for m in ("val/rec_loss", "val_ema/rec_loss"))
+        rows = np.flatnonzero(np.isfinite(raw) & np.isfinite(averaged))
+        if len(rows) < 4:
+            return
+        steps = (int(facts.run.steps[rows[0]]), int(facts.run.steps[rows[-1]]))
+        evidence = (
+            facts.view.evidence("val_ema/rec_loss", int(rows[-1])),
+            facts.view.evidence("val/rec_loss", int(rows[-1])),
+        )
+        late = rows[-max(3, len(rows) // 4) :]
+        ratio = float(np.median(averaged[late] / np.maximum(raw[late], 1e-300)))
+        if np.array_equal(raw[rows], averaged[rows]):
+            text = (
+                f"Validation with averaged weights equals the one with raw weights in all {len(rows)} rows: EMA is off."
+            )
+            yield self.finding("info", text, metrics=("val_ema/rec_loss",), steps=steps, evidence=evidence)
+        elif ratio > 1.5:
+            text = f"Validation rec_loss with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
+            yield self.finding("warn", text, metrics=("val_ema/rec_loss",), steps=steps, evidence=evidence)
