@@ -62,7 +62,7 @@ LOSSES: tuple[Metric, ...] = (
     Metric(
         "nll_loss",
         "nll loss",
-        ("nll_loss", "loss/nll", "nll"),
+        ("nll_loss", "loss/nll", "loss_.nll", "nll"),
         "loss",
         "down",
         "depends on the trainer's reduction and loss weights",
