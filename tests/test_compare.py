@@ -154,7 +154,7 @@ def test_runs_of_unlike_length_meet_at_the_common_step() -> None:
     [
         (("x/one/train.log", "x/two/train.log"), ["one", "two"]),
         (("x/a.log", "x/b.log"), ["a.log", "b.log"]),
-        (("a/1/train.log", "b/2/train.log"), ["a/1", "b/2"]),
+        (("a/1/train.log", "b/2/train.log"), ["a", "b"]),
         (("runs/x", "runs/x/y"), ["run 1", "run 2"]),
         (("a.log", "a.log"), ["run 1", "run 2"]),
         (("train.log#1", "train.log#2"), ["train.log#1", "train.log#2"]),

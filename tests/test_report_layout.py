@@ -7,9 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_report import hostile_diagnosis, make_diagnosis, make_run
+from vaelab.diagnosis import MetricVerdict, NextStep
 from vaelab.facts.base import Phase
 from vaelab.report.downsample import keep_extremes
-from vaelab.report.layout import finding_tree, flatten, markers, phase_weights, plain, shown_phases, skipped_by_missing
+from vaelab.report.layout import (
+    finding_tree,
+    flatten,
+    headline,
+    markers,
+    natural_text,
+    needed,
+    new_patch_lines,
+    phase_weights,
+    plain,
+    shown_phases,
+    skipped_by_missing,
+)
 from vaelab.rules.base import Finding
 
 CODES = st.sampled_from(["A1", "B2", "C3", "D4", None])
@@ -87,3 +100,33 @@ def test_a_spike_of_one_row_in_a_million_survives() -> None:
 
 def test_runs_without_rows_have_no_markers() -> None:
     assert markers(make_diagnosis(make_run(0, events=()), phases=())) == []
+
+
+def test_needs_are_said_in_words() -> None:
+    assert needed("gan-active") == "an active GAN"
+    assert needed("lr|config") == "lr or the run's settings"
+
+
+def test_the_status_word_is_not_said_twice() -> None:
+    assert headline(make_diagnosis(status="healthy", headline="Healthy in the GAN phase: calm.")) == (
+        "In the GAN phase: calm."
+    )
+    assert headline(make_diagnosis(status="stop", headline="Stop: the KL is gone.")) == "the KL is gone."
+
+
+def test_a_change_that_two_causes_ask_for_is_given_once() -> None:
+    steps = (NextStep("a", ("--lr 1", "--kl 2")), NextStep("b", ("--kl 2",)), NextStep("c", ("--kl 3",)))
+    assert new_patch_lines(steps) == [("--lr 1", "--kl 2"), (), ("--kl 3",)]
+
+
+def test_a_bound_does_not_read_as_an_interval() -> None:
+    def text(name: str) -> str:
+        return natural_text(
+            MetricVerdict(
+                "rec_loss", "rec_loss", "good", 1.0, 0.5, 0.5, 0.5, 1.0, "falling",
+                natural_name=name, natural_unit="dB", natural_first=4.1, natural_now=11.6,
+            )
+        )  # fmt: skip
+
+    assert text("PSNR at least") == "PSNR at least 4.1, now 11.6 dB"
+    assert text("PSNR") == "PSNR 4.1 to 11.6 dB"

@@ -103,6 +103,11 @@ def _labels(diagnoses: Sequence[Diagnosis]) -> list[str]:
     shortest = min(len(p) for p in parts)
     first = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
     last = next((i for i in range(shortest - first) if len({p[-1 - i] for p in parts}) > 1), shortest - first)
+    # one folder that tells all runs apart is enough
+    middles = [p[first : len(p) - last] for p in parts]
+    for level in zip(*middles, strict=False):
+        if len(set(level)) == len(middles):
+            return list(level)
     labels = [str(PurePath(*p[first : len(p) - last])) if len(p) > first + last else "" for p in parts]
     unique = len(set(labels)) == len(labels) and all(labels)
     return labels if unique else [f"run {i}" for i in range(1, len(diagnoses) + 1)]

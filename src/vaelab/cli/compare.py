@@ -88,7 +88,7 @@ def _render(comparison: Comparison, console: Console) -> None:
 
     table = Table(title="Runs", title_justify="left", box=None, pad_edge=False)
     for heading in ("run", "trainer", "status", "last step", "GAN start", "top cause"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for run in comparison.runs:
         ends = (f"{step:,}" if step is not None else "-" for step in (run.last_step, run.gan_start))
         table.add_row(Text(run.label), run.trainer, run.status, *ends, run.top_cause or "-")
@@ -97,7 +97,7 @@ def _render(comparison: Comparison, console: Console) -> None:
     where = f" (common step {comparison.common_step:,})" if comparison.common_step is not None else ""
     table = Table(title=f"\nMetrics{where}", title_justify="left", box=None, pad_edge=False)
     for heading in ("metric", "run"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in POINTS:
         table.add_column(heading, justify="right")
     for quantity in comparison.quantities:

@@ -54,7 +54,7 @@ def explain(
             console.print()
             console.print(Text(section.heading, style="bold"))
             for line in section.lines:
-                console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+                console.print(Padding(Text(line.replace("``", "")), (0, 0, 0, 2), expand=False))
 
 
 def _first_run(path: str) -> Run:

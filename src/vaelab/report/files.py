@@ -34,4 +34,4 @@ def write_text(path: Path, text: str) -> Path:
 
 def _cannot_write(path: Path, error: OSError) -> ConfigError:
     reason = error.strerror or str(error)
-    return ConfigError(f"Cannot write {path}: {reason}. Choose another folder with --report.")
+    return ConfigError(f"Cannot write {path}: {reason}. Choose another place with --output.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vaelab.catalog import METRICS
-from vaelab.diagnosis import Diagnosis, NextStep
+from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep
 from vaelab.facts.base import Evidence, Phase
 from vaelab.report.numbers import number, percent, quantity, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
@@ -75,6 +75,18 @@ def metric_title(metric: str) -> str:
     split, _, name = metric.rpartition("/")
     title = METRICS[name].title if name in METRICS else plain(name)
     return f"{title} ({plain(split)})" if split else title
+
+
+def natural_text(m: MetricVerdict) -> str:
+    """``PSNR 14.9 to 19.2 dB``; for a bound ``PSNR at least 4.1, now 11.6 dB``; empty where nothing is known."""
+    if m.natural_now is None:
+        return ""
+    now = quantity(m.natural_now, m.natural_unit)
+    if m.natural_first is None:
+        return f"{m.natural_name} {now}"
+    first = quantity(m.natural_first, m.natural_unit).removesuffix(m.natural_unit).strip()
+    # of a bound "0.3 to 3.7" would read as the interval it leaves open
+    return f"{m.natural_name} {first}{', now' if 'at least' in m.natural_name else ' to'} {now}"
 
 
 def evidence_text(evidence: Evidence) -> str:

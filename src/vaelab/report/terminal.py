@@ -25,6 +25,7 @@ from vaelab.report.layout import (
     headline,
     marker_text,
     markers,
+    natural_text,
     needed,
     new_patch_lines,
     phase_weights,
@@ -33,7 +34,7 @@ from vaelab.report.layout import (
     sentence,
     shown_phases,
 )
-from vaelab.report.numbers import number, percent, quantity, step_range, steps
+from vaelab.report.numbers import number, percent, step_range, steps
 
 _COLOUR = {
     "healthy": "green", "watch": "yellow", "act": "red", "stop": "bold red", "cannot-tell": "cyan",
@@ -89,7 +90,8 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
     table.expand = True
     for d in diagnoses:
         # names in words: they wrap at spaces
-        first = next((f"{n.finding.code} {n.finding.name.replace('-', ' ')}" for n in finding_tree(d.findings)), "-")
+        worse = (n.finding for n in finding_tree(d.findings) if n.finding.severity != "info")
+        first = next((f"{f.code} {f.name.replace('-', ' ')}" for f in worse), "-")
         cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({percent(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
         cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, first, cause, last)
@@ -117,7 +119,7 @@ def _metrics(diagnosis: Diagnosis) -> list[RenderableType]:
     for m in (m for m in diagnosis.metrics if m in shown):
         verdict = Text(METRIC_STATUS_TEXT[m.status], style=_COLOUR.get(m.status, ""))
         table.add_row(
-            Text(plain(m.metric)), number(m.first), number(m.now), number(m.best), m.trend, _natural(m), verdict
+            Text(plain(m.metric)), number(m.first), number(m.now), number(m.best), m.trend, natural_text(m), verdict
         )
     body: list[RenderableType] = [table]
     if len(diagnosis.metrics) > len(shown):
@@ -128,17 +130,6 @@ def _metrics(diagnosis: Diagnosis) -> list[RenderableType]:
 def _worst_first(metrics: Sequence[MetricVerdict]) -> list[MetricVerdict]:
     order = ("bad", "watch", "good", "ok", "cannot-tell", "info")
     return sorted(metrics, key=lambda m: order.index(m.status))
-
-
-def _natural(m: MetricVerdict) -> str:
-    if m.natural_now is None:
-        return ""
-    now = quantity(m.natural_now, m.natural_unit)
-    if m.natural_first is None:
-        return f"{m.natural_name} {now}"
-    first = quantity(m.natural_first, m.natural_unit).removesuffix(m.natural_unit).strip()
-    # of a bound "0.3 to 3.7" would read as the interval it leaves open
-    return f"{m.natural_name} {first}{', now' if 'at least' in m.natural_name else ' to'} {now}"
 
 
 def _phases(diagnosis: Diagnosis, width: int) -> list[RenderableType]:
