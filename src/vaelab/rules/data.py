@@ -1,0 +1,279 @@
+"""DAT: did the data change, are they readable, are they always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vaelab.analysis import level
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+from vaelab.rules.latent import information_bound_broken, rec_improvement
+
+
+class AllTermsJump(Rule):
+    """Every term jumps on one row though nothing in the schedule changed: the data.
+
+    What it checks: a lasting jump of ``rec_loss`` that coincides with no learning-rate change, GAN start or resume, and
+    what ``kl_loss`` and ``perceptual_loss`` did on the same rows.
+
+    Why it matters: the optimiser cannot change the loss tenfold from one row to the next at an unchanged rate; other
+    inputs can. A KL that does not explode with it says the encoder did not run away.
+
+    Evidence it needs: ``rec_loss``; ``kl_loss``, ``lr`` and epochs sharpen it.
+
+    What to do: look at the batches of that step: noise, black or wrongly scaled frames, another bucket.
+
+    References: domain criteria A2, A4, A5.
+    """
+
+    code = "DAT701"
+    name = "data-change"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides not in ("", "epoch-start") or jump.ratio < 1.8:
+            return
+        # without the learning rate in the log, a KL that jumps too speaks for the optimiser (KL212)
+        if jump.kl_ratio is not None and jump.kl_ratio > (20 if facts.view.has("lr") else 1.8):
+            return
+        # an optimiser that lost its way keeps moving; other data give another steady level at once
+        kl = f" kl_loss went {jump.kl_ratio:.2g} times." if jump.kl_ratio is not None else ""
+        where = " at the start of an epoch" if jump.coincides == "epoch-start" else ""
+        yield self.finding(
+            "critical" if jump.remaining >= 1.8 and jump.ratio >= 2.5 else "warn",
+            f"The data changed at step {jump.step:,}{where}: rec_loss went {jump.ratio:.3g} times from one row to the next"
+            f" with the schedule unchanged.{kl}",
+            metrics=("rec_loss", "kl_loss"),
+            steps=(jump.step, int(facts.run.steps[-1])),
+            evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
+        )
+
+
+class SuddenDrop(Rule):
+    """The reconstruction loss falls from one row to the next, and stays there: easier data.
+
+    What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
+    way before, with no change of learning rate, GAN or resume on those rows.
+
+    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
+
+    Evidence it needs: ``rec_loss`` with at least 24 rows.
+
+    What to do: compute the variance of the batches on both sides of that step.
+
+    References: VidTok replaces unreadable clips by black ones; domain criteria A4, A5.
+    """
+
+    code = "DAT706"
+    name = "data-became-easier"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        drop = facts.changes.drop
+        if drop is None:
+            return
+        factor = drop.before / drop.after
+        kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
+        yield self.finding(
+            "critical" if factor > 3 else "warn",
+            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) from one row to the next at step"
+            f" {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
+            metrics=("rec_loss",),
+            steps=(drop.step, int(facts.run.steps[-1])),
+            evidence=(facts.view.evidence("rec_loss", drop.row), Evidence("fall", factor, "x")),
+        )
+
+
+class ChangeAtEpochStart(Rule):
+    """The data change on the first row of an epoch.
+
+    What it checks: whether the jump of ``rec_loss`` that nothing in the schedule explains falls on the first row of an
+    epoch.
+
+    Why it matters: a change exactly there points at the sampler (order, bucket, another shard), not at single samples.
+
+    Evidence it needs: ``rec_loss`` and epochs in the log, with at least two epochs.
+
+    What to do: shuffle across epochs and log the bucket.
+
+    References: domain criteria A5; Pyramid-Flow resets its meters every epoch.
+    """
+
+    code = "DAT705"
+    name = "data-change-at-epoch-start"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides != "epoch-start":
+            return
+        yield self.finding(
+            "warn",
+            f"The jump of rec_loss at step {jump.step:,} falls on the first row of an epoch.",
+            metrics=("rec_loss",),
+            steps=(jump.step, jump.step),
+            evidence=(facts.view.evidence("rec_loss", jump.row),),
+        )
+
+
+class DataErrors(Rule):
+    """Files could not be read.
+
+    What it checks: the trainer's own messages about unreadable files and black substitutes.
+
+    Why it matters: trainers replace unreadable videos by others or by black frames and go on; one dead disk teaches the
+    model black.
+
+    Evidence it needs: the console log.
+
+    What to do: list the files, remove them, and count again.
+
+    References: VidTok (black clips), Pyramid-Flow's loader; domain criteria A2, A4.
+    """
+
+    code = "DAT702"
+    name = "data-errors"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        event = next((e for e in facts.run.events if e.kind == "data_error"), None)
+        if event is None:
+            return
+        count = sum(n.count for n in facts.run.notes if n.kind == "data_errors") or 1
+        rows = max(1, len(facts.run))
+        yield self.finding(
+            "warn" if count > 0.02 * rows or count > 20 else "info",
+            f"{count} message{'s' if count > 1 else ''} about files that could not be read (first at line {event.line}):"
+            f" {event.text.strip()[:100]}",
+            evidence=(Evidence("messages", float(count), line=event.line),),
+        )
+
+
+class DataStall(Rule):
+    """Training waits for data.
+
+    What it checks: ``data_time`` as a share of ``step_time``.
+
+    Why it matters: it costs time, not quality; rising waits come before a hang.
+
+    Evidence it needs: ``step_time`` and ``data_time``.
+
+    What to do: more workers, decode only the needed frames.
+
+    References: domain trainers 5.2 lever 16.
+    """
+
+    code = "DAT703"
+    name = "waits-for-data"
+    needs = ("step_time", "data_time")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        step, data = facts.view.series("step_time"), facts.view.series("data_time")
+        a, b = level(step.values), level(data.values)
+        if a > 0 and b > 0.3 * a and len(step) > 5:
+            yield self.finding(
+                "info",
+                f"{b / a:.0%} of the step time is waiting for data ({b:.3g} of {a:.3g} s).",
+                metrics=("data_time",),
+                evidence=(Evidence("share", b / a),),
+            )
+
+
+class SameSamples(Rule):
+    """The run sees the same few samples again and again.
+
+    What it checks: three signs, each by itself enough: (1) the KL is too small to tell samples apart at the quality reached: it bounds
+    the information between image and latent, so K nats allow at most e^K different images; (2) the mean logit of an
+    untrained discriminator on real data does not vary, though its input should; (3) the row-to-row noise of ``rec_loss``
+    is far below what different batches give.
+
+    Why it matters: a model that has memorised one batch shows the most beautiful curves of all.
+
+    Evidence it needs: ``rec_loss`` with ``kl_loss``, or ``logits_real`` before the GAN start, or 12 unsmoothed rows.
+
+    What to do: print the sample ids of two batches; score a held-out clip.
+
+    References: phenaki-pytorch#29, MaskGIT#3; KL as a bound of mutual information (Alemi et al. 2018); domain criteria A7.
+    """
+
+    code = "DAT704"
+    name = "same-samples"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        c, rec = facts.changes, facts.view.series("rec_loss")
+        if len(rec) < 20:
+            return
+        reasons: list[str] = []
+        evidence: list[Evidence] = []
+        nats = information_bound_broken(facts)
+        if nats is not None:
+            reasons.append(
+                f"the KL is {nats:.3g} nats for a whole sample, too little to tell different images apart at the quality"
+                f" reached (rec_loss {level(rec.tail(0.1, 3).values):.3g})"
+            )
+            evidence.append(Evidence("KL per sample", nats, "nats"))
+        spread, rough = c.real_logit_spread, c.roughness
+        # the same to the last digits, or to 0.2% with a curve that is calm as well
+        constant = spread is not None and (spread < 5e-5 or (spread < 2e-3 and rough is not None and rough < 0.06))
+        if constant and spread is not None:
+            reasons.append(
+                f"logits_real of the untrained discriminator vary by only {spread:.1g} of their mean from row to row"
+            )
+            evidence.append(Evidence("logits_real, standard deviation / mean before the GAN", spread))
+        # medians of 20 steps are smoother than single steps
+        plain = facts.run.columns["rec_loss"].smoothing.kind == "none"
+        smooth = c.roughness is not None and c.roughness < (0.02 if plain else 0.012)
+        if smooth and c.roughness is not None:
+            reasons.append(f"rec_loss varies by only {c.roughness:.1%} from row to row")
+            evidence.append(Evidence("row-to-row noise of rec_loss", c.roughness))
+        if not reasons:
+            return
+        # smooth alone can be a large batch; smooth and fifty times better is not
+        better = rec_improvement(facts)
+        decisive = nats is not None or constant or (smooth and better is not None and better > 50)
+        yield self.finding(
+            "critical" if decisive else "info",
+            f"The run seems to see the same samples again and again: {'; '.join(reasons)}.",
+            metrics=("rec_loss", "kl_loss"),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=evidence,
+        )
+
+
+class BetterThanPublished(Rule):
+    """The reconstruction is better than any published model's.
+
+    What it checks: a PSNR above 38 dB in training for a model that started from scratch (published video and image VAEs
+    reach 23 to 37 dB on real data).
+
+    Why it matters: easy data (black, static, sparse), memorised samples or very light compression give such values. The
+    value alone cannot tell which, and is no proof of a fault.
+
+    Evidence it needs: ``rec_loss`` that is an MSE of known range.
+
+    What to do: compute skill = 1 - MSE / variance of the data, and score held-out samples.
+
+    References: domain criteria 2.6; field note S0 l.27 and its correction; A4, A7.
+    """
+
+    code = "DAT707"
+    name = "better-than-published"
+    needs = ("rec_loss", "psnr")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec = facts.view.series("rec_loss")
+        if facts.phases.origin != "scratch" or len(rec) < 12:
+            return
+        late = max(level(rec.tail(0.1, 3).values), 0.5 * 10.0 ** -(facts.run.decimals.get("rec_loss") or 6))
+        psnr = facts.scales.psnr(late)
+        if psnr is None or psnr < 38:
+            return
+        yield self.finding(
+            "warn",
+            f"rec_loss {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
+            " data, samples seen too often, or very light compression. The log cannot tell which.",
+            metrics=("rec_loss",),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(facts.view.evidence("rec_loss", int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
+        )
