@@ -167,10 +167,10 @@ class _Parser:
             return False
         present = np.diff(separators, prepend=-1).reshape(-1, len(names)) > 1
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # numpy's word for "stopped at something else"
+            warnings.simplefilter("error", DeprecationWarning)  # numpy before 2.5 only warns that it stopped early
             try:
                 numbers = np.fromstring(body.replace(delimiter.encode(), b" "), sep=" ")
-            except ValueError:
+            except (ValueError, DeprecationWarning):
                 return False
         if len(numbers) != present.sum():
             return False
