@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from helpers_report import empty_diagnosis, hostile_diagnosis, make_diagnosis, make_run
 from vaelab.diagnosis import Diagnosis
 from vaelab.report import render
+from vaelab.run import ReadNote
 
 
 def screen(*diagnoses: Diagnosis, width: int = 100, **options: bool) -> str:
@@ -78,3 +80,18 @@ def test_the_folder_that_all_runs_share_is_said_once() -> None:
     text = screen(*runs, width=120)
     assert text.splitlines()[0].rstrip() == "2 runs under /data/project/logs/"
     assert text.count("/data/") == 1
+
+
+def test_what_reading_lost_is_said_on_the_screen_and_ordinary_notes_are_not() -> None:
+    notes = (
+        ReadNote("truncated_gzip", 1, "the gzip file is cut short"),
+        ReadNote("foreign_lines", 3, "lines without metrics, passed over: 3"),
+    )
+    run = replace(make_run(), notes=notes)
+    text = screen(make_diagnosis(run))
+    assert "Reading: the gzip file is cut short" in text
+    assert "passed over" not in text
+
+
+def test_one_row_is_not_written_in_the_plural() -> None:
+    assert "1 row, step" in screen(make_diagnosis(make_run(1)))

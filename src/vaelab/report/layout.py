@@ -10,7 +10,7 @@ from typing import Literal
 from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep
 from vaelab.facts.base import Evidence, Phase
-from vaelab.report.numbers import number, percent, quantity, steps
+from vaelab.report.numbers import number, percent, quantity, step_range, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
 from vaelab.run import Run
 
@@ -242,8 +242,8 @@ def event_summary(run: Run) -> str:
 
 def run_line(run: Run) -> str:
     """``pyramid_flow (metric_logger), 500 rows, steps 0 to 9,980``."""
-    span = f", {run.step_unit}s {steps(int(run.steps[0]))} to {steps(int(run.steps[-1]))}" if len(run) else ""
-    return plain(f"{run.trainer} ({run.format}), {len(run):,} rows{span}")
+    span = f", {step_range(int(run.steps[0]), int(run.steps[-1]), run.step_unit)}" if len(run) else ""
+    return plain(f"{run.trainer} ({run.format}), {len(run):,} row{'' if len(run) == 1 else 's'}{span}")
 
 
 def common_folder(diagnoses: Sequence[Diagnosis]) -> str:

@@ -42,6 +42,9 @@ _COLOUR = {
 }  # fmt: skip
 _FILL = {"warm-up": ".", "vae-only": "-", "gan-start": "+", "gan": "#", "lr-decay": "~", "whole": "="}
 
+# Notes on reading that lose nothing of the run.
+_ORDINARY = {"foreign_lines", "averaged_stats", "duplicate_column"}
+
 # What one screen holds; the markdown and HTML reports hold the rest.
 _METRICS, _FINDINGS, _CAUSES, _NEXT, _EVIDENCE, _NEEDS = 8, 3, 3, 2, 3, 6
 
@@ -102,7 +105,17 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
 def _head(diagnosis: Diagnosis) -> list[RenderableType]:
     status = Text.assemble((f"{diagnosis.status.upper()}  ", _COLOUR[diagnosis.status]), (headline(diagnosis), "bold"))
     source = Text(plain(diagnosis.run.source), style="dim", overflow="fold")
-    return [status, Text(confidence(diagnosis)), source, Text(run_line(diagnosis.run), style="dim")]
+    lines: list[RenderableType] = [
+        status,
+        Text(confidence(diagnosis)),
+        source,
+        Text(run_line(diagnosis.run), style="dim"),
+    ]
+    lost = [plain(n.text).split(" (the first")[0] for n in diagnosis.run.notes if n.kind not in _ORDINARY]
+    if lost:
+        more = f"; and {len(lost) - 2} more notes on reading in the full report" if len(lost) > 2 else ""
+        lines.append(Text(f"Reading: {'; '.join(lost[:2])}{more}", style="yellow"))
+    return lines
 
 
 def _metrics(diagnosis: Diagnosis) -> list[RenderableType]:
@@ -145,7 +158,7 @@ def _phases(diagnosis: Diagnosis, width: int) -> list[RenderableType]:
         for marker in found:
             line[min(_cell(marker.step, diagnosis, cells), width - 1)] = marker.letter
         body.append(Text("".join(line).rstrip(), no_wrap=True, overflow="crop"))
-    legend = (f"{_FILL[p.kind]} {p.title} {steps(p.first_step)} to {steps(p.last_step)}" for p in phases)
+    legend = (f"{_FILL[p.kind]} {p.title} {step_range(p.first_step, p.last_step).split(' ', 1)[1]}" for p in phases)
     body.append(Text("   ".join(legend)))
     if found:
         body.append(Text(marker_text(found), style="dim"))
