@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -180,6 +181,16 @@ def test_the_printed_disc_weight_of_diffusers_is_the_adaptive_weight(tmp_path: P
     run = vaelab.read(DIALECTS["diffusers_tensorboard"](tmp_path).path)
     assert run.columns["d_weight"].original == "disc_weight"
     assert "disc_weight" not in infer(run).algebra.solved  # the constant is not in the log
+
+
+@pytest.mark.parametrize(("printed", "disc_weight"), [("1.2e+3", None), ("5e+3", 0.5)])
+def test_three_digits_that_repeat_are_no_clamp_unless_they_are_round(
+    printed: str, disc_weight: float | None, tmp_path: Path
+) -> None:
+    path = DIALECTS["diffusers_bar"](tmp_path).path
+    path.write_text(re.sub(r"disc_weight=[^,]+", f"disc_weight={printed}", path.read_text()))
+    solved = infer(vaelab.read(path)).algebra.solved.get("disc_weight")
+    assert (solved.value if solved else None) == disc_weight
 
 
 def test_the_g_loss_of_seed_voken_is_already_weighted_in_training_only(tmp_path: Path) -> None:

@@ -449,8 +449,11 @@ def _solve_disc_weight(view: View, solved: dict[str, Solved]) -> None:
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if len(finite) else 0.0
     repeats = int(np.sum(finite == top))
-    if column.smoothing.kind == "none" and top >= 10 and repeats >= 3:
-        low = top / 1e4
+    low = top / 1e4
+    # three significant digits (tqdm) repeat by chance: there only a round disc_weight is believed
+    coarse = column.decimals is not None and column.decimals <= 0
+    believed = not coarse or nice_in(0.999 * low, 1.001 * low) is not None
+    if column.smoothing.kind == "none" and top >= 10 and repeats >= 3 and believed:
         text = (
             f"disc_weight is {low:g}: d_weight stops at exactly {top:,.6g} in {repeats} rows, which is its clamp"
             f" disc_weight x 10,000."
