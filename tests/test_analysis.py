@@ -53,7 +53,7 @@ def test_short_strongly_correlated_noise_is_called_a_trend_more_often_than_state
 
 
 @given(slope=st.floats(0.2, 2.5), sign=st.sampled_from([-1, 1]), n=st.integers(20, 400), seed=st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_slope_well_above_the_noise_has_its_direction_and_size(slope: float, sign: int, n: int, seed: int) -> None:
     t = np.linspace(0, 1, n)
     found = trend(3 + sign * slope * t + RNG(seed).normal(0, 0.1 * slope, n))
@@ -63,7 +63,7 @@ def test_a_slope_well_above_the_noise_has_its_direction_and_size(slope: float, s
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=60), st.floats(1e-3, 1e3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_trend_turns_with_its_data_and_does_not_depend_on_their_unit(values: list[float], factor: float) -> None:
     v = np.array(values)
     found, turned = trend(v), trend(-v)
@@ -99,7 +99,7 @@ def naive_rolling_median(values: np.ndarray, window: int) -> np.ndarray:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), max_size=50), st.integers(1, 60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_rolling_median_is_the_naive_one(values: list[float], window: int) -> None:
     v = np.array(values)
     np.testing.assert_array_equal(rolling_median(v, window), naive_rolling_median(v, window))
@@ -118,7 +118,7 @@ def test_level_and_noise() -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=400), st.integers(1, 50))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_blocks_keep_extremes_order_and_the_last_value(values: list[float], most: int) -> None:
     v = np.array(values)
     s = series_of(v, most)
@@ -131,7 +131,7 @@ def test_blocks_keep_extremes_order_and_the_last_value(values: list[float], most
 
 
 @given(st.integers(60, 940), st.integers(10, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_blocks_keep_a_step_sharp(at: int, most: int) -> None:
     v = np.where(np.arange(1000) < at, 1.0, 3.0)
     s = series_of(v, most)
@@ -156,7 +156,7 @@ def test_parts_of_a_series() -> None:
     n=st.integers(30, 200), where=st.floats(0.15, 0.85), size=st.floats(0.6, 5), sign=st.sampled_from([-1, 1]),
     seed=st.integers(0, 500),
 )  # fmt: skip
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_planted_step_is_found_at_its_place(n: int, where: float, size: float, sign: int, seed: int) -> None:
     at = int(where * n)
     v = RNG(seed).normal(0, 0.08, n) + np.where(np.arange(n) < at, 0.0, sign * size)
@@ -168,7 +168,7 @@ def test_a_planted_step_is_found_at_its_place(n: int, where: float, size: float,
 
 
 @given(n=st.integers(11, 200), slope=st.floats(-5, 5).filter(lambda x: abs(x) > 1e-3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_straight_slope_is_not_a_step(n: int, slope: float) -> None:
     assert step_change(slope * np.arange(n)) is None
 
@@ -179,7 +179,7 @@ def test_too_few_points_and_constants_have_no_step() -> None:
 
 
 @given(st.lists(st.integers(12, 187), min_size=1, max_size=5, unique=True), st.integers(0, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_isolated_spikes_are_found_and_nothing_else(places: list[int], seed: int) -> None:
     v = 1 + RNG(seed).normal(0, 0.05, 200)
     v[places] *= 4

