@@ -166,7 +166,8 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     if closed:
         good.append(f"The loss adds up: {closed[-1].formula} closes in {closed[-1].rows} rows.")
     shock = facts.phases.shock("rec_loss")
-    if shock is not None and shock.recovered_step is not None and facts.phases.gan.state == "active":
+    critical = any(f.severity == "critical" for f in findings)
+    if shock is not None and shock.recovered_step is not None and facts.phases.gan.state == "active" and not critical:
         level = f"{shock.remaining:.2g} times its level before the GAN"
         good.append(
             f"The reconstruction has {'recovered from' if shock.seen else 'taken no harm at'} the GAN start ({level})."

@@ -57,9 +57,9 @@ def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[
     found: list[Finding] = []
     skipped: list[Skipped] = []
     for rule in ALL_RULES:
-        if select and not rule.code.startswith(tuple(select)):
-            continue
-        if ignore and rule.code.startswith(tuple(ignore)):
+        wanted = not select or rule.code.startswith(tuple(select))
+        if not wanted or (ignore and rule.code.startswith(tuple(ignore))):
+            skipped.append(Skipped(rule.code, rule.name, ("left out by --select or --ignore",)))
             continue
         missing = facts.missing(rule.needs) if len(facts.run) else rule.needs or ("rows",)
         if missing:

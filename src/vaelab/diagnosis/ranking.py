@@ -17,16 +17,20 @@ SEVERITY_WEIGHT = {"info": 0.5, "warn": 0.8, "critical": 1.0}
 SOMETHING_ELSE = 1.0
 """Log-odds of "a cause that is not in the list": no cause gets near 1 on thin evidence."""
 
+NEEDS_GAN = {"D3", "D4", "D5", "D6", "D7", "D8", "D9", "D10", "D11", "D12", "D14", "D16", "D17"}
+"""Causes that can only act while the GAN is on."""
+
 FOLLOWS: dict[str, tuple[str, ...]] = {
     "REC101": ("REC110", "REC104", "REC102", "OPT403", "ADV307"),
     "REC110": ("KL206", "KL209", "REC104", "ADV307", "ADV308", "OPT404", "RES801", "KL205", "OPT403"),
     "REC106": ("REC110", "ADV307", "REC104"),
-    "KL210": ("KL206",),
+    "KL210": ("KL206", "KL201"),
+    "REC113": ("KL201",),
     "KL211": ("DAT704", "REC103"),
     "REC112": ("REC103",),
     "ADV316": ("ADV317",),
     "REC102": ("OPT403", "KL205"),
-    "REC103": ("REC113", "KL201", "KL206", "REC107"),
+    "REC103": ("REC113", "ADV304", "ADV317", "KL201", "KL206", "REC107"),
     "DAT705": ("DAT701",),
     "REC104": ("DAT701", "OPT404", "RES801"),
     "REC108": ("KL201", "DAT701"),
@@ -69,7 +73,7 @@ def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
     for cause in CAUSES.values():
         pro = [best[c] for c in cause.predicts if c in best]
         con = [best[c] for c in cause.excludes if c in best]
-        if not any(f.severity != "info" for f in pro):
+        if not any(f.severity != "info" for f in pro) or (cause.id in NEEDS_GAN and facts.adversary is None):
             continue
         logit = math.log(cause.prior) / 2
         logit += sum(cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity] for f in pro)
@@ -104,11 +108,23 @@ def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
 
 
 def _fix(facts: Facts, cause: Cause) -> NextStep:
+    """The cause's fix with a patch in the trainer's own flags; options that it does not have, or has so already, drop out."""
+    jump = facts.optimiser.lr_jumps[0] if facts.optimiser.lr_jumps else None
+    if cause.id == "E1" and jump is not None:
+        text = f"Go back to the checkpoint before step {jump[0]:,} and find what raised the learning rate there."
+        return NextStep(text, (), cause.expected, cause.falsify, cause.id)
     patch = []
     for key, change in cause.fix.options.items():
-        spelled = facts.view.trainer.options.get(key, f"{key}: {{}}")
+        options = facts.view.trainer.options
+        if options and key not in options:
+            continue
         value = _value(facts, cause.id, key) or _scaled(facts, key, change)
-        patch.append(spelled.format(value) if value is not None else f"{key}: {change}")
+        if value is None and re.fullmatch(r"[\w.,-]+", change):
+            value = change
+        declared = facts.run.config.get(key)
+        if value is not None and (value == str(declared) or value == str(declared).lower()):
+            continue
+        patch.append(options.get(key, f"{key}: {{}}").format(value) if value is not None else f"{key}: {change}")
     return NextStep(cause.fix.text, tuple(patch), cause.expected, cause.falsify, cause.id)
 
 
@@ -137,17 +153,18 @@ def _value(facts: Facts, cause: str, key: str) -> str | None:
         return f"{now * 1e-6 / beta:.1g}" if beta > 1e-5 else None
     if key == "lr" and cause == "E1":
         peak = now or facts.optimiser.lr_peak
-        jump = facts.optimiser.lr_jumps[0] if facts.optimiser.lr_jumps else None
-        if jump and peak and now is None:
-            peak = peak / jump[1]
-            return f"{peak:.1g}"
-        if jump and now:
-            return f"{now:g}"
         return None if not peak else "0.0001" if peak > 0.01 else f"{peak / 3:.1g}"
     if key == "disc_weight" and cause in ("D6", "D7") and now:
         return "0.5" if now > 1 else f"{now * 0.2:.2g}"
     if key == "disc_start" and cause == "D1" and facts.progress.planned:
         return str(facts.progress.planned // 3)
-    if key == "clip_grad" and cause == "E4" and facts.optimiser.suggested:
+    if key == "perceptual_weight" and now and now > 1:
+        return "1"
+    start = facts.phases.gan.start_step
+    if key == "disc_start" and cause in ("D4", "D6") and start and (facts.progress.planned or 0) > 2.2 * start:
+        return str(2 * start)
+    if key == "warmup_steps" and now:
+        return f"{2 * now:g}"
+    if key == "clip_grad" and facts.optimiser.suggested:
         return f"{facts.optimiser.suggested:.2g}"
     return None

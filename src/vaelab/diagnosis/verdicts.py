@@ -102,7 +102,7 @@ def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]
             return "watch", f"{1 / better:.2g} times worse than at the start"
     if direction in ("down", "up"):
         return "cannot-tell", "too few rows"
-    return "info", about[0].name if about else ""
+    return "info", _short(about[0]) if about else ""
 
 
 def _short(finding: Finding) -> str:

@@ -232,7 +232,8 @@ def _drift(view: View, metric: str) -> Drift | None:
     best = int(np.argmin(smooth))
     late = level(series.tail(0.08, 5).values)
     logs = np.log(series.values)
-    if best > 0.9 * n or late < smooth[best] * math.exp(max(0.3, 4 * noise(logs) / math.sqrt(5))):
+    rise = math.log(late) - math.log(smooth[best])
+    if best > 0.9 * n or rise < max(0.3, 4 * noise(logs) / math.sqrt(5)):
         return None
     limit = math.sqrt(smooth[best] * late)
     inside = np.flatnonzero(smooth <= min(limit, 1.3 * smooth[best]))

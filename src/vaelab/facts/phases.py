@@ -223,8 +223,9 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     # what chance alone does to the largest of several medians of 5
     scatter = noise(pre.tail(0.5, 8).values) / before if before > 0 and len(pre) > 4 else 0.0
     margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
-    recovered = _first_run(smooth <= margin * before, 3)
-    recovered = int(post.steps[recovered]) if recovered is not None else None
+    # from the worst point on: a level held before it is no recovery
+    back = _first_run(smooth[peak:] <= margin * before, 3)
+    recovered = int(post.steps[peak + back]) if back is not None else None
     after = level(post.tail(0.25, 1 if len(post) < 4 else 3).values)
     return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
 

@@ -226,7 +226,8 @@ class DiscriminatorWins(Rule):
             return
         low = disc.values < 0.12 * a.chance
         share = float(np.mean(low[-max(8, len(low) // 2) :]))
-        if share < 0.6 or a.disc_loss > 0.12 * a.chance:
+        # a negative gap at a low loss is not a victory (ADV317)
+        if share < 0.6 or a.disc_loss > 0.12 * a.chance or (a.gap is not None and a.gap < 0):
             return
         first = int(disc.steps[int(np.argmax(low))])
         gap = f", logit gap {a.gap:.2f}" if a.gap is not None else ""
@@ -263,7 +264,7 @@ class PhaseInShock(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         shock = facts.phases.shock("rec_loss")
-        if shock is None or not shock.seen:
+        if shock is None or not shock.seen or (shock.rows_after < 3 and len(facts.run) >= 12):
             return
         if shock.recovered_step is None and shock.rows_after >= ENOUGH and shock.remaining > max(1.5, shock.margin):
             return  # lasting damage is ADV307's

@@ -345,6 +345,8 @@ class Grows(Rule):
         if found.direction != "rising" or exploded:
             return
         a, b = level(kl.head(0.1, 3).values), level(kl.tail(0.1, 3).values)
+        if b < 1.3 * a:
+            return
         late = trend(kl.tail(0.4).values).direction
         beta = facts.scales.effective_beta
         tiny = beta is None or beta <= 1e-2
@@ -459,6 +461,9 @@ class GrowsManyTimes(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         kl, rec = facts.view.series("kl_loss"), facts.view.series("rec_loss")
         if len(kl) < 30 or len(rec) < 30 or kl.values.min() <= 0:
+            return
+        total = facts.scales.kl_nats_total
+        if total is not None and total < COLLAPSED_SAMPLE:  # a collapsed latent has no settled level
             return
         smooth = np.log(rolling_median(kl.values, max(5, len(kl) // 50)))
         third = len(smooth) // 3

@@ -211,7 +211,8 @@ class RateOutOfFamily(Rule):
         if len(rec) >= 30:
             better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
         poor = better is not None and better < 2
-        outcome = f", and rec_loss has improved by a factor of only {better:.2g}" if poor else ""
+        gain = f"improved by a factor of only {better:.2g}" if better is not None and better > 1.05 else "not improved"
+        outcome = f", and rec_loss has {gain}" if poor else ""
         yield self.finding(
             "critical" if poor else "warn",
             f"The learning rate reaches {rate:.3g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
