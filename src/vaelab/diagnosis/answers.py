@@ -13,7 +13,7 @@ from vaelab.rules.base import Finding
 def questions(
     facts: Facts, findings: Sequence[Finding], status: Status, causes: Sequence[RankedCause]
 ) -> tuple[QA, ...]:
-    """The questions of the field notes, answered where this log allows an answer."""
+    """The questions users ask, answered where this log allows an answer."""
     said = {f.name: f.text for f in facts.statements}
     answers: list[QA] = []
 

@@ -185,4 +185,4 @@ class ReportModel(_Model):
 def json_schema() -> dict[str, Any]:
     """The JSON schema of the report, as published in ``docs/schema``."""
     schema = ReportModel.model_json_schema(by_alias=True, mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}

@@ -34,7 +34,7 @@ class NeverStarts(Rule):
 
     What to do: set disc_start inside the plan and pass the flag that builds the discriminator, or accept a plain VAE.
 
-    References: Pyramid-Flow's script; Turbo-VAED#7 (9,999,999 on purpose); domain criteria D1.
+    References: Pyramid-Flow's script; Turbo-VAED#7 (9,999,999 on purpose); cause D1.
     """
 
     code = "ADV301"
@@ -87,7 +87,7 @@ class NotYet(Rule):
 
     What to do: carry on; keep a checkpoint of the last step before the start to compare with.
 
-    References: RadioDiff, latent-diffusion (disc_factor 0); domain criteria 0, direct answers.
+    References: RadioDiff, latent-diffusion (disc_factor 0).
     """
 
     code = "ADV302"
@@ -121,7 +121,7 @@ class AtChance(Rule):
     What to do: score the discriminator on blurred held-out reconstructions: if it cannot tell, it is useless. Or freeze
     the generator for 200 steps: a working discriminator must then learn.
 
-    References: taming-transformers#20, #44; LlamaGen#27; domain criteria D3.
+    References: taming-transformers#20, #44; LlamaGen#27; cause D3.
     """
 
     code = "ADV303"
@@ -160,7 +160,7 @@ class WorseThanChance(Rule):
 
     What to do: train the discriminator alone on one batch: its loss must fall below 0.1 of chance.
 
-    References: SerezD/vqvae#3, diffusers PR#10605; domain criteria D3, D10, D18.
+    References: SerezD/vqvae#3, diffusers PR#10605; causes D3, D10, D18.
     """
 
     code = "ADV304"
@@ -210,7 +210,7 @@ class DiscriminatorWins(Rule):
     What to do: first see whether the reconstruction is bad for another reason (collapse, data). If not: lower lr_disc,
     add LeCam, start later.
 
-    References: Open-Sora-Plan#569, magvit2-pytorch#16; domain criteria D4.
+    References: Open-Sora-Plan#569, magvit2-pytorch#16; cause D4.
     """
 
     code = "ADV305"
@@ -255,7 +255,7 @@ class PhaseInShock(Rule):
 
     What to do: wait while it falls; compare held-out LPIPS and PSNR with the checkpoint before the start.
 
-    References: unleashing-transformers#17, TokenFlow#22; domain criteria D5.
+    References: unleashing-transformers#17, TokenFlow#22; cause D5.
     """
 
     code = "ADV306"
@@ -298,7 +298,7 @@ class LastingDamage(Rule):
     What to do: roll back to the checkpoint before the start; disc_weight times 0.1 to 0.5, later start, discriminator
     warm-up.
 
-    References: latent-diffusion#350 (0.15 to 0.4), TATS#28; field note S2; domain criteria D6, D17.
+    References: latent-diffusion#350 (0.15 to 0.4), TATS#28; users' analyses of real runs; causes D6, D17.
     """
 
     code = "ADV307"
@@ -347,7 +347,7 @@ class GanTermDominates(Rule):
 
     What to do: lower disc_weight, or use a constant GAN weight.
 
-    References: latent-diffusion#383 (total -1e6), taming-transformers#73, #93; domain criteria D7.
+    References: latent-diffusion#383 (total -1e6), taming-transformers#73, #93; cause D7.
     """
 
     code = "ADV308"
@@ -386,7 +386,7 @@ class WeightOutOfFamily(Rule):
 
     What to do: set disc_weight to 0.5 or less.
 
-    References: domain criteria 2.7 (0.05 to 0.8 published), D6, D7.
+    References: causes D6, D7.
     """
 
     code = "ADV309"
@@ -420,7 +420,7 @@ class AtClamp(Rule):
     What to do: judge it with the logit gap; with a gap it is noise of a single batch, without one the discriminator is
     dead.
 
-    References: taming-transformers#93, WF-VAE#7; domain criteria 0.6, D7.
+    References: taming-transformers#93, WF-VAE#7; cause D7.
     """
 
     code = "ADV310"
@@ -454,7 +454,7 @@ class LogitDrift(Rule):
 
     What to do: LeCam, a zero-centred penalty, or weight decay on the discriminator.
 
-    References: latent-diffusion#187 ("always becomes 2.0"), taming-transformers#137; domain criteria D8.
+    References: latent-diffusion#187 ("always becomes 2.0"), taming-transformers#137; cause D8.
     """
 
     code = "ADV311"
@@ -496,7 +496,7 @@ class NegativeTotal(Rule):
 
     What to do: nothing. Watch nll, rec_loss and perceptual_loss.
 
-    References: field note S2 l.250; latent-diffusion#383; domain criteria 0.
+    References: users' analyses of real runs; latent-diffusion#383.
     """
 
     code = "ADV312"
@@ -533,7 +533,7 @@ class ColdStart(Rule):
 
     What to do: give the discriminator a warm-up of its own, or train it some hundred steps before its loss is used.
 
-    References: field note S2 (both at 2000); Pyramid-Flow's scheduler; domain criteria D14.
+    References: users' analyses of real runs; Pyramid-Flow's scheduler; cause D14.
     """
 
     code = "ADV313"
@@ -575,7 +575,7 @@ class WeightStaysZero(Rule):
 
     What to do: check disc_weight and disc_factor.
 
-    References: lavinal712/AutoencoderKL#10; domain criteria D18.
+    References: lavinal712/AutoencoderKL#10; cause D18.
     """
 
     code = "ADV314"
@@ -608,7 +608,7 @@ class OtherUnit(Rule):
 
     What to do: double disc_start, or read the plan in optimizer steps.
 
-    References: Lightning global_step; TokenFlow#22, taming-transformers#129; domain criteria G1.
+    References: Lightning global_step; TokenFlow#22, taming-transformers#129; cause G1.
     """
 
     code = "ADV315"
@@ -641,7 +641,7 @@ class BoundBroken(Rule):
 
     What to do: log them from the same step.
 
-    References: latent-diffusion#187 (0.878 against a bound of 0.913); domain criteria 2.4.
+    References: latent-diffusion#187 (0.878 against a bound of 0.913).
     """
 
     code = "ADV316"
@@ -674,7 +674,7 @@ class LabelsSwapped(Rule):
 
     What to do: follow the two tensors from the data loader to the loss.
 
-    References: SerezD/vqvae#3 ("ones_like"); domain criteria D10.
+    References: SerezD/vqvae#3 ("ones_like"); cause D10.
     """
 
     code = "ADV317"

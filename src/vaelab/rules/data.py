@@ -23,7 +23,7 @@ class AllTermsJump(Rule):
 
     What to do: look at the batches of that step: noise, black or wrongly scaled frames, another bucket.
 
-    References: domain criteria A2, A4, A5.
+    References: causes A2, A4, A5.
     """
 
     code = "DAT701"
@@ -62,7 +62,7 @@ class SuddenDrop(Rule):
 
     What to do: compute the variance of the batches on both sides of that step.
 
-    References: VidTok replaces unreadable clips by black ones; domain criteria A4, A5.
+    References: VidTok replaces unreadable clips by black ones; causes A4, A5.
     """
 
     code = "DAT706"
@@ -97,7 +97,7 @@ class ChangeAtEpochStart(Rule):
 
     What to do: shuffle across epochs and log the bucket.
 
-    References: domain criteria A5; Pyramid-Flow resets its meters every epoch.
+    References: Pyramid-Flow resets its meters every epoch; cause A5.
     """
 
     code = "DAT705"
@@ -129,7 +129,7 @@ class DataErrors(Rule):
 
     What to do: list the files, remove them, and count again.
 
-    References: VidTok (black clips), Pyramid-Flow's loader; domain criteria A2, A4.
+    References: VidTok (black clips), Pyramid-Flow's loader; causes A2, A4.
     """
 
     code = "DAT702"
@@ -160,7 +160,7 @@ class DataStall(Rule):
 
     What to do: more workers, decode only the needed frames.
 
-    References: domain trainers 5.2 lever 16.
+    References: users' analyses of real runs, checked against the trainers' code.
     """
 
     code = "DAT703"
@@ -193,7 +193,7 @@ class SameSamples(Rule):
 
     What to do: print the sample ids of two batches; score a held-out clip.
 
-    References: phenaki-pytorch#29, MaskGIT#3; KL as a bound of mutual information (Alemi et al. 2018); domain criteria A7.
+    References: phenaki-pytorch#29, MaskGIT#3; KL as a bound of mutual information (Alemi et al. 2018); cause A7.
     """
 
     code = "DAT704"
@@ -254,7 +254,7 @@ class BetterThanPublished(Rule):
 
     What to do: compute skill = 1 - MSE / variance of the data, and score held-out samples.
 
-    References: domain criteria 2.6; field note S0 l.27 and its correction; A4, A7.
+    References: users' analyses of real runs; causes A4, A7.
     """
 
     code = "DAT707"

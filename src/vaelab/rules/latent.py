@@ -51,7 +51,7 @@ class Collapsed(Rule):
 
     What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
 
-    References: WorldModels#12, moses#45, vunet#5; domain criteria C1.
+    References: WorldModels#12, moses#45, vunet#5; cause C1.
     """
 
     code = "KL201"
@@ -115,7 +115,7 @@ class Dominates(Rule):
 
     What to do: convert the weight to an effective beta and compare with latent-diffusion's 1e-6.
 
-    References: field notes S0 to S2 (34,000 x 1e-4 = 3.4 of 3.42); domain criteria C2.
+    References: users' analyses of real runs; cause C2.
     """
 
     code = "KL202"
@@ -155,7 +155,7 @@ class WeightOutOfFamily(Rule):
 
     What to do: divide the weight by the ratio of the two betas, or raise it step by step from 1e-6.
 
-    References: domain criteria 1.2, 2.2, 2.7.
+    References: users' analyses of real runs, checked against the trainers' code.
     """
 
     code = "KL203"
@@ -195,7 +195,7 @@ class Starved(Rule):
 
     What to do: lower the KL weight and watch rec_loss; the latent's own statistics are what diffusion needs.
 
-    References: field note S1; domain criteria 0.4, 2.2.
+    References: users' analyses of real runs.
     """
 
     code = "KL204"
@@ -234,7 +234,7 @@ class FallsWhileRecRises(Rule):
 
     What to do: lower the KL weight.
 
-    References: field note S0 l.48; domain criteria C2 against E1.
+    References: users' analyses of real runs; causes C2, E1.
     """
 
     code = "KL205"
@@ -280,7 +280,7 @@ class Explodes(Rule):
 
     What to do: look at the learning rate first, then at the clamp of logvar.
 
-    References: synthcity#331, benchmark_VAE#102; domain criteria C3, E1, F4.
+    References: synthcity#331, benchmark_VAE#102; causes C3, E1, F4.
     """
 
     code = "KL206"
@@ -328,7 +328,7 @@ class Grows(Rule):
 
     What to do: nothing while rec_loss improves; before diffusion check latent std and max and recompute the scale factor.
 
-    References: latent-diffusion#187, #270, #309; LION#17; domain criteria C3.
+    References: latent-diffusion#187, #270, #309; LION#17; cause C3.
     """
 
     code = "KL207"
@@ -373,7 +373,7 @@ class NoEffect(Rule):
 
     What to do: judge the latent by its statistics (std, dead channels, logvar floor), not by this number.
 
-    References: domain criteria 1.3 row 42, 2.2.
+    References: users' analyses of real runs, checked against the trainers' code.
     """
 
     code = "KL208"
@@ -405,7 +405,7 @@ class FallsAway(Rule):
 
     What to do: see what changed at the step where the fall begins: KL weight schedule, learning rate, data.
 
-    References: domain criteria C1 (order: KL first, then rec).
+    References: cause C1.
     """
 
     code = "KL209"
@@ -451,7 +451,7 @@ class GrowsManyTimes(Rule):
 
     What to do: look at latent std and max; raise the KL weight 10 to 100 times or decay the encoder's weights.
 
-    References: latent-diffusion#187, #309; domain criteria C3.
+    References: latent-diffusion#187, #309; cause C3.
     """
 
     code = "KL210"
@@ -499,7 +499,7 @@ class JumpsWithRec(Rule):
 
     What to do: log the learning rate; look at the batches of that step.
 
-    References: domain criteria E1 against A2, A5.
+    References: causes E1, A2, A5.
     """
 
     code = "KL212"
@@ -534,7 +534,7 @@ class SmallAtSmallWeight(Rule):
 
     What to do: check the learning rate and that the encoder's weights move, then the data.
 
-    References: domain criteria C1 against E2, A4, B8.
+    References: causes C1, E2, A4, B8.
     """
 
     code = "KL211"
@@ -570,7 +570,7 @@ class CodebookCollapses(Rule):
     What to do: count the codes used over a whole epoch (a small batch cannot show more codes than it has vectors); reset
     dead codes, lower the code dimension, or use FSQ.
 
-    References: vector-quantize-pytorch#170, VectorQuantizedVAE#3; domain criteria C12.
+    References: vector-quantize-pytorch#170, VectorQuantizedVAE#3; cause C12.
     """
 
     code = "KL213"

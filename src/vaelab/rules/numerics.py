@@ -22,7 +22,7 @@ class NonFinite(Rule):
 
     What to do: resume from the last good checkpoint with the VAE, LPIPS and KL in fp32; look at the rows before it.
 
-    References: latent-diffusion#176, Open-Sora-Plan#265, kohya_ss#1103; domain criteria F1 to F5.
+    References: latent-diffusion#176, Open-Sora-Plan#265, kohya_ss#1103; causes F1, F5.
     """
 
     code = "NUM501"
@@ -64,7 +64,7 @@ class StoppedItself(Rule):
     What to do: if the rows before are calm, look at the batch and at precision (fp16, LPIPS root); if they are not, the
     cause lies before. Skip and count non-finite steps rather than stopping.
 
-    References: Pyramid-Flow's sys.exit; MAR#69; domain criteria F6.
+    References: Pyramid-Flow's sys.exit; MAR#69; cause F6.
     """
 
     code = "NUM502"
@@ -104,7 +104,7 @@ class CalmBeforeNonFinite(Rule):
 
     What to do: check the input batch of that step for NaN, then precision (fp16), then LPIPS on flat images.
 
-    References: domain criteria F1, F3, A2 against E1.
+    References: causes F1, F3, A2, E1.
     """
 
     code = "NUM503"
@@ -142,7 +142,7 @@ class LossScaleFalls(Rule):
 
     What to do: bf16 or fp32 for the VAE; skip the scaler outside fp16.
 
-    References: WF-VAE's GradScaler for bf16; domain criteria F1, F8.
+    References: WF-VAE's GradScaler for bf16; causes F1, F8.
     """
 
     code = "NUM504"
@@ -178,7 +178,7 @@ class Crashed(Rule):
 
     What to do: as the message says.
 
-    References: domain criteria D2, H5.
+    References: causes D2, H5.
     """
 
     code = "NUM505"
@@ -206,7 +206,7 @@ class PrintPrecision(Rule):
 
     What to do: log in scientific notation, or read the TensorBoard file.
 
-    References: domain criteria F7.
+    References: cause F7.
     """
 
     code = "NUM506"
@@ -254,7 +254,7 @@ class ConstantLoss(Rule):
 
     What to do: feed two different batches by hand.
 
-    References: vqgan-training's mse_loss, always 0; domain criteria B8.
+    References: vqgan-training's mse_loss, always 0; cause B8.
     """
 
     code = "NUM507"
@@ -287,7 +287,7 @@ class ConstantPerceptual(Rule):
 
     What to do: feed two different batches by hand; check the weights file of the LPIPS network.
 
-    References: diffusers train_autoencoderkl.py (LPIPS under no_grad); domain criteria B2.
+    References: diffusers train_autoencoderkl.py (LPIPS under no_grad); cause B2.
     """
 
     code = "NUM508"

@@ -24,7 +24,7 @@ class ClipAlwaysActive(Rule):
 
     What to do: set the threshold near the 90th percentile of the printed norm.
 
-    References: google tuning_playbook; flood-forecasting#298; domain criteria E4.
+    References: google tuning_playbook; flood-forecasting#298; cause E4.
     """
 
     code = "OPT401"
@@ -57,7 +57,7 @@ class GradientGrows(Rule):
 
     What to do: see at which step it left its level and what changed there.
 
-    References: domain criteria 2.5, E1.
+    References: cause E1.
     """
 
     code = "OPT402"
@@ -98,7 +98,7 @@ class LossRisesWithRate(Rule):
 
     What to do: a third of the learning rate, or a longer warm-up.
 
-    References: google tuning_playbook; domain criteria E1 against C2.
+    References: google tuning_playbook; causes E1, C2.
     """
 
     code = "OPT403"
@@ -160,7 +160,7 @@ class RateJumps(Rule):
 
     What to do: if rec_loss jumps on the same rows, go back to the checkpoint before it with the old rate.
 
-    References: domain criteria E1.
+    References: cause E1.
     """
 
     code = "OPT404"
@@ -195,7 +195,7 @@ class RateOutOfFamily(Rule):
 
     What to do: start at 1e-4.
 
-    References: domain criteria 2.5 (LR), trainers' defaults.
+    References: users' analyses of real runs, checked against the trainers' code.
     """
 
     code = "OPT405"
@@ -232,7 +232,7 @@ class RateVeryLow(Rule):
 
     What to do: compare the pace with a run at three times the rate.
 
-    References: latent-diffusion's 4.5e-6 is 1.08e-4 after scaling; domain criteria E2.
+    References: latent-diffusion's 4.5e-6 is 1.08e-4 after scaling; cause E2.
     """
 
     code = "OPT408"
@@ -263,7 +263,7 @@ class RateUnreadable(Rule):
 
     What to do: take the rate from TensorBoard or the config; print it in scientific notation.
 
-    References: RadioDiff's dict2str; domain criteria F7.
+    References: RadioDiff's dict2str; cause F7.
     """
 
     code = "OPT406"
@@ -295,7 +295,7 @@ class RateZero(Rule):
 
     What to do: step the scheduler; compare its length with the planned steps.
 
-    References: SEED-Voken lfqgan.py; RadioDiff's min_lr; domain trainers SV-1, RD-6.
+    References: SEED-Voken lfqgan.py; RadioDiff's min_lr.
     """
 
     code = "OPT407"

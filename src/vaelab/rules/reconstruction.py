@@ -36,7 +36,7 @@ class ReconstructionTrend(Rule):
 
     What to do: nothing when it falls. When it is flat, look at the learning rate and at the compression limit first.
 
-    References: domain criteria 2.1; Hamed and Rao 1998 for the autocorrelation correction.
+    References: Hamed and Rao 1998 for the autocorrelation correction.
     """
 
     code = "REC101"
@@ -83,7 +83,7 @@ class WorseThanStart(Rule):
     What to do: look at what else moved. KL falling smoothly: the KL weight. Learning rate rising or jumping: the
     learning rate. Everything at once on one row: the data.
 
-    References: field notes S0, S2; domain criteria C2, E1.
+    References: users' analyses of real runs; causes C2, E1.
     """
 
     code = "REC102"
@@ -136,7 +136,7 @@ class NllRises(Rule):
 
     What to do: stop and look; log rec_loss, perceptual_loss and kl_loss apart.
 
-    References: field note S3; domain criteria 1.3 rows 98 to 106.
+    References: users' analyses of real runs.
     """
 
     code = "REC111"
@@ -181,7 +181,7 @@ class NoLearning(Rule):
 
     What to do: check that the latent carries information (KL), the learning rate, and that inputs and targets match.
 
-    References: magvit2-pytorch#12, taming-transformers#44; domain criteria B8, C1, E2.
+    References: magvit2-pytorch#12, taming-transformers#44; causes B8, C1, E2.
     """
 
     code = "REC103"
@@ -229,7 +229,7 @@ class NothingMoves(Rule):
 
     What to do: print the change of one weight tensor over 100 steps against its norm.
 
-    References: domain criteria E2, H1; 2.5 (update / weight about 1e-3).
+    References: 2.5 (update / weight about 1e-3); causes E2, H1.
     """
 
     code = "REC113"
@@ -269,7 +269,7 @@ class StillFallingSlowly(Rule):
 
     What to do: raise the learning rate 3 times for some hundred steps: at too low a rate the slope triples.
 
-    References: lavinal712/AutoencoderKL (4.5e-6 is 1.08e-4 after scaling); domain criteria E2 against B11.
+    References: lavinal712/AutoencoderKL (4.5e-6 is 1.08e-4 after scaling); causes E2, B11.
     """
 
     code = "REC112"
@@ -313,7 +313,7 @@ class SuddenJump(Rule):
 
     What to do: if nothing in the schedule changed there, look at the batches around that step.
 
-    References: domain criteria A2, A5, E1, H4.
+    References: causes A2, A5, E1, H4.
     """
 
     code = "REC104"
@@ -359,7 +359,7 @@ class IsolatedSpikes(Rule):
 
     What to do: log the sample ids of those steps and look at the samples.
 
-    References: domain criteria A2.
+    References: cause A2.
     """
 
     code = "REC105"
@@ -399,7 +399,7 @@ class PerceptualDisagrees(Rule):
 
     What to do: compare held-out PSNR and LPIPS of two checkpoints before changing a weight.
 
-    References: Turbo-VAED#7; WF-VAE stage III; domain criteria 2.1.
+    References: Turbo-VAED#7; WF-VAE stage III.
     """
 
     code = "REC106"
@@ -446,7 +446,7 @@ class ScaleOutOfRange(Rule):
 
     What to do: print the minimum and maximum of one batch.
 
-    References: magvit2-pytorch#7; PyTorch-VAE#48; domain criteria A1.
+    References: magvit2-pytorch#7; PyTorch-VAE#48; cause A1.
     """
 
     code = "REC107"
@@ -502,7 +502,7 @@ class Plateau(Rule):
     What to do: raise the learning rate 3 times for some hundred steps from a checkpoint: if rec_loss moves, it was the
     learning rate; if not, compare with published values of the same compression.
 
-    References: VidTok's table by channel count; latent-diffusion#270; domain criteria B11, E13.
+    References: VidTok's table by channel count; latent-diffusion#270; causes B11, E13.
     """
 
     code = "REC108"
@@ -546,7 +546,7 @@ class ValidationGap(Rule):
 
     What to do: more data or augmentation; check that both splits are processed in the same way.
 
-    References: phenaki-pytorch#29; domain criteria A7.
+    References: phenaki-pytorch#29; cause A7.
     """
 
     code = "REC109"
@@ -585,7 +585,7 @@ class DriftsUp(Rule):
 
     What to do: keep the checkpoint of the best level; see what moved at the onset (learning rate, KL, gradient norm).
 
-    References: domain criteria E1, D6, D7.
+    References: causes E1, D6, D7.
     """
 
     code = "REC110"
@@ -631,7 +631,7 @@ class AverageOfWeights(Rule):
 
     What to do: compare decay and update interval with the steps trained: 1 / (1 - decay) updates are its memory.
 
-    References: RadioDiff (decay 0.995 every 10 steps), VidTok (val_ema logged with EMA off); domain criteria E12.
+    References: RadioDiff (decay 0.995 every 10 steps), VidTok (val_ema logged with EMA off); cause E12.
     """
 
     code = "REC114"

@@ -31,7 +31,7 @@ class ResumeSpike(Rule):
 
     What to do: save and restore both optimizers and the schedulers, or warm the learning rate up again.
 
-    References: stylegan2-ada#108, Halton-MaskGIT#15; domain criteria H4.
+    References: stylegan2-ada#108, Halton-MaskGIT#15; cause H4.
     """
 
     code = "RES801"
@@ -67,7 +67,7 @@ class ResumeLosesDiscriminator(Rule):
 
     What to do: save and restore the discriminator and its optimizer.
 
-    References: encoder4editing#22, EDSR#245; domain criteria H3, D15.
+    References: encoder4editing#22, EDSR#245; causes H3, D15.
     """
 
     code = "RES802"
@@ -103,7 +103,7 @@ class EpochGoesBack(Rule):
 
     What to do: save the epoch with the step, and derive it from the step at a resume.
 
-    References: WF-VAE's resume (domain trainers WF-4); domain criteria H7.
+    References: WF-VAE's resume; cause H7.
     """
 
     code = "RES803"

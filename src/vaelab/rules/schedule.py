@@ -24,7 +24,7 @@ class IdentityOpen(Rule):
 
     What to do: log every term of the loss, unsmoothed, at the same step.
 
-    References: domain criteria 1.2, wish 3.
+    References: users' analyses of real runs, checked against the trainers' code.
     """
 
     code = "ALG901"
@@ -54,7 +54,7 @@ class DeclaredMismatch(Rule):
 
     What to do: find which of the two the code reads.
 
-    References: RadioDiff's resolution 320 on 256 data; domain criteria E7, G3.
+    References: RadioDiff's resolution 320 on 256 data; causes E7, G3.
     """
 
     code = "SCH601"
@@ -91,7 +91,7 @@ class OptionIgnored(Rule):
 
     What to do: pass the betas where the optimizer is built, or drop the option.
 
-    References: Pyramid-Flow's optimizer factory (domain trainers PF-4); domain criteria E7.
+    References: Pyramid-Flow's optimizer factory; cause E7.
     """
 
     code = "SCH605"
@@ -123,7 +123,7 @@ class WeightsChange(Rule):
 
     What to do: compare rec_loss and perceptual_loss only.
 
-    References: domain criteria E6, G4.
+    References: causes E6, G4.
     """
 
     code = "SCH602"
@@ -164,7 +164,7 @@ class WeightsOutOfFamily(Rule):
 
     What to do: perceptual_weight 0.1 to 1 with a mean L1 or MSE; Pyramid-Flow uses 10 for the pixel term.
 
-    References: WF-VAE stage III; domain criteria 2.7, B4.
+    References: WF-VAE stage III; cause B4.
     """
 
     code = "SCH604"
@@ -197,7 +197,7 @@ class LogEndsEarly(Rule):
 
     What to do: if it should have gone on, look at the end of the console log.
 
-    References: domain criteria H5.
+    References: cause H5.
     """
 
     code = "SCH603"
