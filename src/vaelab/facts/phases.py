@@ -139,8 +139,10 @@ def _warm_up(view: View) -> WarmUp | None:
     if at < 1 or np.any(rises < -0.02 * peak) or np.mean(rises > 0) < 0.8:
         return None
     rising_to_the_end = at == len(lr) - 1 and (declared is None or peak < 0.985 * declared)
-    x = (lr.steps[: at + 1] - lr.steps[0]) / max(1, lr.steps[at] - lr.steps[0])
-    straight = np.max(np.abs(lr.values[: at + 1] - (lr.values[0] + x * (lr.values[at] - lr.values[0])))) < 0.05 * peak
+    # the last row may already lie beyond the bend
+    end = at - 1 if at >= 4 else at
+    x = (lr.steps[: end + 1] - lr.steps[0]) / max(1, lr.steps[end] - lr.steps[0])
+    straight = np.max(np.abs(lr.values[: end + 1] - (lr.values[0] + x * (lr.values[end] - lr.values[0])))) < 0.05 * peak
     return WarmUp(
         None if rising_to_the_end else int(lr.steps[at]),
         peak if declared is None or not rising_to_the_end else declared,
