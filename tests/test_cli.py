@@ -207,6 +207,17 @@ def test_interrupt_is_quiet(library: Library, monkeypatch: pytest.MonkeyPatch) -
     assert "Traceback" not in result.output
 
 
+def test_too_little_memory_is_one_sentence(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("vaelab.readers.read_all", too_large)
+    result = runner.invoke(app, ["diagnose", "a.log"])
+    assert result.exit_code == 2
+    assert "does not fit into memory" in result.output
+    assert "Traceback" not in result.output
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     command = [sys.executable, "-c", "from vaelab.cli import main; main()", "explain", "kl_loss"]
     environment = {**os.environ, "PYTHONPATH": str(SRC)}

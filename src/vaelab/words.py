@@ -6,6 +6,8 @@ from __future__ import annotations
 def number(value: float) -> str:
     """``37,881``, ``0.0069``, ``2.1e-07``: whole thousands, else four significant digits, powers of ten at the ends."""
     size = abs(value)
+    if 1e6 <= size < 1e9:
+        value = float(f"{value:.4g}")
     if 1000 <= size < 1e9:
         return f"{value:,.0f}"
     if size and (size >= 1e9 or size < 1e-4):

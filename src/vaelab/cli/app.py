@@ -33,6 +33,13 @@ class Commands(TyperGroup):
         except VaelabError as error:
             print(f"vaelab: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
+        except MemoryError:
+            print(
+                "vaelab: the log does not fit into memory (its values take about as much as the file). Cut it, for example"
+                " with split or grep, or read it on a machine with more memory.",
+                file=sys.stderr,
+            )
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
