@@ -395,11 +395,17 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
         return
     total, nll, kl = (values[m][keep] for m in ("total_loss", "nll_loss", "kl_loss"))
     rows = rows[keep]
-    error = view.half_unit("total_loss", total) + view.half_unit("nll_loss", nll)
+    error = view.half_unit("total_loss", total) / scale + view.half_unit("nll_loss", nll)
     if how == "medians":
         error = error + 0.05 * np.abs(nll)
     total = total / scale
-    low, high, inside = intersect((total - nll - error) / kl, (total - nll + error) / kl)
+    # the KL is rounded too; where it is no larger than its own rounding it bounds nothing
+    kl_error = view.half_unit("kl_loss", kl)
+    part = total - nll
+    least, most = kl + kl_error, np.maximum(kl - kl_error, 1e-300)
+    lows = np.where(part - error >= 0, (part - error) / least, (part - error) / most)
+    highs = np.where(part + error >= 0, (part + error) / most, (part + error) / least)
+    low, high, inside = intersect(lows, highs)
     row = int(rows[int(np.argmax(kl))])
     where = f"step {int(view.run.steps[row]):,}"
     largest = int(np.argmax(kl))
