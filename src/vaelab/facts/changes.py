@@ -207,7 +207,10 @@ def _drop(view: View, phases: Phases, metric: str) -> Jump | None:
     rates = lr.between(before_step - slack, step + slack).values
     moved = len(rates) > 1 and rates.max() > 1.8 * max(float(rates.min()), 1e-300)
     shock = phases.shock(metric)
-    recovering = shock is not None and shock.seen and shock.worst_step <= step
+    back = shock.recovered_step if shock is not None else None
+    recovering = (
+        shock is not None and shock.seen and shock.worst_step <= step and (back is None or step <= back + slack)
+    )
     at_start = gan.state == "active" and gan.start_step is not None and abs(step - gan.start_step) <= slack
     warming = phases.warm_up is not None and (
         phases.warm_up.end_step is None or step <= phases.warm_up.end_step + slack

@@ -325,7 +325,9 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
         f"KL {number(now)} ({reduction}) is {_short(nats)} nats per latent element for a {scales.latent} latent"
         f" ({scales.latent.how})."
     )
-    if nats >= 5:
+    if nats < 0:
+        text += " A KL divergence cannot be negative: this column is something else, or its computation is broken."
+    elif nats >= 5:
         text += (
             " The encoder is nearly deterministic, which is usual at a tiny KL weight; before diffusion check latent std,"
             " dead channels, the logvar floor and the scale factor."

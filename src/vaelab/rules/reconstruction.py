@@ -461,7 +461,7 @@ class ScaleOutOfRange(Rule):
         limit = REC_LIMIT.get(kind, 200.0) * ((peak or 2.0) / 2) ** 2
         # an epoch mean already holds what training did
         if facts.run.smoothing["rec_loss"].kind == "epoch_mean":
-            limit *= 50
+            limit *= 5
         early = rec.head(0.1, min(3, len(rec)))
         first, median = float(rec.values[0]), level(early.values)
         # a column that sums over pixels is large by design
