@@ -218,6 +218,18 @@ def test_too_little_memory_is_one_sentence(library: Library, monkeypatch: pytest
     assert "Traceback" not in result.output
 
 
+def test_an_error_of_our_own_is_one_sentence(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr("vaelab.readers.read_all", broken)
+    monkeypatch.delenv("VAELAB_DEBUG", raising=False)
+    result = runner.invoke(app, ["diagnose", "a.log"])
+    assert result.exit_code == 2
+    assert "an error of vaelab's own" in result.output and "math range error" in result.output
+    assert "Traceback" not in result.output
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     command = [sys.executable, "-c", "from vaelab.cli import main; main()", "explain", "kl_loss"]
     environment = {**os.environ, "PYTHONPATH": str(SRC)}

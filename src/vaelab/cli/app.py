@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -46,6 +48,17 @@ class Commands(TyperGroup):
             # The interpreter flushes stdout once more at exit, which would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(PIPE_CLOSED) from None
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            if os.environ.get("VAELAB_DEBUG"):
+                raise
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            print(
+                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {error}, at"
+                f" {Path(where.filename).name} line {where.lineno}). Nothing was changed. Please report it with the"
+                " log; VAELAB_DEBUG=1 shows all of it.",
+                file=sys.stderr,
+            )
+            raise typer.Exit(2) from None
 
 
 app = typer.Typer(
