@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from vaelab.facts.base import Evidence, Fact, Phase
+from vaelab.facts.base import Fact, Phase
 from vaelab.rules.base import Finding, Skipped
 from vaelab.run import Run
 
@@ -100,7 +100,3 @@ class Diagnosis:
     questions: tuple[QA, ...]
     positive: tuple[str, ...]
     expectations: tuple[str, ...]
-
-    def evidence_of(self, code: str) -> tuple[Evidence, ...]:
-        """All evidence of the findings with ``code``."""
-        return tuple(e for f in self.findings if f.code == code for e in f.evidence)

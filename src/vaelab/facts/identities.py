@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 MEDIAN_RATIO = (0.917, 1.169)
 NICE = tuple(m * 10.0**e for e in range(-12, 5) for m in (1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0))
@@ -100,3 +105,40 @@ def check_identity(
     first = int(view.run.steps[rows[int(np.flatnonzero(bad)[0])]])
     text = f"{formula} does not close in {share:.0%} of {len(left)} rows, from step {first:,} (median residual {residual:.2g})."
     return Identity(name, formula, "does-not-close", residual, len(left), text, first)
+
+
+def before_gan(view: View, gan: Gan, rows: IntArray) -> BoolArray:
+    """Mask of rows in which the GAN term is certainly zero."""
+    if gan.state == "active":
+        start = gan.start_row or 0
+        return np.asarray(rows < start)
+    return np.ones(len(rows), bool)
+
+
+def fit_two(
+    left: FloatArray,
+    rec: FloatArray,
+    p: FloatArray,
+    left_error: FloatArray,
+    rec_error: FloatArray,
+    p_error: FloatArray,
+) -> tuple[float, float] | None:
+    """Weight of ``p`` in left = a rec + b p with its 3-sigma interval, or None if the rows cannot separate the two."""
+    if len(left) < 6:
+        return None
+    solution = np.array([max(float(np.median(left / rec)), 0.0), 0.0])
+    # the rounding of rec and p counts as often as their weights say: once with a guess, once with the first fit
+    for _ in range(2):
+        error = np.maximum(left_error + np.abs(solution[0]) * rec_error + np.abs(solution[1]) * p_error, 1e-12)
+        design = np.stack([rec, p], axis=1) / error[:, None]
+        try:
+            covariance = np.linalg.inv(design.T @ design)
+        except np.linalg.LinAlgError:
+            return None
+        solution = covariance @ design.T @ (left / error)
+        if not np.isfinite(solution).all():
+            return None
+    spread = 3 * math.sqrt(max(float(covariance[1, 1]), 0.0) / 3)
+    if spread > 0.2 * max(abs(float(solution[1])), 0.1) or solution[1] < -spread:
+        return None
+    return float(solution[1]), spread

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import Trend, level, trend
+from vaelab.analysis import level
 from vaelab.facts.base import Fact
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
@@ -21,7 +21,6 @@ class Optimiser:
     lr_unreadable: printed with too few decimals to be used."""
 
     grad_norm: float | None
-    grad_trend: Trend | None
     clip: float | None
     clipped: float | None
     coefficient: float | None
@@ -103,7 +102,6 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
                 facts.append(Fact(f"lr_jump_{step}", "optimiser", text, "known", ratio, "x"))
     return Optimiser(
         level(norm.tail(0.25, 1).values) if len(norm) else None,
-        trend(norm.values) if len(norm) else None,
         clip,
         clipped,
         coefficient,

@@ -449,8 +449,3 @@ def _shock_fact(view: View, shock: Shock) -> Fact:
     return Fact(f"gan_shock_{shock.metric}", "phases", text, "inferred", shock.ratio, "x",
                 evidence=(Evidence(f"{shock.metric} before", shock.before), Evidence("worst", shock.worst, step=shock.worst_step),
                           Evidence("now", shock.after)))  # fmt: skip
-
-
-def step_spacing(series: Series) -> int:
-    """Usual distance between logged steps."""
-    return max(1, int(np.median(np.diff(series.steps)))) if len(series) > 1 else 1

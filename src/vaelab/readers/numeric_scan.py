@@ -140,11 +140,6 @@ def scan_text(text: bytes, parse: ParseLine, first_line: int = 1) -> Scan:
     return scan
 
 
-def clean_line(line: bytes) -> bytes:
-    """The line without terminal colours."""
-    return _ANSI.sub(b"", line) if b"\x1b" in line else line
-
-
 def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
     """Lines without their ends, the number of each, and how many had terminal colours.
 
