@@ -193,6 +193,7 @@ def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weigh
         text = f"logits_real {a.real:.3g}, logits_fake {a.fake:.3g}: the gap is {a.gap:.3g}."
         if a.gap <= 0:
             text += " The gap is not positive: the discriminator is at or below chance, uninformative rather than in balance."
+        text += _moves("The gap", a.gap_trend)
         facts.append(Fact("logit_gap", "adversary", text, "inferred", a.gap))
     if a.d_weight is not None and disc_weight:
         ratio = a.d_weight / disc_weight
@@ -207,6 +208,7 @@ def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weigh
         whole = level(view.series("d_weight").between(gan.start_step or 0, int(view.run.steps[-1])).values)
         if whole > 0:
             text += f" It stands at {a.d_weight / whole:.2g} times its own median since the start."
+        text += _moves("It", a.d_weight_trend)
         if a.at_clamp:
             text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * CLAMP:,.0f}): the GAN gradient is nearly zero."
         facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))
@@ -225,6 +227,14 @@ def why_negative(view: View) -> str:
         "d_weight x g_loss is larger than the rest. The sign of g_loss has no meaning by itself; only the gap between real and"
         " fake logits has."
     )
+
+
+def _moves(what: str, found: Trend | None) -> str:
+    """A sentence on the trend since the GAN start; nothing from fewer than 8 rows."""
+    if found is None or found.n < 8:
+        return ""
+    word = {"rising": "has risen", "falling": "has fallen", "flat": "shows no trend"}[found.direction]
+    return f" {what} {word} since the GAN start."
 
 
 def _times(ratio: float) -> str:
