@@ -1,0 +1,232 @@
+"""The settings of a training run: every option, its default, its unit and what it does.
+
+Names are the field's (``kl_weight``, ``disc_start``, ``clip_grad``). An unknown name is an error: at least thirty options
+that nothing reads were found in public trainers (``docs/decisions.md``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DATA_SOURCES = Literal[
+    "videos",
+    "images",
+    "annotations",
+    "radiomapseer",
+    "webdataset",
+    "example-clips",
+    "moving-shapes",
+    "path-loss",
+    "ray-traced",
+]
+PERCEPTUAL_BACKBONES = Literal["vgg16", "stlpips-vgg", "stlpips-alex"]
+
+
+class Section(BaseModel):
+    """One part of the settings; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
+
+
+class ModelConfig(Section):
+    """The autoencoder that is trained."""
+
+    type: str = Field(
+        "CausalVideoVAE",
+        description="Class of the autoencoder: CausalVideoVAE (vaelab's) or any autoencoder class of diffusers, such as"
+        " AutoencoderKL, AutoencoderKLWan, AutoencoderKLCogVideoX, AutoencoderDC.",
+    )
+    pretrained: str | None = Field(
+        None, description="Start from these weights: a folder written by save_pretrained, or a hub id."
+    )
+    subfolder: str | None = Field(None, description="Folder inside the pretrained model, for example vae.")
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the class, as in its config.json; ignored when pretrained is set."
+    )
+    deterministic: bool = Field(
+        False, description="Train on the mean of the posterior: no sampling noise. Deterministic classes imply it."
+    )
+
+
+class DataConfig(Section):
+    """What it is trained on. Samples are uint8 clips of ``frames`` x ``resolution``."""
+
+    source: DATA_SOURCES = Field(
+        "videos",
+        description="videos or images: a folder, searched in depth. annotations: JSON lines of Pyramid-Flow (key video or"
+        " image). radiomapseer: that data set's folder. webdataset: .tar shards. example-clips: real clips that come with"
+        " vaelab. moving-shapes, path-loss: generated. ray-traced: radio maps by Sionna RT (extra radio).",
+    )
+    path: str | None = Field(None, description="Folder, file or glob of the training data.")
+    val_path: str | None = Field(None, description="Held-out data; without it val_share of the files is held out.")
+    val_share: float = Field(0.05, gt=0, lt=1, description="Share of the files (by a hash of the name) that is held out.")
+    val_samples: int = Field(16, ge=1, description="Held-out samples that a validation looks at; always the same ones.")
+    frames: int = Field(17, ge=1, description="Frames of a clip; causal models want a multiple of their factor plus 1.")
+    resolution: tuple[int, int] = Field((256, 256), description="Height and width of a sample, in pixels.")
+    channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey images and radio maps.")
+    fps: float | None = Field(None, gt=0, description="Frames a second after sampling; without it the file's own rate.")
+    image_share: float = Field(
+        0.0, ge=0, le=1, description="Share of the batches that hold single frames instead of clips."
+    )
+    random_crop: bool = Field(True, description="Random place and size of the crop; else the centre, scaled to fit.")
+    flip: bool = Field(True, description="Mirror half of the samples left to right.")
+    workers: int = Field(2, ge=0, description="Processes that decode; 0 decodes in the training process.")
+    max_bad_share: float = Field(
+        0.05, ge=0, le=1, description="Stop with an error when a larger share of the files cannot be decoded."
+    )
+    length: int = Field(1000, ge=1, description="Samples in one epoch of a generated source.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of one source, such as scenes of ray-traced or simulation of radiomapseer."
+    )
+
+
+class LossConfig(Section):
+    """The objective. ``total = nll + kl_weight * kl + d_weight * disc_factor * g_loss``."""
+
+    pixel_loss: Literal["mse", "l1", "l1+mse", "charbonnier"] = Field("l1", description="Loss of one value.")
+    pixelloss_weight: float = Field(1.0, ge=0, description="Weight of the pixel loss inside nll_loss.")
+    nll_reduction: Literal["mean", "sum", "sum_per_frame"] = Field(
+        "mean",
+        description="mean: over all values (Pyramid-Flow). sum: over a sample, mean over the batch (latent-diffusion,"
+        " RadioDiff). sum_per_frame: over a frame, mean over frames (VidTok).",
+    )
+    perceptual: PERCEPTUAL_BACKBONES = Field(
+        "vgg16",
+        description="Backbone of the perceptual loss. vgg16 is LPIPS; stlpips-vgg and stlpips-alex are its shift-tolerant"
+        " variants, whose weights come inside the package stlpips-pytorch.",
+    )
+    perceptual_weight: float = Field(1.0, ge=0, description="Weight of the perceptual loss inside nll_loss; 0: off.")
+    perceptual_weights: str | None = Field(
+        None, description="File with the backbone's weights; without it the package or the usual download."
+    )
+    perceptual_frames: int | None = Field(
+        None, ge=1, description="Frames of each clip, drawn at random, on which the perceptual loss is computed."
+    )
+    logvar: Literal["off", "learned"] = Field(
+        "off", description="learned: nll = loss / exp(logvar) + logvar, with logvar in the optimizer."
+    )
+    logvar_init: float = Field(0.0, description="First value of logvar.")
+    kl_weight: float = Field(1e-6, ge=0, description="Weight of the KL in the unit of kl_reduction.")
+    kl_reduction: Literal["mean", "sum", "sum_per_frame", "channel_mean"] = Field(
+        "sum",
+        description="mean: nats per latent element. sum: nats per sample. sum_per_frame: nats per latent frame."
+        " channel_mean: Pyramid-Flow's mean over batch and latent channels of the sum over time and space.",
+    )
+    kl_warmup: int = Field(0, ge=0, description="Steps over which kl_weight grows from 0.")
+    disc: Literal["none", "patch2d", "patch3d"] = Field(
+        "patch2d", description="Discriminator: PatchGAN on frames, on clips, or none (no GAN at all)."
+    )
+    disc_layers: int = Field(3, ge=1, le=6, description="Strided layers of the PatchGAN (n_layers).")
+    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf).")
+    disc_norm: Literal["group", "instance", "spectral", "none"] = Field(
+        "group",
+        description="Its normalisation. Batch norm is not offered: real and fake batches would share statistics.",
+    )
+    disc_loss: Literal["hinge", "vanilla", "non-saturating"] = Field(
+        "hinge",
+        description="hinge and vanilla: the generator minimises -mean(logits_fake). non-saturating: the discriminator as"
+        " vanilla, the generator minimises softplus(-logits_fake).",
+    )
+    disc_weight: float = Field(0.5, ge=0, description="Multiplies the adaptive weight, or is the weight if it is fixed.")
+    disc_weight_mode: Literal["adaptive", "fixed"] = Field(
+        "adaptive", description="adaptive: gradient of nll over gradient of g_loss at the decoder's last layer."
+    )
+    d_weight_max: float = Field(1e4, gt=0, description="Upper clamp of the adaptive ratio, before disc_weight.")
+    d_weight_ema: float = Field(0.0, ge=0, lt=1, description="Smoothing of the adaptive ratio over steps; 0: none.")
+    disc_factor: float = Field(1.0, ge=0, description="Factor of both adversarial losses after disc_start.")
+    disc_start: int = Field(
+        50_001, ge=0, description="First step (generator updates) at which the decoder sees the discriminator."
+    )
+    disc_warmup: int = Field(
+        0, ge=0, description="Steps before disc_start in which the discriminator alone is trained."
+    )
+    disc_ramp: int = Field(0, ge=0, description="Steps after disc_start over which disc_factor grows from 0 (generator only).")
+    lecam_weight: float = Field(0.0, ge=0, description="Weight of LeCam regularisation of the discriminator; 0: off.")
+    lecam_decay: float = Field(0.999, ge=0, lt=1, description="Decay of LeCam's running means of the logits.")
+
+
+class OptimConfig(Section):
+    """How both networks are updated."""
+
+    lr: float = Field(1e-4, gt=0, description="Learning rate of the autoencoder after warm-up.")
+    min_lr: float = Field(0.0, ge=0, description="Learning rate at the end of cosine or linear.")
+    schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Learning rate after warm-up.")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate grows from lr / warmup_steps.")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's betas, autoencoder.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decay of weights with two or more dimensions.")
+    disc_lr: float | None = Field(None, gt=0, description="Learning rate of the discriminator; without it lr.")
+    disc_min_lr: float = Field(0.0, ge=0, description="The same at the end of its schedule.")
+    disc_schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Its schedule.")
+    disc_warmup_steps: int = Field(0, ge=0, description="Its warm-up, counted from its own first update.")
+    disc_betas: tuple[float, float] = Field((0.5, 0.9), description="AdamW's betas, discriminator.")
+    clip_grad: float | None = Field(1.0, gt=0, description="Largest gradient norm of the autoencoder; null: no clipping.")
+    disc_clip_grad: float | None = Field(1.0, gt=0, description="Largest gradient norm of the discriminator.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged for one update.")
+    ema_decay: float | None = Field(0.999, gt=0, lt=1, description="Decay of the averaged weights; null: no EMA.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="Type of the networks' arithmetic; weights and losses stay fp32."
+    )
+    compile: bool = Field(False, description="torch.compile for autoencoder, discriminator and perceptual network.")
+    channels_last: bool = Field(False, description="Memory layout channels_last or channels_last_3d.")
+    activation_checkpointing: bool = Field(False, description="Recompute activations: less memory, more time.")
+    max_non_finite: int = Field(10, ge=1, description="Non-finite steps in a row (each is skipped) that stop the run.")
+
+
+class RunConfig(Section):
+    """How long it runs, what it writes and how it is watched."""
+
+    steps: int = Field(200_000, ge=1, description="Generator updates in all.")
+    batch_size: int = Field(4, ge=1, description="Samples of one batch in one process.")
+    seed: int = Field(0, ge=0, description="Seed of weights, data order, crops and noise.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    parallel: Literal["ddp", "fsdp"] = Field("ddp", description="How several processes share the work under torchrun.")
+    log_every: int = Field(10, ge=1, description="Steps between two rows of metrics.jsonl.")
+    validate_every: int = Field(1000, ge=1, description="Steps between validations on the held-out samples.")
+    preview_samples: int = Field(4, ge=0, description="Held-out samples in a preview; 0: no previews.")
+    checkpoint_every: int = Field(1000, ge=1, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept, besides the best and the last healthy.")
+    diagnose_every: int = Field(100, ge=1, description="Steps between two diagnoses of the live run.")
+    diagnose_budget: float = Field(
+        0.01, gt=0, le=1, description="Share of the time that diagnoses may take; they become rarer beyond it."
+    )
+    on_critical: Literal["warn", "stop", "rollback"] = Field(
+        "warn",
+        description="What a diagnosis of act or stop does. rollback: back to the last checkpoint judged healthy, with the"
+        " prescribed change.",
+    )
+    rollback_tries: int = Field(2, ge=1, description="Rollbacks before the run is stopped.")
+    check_ranks_every: int = Field(100, ge=1, description="Steps between checks that all processes hold equal weights.")
+    trackers: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
+        default_factory=lambda: ["tensorboard"], description="Where rows also go, besides metrics.jsonl."
+    )
+
+
+class TrainConfig(Section):
+    """All settings of one run, as config.yaml holds them."""
+
+    name: str = Field("run", description="Name of the run.")
+    description: str = Field("", description="What the preset is for, what it needs and what healthy looks like.")
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    loss: LossConfig = Field(default_factory=LossConfig)
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    run: RunConfig = Field(default_factory=RunConfig)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        loss, steps = self.loss, self.run.steps
+        if loss.disc_warmup > loss.disc_start:
+            raise ValueError(
+                f"disc_warmup {loss.disc_warmup} is longer than the time before disc_start {loss.disc_start}: the"
+                " discriminator would have to start before step 0"
+            )
+        if self.optim.warmup_steps >= steps:
+            raise ValueError(f"warmup_steps {self.optim.warmup_steps} does not end within the run's {steps} steps")
+        return self
+
+    @property
+    def uses_gan(self) -> bool:
+        """Whether the discriminator is ever trained within the run."""
+        return self.loss.disc != "none" and self.loss.disc_start - self.loss.disc_warmup < self.run.steps

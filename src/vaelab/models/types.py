@@ -1,0 +1,20 @@
+"""What an autoencoder gives to the training step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+
+class Reconstruction(NamedTuple):
+    """One forward pass. A tuple of tensors, so that DistributedDataParallel finds every output.
+
+    x: the reconstruction, (B, C, T, H, W) as the input. z: the latent that was decoded, (B, C_lat, T_lat, H_lat, W_lat).
+    mean, logvar: the posterior's parameters, shaped as z; None for an autoencoder without one.
+    """
+
+    x: torch.Tensor
+    z: torch.Tensor
+    mean: torch.Tensor | None
+    logvar: torch.Tensor | None
