@@ -11,3 +11,15 @@ class LogError(VaelabError):
 
 class ConfigError(VaelabError):
     """A declared value (``--config``, ``--latent``, ``--clip``) cannot be understood."""
+
+
+class DataError(VaelabError):
+    """Training data cannot be used: missing, empty, of another kind, or too many files that cannot be decoded."""
+
+
+class TrainError(VaelabError):
+    """A training run cannot start or go on."""
+
+
+class CheckpointError(VaelabError):
+    """A checkpoint is missing, incomplete or of another run."""
