@@ -27,7 +27,7 @@ PERCEPTUAL_BACKBONES = Literal["vgg16", "stlpips-vgg", "stlpips-alex"]
 class Section(BaseModel):
     """One part of the settings; unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True, allow_inf_nan=False)
 
 
 class ModelConfig(Section):
