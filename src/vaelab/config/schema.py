@@ -43,7 +43,8 @@ class ModelConfig(Section):
     )
     subfolder: str | None = Field(None, description="Folder inside the pretrained model, for example vae.")
     config: dict[str, Any] = Field(
-        default_factory=dict, description="Arguments of the class, as in its config.json; ignored when pretrained is set."
+        default_factory=dict,
+        description="Arguments of the class, as in its config.json; ignored when pretrained is set.",
     )
     deterministic: bool = Field(
         False, description="Train on the mean of the posterior: no sampling noise. Deterministic classes imply it."
@@ -61,7 +62,9 @@ class DataConfig(Section):
     )
     path: str | None = Field(None, description="Folder, file or glob of the training data.")
     val_path: str | None = Field(None, description="Held-out data; without it val_share of the files is held out.")
-    val_share: float = Field(0.05, gt=0, lt=1, description="Share of the files (by a hash of the name) that is held out.")
+    val_share: float = Field(
+        0.05, gt=0, lt=1, description="Share of the files (by a hash of the name) that is held out."
+    )
     val_samples: int = Field(16, ge=1, description="Held-out samples that a validation looks at; always the same ones.")
     frames: int = Field(17, ge=1, description="Frames of a clip; causal models want a multiple of their factor plus 1.")
     resolution: tuple[int, int] = Field((256, 256), description="Height and width of a sample, in pixels.")
@@ -78,7 +81,8 @@ class DataConfig(Section):
     )
     length: int = Field(1000, ge=1, description="Samples in one epoch of a generated source.")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of one source, such as scenes of ray-traced or simulation of radiomapseer."
+        default_factory=dict,
+        description="Options of one source, such as scenes of ray-traced or simulation of radiomapseer.",
     )
 
 
@@ -129,7 +133,9 @@ class LossConfig(Section):
         description="hinge and vanilla: the generator minimises -mean(logits_fake). non-saturating: the discriminator as"
         " vanilla, the generator minimises softplus(-logits_fake).",
     )
-    disc_weight: float = Field(0.5, ge=0, description="Multiplies the adaptive weight, or is the weight if it is fixed.")
+    disc_weight: float = Field(
+        0.5, ge=0, description="Multiplies the adaptive weight, or is the weight if it is fixed."
+    )
     disc_weight_mode: Literal["adaptive", "fixed"] = Field(
         "adaptive", description="adaptive: gradient of nll over gradient of g_loss at the decoder's last layer."
     )
@@ -142,7 +148,9 @@ class LossConfig(Section):
     disc_warmup: int = Field(
         0, ge=0, description="Steps before disc_start in which the discriminator alone is trained."
     )
-    disc_ramp: int = Field(0, ge=0, description="Steps after disc_start over which disc_factor grows from 0 (generator only).")
+    disc_ramp: int = Field(
+        0, ge=0, description="Steps after disc_start over which disc_factor grows from 0 (generator only)."
+    )
     lecam_weight: float = Field(0.0, ge=0, description="Weight of LeCam regularisation of the discriminator; 0: off.")
     lecam_decay: float = Field(0.999, ge=0, lt=1, description="Decay of LeCam's running means of the logits.")
 
@@ -161,7 +169,9 @@ class OptimConfig(Section):
     disc_schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Its schedule.")
     disc_warmup_steps: int = Field(0, ge=0, description="Its warm-up, counted from its own first update.")
     disc_betas: tuple[float, float] = Field((0.5, 0.9), description="AdamW's betas, discriminator.")
-    clip_grad: float | None = Field(1.0, gt=0, description="Largest gradient norm of the autoencoder; null: no clipping.")
+    clip_grad: float | None = Field(
+        1.0, gt=0, description="Largest gradient norm of the autoencoder; null: no clipping."
+    )
     disc_clip_grad: float | None = Field(1.0, gt=0, description="Largest gradient norm of the discriminator.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged for one update.")
     ema_decay: float | None = Field(0.999, gt=0, lt=1, description="Decay of the averaged weights; null: no EMA.")
@@ -186,7 +196,9 @@ class RunConfig(Section):
     validate_every: int = Field(1000, ge=1, description="Steps between validations on the held-out samples.")
     preview_samples: int = Field(4, ge=0, description="Held-out samples in a preview; 0: no previews.")
     checkpoint_every: int = Field(1000, ge=1, description="Steps between checkpoints.")
-    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints kept, besides the best and the last healthy.")
+    keep_checkpoints: int = Field(
+        2, ge=1, description="Newest checkpoints kept, besides the best and the last healthy."
+    )
     diagnose_every: int = Field(100, ge=1, description="Steps between two diagnoses of the live run.")
     diagnose_budget: float = Field(
         0.01, gt=0, le=1, description="Share of the time that diagnoses may take; they become rarer beyond it."
