@@ -185,7 +185,7 @@ def test_learned_logvar_is_best_at_the_log_of_the_loss(reduction: str) -> None:
     assert abs(float(objective.logvar.grad)) < 1e-5 * elements
     for other in (-0.5, 0.5):
         worse = Objective(config.model_copy(update={"logvar_init": math.log(loss) + other}), FrameDistance())
-        assert float(worse.reconstruction(case.x, case.r).nll) > float(nll)
+        assert worse.reconstruction(case.x, case.r).nll.item() > nll.item()
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(0, 100))
@@ -197,7 +197,7 @@ def test_reductions_are_multiples_of_the_mean(b: int, c: int, t: int, size: int,
 
     def nll(reduction: str) -> float:
         config = LossConfig(nll_reduction=reduction, perceptual_weight=0.5)
-        return float(Objective(config, FrameDistance()).reconstruction(x, r).nll)
+        return Objective(config, FrameDistance()).reconstruction(x, r).nll.item()
 
     def kl(reduction: str) -> float:
         return float(Objective(LossConfig(kl_reduction=reduction, perceptual_weight=0), None).kl(mean, logvar))
