@@ -17,6 +17,7 @@ from vaelab.cli.diagnose import diagnose
 from vaelab.cli.explain import explain
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
+from vaelab.cli.train import options_help, resume, train
 from vaelab.errors import VaelabError
 
 INTERRUPTED = 130
@@ -71,6 +72,8 @@ app = typer.Typer(
 )
 for command in (diagnose, report, compare, explain, rules):
     app.command(no_args_is_help=command is not rules)(command)
+app.command(no_args_is_help=True, epilog=options_help())(train)
+app.command(no_args_is_help=True)(resume)
 
 
 def _print_version(wanted: bool) -> None:

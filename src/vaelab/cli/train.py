@@ -1,0 +1,113 @@
+"""``vaelab train`` and ``vaelab resume``: train a VAE-GAN, with the diagnosis inside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vaelab.errors import ConfigError, TrainError
+
+if TYPE_CHECKING:
+    from vaelab.config import TrainConfig
+
+INTERRUPTED, STOPPED = 130, 1
+
+
+def train(
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="PRESET-or-CONFIG",
+            show_default=False,
+            help="A preset (see vaelab presets) or a YAML file of settings.",
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            show_default=False,
+            help="Settings that win, such as loss.kl_weight=1e-6 or run.steps=2000.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", show_default=False, help="The run's folder; without it runs/NAME."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on if the folder holds a checkpoint, else start; for job schedulers.")
+    ] = False,
+) -> None:
+    """Train an autoencoder with losses, discriminator and data as the settings say, and watch the run while it goes.
+
+    The folder then holds metrics.jsonl, events.jsonl, config.yaml, TensorBoard events, checkpoints, previews, and a report.
+
+    On several GPUs: **torchrun --nproc-per-node 8 -m vaelab train CONFIG**
+
+    Examples:
+
+    - **vaelab train video-tiny**
+
+    - **vaelab train radio-map data.path=RadioMapSeer run.batch_size=8 -o runs/radio**
+
+    Exit codes: 0 trained to the end, 1 stopped by the diagnosis or by non-finite steps, 2 bad settings or data,
+    130 interrupted (a checkpoint was saved).
+    """
+    from vaelab.config.load import load_config
+
+    chosen = load_config(config, settings or [])
+    _run(chosen, output if output is not None else Path("runs") / chosen.name, resume)
+
+
+def resume(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a run that was started.")
+    ],
+) -> None:
+    """Go on with a run from its newest checkpoint. On the CPU the numbers are those of a run that was never interrupted."""
+    from vaelab.config.load import load_config
+
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder} is not the folder of a run: it has no config.yaml. Give the folder that vaelab train named."
+        )
+    _run(load_config(str(path)), folder, resume=True)
+
+
+def _run(config: TrainConfig, folder: Path, resume: bool) -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise TrainError("training needs torch, which is not installed here: pip install 'vaelab[train]'") from None
+    from vaelab.training import train as run_training
+    from vaelab.training.ending import write_ending
+    from vaelab.training.screen import Terminal
+
+    is_main = int(os.environ.get("RANK", "0")) == 0
+    screen = Terminal() if is_main else None
+    outcome = run_training(config, folder, screen, resume)
+    if screen is not None:
+        ending = write_ending(folder, config.loss.perceptual if config.loss.perceptual_weight > 0 else None)
+        screen.end(outcome, ending)
+    if outcome.reason != "finished":
+        raise typer.Exit(INTERRUPTED if outcome.reason == "interrupted" else STOPPED)
+
+
+def options_help() -> str:
+    """Every setting with its type, default and meaning, for ``vaelab train --help``."""
+    from vaelab.config.options import options_table
+
+    lines, section = [], None
+    for group, name, kind, default, text in options_table():
+        if group != section:
+            lines += ["", f"**{group or 'run'}**", ""]
+            section = group
+        key = f"{group}.{name}" if group else name
+        lines.append(f"- **{key}** ({kind}; {default}): {text}\n")
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""From settings to networks on the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from vaelab.config import TrainConfig
+from vaelab.losses import Objective, Perceptual, build_perceptual
+from vaelab.models import Autoencoder, build_autoencoder, build_discriminator
+from vaelab.training.distributed import Ranks
+from vaelab.training.step import TrainingStep
+
+
+def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks) -> TrainingStep:
+    """Both networks, the objective and the optimizers. Raises ConfigError where the settings do not fit together."""
+    data, optim = config.data, config.optim
+    autoencoder = build_autoencoder(config.model, data.channels)
+    autoencoder.check_clip(data.frames, *data.resolution)
+    if optim.activation_checkpointing:
+        autoencoder.enable_checkpointing()
+    discriminator = build_discriminator(config.loss, data.channels) if config.uses_gan else None
+    for network in (autoencoder, discriminator):
+        if network is not None:
+            network.to(ranks.device)
+            if optim.channels_last:
+                network.to(memory_format=_memory_layout(network))  # type: ignore[call-overload]
+    objective = Objective(config.loss, perceptual).to(ranks.device)
+    sample = not config.model.deterministic
+    return TrainingStep(autoencoder, discriminator, objective, config.loss, optim, config.run.steps, ranks, sample)
+
+
+def build_perceptual_network(config: TrainConfig, ranks: Ranks) -> Perceptual | None:
+    """The network of the perceptual loss, also used by the validation; None where its weight is 0."""
+    if config.loss.perceptual_weight == 0:
+        return None
+    return build_perceptual(config.loss, config.data.channels).to(ranks.device)
+
+
+def derived(
+    config: TrainConfig, autoencoder: Autoencoder, steps_per_epoch: int, samples_per_step: int
+) -> dict[str, Any]:
+    """Shapes and counts that a reader of the log needs for units."""
+    clip = (config.data.frames, *config.data.resolution)
+    return {
+        "latent_shape": "x".join(map(str, autoencoder.latent_shape(*clip))),
+        "clip_shape": "x".join(map(str, clip)),
+        "compression": "x".join(map(str, autoencoder.factors)),
+        "input_channels": config.data.channels,
+        "input_range": "-1,1",
+        "iters_per_epoch": steps_per_epoch,
+        "samples_per_step": samples_per_step,
+        "parameters": sum(p.numel() for p in autoencoder.parameters()),
+    }
+
+
+def _memory_layout(module: torch.nn.Module) -> torch.memory_format:
+    volumes = any(isinstance(part, torch.nn.Conv3d) for part in module.modules())
+    return torch.channels_last_3d if volumes else torch.channels_last
