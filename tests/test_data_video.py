@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from media_files import frame_number, frame_pixels, write_sound, write_video
 from PIL import Image
 
+from media_files import frame_number, frame_pixels, write_sound, write_video
 from vaelab.data import decode
 from vaelab.data.crop import View, crop_and_resize, crop_box, random_view
 from vaelab.data.decode import read_clip, read_image
@@ -103,6 +103,26 @@ def test_only_the_needed_frames_are_decoded(tmp_path: Path, monkeypatch: pytest.
         count[0] = 0
         assert len(read_clip(long, place, 5, threads=1).images) == 5
         assert 5 <= count[0] <= 5 + 10 + 1, f"{count[0]} frames decoded for 5, with a keyframe every 10"
+
+
+def test_an_index_that_leads_too_far_is_not_trusted(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Misleading(_Counting):
+        def seek(self, offset: int, stream: Any) -> None:
+            late = stream.duration * 3 // 4 if offset else 0
+            self.container.seek(late, stream=stream)
+
+    real = av.open
+    monkeypatch.setattr(decode.av, "open", lambda *args: Misleading(real(*args), [0]))
+    assert numbers(read_clip(video, 0.5, 9)) == list(range(20, 29))
+
+
+def test_a_header_that_promises_too_much_gives_an_earlier_clip(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = decode.video_info
+    monkeypatch.setattr(decode, "video_info", lambda container: real(container)._replace(frames=400))
+    got = numbers(read_clip(video, 0.2, 9))
+    assert got == list(range(got[0], got[0] + 9)) and got[-1] < 48
+    with pytest.raises(Undecodable, match="49 frames in a row could not be decoded; its header promises 400 frames"):
+        read_clip(video, 0.2, 49)
 
 
 def test_a_clip_stays_within_its_part_of_the_time(video: Path) -> None:

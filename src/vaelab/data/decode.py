@@ -72,11 +72,13 @@ def read_image(data: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(data))
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):
-            wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+            wide = np.asarray(image).astype(np.int64)
+            if wide.min() < 0 or wide.max() > 65535:
+                raise ValueError(f"its values reach from {wide.min()} to {wide.max()}; save it with 8 or 16 bits")
             return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
         if image.mode == "F":
             raise ValueError("it holds floating-point values, whose range is unknown; save it with 8 or 16 bits")
-        if "A" in image.mode or "transparency" in image.info:
+        if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
             return Image.alpha_composite(white, image).convert("RGB")
@@ -93,7 +95,7 @@ def video_info(container: Any) -> VideoInfo:
         raise Undecodable(
             "it holds no video stream, only " + (", ".join(s.type for s in container.streams) or "nothing")
         )
-    stream = container.streams.video[0]
+    stream = container.streams.best("video")
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     if stream.duration is not None:
         length = float(stream.duration * stream.time_base)
@@ -131,7 +133,7 @@ def read_clip(
     """
     with readable("video"), av.open(file if isinstance(file, io.BytesIO) else str(file)) as container:
         info = video_info(container)
-        stream = container.streams.video[0]
+        stream: Any = container.streams.best("video")
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         if fps is not None and frames > 1 and info.rate < fps * _RATE_TOLERANCE:
@@ -161,7 +163,7 @@ def read_clip(
 
 def _decoded(container: Any, info: VideoInfo, start: float, end: float) -> Iterator[tuple[float, Any]]:
     """(seconds from the file's start, frame) in display order, for times in [start, end)."""
-    stream = container.streams.video[0]
+    stream = container.streams.best("video")
     half = 0.5 / info.rate
     container.seek(int((start + info.start) / stream.time_base), stream=stream)
     decoded = (_timed(frame, info) for frame in container.decode(stream))

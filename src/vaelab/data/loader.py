@@ -99,8 +99,9 @@ class Batches(Iterator[Batch]):
             raise StopIteration
         try:
             batch = next(self._batches)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            # torch's text; an exception inside a worker begins with "Caught" and is a mistake in the code
+            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                 raise
             self.close()
             raise DataError(
@@ -113,7 +114,8 @@ class Batches(Iterator[Batch]):
         return batch
 
     def close(self) -> None:
-        """Ends the workers."""
+        """Ends the workers, at once and not when the garbage collector comes by."""
+        getattr(self._batches, "_shutdown_workers", lambda: None)()
         self._batches = None
 
     def __enter__(self) -> Batches:
