@@ -1,4 +1,4 @@
-"""The perceptual loss: its formula, its gradient, its modes, and where its weights come from.
+"""The perceptual loss: its formula, its gradient and its modes.
 
 Thin networks with random weights stand in for VGG16, the code takes the widths from the file; the shift-tolerant
 networks are the real ones, from the package stlpips-pytorch.

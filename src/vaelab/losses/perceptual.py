@@ -38,7 +38,9 @@ class Perceptual(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode whatever ``mode`` says: dropout here would make the loss noisy (decisions.md)."""
+        """Stays in evaluation mode whatever ``mode`` says: the field's LPIPS has dropout, which ``train()`` of the whole
+        model switches on, and the loss becomes noisy. There is none here, and no later layer can bring it back.
+        """
         return super().train(False)
 
     def forward(self, x: Tensor, r: Tensor) -> Tensor:
