@@ -143,14 +143,14 @@ def test_high_frequency_energy_of_white_noise_is_its_variance(size: tuple[int, i
     assert pictures.high_frequency_energy(0.2 * noise(4, 3, 8, *size)) == pytest.approx(0.04, rel=0.1)
 
 
-@pytest.mark.parametrize(("cycles", "high"), [(0.15, False), (0.35, True)])
+@pytest.mark.parametrize(("cycles", "high"), [(0.21, False), (0.29, True)])
 @pytest.mark.parametrize("across", [True, False])
 def test_high_frequency_begins_at_half_the_nyquist_frequency(cycles: float, high: bool, across: bool) -> None:
     wave = torch.sin(2 * math.pi * cycles * torch.arange(64.0)).expand(64, 64)
     x = (wave if across else wave.T).expand(1, 1, 1, 64, 64)
     energy = pictures.high_frequency_energy(x).item()
     assert (energy > 0.1) is high
-    assert high or energy < 1e-4
+    assert high or energy < 1e-2
 
 
 def test_blur_lowers_the_high_frequency_ratio_and_noise_raises_it() -> None:
@@ -277,7 +277,7 @@ def test_a_tensor_kept_by_the_model_can_be_used_in_training() -> None:
         def forward(self, x: torch.Tensor, sample: bool = True) -> SimpleNamespace:
             if self.mask is None:
                 self.mask = torch.ones(x.shape[-1])
-            return SimpleNamespace(x=x * self.mask * self.offset)
+            return SimpleNamespace(x=x * self.offset * self.mask)
 
     model = Keeping()
     validate(model, batches(clip()), None, CPU)
@@ -291,7 +291,7 @@ def test_a_broken_reconstruction_is_counted_and_hides_behind_no_mean(bad: float)
         def forward(self, x: torch.Tensor, sample: bool = True) -> SimpleNamespace:
             self.seen.append((False, False, False))
             r = x.clone()
-            if len(self.seen) != 2:  # the first and the third batch lose one of their two samples
+            if len(self.seen) != 1:  # the second and the third batch lose one of their two samples
                 r[0, 0, 0, 0, 0] = bad
             return SimpleNamespace(x=r)
 
