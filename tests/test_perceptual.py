@@ -20,6 +20,7 @@ from vaelab.config.schema import LossConfig
 from vaelab.errors import ConfigError
 from vaelab.losses import Objective, Perceptual, build_perceptual, weights
 from vaelab.losses.backbones import SCALE, SHIFT
+from vaelab.losses.perceptual import _normalised
 
 torch.set_num_threads(1)
 
@@ -78,6 +79,14 @@ def test_identical_pictures_have_distance_zero_and_a_finite_gradient(perceptual:
     distance.sum().backward()
     assert distance.tolist() == [0.0] * 6
     assert r.grad is not None and float(r.grad.abs().max()) == 0.0
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30])
+def test_the_norm_has_a_finite_gradient_where_the_squares_of_all_features_vanish(size: float) -> None:
+    # tested without the ReLU before it, which would turn the NaN of exact zeros, and of nothing else, into 0
+    features = torch.full((1, 4, 2, 2), size, requires_grad=True)
+    _normalised(features).sum().backward()
+    assert features.grad is not None and bool(features.grad.isfinite().all())
 
 
 def test_the_gradient_is_finite_where_all_features_are_zero(tmp_path: Path) -> None:

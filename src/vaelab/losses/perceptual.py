@@ -15,8 +15,9 @@ from vaelab.losses.weights import load_weights
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Inside the root: the root's own derivative is infinite at 0, so a picture whose features vanish at one place (they are
-# outputs of ReLU) would give a gradient of NaN with the epsilon outside (latent-diffusion issue 176).
+# Inside the root: the root's own derivative is infinite at 0, so with the epsilon outside, features whose squares vanish
+# (all zero, or below 1e-23; in fp16 already below 1e-4) give a gradient of NaN (latent-diffusion issue 176). The ReLU
+# before it hides the case of exact zeros, not the others.
 EPS = 1e-8
 
 
