@@ -76,8 +76,8 @@ def _table(imported: Imported, kind: Kind) -> RenderableType:
     for ratio in (3, 4)[3 - columns :]:
         table.add_column(ratio=ratio, overflow="fold")
     for (ours, text), given in rows.items():
-        cells = [", ".join(given), ours, text]
-        table.add_row(*(Text(cell) for cell in (cells if columns == 3 else cells[::2])))
+        cells = (", ".join(given), ours, text) if columns == 3 else (", ".join(given), text)
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 

@@ -33,6 +33,10 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> TrainConfig:
 
 def checked(settings: Mapping[str, Any], where: str) -> TrainConfig:
     """``settings`` as a TrainConfig. Raises ConfigError that names each wrong option, its value and what is allowed."""
+    for key, option in OPTIONS.items():
+        value = (settings.get(option.section) or {}).get(option.name) if option.section else settings.get(key)
+        if isinstance(value, bool) and not option.is_switch:  # pydantic would read true as 1
+            raise ConfigError(f"{where}: {key} = {str(value).lower()} is not possible; allowed is: {option.type}")
     try:
         return TrainConfig.model_validate(settings)
     except ValidationError as error:
@@ -41,7 +45,7 @@ def checked(settings: Mapping[str, Any], where: str) -> TrainConfig:
 
 def dump_config(config: TrainConfig) -> str:
     """All settings as YAML, defaults included; ``load_config`` gives the same settings back."""
-    return yaml_text.write(config.model_dump(mode="json"))
+    return yaml_text.write(config.model_dump())
 
 
 def _read(source: str) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class Option:
         return self.annotation in (str, str | None)
 
     @property
+    def is_switch(self) -> bool:
+        """Whether it is true or false."""
+        return self.annotation is bool
+
+    @property
     def is_table(self) -> bool:
         """Whether it holds options of its own that only their reader knows."""
         return typing.get_origin(self.annotation) is dict
@@ -65,7 +70,8 @@ def _type(info: FieldInfo) -> str:
         for name, sign in signs.items()
         if getattr(part, name, None) is not None
     ]
-    return f"{text} {' and '.join(bounds)}".strip()
+    text, nothing = (text.removesuffix(" or null"), " or null") if text.endswith(" or null") else (text, "")
+    return " ".join([text, *([" and ".join(bounds)] if bounds else [])]) + nothing
 
 
 def _annotation(annotation: Any) -> str:

@@ -71,6 +71,7 @@ for _tag, _pattern, _first in _SCALARS:
 _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, _list)
 _Dumper.add_representer(str, _string)
 
 
