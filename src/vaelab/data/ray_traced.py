@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,9 +178,14 @@ def _trace_missing(folder: Path, areas: list[dict[str, Any]], settings: dict[str
         return
     # one scene after the other, since loading takes longer than tracing a small map
     missing.sort(key=lambda job: settings["scenes"].index(job[0]["scene"]))
+    console = Console(stderr=True)
+    console.print(
+        f"Tracing {len(missing)} radio maps of {len(wanted)} with Sionna RT into {folder}, some seconds each."
+        " It can be interrupted and goes on later.",
+        soft_wrap=True,
+    )
     with SionnaProcess() as sionna:
-        text = f"Tracing radio maps ({len(wanted) - len(missing)} of {len(wanted)} are there)"
-        for area, tx in track(missing, text, console=Console(stderr=True), disable=not sys.stderr.isatty()):
+        for area, tx in track(missing, "Radio maps", console=console, disable=not console.is_terminal):
             _trace(sionna, folder, area, tx, settings)
 
 

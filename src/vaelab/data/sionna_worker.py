@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 # Height of the receivers, as in RadioMapSeer.
@@ -23,11 +24,8 @@ class Tracer:
     """The scene that is loaded, and the answers about it."""
 
     def __init__(self) -> None:
-        import mitsuba
-        import sionna.rt
-
-        self.rt, self.mitsuba = sionna.rt, mitsuba
-        self.solver = sionna.rt.RadioMapSolver()
+        self.rt, self.mitsuba = import_module("sionna.rt"), import_module("mitsuba")
+        self.solver = self.rt.RadioMapSolver()
         self.name, self.scene = "", None
 
     def load(self, name: str) -> Any:
