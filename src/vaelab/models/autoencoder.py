@@ -1,0 +1,150 @@
+"""One interface for every autoencoder that vaelab trains: its own and those of diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vaelab.config.schema import ModelConfig
+from vaelab.errors import ConfigError
+from vaelab.models.classes import build_module, load_module
+from vaelab.models.probe import probe
+from vaelab.models.types import Reconstruction
+
+
+class Autoencoder(nn.Module):
+    """Wraps a module that has diffusers' ``encode`` and ``decode``, 2D or 3D, with or without a posterior.
+
+    module: the wrapped one. channels: of its pixels, 1 or 3. deterministic: the latent is the mean and never sampled,
+    because the class has no posterior (``has_posterior`` is False) or because the caller wants it so.
+    latent_channels: C_lat. factors: compression of (time, height, width). grid: the clip sizes that it takes.
+
+    What it takes and gives is measured on a tiny clip when it is built, on the CPU. Pixels are float in [-1, 1]; weights
+    float32. In training call only ``forward``, so that DistributedDataParallel sees the pass. Errors: ConfigError from
+    :func:`vaelab.models.probe.probe`.
+    """
+
+    def __init__(self, module: nn.Module, channels: int, deterministic: bool = False):
+        super().__init__()
+        self.module, self.channels = module, channels
+        for switch in ("use_framewise_encoding", "use_framewise_decoding"):
+            # Some classes cut long clips into pieces and blend them: a way to save memory, not what is to be trained.
+            if getattr(module, switch, False):
+                setattr(module, switch, False)
+        self._calling, self.grid, self.latent_channels, self.has_posterior, self._last_layer = probe(module, channels)
+        self.deterministic = deterministic or not self.has_posterior
+
+    def forward(self, x: torch.Tensor, sample: bool = True, generator: torch.Generator | None = None) -> Reconstruction:
+        """Encode, sample and decode clips (B, C, T, H, W); the result is float32 also under autocast.
+
+        The latent is mean + std * noise, noise from ``generator`` or torch's default; it is the mean when ``sample``
+        is False or the autoencoder deterministic. Errors: ConfigError for a clip off the grid.
+        """
+        mean, logvar = self.encode(x)
+        z = mean
+        if sample and not self.deterministic and logvar is not None:
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+            z = mean + torch.exp(0.5 * logvar) * noise
+        return Reconstruction(self.decode(z), z, mean if self.has_posterior else None, logvar)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Mean and logvar (None without a posterior), each (B, C_lat, T_lat, H_lat, W_lat), of clips (B, C, T, H, W)."""
+        if x.shape[1] != self.channels:
+            raise ConfigError(
+                f"{self.name} takes pixels of {self.channels} channels, not {x.shape[1]}: set data.channels"
+            )
+        self.check_clip(*x.shape[2:])
+        return self._calling.encode(self.module, x)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Clips (B, C, T, H, W) of latents (B, C_lat, T_lat, H_lat, W_lat)."""
+        return self._calling.decode(self.module, z)
+
+    @property
+    def name(self) -> str:
+        """Name of the wrapped class."""
+        return type(self.module).__name__
+
+    @property
+    def factors(self) -> tuple[int, int, int]:
+        """Pixels for one latent along (time, height, width); the first frame may stand alone, see ``grid``."""
+        return self.grid.time, self.grid.height, self.grid.width
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """Weight of the decoder's last convolution, where the adaptive GAN weight compares gradients."""
+        return self.module.get_parameter(self._last_layer)
+
+    def check_clip(self, frames: int, height: int, width: int) -> None:
+        """Raise ConfigError, naming the nearest valid values, unless clips of this size can be encoded."""
+        self.grid.check(frames, height, width, who=self.name)
+
+    def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """(C_lat, T_lat, H_lat, W_lat) of such a clip. Errors: ConfigError off the grid."""
+        self.check_clip(frames, height, width)
+        return self.latent_channels, *self.grid.latent_size(frames, height, width)
+
+    def enable_checkpointing(self) -> None:
+        """Recompute activations in the backward pass. Errors: ConfigError for a class that cannot."""
+        if not getattr(self.module, "_supports_gradient_checkpointing", False):
+            raise ConfigError(
+                f"{self.name} has no activation checkpointing: set optim.activation_checkpointing to false"
+            )
+        self.module.enable_gradient_checkpointing()  # type: ignore[operator]
+
+    def unused_parameters(self, frames: int, height: int, width: int) -> list[str]:
+        """Names of trainable parameters that get no gradient from one clip of this size, by trying.
+
+        They depend on the size: in some classes (AutoencoderKLWan) the temporal layers are not run on single images.
+        DistributedDataParallel stops at a parameter without a gradient unless told to look for them. Costs one forward
+        and backward pass; leaves gradients and the random state as they were.
+        """
+        trainable = {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
+        device = self.last_layer.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
+            outputs = self(torch.zeros(1, self.channels, frames, height, width, device=device))
+            total = sum(part.mean() for part in outputs if part is not None)
+            gradients = torch.autograd.grad(total, list(trainable.values()), allow_unused=True)
+        return [name for name, gradient in zip(trainable, gradients, strict=True) if gradient is None]
+
+    def freeze_unused(self, frames: int, height: int, width: int) -> list[str]:
+        """Set requires_grad to False for :meth:`unused_parameters`; their names. Use the largest clip of the run."""
+        names = self.unused_parameters(frames, height, width)
+        for name in names:
+            self.get_parameter(name).requires_grad_(False)
+        return names
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.json and diffusion_pytorch_model.safetensors, as diffusers' save_pretrained does."""
+        self.module.save_pretrained(str(folder))  # type: ignore[operator]
+
+
+def build_autoencoder(config: ModelConfig, channels: int) -> Autoencoder:
+    """The autoencoder of the settings, new or pretrained, for pixels of ``channels`` (1 or 3) channels.
+
+    Errors: ConfigError for an unknown class or argument, for a model that cannot be fetched, is of another class than
+    ``model.type`` says, lacks weights, or takes another number of channels.
+    """
+    if config.pretrained is None:
+        module = build_module(config.type, config.config, channels)
+    else:
+        expected = config.type if "type" in config.model_fields_set else None
+        module = load_module(config.pretrained, config.subfolder, expected)
+    return Autoencoder(module, channels, config.deterministic)
+
+
+def load_autoencoder(folder: str | Path, channels: int | None = None, deterministic: bool = False) -> Autoencoder:
+    """The autoencoder that ``save``, or any diffusers save_pretrained, wrote. Errors: ConfigError as in build_autoencoder.
+
+    channels: of its pixels; None finds out whether it takes 3 or 1.
+    """
+    module: Any = load_module(str(folder))
+    if channels is None:
+        try:
+            return Autoencoder(module, 3, deterministic)
+        except ConfigError:
+            return Autoencoder(module, 1, deterministic)
+    return Autoencoder(module, channels, deterministic)
