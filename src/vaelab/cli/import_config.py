@@ -75,8 +75,8 @@ def _table(imported: Imported, kind: Kind) -> RenderableType:
     table.add_column(ratio=3, overflow="fold")
     for ratio in (3, 4)[3 - columns :]:
         table.add_column(ratio=ratio, overflow="fold")
-    for (ours, text), given in rows.items():
-        cells = (", ".join(given), ours, text) if columns == 3 else (", ".join(given), text)
+    for (ours, text), options in rows.items():
+        cells = (", ".join(options), ours, text) if columns == 3 else (", ".join(options), text)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 

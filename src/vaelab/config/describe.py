@@ -35,7 +35,7 @@ def presets_page() -> str:
     ]
     for name, config in presets().items():
         parts.append(f"## {name}")
-        parts += [f"**{head}.** {text}" for head, text in paragraphs(config.description).items() if text]
+        parts += [f"**{head}:** {text}" for head, text in paragraphs(config.description).items() if text]
         base = yaml_text.parse(preset_text(name), name).get("base")
         parts.append(f"It sets, over `{base}`:" if base else "It sets:")
         parts.append(f"```yaml\n{yaml_text.write(_own(name))}```")
