@@ -159,6 +159,8 @@ def train_batches(
         sampler=itertools.count(position, together),
         num_workers=config.workers,
         pin_memory=pin,
+        # its own: else each start of the workers would draw from the generator of the training noise
+        generator=torch.Generator(),
     )
     return Batches(loader)
 

@@ -45,7 +45,7 @@ def validate(
     scores = _Scores(perceptual)
     autocast = torch.autocast(device.type, dtype, enabled=dtype not in (None, torch.float32))
     # not inference_mode: a tensor that a module keeps for later, such as a mask, would fail in the next training step
-    with torch.no_grad(), _in_eval_mode(autoencoder):
+    with torch.no_grad(), in_eval_mode(autoencoder):
         for batch in batches:
             x = from_uint8(batch.pixels.to(device, non_blocking=True))
             with autocast:
@@ -144,7 +144,7 @@ def _ratio(above: float, below: float) -> float:
 
 
 @contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
     """A part may be in another mode than the whole, such as a frozen encoder: each gets its own mode back."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -35,7 +35,12 @@ def build_perceptual_network(config: TrainConfig, ranks: Ranks) -> Perceptual | 
     """The network of the perceptual loss, also used by the validation; None where its weight is 0."""
     if config.loss.perceptual_weight == 0:
         return None
-    return build_perceptual(config.loss, config.data.channels).to(ranks.device)
+    # one process of each machine downloads, if anything has to be; the others then find the file
+    for turn in (True, False):
+        if turn == (ranks.local_rank == 0):
+            network = build_perceptual(config.loss, config.data.channels).to(ranks.device)
+        ranks.barrier()
+    return network
 
 
 def derived(

@@ -17,7 +17,7 @@ from vaelab.config import TrainConfig
 from vaelab.data import Data, Quarantine, open_data, train_batches, val_batches
 from vaelab.data.types import Batch
 from vaelab.errors import TrainError
-from vaelab.evaluation import baselines, validate, write_preview
+from vaelab.evaluation import baselines, in_eval_mode, validate, write_preview
 from vaelab.evaluation.pictures import from_uint8
 from vaelab.models import Autoencoder
 from vaelab.training import distributed
@@ -274,10 +274,8 @@ class Trainer:
         network = self.step.ema.network if self.step.ema is not None else self.step.autoencoder
         batch = next(val_batches(self.data.val, self.config.data, wanted, wanted))
         x = from_uint8(batch.pixels.to(self.ranks.device))
-        was_training = network.training
-        with torch.no_grad():
-            r = network.eval()(x, sample=False).x.float()
-        network.train(was_training)
+        with torch.no_grad(), in_eval_mode(network):
+            r = network(x, sample=False).x.float()
         write_preview(self.folder / "previews", done, x.cpu(), r.cpu(), batch.names)
 
     def _save(self) -> None:
