@@ -179,6 +179,12 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path, requests: Path) -
         ray_traced.open_source(settings(tmp_path / "maps"), 0, False)
 
 
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, requests: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot be used: .*data\.path"):
+        ray_traced.open_source(settings(tmp_path / "file"), 0, False)
+
+
 def test_the_cache_folder_depends_on_the_settings(
     tmp_path: Path, requests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

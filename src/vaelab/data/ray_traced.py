@@ -57,22 +57,20 @@ def open_source(config: DataConfig, seed: int, held_out: bool) -> FileSource:
 
     Raises:
         ConfigError: an option is unknown or out of its range, or clips of several frames are asked for.
-        DataError: the folder holds maps made with other settings; sionna-rt is missing or ends by itself.
+        DataError: the folder cannot be used, or holds maps made with other settings; sionna-rt is missing or ends by itself.
     """
     options = _options(config)
     settings = _settings(config, options)
     folder = Path(config.path).expanduser() if config.path else default_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        areas = _areas(folder, settings)
-        count = options.maps or len(areas)
-        if count > len(areas):
-            raise ConfigError(
-                f"data.options.maps={count} is more than the {len(areas)} areas of {options.size_m:g} m that"
-                f" {', '.join(options.scenes)} have. Ask for fewer, name more scenes, or make data.options.size_m smaller."
-            )
-        areas = areas[:count]
-        _trace_missing(folder, areas, settings, options.tx_per_map)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            areas = _wanted_areas(folder, settings, options)
+            _trace_missing(folder, areas, settings, options.tx_per_map)
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} of the radio maps cannot be used: {error.strerror or error}. Set another data.path."
+        ) from error
     files = [
         MediaFile(f"{area['scene']}/{area['map']}_{tx}.png", _gain_file(folder, area, tx), is_video=False)
         for area in areas
@@ -109,6 +107,17 @@ def _settings(config: DataConfig, options: RayTracedOptions) -> dict[str, Any]:
     settings["cells"] = options.cells or max(config.resolution)
     settings["held_out_every"] = max(2, round(1 / config.val_share))
     return settings
+
+
+def _wanted_areas(folder: Path, settings: dict[str, Any], options: RayTracedOptions) -> list[dict[str, Any]]:
+    areas = _areas(folder, settings)
+    count = options.maps or len(areas)
+    if count > len(areas):
+        raise ConfigError(
+            f"data.options.maps={count} is more than the {len(areas)} areas of {options.size_m:g} m that"
+            f" {', '.join(options.scenes)} have. Ask for fewer, name more scenes, or make data.options.size_m smaller."
+        )
+    return areas[:count]
 
 
 def _areas(folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -250,6 +259,11 @@ def _locked(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows: maps may be traced twice, which costs time only
         yield
         return
-    with (folder / ".lock").open("w") as lock:
+    try:
+        lock = (folder / ".lock").open("w")
+    except PermissionError:  # a folder that can only be read: nothing is traced there
+        yield
+        return
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
