@@ -133,6 +133,13 @@ def test_every_sample_has_random_numbers_of_its_own() -> None:
     assert len(drawn) == 200
 
 
+def test_the_samples_of_a_run_differ_within_a_batch_and_between_epochs() -> None:
+    # one item: whatever differs comes from the sample's number alone
+    batches = first(10, Numbers(1), config(), 10, 0)
+    values = [int(sample.max()) for batch in batches for sample in batch.pixels]
+    assert len(set(values)) > 60, "100 draws of 256 values give about 83 different ones"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
@@ -169,6 +176,15 @@ def test_image_batches_of_mixed_files_visit_all_and_clip_batches_the_videos(tmp_
         seen[batch.pixels.shape[2]][batch.names[0].split("@")[0]] += 1
     assert all(name.startswith("v") for name in seen[5]) and seen[5].total() == 8
     assert set(seen[1]) == {train.name(index) for index in range(len(train))} and set(seen[1].values()) == {2}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_draws_nothing_from_the_generator_of_the_training_noise(folder: Path, workers: int) -> None:
+    settings_ = config(path=str(folder), workers=workers, val_share=0.4)
+    data, before = open_data(settings_, 0), torch.get_rng_state()
+    first(1, data.train, settings_, 2, 0)
+    next(val_batches(data.val, settings_, 2, 2))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_closing_ends_the_workers(folder: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import struct
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -125,6 +126,18 @@ def test_a_header_that_promises_too_much_gives_an_earlier_clip(video: Path, monk
         read_clip(video, 0.2, 49)
 
 
+def test_a_frame_that_the_decoder_marks_as_damaged_is_not_used(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged(_Counting):
+        def decode(self, *args: Any) -> Any:
+            for frame in self.container.decode(*args):
+                yield SimpleNamespace(pts=frame.pts, time_base=frame.time_base, is_corrupt=True)
+
+    real = av.open
+    monkeypatch.setattr(decode.av, "open", lambda *args: Damaged(real(*args), [0]))
+    with pytest.raises(Undecodable, match=r"damaged at 0\.00 s"):
+        read_clip(video, 0.0, 5)
+
+
 def test_a_clip_stays_within_its_part_of_the_time(video: Path) -> None:
     for place in (0.0, 0.5, 1.0):
         assert max(numbers(read_clip(video, place, 7, part=(0.0, 0.75)))) < 36
@@ -210,6 +223,8 @@ def test_images_of_every_mode_become_8_bit(mode: str, channels: int) -> None:
 def test_16_bit_grey_is_scaled_and_not_cut_off() -> None:
     wide = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
     assert np.array_equal(np.asarray(read_image(encoded(Image.fromarray(wide)))), np.arange(256).reshape(16, 16))
+    nearly = np.full((4, 4), 257 * 9 + 200, np.uint16)
+    assert (np.asarray(read_image(encoded(Image.fromarray(nearly)))) == 10).all()
 
 
 def test_transparent_parts_are_white_whatever_colour_hides_there() -> None:
