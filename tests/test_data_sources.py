@@ -18,6 +18,7 @@ from media_files import frame_number, write_image, write_video
 from vaelab.config.schema import DataConfig
 from vaelab.data import Data, open_data, train_batches, val_batches
 from vaelab.data.files import MediaFile
+from vaelab.data.folders import list_folder
 from vaelab.data.generated import GENERATED
 from vaelab.data.radiomapseer import official_split
 from vaelab.data.source import take
@@ -50,6 +51,8 @@ def test_a_folder_is_searched_in_depth_without_hidden_and_unknown_files(tmp_path
     elsewhere = write_image(tmp_path / "elsewhere" / "x.png")
     (tmp_path / "deep" / "link.png").symlink_to(elsewhere)
     (tmp_path / "deep" / "round").symlink_to(tmp_path)
+    listed = [file.name for file in list_folder(str(tmp_path), videos=False)]
+    assert listed == sorted(listed), "the order must not be that of the file system"
     train, val = names(open_data(config(source="images", path=str(tmp_path)), 0))
     assert train | val == {"a.JPG", "b.png", "deep/er/c.webp", "deep/link.png", "elsewhere/x.png"}
     assert not train & val
@@ -166,6 +169,7 @@ def test_pyramid_flows_lists_are_read(tmp_path: Path) -> None:
     data = open_data(config(source="annotations", path=str(path)), 0)
     train, val = names(data)
     assert train | val == {"clips/a.mp4", str(tmp_path / "b.mp4"), "c.png", "d.png"}
+    assert len(data.train) + len(data.val) == 4, "a.mp4 is listed twice and taken once"
     both = [part for part in (data.train, data.val) for i in range(len(part)) if part.name(i) == "clips/a.mp4"]
     index = next(i for i in range(len(both[0])) if both[0].name(i) == "clips/a.mp4")
     assert take(both[0], index, np.random.default_rng(0), 1).pixels.shape == (1, 16, 24, 3)
