@@ -15,6 +15,8 @@ from vaelab import __version__
 from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
 from vaelab.cli.explain import explain
+from vaelab.cli.import_config import import_config
+from vaelab.cli.presets import presets
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
 from vaelab.cli.train import options_help, resume, train
@@ -74,6 +76,8 @@ for command in (diagnose, report, compare, explain, rules):
     app.command(no_args_is_help=command is not rules)(command)
 app.command(no_args_is_help=True, epilog=options_help())(train)
 app.command(no_args_is_help=True)(resume)
+app.command()(presets)
+app.command(no_args_is_help=True)(import_config)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,110 @@
+"""Two real processes over gloo: the same gradients as one process on the joined batch, and a run that survives a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from small_runs import ROOT, command, environment, events, rows, small, torchrun, written
+
+WORKER = ROOT / "tests" / "ddp_worker.py"
+
+
+def result(out: Path, *arguments: str, processes: int) -> dict:
+    call = [WORKER, out, *arguments]
+    full = torchrun(*call) if processes == 2 else [sys.executable, *map(str, call)]
+    environ = {**environment(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
+    done = subprocess.run(full, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return torch.load(out, weights_only=True)
+
+
+def largest_difference(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
+    """Relative to the largest value of each tensor."""
+    return max(
+        float((x - y).abs().max() / y.abs().max().clamp(min=1e-12)) for x, y in zip(a, b, strict=True) if x.numel()
+    )
+
+
+@pytest.mark.parametrize(("mode", "accumulate"), [("adaptive", "1"), ("fixed", "2")])
+def test_gradients_of_both_networks_equal_one_process(mode: str, accumulate: str, tmp_path: Path) -> None:
+    one = result(tmp_path / "one.pt", mode, accumulate, processes=1)
+    two = result(tmp_path / "two.pt", mode, accumulate, processes=2)
+    assert len(one["gradients"]) == 4  # both networks, two updates
+    for a, b in zip(two["gradients"], one["gradients"], strict=True):
+        assert largest_difference(a, b) < 2e-3
+    assert two["equal"]
+    for a, b in zip(two["measured"], one["measured"], strict=True):
+        # d_weight from the mean gradient over ranks, not from each rank's own
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-5)
+
+
+def test_the_comparison_sees_a_bypassed_ddp(tmp_path: Path) -> None:
+    one = result(tmp_path / "one.pt", "fixed", "1", processes=1)
+    two = result(tmp_path / "two.pt", "fixed", "1", "--bypass", processes=2)
+    assert not two["equal"], "the check of the ranks' weights must find it"
+    assert max(largest_difference(a, b) for a, b in zip(two["gradients"], one["gradients"], strict=True)) > 0.05
+
+
+def children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def test_a_killed_rank_is_restarted_and_the_run_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    config = written(tmp_path / "small.yaml", small(run__steps=40, run__log_every=1, run__check_ranks_every=5))
+    whole = tmp_path / "whole"
+    done = subprocess.run(
+        torchrun("-m", "vaelab", "train", config, "-o", whole), env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    process = subprocess.Popen(
+        torchrun("-m", "vaelab", "train", config, "-o", folder, restarts=2),
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 180
+    while not list((folder / "checkpoints").glob("step-*")) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    workers = children(process.pid)
+    assert len(workers) >= 2, process.communicate()[0]
+    os.kill(workers[-1], signal.SIGKILL)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert [event["event"] for event in events(folder)].count("resume") == 1
+    assert [row["step"] for row in rows(folder)] == list(range(40))
+    assert rows(folder) == rows(whole)
+
+
+def test_metrics_are_means_over_ranks_and_one_process_writes(tmp_path: Path) -> None:
+    config = written(tmp_path / "small.yaml", small(run__steps=4, run__log_every=1, optim__warmup_steps=0))
+    done = subprocess.run(
+        torchrun("-m", "vaelab", "train", config, "-o", tmp_path / "run"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row["step"] for row in rows(tmp_path / "run")] == [0, 1, 2, 3]
+    saved = tmp_path / "run" / "checkpoints" / "step-00000004"
+    assert {p.name for p in saved.glob("rank-*.pt")} == {"rank-0.pt", "rank-1.pt"}
+    noise = [torch.load(path, weights_only=True)["torch"] for path in sorted(saved.glob("rank-*.pt"))]
+    assert not torch.equal(*noise), "the ranks must draw different noise"
+
+
+def test_bad_data_on_every_rank_ends_in_one_sentence(tmp_path: Path) -> None:
+    config = written(tmp_path / "small.yaml", small(data__source="images", data__path=str(tmp_path / "nothing")))
+    done = subprocess.run(
+        command("train", config, "-o", tmp_path / "run"), env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nothing" in done.stderr

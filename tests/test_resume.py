@@ -1,0 +1,133 @@
+"""Interrupted runs go on: killed at any moment, also while saving, the numbers are those of a run never interrupted."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from small_runs import command, environment, events, rows, small, written
+from vaelab.errors import CheckpointError, TrainError
+from vaelab.training import train
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    config = written(folder.parent / "small.yaml", small())
+    subprocess.run(command("train", config, "-o", folder), env=environment(), check=True, capture_output=True)
+    return rows(folder)
+
+
+def start(*arguments: str | Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> bool:
+    """Whether ``condition`` came true while the process ran."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        if condition():
+            return True
+        time.sleep(0.001)
+    return condition()
+
+
+def test_killed_at_random_moments_and_while_saving(uninterrupted: list[dict], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    config = written(tmp_path / "small.yaml", small())
+    chance = random.Random(4)
+
+    def steps_logged() -> int:
+        path = folder / "metrics.jsonl"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def is_saving() -> bool:
+        return any((folder / "checkpoints").glob(".unfinished-*"))
+
+    def killed(moment) -> None:
+        process = start("train", config, "-o", folder, "--resume")
+        assert wait_for(moment, process), process.communicate()[0]
+        time.sleep(chance.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    killed(lambda: steps_logged() >= 2)
+    killed(is_saving)
+    killed(lambda: steps_logged() >= 6)
+    killed(is_saving)
+    done = subprocess.run(command("resume", folder), env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rows(folder) == uninterrupted
+    assert any(event["event"] == "resume" for event in events(folder))
+    assert not list((folder / "checkpoints").glob(".unfinished-*"))
+
+
+def test_interrupt_saves_first_and_resume_goes_on(uninterrupted: list[dict], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    config = written(tmp_path / "small.yaml", small())
+    process = start("train", config, "-o", folder)
+    assert wait_for(lambda: (folder / "metrics.jsonl").exists() and bool(rows(folder)), process)
+    process.send_signal(signal.SIGTERM)
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 130, text
+    assert f"vaelab resume {folder}" in text.replace("\n", " ")
+    assert train_again(folder) == uninterrupted
+
+
+def train_again(folder: Path) -> list[dict]:
+    subprocess.run(command("resume", folder), env=environment(), check=True, capture_output=True)
+    return rows(folder)
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    config = small(run__steps=5, optim__warmup_steps=0)
+    train(config, tmp_path / "run")
+    before = rows(tmp_path / "run")
+    with pytest.raises(TrainError, match="already holds a run"):
+        train(config, tmp_path / "run")
+    assert rows(tmp_path / "run") == before
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    train(small(run__steps=5, optim__warmup_steps=0), tmp_path / "run")
+    newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+    (newest / "training.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match=r"training\.pt cannot be read.*another checkpoint"):
+        train(small(run__steps=9, optim__warmup_steps=0), tmp_path / "run", resume=True)
+    (newest / "training.pt").unlink()
+    with pytest.raises(CheckpointError, match="is missing"):
+        train(small(run__steps=9, optim__warmup_steps=0), tmp_path / "run", resume=True)
+
+
+def test_other_networks_are_refused(tmp_path: Path) -> None:
+    train(small(run__steps=5, optim__warmup_steps=0, loss__disc_start=2, loss__disc_warmup=0), tmp_path / "run")
+    other = small(run__steps=9, optim__warmup_steps=0, loss__disc_start=2, loss__disc_warmup=0, loss__disc_channels=16)
+    with pytest.raises(CheckpointError, match=r"discriminator\.safetensors do not fit"):
+        train(other, tmp_path / "run", resume=True)
+
+
+def test_checkpoints_kept(tmp_path: Path) -> None:
+    train(small(run__steps=17, run__checkpoint_every=2, run__validate_every=2), tmp_path / "run")
+    kept = sorted(p.name for p in (tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert kept[-2:] == ["step-00000016", "step-00000017"]
+    assert len(kept) <= 4  # the best one beside the newest two
+
+
+def test_trained_autoencoder_loads_with_diffusers(tmp_path: Path) -> None:
+    from diffusers import AutoencoderKL
+
+    train(small(run__steps=3, optim__warmup_steps=0), tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints" / "step-00000003"
+    for name in ("autoencoder", "autoencoder_ema"):
+        network = AutoencoderKL.from_pretrained(folder / name)
+        assert network.config.latent_channels == 4
