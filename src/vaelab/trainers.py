@@ -8,10 +8,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-RecKind = Literal["mse", "l1", "l1-sum", "l1+mse+lpips", "l1+lpips", "mse+lpips", "weighted-nll-sum", "unknown"]
+from vaelab.own_settings import CANONICAL, OPTIONS, canonical_own, is_own, own_conventions
+
+RecKind = Literal[
+    "mse",
+    "l1",
+    "l1+mse",
+    "charbonnier",
+    "l1-sum",
+    "l1+mse+lpips",
+    "l1+lpips",
+    "mse+lpips",
+    "weighted-nll-sum",
+    "unknown",
+]
 Reduction = Literal["mean", "sum-per-sample", "sum-per-frame", "unknown"]
 KLReduction = Literal[
     "sum-per-sample", "sum-per-channel", "mean", "sum-per-latent-frame", "weighted", "none", "unknown"
@@ -38,6 +51,10 @@ class Trainer:
     disc_loss_scale: disc_loss over the mean of its two halves (2 where they are added and not halved).
     precision: relative rounding of the losses themselves (0.002 for bf16), 0 for float32.
     options: canonical config key -> how this trainer spells it, with ``{}`` for the value.
+    weights_apart: nll = n x ((pixelloss_weight x rec + perceptual_weight x perceptual) / exp(logvar) + logvar) in every
+    reduction, n by nll_reduction: no weight and no perceptual part is inside ``rec_loss``.
+    clamp: d_weight is at most disc_weight x clamp. fixed_d_weight: d_weight is disc_weight itself, not adaptive.
+    disc_warms_up: the discriminator may be trained (and logged) before the generator sees it.
     """
 
     id: str
@@ -61,6 +78,10 @@ class Trainer:
     extra_terms: Mapping[str, str] = field(default_factory=dict)
     disc_loss_scale: float = 1.0
     precision: float = 0.0
+    weights_apart: bool = False
+    clamp: float = 1e4
+    fixed_d_weight: bool = False
+    disc_warms_up: bool = False
     formulas: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     known_faults: tuple[KnownFault, ...] = ()
@@ -436,16 +457,46 @@ TRAINERS: dict[str, Trainer] = {
         Trainer(
             id="vaelab",
             title="vaelab train",
-            signature=("kl_nats_per_element", "rec_mse"),
-            rec_kind="mse",
-            nll_reduction="mean",
-            kl_reduction="mean",
-            disc_loss_family="hinge",
-            options={},
+            signature=("rec_mse", "clip_coefficient"),
+            weights_apart=True,
+            disc_warms_up=True,
+            formulas={
+                "rec_loss": "mean of loss.pixel_loss over all values, without its weight",
+                "rec_mse": "mean (x - recon)^2 on inputs in [-1, 1], whatever loss.pixel_loss is: PSNR = 10 log10(4 / rec_mse)",
+                "perceptual_loss": "mean distance of the perceptual network over frames, without its weight",
+                "nll_loss": "n * ((pixelloss_weight * rec_loss + perceptual_weight * perceptual_loss) / exp(logvar) + logvar);"
+                " n is 1, C*T*H*W or C*H*W for loss.nll_reduction mean, sum or sum_per_frame; logvar is 0 unless learned",
+                "kl_loss": "in the unit of loss.kl_reduction; kl_nats_per_element is the same posterior per latent element",
+                "total_loss": "nll_loss + kl_weight * kl_loss + g_loss_weighted; kl_weight grows over loss.kl_warmup steps",
+                "g_loss": "-mean D(recon); mean softplus(-D(recon)) for loss.disc_loss=non-saturating; from disc_start on",
+                "g_loss_weighted": "d_weight * disc_factor * g_loss",
+                "d_weight": "disc_weight * clamp(|d nll/d W_last| / (|d g_loss/d W_last| + 1e-4), 0, d_weight_max); the printed"
+                " value contains disc_weight; disc_weight itself where loss.disc_weight_mode is fixed; 0 before disc_start",
+                "d_weight_clamped": "1 on the steps on which that ratio was above d_weight_max",
+                "disc_factor": "0 before disc_start, grows over disc_ramp steps; multiplies g_loss only",
+                "disc_loss": "loss.disc_factor * 0.5 * (loss of real + loss of fake), hinge or cross-entropy, without LeCam;"
+                " from disc_start - disc_warmup on",
+                "lecam_loss": "added to disc_loss with loss.lecam_weight for the discriminator's update",
+                "grad_norm": "norm before clipping",
+                "clip_coefficient": "min(1, clip_grad / grad_norm) of this step",
+                "clip_share": "share of the steps since the row before that were clipped",
+            },
+            options=OPTIONS,
         ),
         Trainer(id="unknown", title="a trainer vaelab does not know", signature=(), input_range=None),
     )
 }
+
+
+def conventions(trainer: str, config: Mapping[str, Any]) -> Trainer:
+    """Conventions of ``trainer`` (an id; others give ``unknown``) under ``config``, declared values by canonical names.
+
+    Those of ``vaelab train`` follow its settings; what its log does not declare stays unknown.
+    """
+    known = TRAINERS.get(trainer, TRAINERS["unknown"])
+    if known.id != "vaelab":
+        return known
+    return replace(known, **own_conventions(config))
 
 
 def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any]) -> tuple[str, float, str]:
@@ -455,8 +506,11 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
         return "pyramid_flow", 0.99, "MetricLogger lines with Pyramid-Flow's perception_loss / vae_loss"
     if format == "radiodiff_log":
         return "radiodiff", 0.99, "'[Train Step] i/n' lines in pairs"
+    if format in ("vaelab_run", "vaelab_console"):
+        return "vaelab", 1.0, "the log of vaelab train"
     checks: tuple[tuple[str, set[str], set[str], float], ...] = (
         ("pyramid_flow", {"perception_loss", "rec_loss"}, set(), 0.95),
+        ("vaelab", {"rec_mse", "clip_coefficient"}, set(), 0.99),
         ("vaelab", {"kl_nats_per_element"}, set(), 0.99),
         ("sgm", {"loss/rec"}, set(), 0.95),
         ("vidtok", {"non_saturated_d_loss", "rec_loss"}, {"reconstruct_loss"}, 0.95),
@@ -539,9 +593,15 @@ _CONFIG_KEYS = {
 def canonical_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Declared values under canonical names. Nested keys are matched by their last part; unknown keys are left out."""
     found: dict[str, Any] = {}
-    for path, value in _flatten(raw).items():
+    flat = _flatten(raw)
+    own = is_own(flat)
+    for path, value in flat.items():
         last = path.rsplit(".", 1)[-1].lower().lstrip("-").replace("-", "_")
         key = last if last in _CONFIG_KEYS else _CONFIG_ALIASES.get(last)
+        if own:
+            # arguments of a model class or of a data source may have any name
+            free = path.startswith(("model.config.", "data.options.")) and key != "latent_channels"
+            key = None if free else CANONICAL.get(path, key)
         if key is None or value is None or value == "":
             continue
         if key in found and last != key:
@@ -552,7 +612,7 @@ def canonical_config(raw: Mapping[str, Any]) -> dict[str, Any]:
         count = _count(found.get(epochs))
         if key not in found and per_epoch is not None and count is not None:
             found[key] = count * per_epoch
-    return found
+    return canonical_own(found, flat) if own else found
 
 
 def _count(value: Any) -> int | None:

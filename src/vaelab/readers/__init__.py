@@ -12,7 +12,16 @@ import numpy as np
 
 from vaelab import trainers
 from vaelab.errors import LogError
-from vaelab.readers import delimited, json_lines, key_value, metric_logger, radiodiff_log, tensorboard, trainer_state
+from vaelab.readers import (
+    delimited,
+    json_lines,
+    key_value,
+    metric_logger,
+    radiodiff_log,
+    tensorboard,
+    trainer_state,
+    vaelab_run,
+)
 from vaelab.readers import folder as folders
 from vaelab.readers.base import RawLog, Reader, build_runs
 from vaelab.readers.source import Source
@@ -23,12 +32,14 @@ __all__ = ["READERS", "detect", "read", "read_all"]
 # The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
 # a file rounds to three digits, so ``key_value`` comes after the trackers.
 READERS: tuple[Reader, ...] = (
+    vaelab_run.READER,
     metric_logger.READER,
     radiodiff_log.READER,
     delimited.READER,
     json_lines.READER,
     trainer_state.READER,
     tensorboard.READER,
+    vaelab_run.CONSOLE_READER,
     key_value.READER,
     json_lines.PYRAMID_FLOW_READER,
 )
@@ -183,6 +194,8 @@ class _Group:
         where = [source.path.parent for source in sources if source.path]
         if self.in_folder and where:
             where.append(Path(self.name))
+        # the config stands beside the folder that holds one view of the run
+        where += [folder.parent for folder in where if folders.VIEW_FOLDERS.match(folder.name)]
         declared, files = folders.declared_beside(where, every_yaml=self.in_folder)
         for log in logs:
             if files:

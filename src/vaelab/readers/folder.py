@@ -20,10 +20,18 @@ LOG_SUFFIXES = frozenset(
     (".log", ".txt", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".gz", ".stdout", ".stderr", "")
 )
 NOT_LOGS = frozenset(
-    ("truth.json", "config.json", "args.json", "requirements.txt", "wandb-summary.json", "wandb-metadata.json")
+    (
+        "truth.json",
+        "config.json",
+        "args.json",
+        "requirements.txt",
+        "wandb-summary.json",
+        "wandb-metadata.json",
+        "discarded.jsonl",  # rows of vaelab train that a resume computed again
+    )
 )
 SKIPPED_FOLDERS = frozenset(
-    ("__pycache__", "node_modules", "site-packages", "checkpoints", "ckpt", "images", "samples")
+    ("__pycache__", "node_modules", "site-packages", "checkpoints", "ckpt", "images", "samples", "previews", "report")
 )
 # folders that hold one kind of log of the run in the folder above
 VIEW_FOLDERS = re.compile(
@@ -32,7 +40,7 @@ VIEW_FOLDERS = re.compile(
 VERSION = re.compile(r"^version_\d+$")
 # TensorBoard writers for training and validation that stand side by side
 SPLIT_FOLDERS = frozenset(("train", "training", "val", "valid", "validation", "eval", "test"))
-CONFIG_NAMES = ("config.yaml", "config.yml", "hparams.yaml")
+CONFIG_NAMES = ("config.yaml", "derived.yaml", "config.yml", "hparams.yaml")
 CONFIG_LIMIT = 1 << 20  # bytes
 
 

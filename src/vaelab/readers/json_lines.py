@@ -1,7 +1,7 @@
 """Logs of JSON records: one object a line, an array of objects, or one object of lists.
 
 ``pyramid_flow_json`` is the MetricLogger family's ``log.txt``: one object an epoch, keys ``train_<metric>``, ``epoch``.
-``json_lines`` is any other, vaelab's own ``metrics.jsonl`` included.
+``json_lines`` is any other; vaelab's own ``metrics.jsonl`` has a reader that takes the events beside it (``vaelab_run``).
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ class JsonLinesReader:
     title = "JSON records, one a step"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        records = _sniff_records(head)
+        records = sniff_records(head)
         if not records:
             return 0.0
+        if all(isinstance(r.get("event"), str) for r in records):
+            return 0.0  # what happened in a run, not what was measured
         counted = sum(any(_is_count(key) for key in flatten(r, "/")) for r in records)
         numbers = sum(len(numbers_in(r)) >= 2 for r in records)
         if len(records) == 1 and any(_is_count(k) and isinstance(v, list) for k, v in records[0].items()):
@@ -37,7 +39,7 @@ class JsonLinesReader:
         return 0.95 * numbers / len(records) if counted else 0.6 * numbers / len(records)
 
     def read(self, source: Source) -> list[RawLog]:
-        return [_read(source, self.name, Smoothing())]
+        return [read_records(source, self.name, Smoothing())]
 
 
 class PyramidFlowJsonReader:
@@ -45,12 +47,12 @@ class PyramidFlowJsonReader:
     title = "MetricLogger log.txt, one JSON object an epoch (Pyramid-Flow, MAE, DeiT)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        records = _sniff_records(head)
+        records = sniff_records(head)
         fits = sum("epoch" in r and sum(key.startswith("train_") for key in r) >= 2 for r in records)
         return 0.98 * fits / len(records) if records else 0.0
 
     def read(self, source: Source) -> list[RawLog]:
-        log = _read(source, self.name, Smoothing("epoch_mean"))
+        log = read_records(source, self.name, Smoothing("epoch_mean"))
         log.notes = [note for note in log.notes if note.kind != "no_step_column"]
         return [log]
 
@@ -140,7 +142,7 @@ def _loads(line: bytes) -> Any:
         return None
 
 
-def _sniff_records(head: bytes) -> list[dict[str, Any]]:
+def sniff_records(head: bytes) -> list[dict[str, Any]]:
     """Up to 20 objects from the start of a log; empty if it does not begin as JSON."""
     text = head.lstrip()
     if text[:1] not in (b"{", b"["):
@@ -164,7 +166,8 @@ def _is_count(name: str) -> bool:
     return name.lower() in STEP_NAMES or name.lower() in EPOCH_NAMES
 
 
-def _read(source: Source, format: str, smoothing: Smoothing) -> RawLog:
+def read_records(source: Source, format: str, smoothing: Smoothing) -> RawLog:
+    """The records of ``source`` as one log. Raises LogError if none holds a metric."""
     table, config = Table(), dict[str, Any]()
     records = _Records(source)
     columns: dict[str, list[Any]] = {}
