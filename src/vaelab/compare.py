@@ -183,7 +183,7 @@ def _quantities(diagnoses: Sequence[Diagnosis], common: int | None, differing: s
 
     found: list[Quantity] = []
     if all(d.facts.scales.psnr_exact for d in diagnoses):
-        found.append(quantity("psnr", "rec_loss", "PSNR", "dB", "", True, lambda d: d.facts.scales.psnr))
+        found.append(quantity("psnr", ERROR, "PSNR", "dB", "", True, lambda d: d.facts.scales.psnr))
     else:
         kinds = {t.rec_kind for t in trainers}
         ok = len(kinds) == 1 and "unknown" not in kinds and len({d.facts.scales.peak for d in diagnoses}) == 1
@@ -219,6 +219,7 @@ def _latent_condition(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 _Convert = Callable[[Diagnosis], Callable[[float], float | None]]
+ERROR = "the column of the squared error"
 
 
 def _as_logged(_: Diagnosis) -> Callable[[float], float | None]:
@@ -242,12 +243,12 @@ def _gap(diagnoses: Sequence[Diagnosis], common: int | None) -> Quantity:
 
 
 def _points(d: Diagnosis, metric: str, common: int | None, convert: _Convert) -> tuple[float | None, ...]:
-    steps, values = d.run.series(metric)
+    steps, values = d.run.series(d.facts.scales.error if metric == ERROR else metric)
     gan = d.facts.phases.gan
     before = None
     if gan.state == "active" and gan.start_step is not None:
         before = _level(steps, values, gan.start_step - 1)
-    falls = metric in ("rec_loss", "perceptual_loss", "nll_loss")
+    falls = metric in (ERROR, "rec_loss", "perceptual_loss", "nll_loss")
     levels = (
         before,
         _level(steps, values, common) if common is not None else None,

@@ -246,6 +246,17 @@ ADVERSARIAL: tuple[Metric, ...] = (
         ),
     ),
     Metric(
+        "d_weight_clamped",
+        "adaptive GAN weight at its clamp",
+        ("d_weight_clamped",),
+        "adversarial",
+        "zero",
+        "0 or 1; a share where it is a mean over steps",
+        meaning="1 where the ratio of the two gradients was above its upper clamp.",
+        read_as="Steadily 1: the discriminator gives the generator no gradient.",
+        sources=("vaelab: src/vaelab/losses/adaptive.py",),
+    ),
+    Metric(
         "disc_factor",
         "GAN switch",
         ("disc_factor",),

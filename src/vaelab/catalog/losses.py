@@ -177,6 +177,21 @@ LOSSES: tuple[Metric, ...] = (
         sources=(_PF, _LDM, _RD, "microsoft/VidTok README"),
     ),
     Metric(
+        "rec_mse",
+        "mean squared error",
+        ("rec_mse",),
+        "reconstruction",
+        "down",
+        "mean per value, for data in [-1, 1]",
+        meaning="Mean (x - recon)^2 over all values, logged beside rec_loss whatever pixel loss is minimised; under val/ the mean "
+        "over held-out samples, from the posterior's mean.",
+        read_as="PSNR = 10 log10(4 / rec_mse): 0.01 is 26 dB, 0.001 is 36 dB. A quarter of it is 6 dB. Compare val/rec_mse with "
+        "it: the gap is what the model has learned by heart (and, in training, the posterior's noise).",
+        fixes="It is a measurement; it makes runs with different pixel losses comparable.",
+        without="PSNR can only be bounded where the pixel loss is L1 or a sum.",
+        sources=("vaelab: src/vaelab/losses/objective.py",),
+    ),
+    Metric(
         "perceptual_loss",
         "perceptual loss (LPIPS)",
         (

@@ -140,7 +140,9 @@ def _would_change(
         changes.append(f"{causes[0].id} {causes[0].name} would be wrong if: {causes[0].fix.falsify}")
     if len(causes) > 1 and causes[1].score > 0.15:
         changes.append(f"{causes[1].id} {causes[1].name} instead: {causes[1].test}")
-    if status in ("healthy", "watch") and not facts.view.has("val/rec_loss"):
+    if status in ("healthy", "watch") and not any(
+        facts.view.has(m) for m in ("val/rec_loss", "val/rec_mse", "val/psnr")
+    ):
         changes.append("A held-out rec_loss (val/rec_loss): without one nothing is known of held-out data.")
     if facts.scales.nats is None and facts.view.has("kl_loss"):
         changes.append("The latent shape (--latent CxTxHxW): the KL cannot be judged per element without it.")

@@ -43,7 +43,7 @@ def _applies(facts: Facts, name: str, band: Band) -> bool:
         return False
     if "RadioDiff" in condition and trainer != "radiodiff":
         return False
-    if "MSE" in condition and not facts.scales.psnr_exact:
+    if "MSE" in condition and not (facts.scales.psnr_exact and name == facts.scales.error):
         return False
     if "share of the total" in condition:
         return False

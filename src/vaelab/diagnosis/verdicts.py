@@ -13,7 +13,7 @@ from vaelab.rules import SEVERITY_ORDER
 from vaelab.rules.base import Finding
 
 ORDER = (
-    "total_loss", "nll_loss", "rec_loss", "perceptual_loss", "kl_loss", "psnr", "ssim", "lpips", "val/rec_loss",
+    "total_loss", "nll_loss", "rec_loss", "rec_mse", "perceptual_loss", "kl_loss", "kl_nats_per_element", "psnr", "ssim", "lpips", "val/rec_loss",
     "disc_loss", "logits_real", "logits_fake", "g_loss", "d_weight", "disc_factor", "lecam_loss", "quant_loss",
     "grad_norm", "disc_grad_norm", "lr", "disc_lr", "loss_scale", "logvar",
 )  # fmt: skip
@@ -33,7 +33,7 @@ def _verdict(facts: Facts, name: str, findings: Sequence[Finding]) -> MetricVerd
     series = facts.view.series(name)
     first = float(series.values[0])
     now = level(series.tail(0.1, 1 if len(series) < 5 else 3).values)
-    known = METRICS.get(name.removeprefix("val/"))
+    known = METRICS.get(name.removeprefix("val/").removeprefix("val_ema/"))
     direction = known.direction if known else "none"
     # the total after a GAN start holds d_weight x g_loss: it has no good direction there
     if name == "total_loss" and facts.phases.gan.state == "active":
@@ -112,11 +112,10 @@ def _short(finding: Finding) -> str:
 def _natural(facts: Facts, name: str) -> tuple[str, str, Callable[[float], float | None] | None]:
     """Name, unit and conversion of a metric's natural unit; empty where the log allows none."""
     scales = facts.scales
-    if name in ("rec_loss", "val/rec_loss"):
-        if scales.psnr_exact:
-            return "PSNR", "dB", scales.psnr
-        if scales.mse_bound is not None:
-            return "PSNR at least", "dB", scales.psnr_bound
+    if scales.psnr_exact and name.rpartition("/")[2] in (scales.error, "rec_mse"):
+        return "PSNR", "dB", scales.psnr
+    if name in ("rec_loss", "val/rec_loss") and scales.mse_bound is not None:
+        return "PSNR at least", "dB", scales.psnr_bound
     if name == "kl_loss" and scales.nats is not None:
         return "KL", "nats/element", scales.nats_per_element
     if name == "d_weight" and "disc_weight" in facts.algebra.solved and facts.adversary is not None:

@@ -14,8 +14,6 @@ from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray
 
-CLAMP = 1e4
-
 
 @dataclass(frozen=True)
 class Adversary:
@@ -66,6 +64,8 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
     chance = chance * scale if chance is not None else None
     gap_values, gap = _gap(real, fake)
     disc_weight = algebra.solved["disc_weight"].value if "disc_weight" in algebra.solved else None
+    if view.trainer.fixed_d_weight:
+        disc_weight = None  # d_weight is the weight itself and says nothing of gradients
     factor = level(active("disc_factor").tail(0.25, 3).values) if view.has("disc_factor") else 1.0
     g = active("g_loss")
     ratio = None
@@ -122,10 +122,14 @@ def _nll_level(view: View, algebra: Algebra, start: int, end: int) -> float | No
 
 
 def _clamped(view: View, start: int, disc_weight: float | None) -> float | None:
-    weight = view.series("d_weight").between(start, int(view.run.steps[-1]))
+    end = int(view.run.steps[-1])
+    flags = view.series("d_weight_clamped").between(start, end)
+    if len(flags):
+        return float(np.mean(flags.values))
+    weight = view.series("d_weight").between(start, end)
     if not len(weight) or not disc_weight:
         return None
-    return float(np.mean(weight.high >= 0.999 * disc_weight * CLAMP))
+    return float(np.mean(weight.high >= 0.999 * disc_weight * view.trainer.clamp))
 
 
 def _softplus(x: FloatArray) -> FloatArray:
@@ -152,6 +156,8 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
     vanilla = 0.5 * (_softplus(-r) + _softplus(f))
     slack = 0.01 + 1.5 * view.half_unit("disc_loss", d) + view.half_unit("logits_real", r)
     broken = float(np.mean(d < times * hinge - slack)) if how == "exact" else 0.0
+    if declared == "non-saturating":  # the discriminator's half is cross-entropy
+        declared = "vanilla"
     if declared in ("hinge", "vanilla"):
         return str(declared), times, "declared", broken
     if default != "unknown":
@@ -210,7 +216,7 @@ def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weigh
             text += f" It stands at {a.d_weight / whole:.2g} times its own median since the start."
         text += _moves("It", a.d_weight_trend)
         if a.at_clamp:
-            text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * CLAMP:,.0f}): the GAN gradient is nearly zero."
+            text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * view.trainer.clamp:,.0f}): the GAN gradient is nearly zero."
         facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))
     if a.negative_total > 0:
         text = f"total_loss is negative in {a.negative_total:.0%} of the GAN rows: {why_negative(view)}"

@@ -26,6 +26,7 @@ from vaelab.facts.identities import (
     nice_in,
     typical,
 )
+from vaelab.facts.own_terms import declare_pixels, learned, lowest_logvar, per_value, weighted_terms
 from vaelab.facts.phases import Gan
 from vaelab.facts.pixels import solve_pixels
 from vaelab.facts.view import View
@@ -70,6 +71,9 @@ def solve(view: View, gan: Gan) -> Algebra:
         summed = _looks_summed(view)
     if view.trainer.rec_kind == "weighted-nll-sum":
         summed = True  # rec_loss is the nll: there is nothing to solve for
+    elif view.trainer.weights_apart:
+        _solve_weights(view, gan, solved, identities)
+        declare_pixels(view, solved)
     elif view.trainer.rec_kind == "l1-sum":
         summed = False
         _solve_weights(view, gan, solved, identities)
@@ -119,11 +123,14 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     if not view.has("rec_loss"):
         return
     names = left_names + ("rec_loss",) + (("perceptual_loss",) if has_p else ())
-    values, rows, how = view.joint(names)
+    apart = view.trainer.weights_apart
+    if apart and (learned(view) or len(left_names) == 2):
+        names += ("logvar",) if view.has("logvar") else ()
+    values, rows, how = view.joint(names, linear="logvar" not in names)
     keep = values["rec_loss"] > 0
     if len(left_names) == 2:
         keep &= before_gan(view, gan, rows)
-    if view.has("logvar") and np.any(view.series("logvar").values):
+    if not apart and view.has("logvar") and np.any(view.series("logvar").values):
         return
     if not keep.any():
         return
@@ -135,6 +142,12 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     if len(left_names) == 2:
         left = left - (kl_weight or 0.0) * values["kl_loss"]
         left_error = left_error + abs(kl_weight or 0.0) * error["kl_loss"]
+    relation = "nll_loss" if len(left_names) == 1 else "total_loss - kl_weight x kl_loss"
+    if apart:
+        alone = per_value(view, left, left_error, rows)
+        if alone is None:
+            return
+        left, left_error, relation = alone[0], alone[1], relation.replace("nll_loss", alone[2])
     p = values.get("perceptual_loss", np.zeros(len(left)))
     p_error = error.get("perceptual_loss", np.zeros(len(left)))
     rec, rec_error = values["rec_loss"], error["rec_loss"]
@@ -170,7 +183,6 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     value = nice if nice is not None else (low + high) / 2
     if declared_w is not None and low <= declared_w <= high:
         value = declared_w
-    relation = "nll_loss" if len(left_names) == 1 else "total_loss - kl_weight x kl_loss"
     excluded = " 1 is excluded." if low > 1.02 or high < 0.98 else ""
     assumed = "" if from_fit or not has_p else f" with perceptual_weight {weight_p:g}"
     how_text = {"exact": "values of single steps", "means": "epoch means", "medians": "windowed medians, which add up"
@@ -197,7 +209,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     if len(left_names) == 1:
         predicted = value * rec + weight_p * p
         identities.append(
-            check_identity("nll", f"nll_loss = {number(value)} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
+            check_identity("nll", f"{relation} = {number(value)} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
                       left, predicted, slack, rows, view, how)
         )  # fmt: skip
 
@@ -221,7 +233,13 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
             )  # fmt: skip
         return
     values, rows, how = view.joint(("total_loss", "nll_loss", "kl_loss"))
-    keep = before_gan(view, gan, rows) & (values["kl_loss"] > 0)
+    grown = view.kl_growth(rows)
+    before = before_gan(view, gan, rows)
+    gan_part = np.zeros(len(rows))
+    if view.trainer.weights_apart and not before.any() and view.has("g_loss_weighted"):
+        gan_part = np.nan_to_num(view.run["g_loss_weighted"][rows])
+        before = np.ones(len(rows), bool)
+    keep = before & (values["kl_loss"] > 0)
     if not keep.any():
         if declared is not None:
             text = f"kl_weight is {declared:g} (declared; no row without the GAN term to check it with)."
@@ -235,8 +253,12 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     if how == "medians":
         error = error + 0.05 * np.abs(nll)
     total = total / scale
+    if gan_part.any():
+        error = error + view.half_unit("g_loss_weighted", gan_part[keep])
+        total = total - gan_part[keep]
     # the KL is rounded too; where it is no larger than its own rounding it bounds nothing
-    kl_error = view.half_unit("kl_loss", kl)
+    kl_error = view.half_unit("kl_loss", kl) * grown[keep]
+    kl = kl * grown[keep]
     part = total - nll
     least, most = kl + kl_error, np.maximum(kl - kl_error, 1e-300)
     lows = np.where(part - error >= 0, (part - error) / least, (part - error) / most)
@@ -277,7 +299,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     solved["kl_weight"] = Solved("kl_weight", value, low, high, "closes", how, len(kl), text, declared)
     identities.append(
         check_identity("total-before-gan", "total_loss = nll_loss + kl_weight x kl_loss", total, nll + value * kl,
-                  error + value * view.half_unit("kl_loss", kl), rows, view, how)
+                  error + value * kl_error, rows, view, how)
     )  # fmt: skip
 
 
@@ -290,15 +312,15 @@ def _solve_disc_weight(view: View, solved: dict[str, Solved]) -> None:
     values = view.run["d_weight"]
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if len(finite) else 0.0
-    repeats = int(np.sum(finite == top))
-    low = top / 1e4
+    repeats = 0 if view.trainer.fixed_d_weight else int(np.sum(finite == top))
+    low = top / view.trainer.clamp
     # three significant digits (tqdm) repeat by chance: there only a round disc_weight is believed
     coarse = column.decimals is not None and column.decimals <= 0
     believed = not coarse or nice_in(0.999 * low, 1.001 * low) is not None
     if column.smoothing.kind == "none" and top >= 10 and repeats >= 3 and believed:
         text = (
             f"disc_weight is {low:g}: d_weight stops at exactly {top:,.6g} in {repeats} rows, which is its clamp"
-            f" disc_weight x 10,000."
+            f" disc_weight x {number(view.trainer.clamp)}."
         )
         solved["disc_weight"] = Solved("disc_weight", low, low, low, "closes", "clamp", repeats, text, declared)
     elif declared is not None:
@@ -342,11 +364,10 @@ def _total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: floa
     if weighted:
         term, unsure = values["g_loss_weighted"], view.half_unit("g_loss_weighted", values["g_loss_weighted"])
     else:
-        factor = view.run["disc_factor"][rows] if "disc_factor" in view.run else np.ones(len(rows))
-        term = values["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * values["g_loss"]
+        term = values["d_weight"] * view.disc_factor(rows) * values["g_loss"]
         unsure = np.abs(values["g_loss"]) * view.half_unit("d_weight", values["d_weight"])
         unsure = unsure + np.abs(values["d_weight"]) * view.half_unit("g_loss", values["g_loss"])
-    kl_part = (kl_weight or 0.0) * values.get("kl_loss", np.zeros(len(rows)))
+    kl_part = (kl_weight or 0.0) * view.kl_growth(rows) * values.get("kl_loss", np.zeros(len(rows)))
     total = values["total_loss"] / scale
     if "nll_loss" in values:
         if how == "medians" and not weighted:
@@ -402,7 +423,9 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
     terms: dict[str, FloatArray] = {}
     run = view.run
     kl_weight = constant("kl_weight", view.number("kl_weight"))
-    if summed:
+    if view.trainer.weights_apart:
+        terms |= weighted_terms(view, _weights(view, solved))
+    elif summed:
         n = constant("n_pixels", None)
         if "nll_loss" in run:
             terms["reconstruction"] = run["nll_loss"]
@@ -423,16 +446,25 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
     if view.trainer.kl_reduction == "weighted":
         kl_weight = 1.0
     if "kl_loss" in run and kl_weight is not None:
-        terms["KL"] = kl_weight * run["kl_loss"]
+        terms["KL"] = kl_weight * view.kl_growth(slice(None)) * run["kl_loss"]
     for metric, key in view.trainer.extra_terms.items():
         if metric in run and (weight := constant(key, None)) is not None:
             terms[metric] = weight * run[metric]
     if gan.state == "active" and "g_loss_weighted" in run:
         terms["GAN"] = run["g_loss_weighted"]
     elif gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
-        factor = run["disc_factor"] if "disc_factor" in run else np.ones(len(run))
-        terms["GAN"] = run["d_weight"] * np.where(np.isfinite(factor), factor, 1.0) * run["g_loss"]
+        terms["GAN"] = run["d_weight"] * view.disc_factor(slice(None)) * run["g_loss"]
     return terms if "reconstruction" in terms else {}
+
+
+def _weights(view: View, solved: dict[str, Solved]) -> tuple[float | None, float | None]:
+    """Weights of pixels and of the perceptual part: solved, else declared."""
+    found = (solved.get(name) for name in ("pixelloss_weight", "perceptual_weight"))
+    pixel, perceptual = (s.value if s is not None else None for s in found)
+    return (
+        view.number("pixelloss_weight") if pixel is None else pixel,
+        view.number("perceptual_weight") if perceptual is None else perceptual,
+    )
 
 
 def _statements(view: View, algebra: Algebra) -> tuple[Fact, ...]:
@@ -449,10 +481,14 @@ def _statements(view: View, algebra: Algebra) -> tuple[Fact, ...]:
     logvar, rec = view.series("logvar"), view.series("rec_loss")
     if len(logvar) and len(rec) and np.any(logvar.values) and rec.values[-1] > 0:
         best, nll = math.log(float(rec.values[-1])), view.series("nll_loss")
+        loss = "rec_loss"
+        if view.trainer.weights_apart:
+            own = lowest_logvar(view, _weights(view, algebra.solved))
+            best, loss = (best if own is None else own), "loss"
         text = (
-            f"logvar is learned: it stands at {logvar.values[-1]:.3g}, and for this rec_loss the lowest nll is at"
-            f" {best:.3g}. nll_loss = N x (rec_loss / exp(logvar) + logvar) is then N x (1 + ln rec_loss), negative below"
-            " rec_loss 0.368."
+            f"logvar is learned: it stands at {logvar.values[-1]:.3g}, and for this {loss} the lowest nll is at"
+            f" {best:.3g}. nll_loss = N x ({loss} / exp(logvar) + logvar) is then N x (1 + ln {loss}), negative below"
+            f" {loss} 0.368."
         )
         if len(nll) and nll.values[-1] < 0:
             text += f" nll_loss {number(nll.values[-1])} is negative for this reason; it is no fault."
@@ -475,8 +511,9 @@ def _statements(view: View, algebra: Algebra) -> tuple[Fact, ...]:
     kl = algebra.solved.get("kl_weight")
     if kl and kl.value is not None and view.has("kl_loss"):
         rows = view.series("kl_loss")
-        part = kl.value * float(rows.values[-1])
-        first = kl.value * float(rows.values[0])
+        grown = view.kl_growth(rows.rows)
+        part = kl.value * float(grown[-1] * rows.values[-1])
+        first = kl.value * float(grown[0] * rows.values[0])
         share = algebra.shares_now.get("KL")
         of = f", {share_text(share)} of the loss by value (not of the gradient)" if share is not None else ""
         start = algebra.shares_first.get("KL")

@@ -7,7 +7,7 @@ from typing import Literal
 
 Group = Literal["algebra", "units", "phases", "adversary", "optimiser", "progress", "trainer"]
 Standing = Literal["declared", "inferred", "known", "bounded", "cannot-tell"]
-PhaseKind = Literal["warm-up", "vae-only", "gan-start", "gan", "lr-decay", "whole"]
+PhaseKind = Literal["warm-up", "vae-only", "disc-warm-up", "gan-start", "gan", "lr-decay", "whole"]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from vaelab.analysis import level
 from vaelab.facts.base import Fact
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
+from vaelab.run import FloatArray
 from vaelab.words import rough
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """clipped: share of logged steps with grad_norm above clip_grad; coefficient: median clip factor of those steps;
+    """clipped: share of steps with grad_norm above clip_grad (of all where the trainer logs it); coefficient: median clip factor of those steps;
     suggested: 90th percentile of the norm. lr_jumps: (step, ratio) where the learning rate rose at once after warm-up.
     lr_unreadable: printed with too few decimals to be used."""
 
@@ -58,16 +59,23 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
         now = level(norm.tail(0.25, 1 if len(norm) < 4 else 3).values)
         own = level(norm.values)
         multiple = f" That is {now / own:.2g} times its own median." if own > 0 and len(norm) >= 8 else ""
-        if clip and clip > 0:
-            over = norm.values > clip
+        factors = _factors(view, clip)
+        if factors is not None:
+            over = factors < 1
             clipped = float(np.mean(over))
-            factors = clip / np.maximum(norm.values[over], 1e-12)
-            coefficient = level(factors) if over.any() else 1.0
-            text = f"grad_norm is printed before clipping: {now:.3g} at clip_grad {clip:g}."
-            if over.any():
-                span = f"{factors.min():.2g} to {factors.max():.2g}" if over.sum() > 1 else f"{factors[0]:.2g}"
-                every = "every logged step is" if over.all() else f"{clipped:.0%} of the logged steps are"
-                text += f" {every[0].upper()}{every[1:]} scaled (by {span})"
+            share = view.series("clip_share")
+            exact = len(share) > 0
+            if exact:  # of every step, not only of those that are logged
+                clipped = float(np.mean(share.values))
+            coefficient = level(factors[over]) if over.any() else 1.0
+            at = f" at clip_grad {clip:g}" if clip else ""
+            text = f"grad_norm is printed before clipping: {now:.3g}{at}."
+            if clipped > 0 or over.any():
+                cut = factors[over]
+                span = f"{cut.min():.2g} to {cut.max():.2g}" if len(cut) > 1 else f"{cut[0]:.2g}" if len(cut) else ""
+                steps = "steps" if exact else "logged steps"
+                every = f"every {steps[:-1]} is" if clipped == 1 else f"{clipped:.0%} of the {steps} are"
+                text += f" {every[0].upper()}{every[1:]} scaled{f' (by {span})' if span else ''}"
                 text += (
                     f"; a threshold near {rough(suggested)} (90th percentile) would cut outliers only."
                     if clipped > 0.5
@@ -112,6 +120,14 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
         unreadable,
         tuple(facts),
     )
+
+
+def _factors(view: View, clip: float | None) -> FloatArray | None:
+    """What every logged gradient was multiplied by: logged itself, or from the norm and the declared threshold."""
+    logged = view.series("clip_coefficient")
+    if len(logged):
+        return logged.values
+    return np.minimum(1.0, clip / np.maximum(view.series("grad_norm").values, 1e-12)) if clip and clip > 0 else None
 
 
 def find_progress(view: View, phases: Phases) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,26 @@ from vaelab.words import number
 RECOVERED = 1.10
 """A level within 10% of the one before the GAN counts as recovered (about 0.4 dB of MSE), noise allowing."""
 
-PRETRAINED = {"mse": 0.02, "l1+lpips": 0.15, "l1+mse+lpips": 0.12, "l1": 0.06, "mse+lpips": 0.08}
+PRETRAINED = {
+    "mse": 0.02,
+    "l1+lpips": 0.15,
+    "l1+mse+lpips": 0.12,
+    "l1": 0.06,
+    "l1+mse": 0.08,
+    "charbonnier": 0.06,
+    "mse+lpips": 0.08,
+}
 """First rec_loss at or below this is the level of a trained model, not of a fresh one (23 dB for an MSE)."""
 
-FRESH = {"mse": 0.08, "l1+lpips": 0.4, "l1+mse+lpips": 0.4, "l1": 0.2, "mse+lpips": 0.25}
+FRESH = {
+    "mse": 0.08,
+    "l1+lpips": 0.4,
+    "l1+mse+lpips": 0.4,
+    "l1": 0.2,
+    "l1+mse": 0.28,
+    "charbonnier": 0.2,
+    "mse+lpips": 0.25,
+}
 """First rec_loss at or above this is the level of an untrained network; between the two it cannot be told."""
 
 
@@ -72,6 +88,7 @@ class Gan:
     state: ``active``, ``scheduled`` (will start at ``planned_step``), ``never`` (starts beyond the last planned step),
     ``off`` (columns say off, no plan known) or ``absent`` (no adversarial column). ``start_step`` lies in
     (previous logged step, start_step]. ``unit_ratio``: planned / observed start where they differ by a whole factor.
+    ``disc_row``: first row on which the discriminator is trained alone, before the generator sees it; None if it is not.
     """
 
     state: str
@@ -81,6 +98,7 @@ class Gan:
     planned_step: int | None = None
     unit_ratio: int | None = None
     reason: str = ""
+    disc_row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +131,7 @@ def find_phases(view: View) -> Phases:
     if not len(run):
         return Phases((), None, Gan("absent"), (), "unknown", None, (), ())
     warm_up = _warm_up(view)
-    gan = _gan(view)
+    gan = _with_disc_warm_up(view, _gan(view))
     resumes = tuple(e.step for e in run.events if e.kind == "resume" and e.step is not None)
     lr = view.series("lr")
     share = float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 else None
@@ -166,7 +184,13 @@ def _gan(view: View) -> Gan:
         if planned is not None and len(run) and planned > run.steps[-1]:
             return Gan("scheduled", planned_step=planned, reason="disc_start lies ahead")
         return Gan("absent", planned_step=planned, reason="the log has no adversarial column")
-    if view.has("disc_factor"):
+    if view.trainer.disc_warms_up:
+        # its loss says nothing of the generator: g_loss is logged only where the generator sees it
+        name = "disc_factor" if view.has("disc_factor") else "g_loss"
+        values = run[name] if name in run else np.empty(0)
+        on = np.flatnonzero(np.isfinite(values) & ((values > 0) | (name == "g_loss")))
+        row, reason = (int(on[0]), f"{name} shows it") if len(on) else (None, "the generator does not see it yet")
+    elif view.has("disc_factor"):
         factor = run["disc_factor"]
         on = np.flatnonzero(factor > 0)
         row, reason = (int(on[0]), "disc_factor becomes positive") if len(on) else (None, "disc_factor stays 0")
@@ -205,6 +229,15 @@ def _gan(view: View) -> Gan:
     elif planned is not None and before is not None and before < planned <= start:
         start = planned
     return Gan("active", start, row, before, planned, ratio, reason)
+
+
+def _with_disc_warm_up(view: View, gan: Gan) -> Gan:
+    """``gan`` with the rows on which the discriminator is trained alone."""
+    if not view.trainer.disc_warms_up or not view.run.rows("disc_loss").size:
+        return gan
+    first = int(view.run.rows("disc_loss")[0])
+    alone = gan.state == "scheduled" or (gan.start_row is not None and first < gan.start_row)
+    return replace(gan, disc_row=first) if alone else gan
 
 
 def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
@@ -255,19 +288,22 @@ def _until_later_jump(post: Series) -> Series:
 
 def _origin(view: View) -> str:
     """``pretrained`` if the first value already stands near the run's best level, else ``scratch`` or ``unknown``."""
-    rec = view.series("rec_loss")
+    metric, error = view.error
+    rec = view.series(metric)
     if len(rec) < 2:
         return "unknown"
     first = float(rec.values[0])
-    limit = PRETRAINED.get(view.trainer.rec_kind)
+    limit = PRETRAINED.get(error)
     spacing = int(np.median(np.diff(rec.steps)))
     begins_at_zero = view.run.steps[0] <= max(1, spacing) or view.run.step_unit != "step"
+    if view.trainer.id == "vaelab" and "pixel_loss" in view.run.config and begins_at_zero:
+        return "pretrained" if view.run.config.get("pretrained_vae_weight") else "scratch"
     if limit is not None and 0 < first <= limit and begins_at_zero:
         return "pretrained"
     late_start = len(rec) >= 10 and view.run.steps[0] > 3 * spacing
     if late_start and 0 < first < 1.5 * level(rec.tail(0.2, 5).values):
         return "resumed"
-    fresh = FRESH.get(view.trainer.rec_kind)
+    fresh = FRESH.get(error)
     improved = first > 2 * level(rec.tail(0.2, 3).values)
     return "scratch" if begins_at_zero and (improved or (fresh is not None and first >= fresh)) else "unknown"
 
@@ -288,6 +324,11 @@ def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]
         marks.append((0, kind, "the whole log" if kind == "whole" else "reconstruction, perceptual and KL terms only"))
     elif gan_row:
         marks.append((0, "vae-only", "reconstruction, perceptual and KL terms only"))
+    # of a warm-up it is a part; after it, a phase of its own
+    if gan.disc_row is not None and marks and marks[-1][1] == "vae-only" and gan.disc_row >= marks[-1][0]:
+        marks.append(
+            (gan.disc_row, "disc-warm-up", "the discriminator is trained alone; the generator does not see it")
+        )
     if gan_row is not None:
         rec = next((s for s in shocks if s.metric == "rec_loss"), None)
         if gan_row > 0 and rec is not None and rec.seen:
@@ -301,6 +342,7 @@ def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]
     titles = {
         "warm-up": "warm-up",
         "vae-only": "VAE only",
+        "disc-warm-up": "discriminator warm-up",
         "gan-start": "GAN start",
         "gan": "GAN",
         "whole": "whole run",
@@ -380,6 +422,8 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
             text = f"The GAN starts between step {gan.before_step:,} and {gan.start_step:,}{where}: {gan.reason}."
         if gan.unit_ratio:
             text += f" disc_start {gan.planned_step:,} is counted in optimizer steps, {gan.unit_ratio} per logged step."
+        if gan.disc_row is not None:
+            text += f" The discriminator was trained alone from step {int(view.run.steps[gan.disc_row]):,} on."
         if gan.before_step is not None:
             text += _warm_up_coincides(view, gan.start_step, gan.before_step, warm_up)
         return Fact("gan_start", "phases", text, "inferred", float(gan.start_step), "step",
@@ -387,7 +431,9 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
     if gan.state == "scheduled" and gan.planned_step is not None:
         ahead = gan.planned_step - last
         zero = ""
-        if view.has("disc_loss") and not np.any(view.series("disc_loss").values):
+        if gan.disc_row is not None:
+            zero = f" The discriminator has been trained alone since step {int(view.run.steps[gan.disc_row]):,}."
+        elif view.has("disc_loss") and not np.any(view.series("disc_loss").values):
             zero = " disc_loss is 0.0 because disc_factor is 0 until then."
         meaning = ""
         if view.trainer.d_weight_logged_before_start:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Evidence, Fact, Standing
@@ -26,8 +28,16 @@ class Latent:
         return math.prod(self.shape)
 
     @property
+    def channels(self) -> int:
+        return self.shape[0]
+
+    @property
     def per_channel(self) -> int:
         return self.elements // self.shape[0]
+
+    @property
+    def frames(self) -> int:
+        return self.shape[1] if len(self.shape) == 4 else 1
 
     def __str__(self) -> str:
         return "x".join(str(d) for d in self.shape)
@@ -37,8 +47,8 @@ class Latent:
 class Scales:
     """Conversions that hold for this run; None where the log does not allow one.
 
-    peak: input range width (2 for [-1, 1]); psnr_exact: rec_loss is the MSE, so PSNR follows; mse_bound: factor c with
-    MSE <= c * rec_loss. nats: multiply the printed KL by it to get nats per latent element. clip_elements: C*T*H*W of
+    peak: input range width (2 for [-1, 1]); psnr_exact: the column ``error`` (rec_loss, or rec_mse where that is logged beside
+    another loss) is the MSE, so PSNR follows; mse_bound: factor c with MSE <= c * rec_loss. nats: multiply the printed KL by it to get nats per latent element. clip_elements: C*T*H*W of
     one input sample. effective_beta: KL weight in sum/sum units (LDM convention). kl_nats_total: KL of one sample in nats.
     clip_assumed: the clip size is the script's default, not declared: no verdict may rest on it alone.
     """
@@ -53,9 +63,10 @@ class Scales:
     kl_nats_total: float | None
     clip_assumed: bool
     statements: tuple[Fact, ...]
+    error: str = "rec_loss"
 
     def psnr(self, rec: float) -> float | None:
-        """PSNR in dB of a mean squared error ``rec``; None if rec_loss is not an MSE of known range."""
+        """PSNR in dB of a mean squared error ``rec``, a value of the column ``error``; None if no column is one."""
         if not self.psnr_exact or self.peak is None or not rec > 0:
             return None
         return 10 * math.log10(self.peak**2 / rec)
@@ -76,22 +87,36 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
     low_high = tuple(declared_range) if len(declared_range) == 2 else view.trainer.input_range
     peak = abs(low_high[1] - low_high[0]) if low_high else None
     kind = view.trainer.rec_kind
-    exact = kind == "mse" and peak is not None
+    error, error_kind = view.error
+    exact = error_kind == "mse" and peak is not None
     # e in [-peak, peak]: e^2 <= peak |e|, and e^2 <= peak / (1 + peak) (|e| + e^2)
     bound = None
     if peak is not None:
-        bound = {"l1+mse+lpips": peak / (1 + peak), "l1+lpips": peak, "l1": peak, "mse+lpips": 1.0}.get(kind)
+        both = peak / (1 + peak)
+        bounds = {
+            "l1+mse+lpips": both,
+            "l1+mse": both,
+            "l1+lpips": peak,
+            "l1": peak,
+            "charbonnier": peak,
+            "mse+lpips": 1.0,
+        }
+        bound = bounds.get(kind)
     if kind == "l1-sum" and peak is not None and (frame := _frame_elements(view)) is not None:
         bound = peak / frame
     latent = _latent(view, algebra)
-    nats = None
     reduction = view.trainer.kl_reduction
-    if reduction == "mean":
+    nats = _logged_nats(view)
+    if nats is not None:
+        pass
+    elif reduction == "mean":
         nats = 1.0
     elif latent is not None and reduction == "sum-per-channel":
         nats = 1.0 / latent.per_channel
     elif latent is not None and reduction == "sum-per-sample":
         nats = 1.0 / latent.elements
+    elif latent is not None and reduction == "sum-per-latent-frame":
+        nats = latent.frames / latent.elements
     clip, assumed = _clip_elements(view, algebra)
     beta = _effective_beta(view, algebra, latent, clip)
     kl = view.series("kl_loss")
@@ -103,8 +128,19 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
         elif reduction == "sum-per-channel":
             channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
             total_nats = now * channels if channels else None
-    scales = Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, assumed, ())
+        elif latent is not None and nats is not None:
+            total_nats = now * nats * latent.elements
+    scales = Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, assumed, (), error)
     return replace(scales, statements=_statements(view, algebra, scales))
+
+
+def _logged_nats(view: View) -> float | None:
+    """Nats per element over the printed KL, where the trainer logs both."""
+    if not view.has("kl_loss", "kl_nats_per_element"):
+        return None
+    values, _, _ = view.joint(("kl_loss", "kl_nats_per_element"))
+    some = values["kl_loss"] > 0
+    return float(np.median(values["kl_nats_per_element"][some] / values["kl_loss"][some])) if some.any() else None
 
 
 def _numbers(value: object) -> list[float]:
@@ -197,7 +233,7 @@ def _frame_elements(view: View) -> float | None:
 def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
     """``(C*T*H*W of one sample, whether that is only the script's default)``."""
     n = algebra.value("n_pixels")
-    if n is not None:
+    if n is not None and not view.trainer.weights_apart:
         return n, False
     clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
     channels = view.number("input_channels") or 3
@@ -216,6 +252,8 @@ def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: f
     weight = solved.value if solved and solved.value is not None else view.number("kl_weight")
     if weight is None:
         return None
+    if view.trainer.weights_apart:
+        return _own_beta(view, weight, latent, clip)
     if view.trainer.kl_reduction == "sum-per-sample" and view.trainer.nll_reduction == "sum-per-sample":
         logvar = view.series("logvar")
         # nll is divided by exp(logvar): so is, in effect, the weight of everything beside it multiplied
@@ -225,6 +263,27 @@ def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: f
         pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")
         return weight * clip / (channels * pixel) if pixel else None
     return None
+
+
+def _own_beta(view: View, weight: float, latent: Latent | None, clip: float | None) -> float | None:
+    """KL weight in sum/sum units: what one nat of a sample costs over what one unit of its summed pixel loss costs."""
+    frame, pixel = _frame_elements(view), view.number("pixelloss_weight")
+    reduction = view.trainer.kl_reduction
+    if reduction == "sum-per-sample":
+        nat: float | None = 1.0
+    else:
+        over = {"mean": "elements", "sum-per-latent-frame": "frames", "sum-per-channel": "channels"}.get(reduction)
+        nat = 1.0 / getattr(latent, over) if latent is not None and over else None
+    per_value = {
+        "mean": 1.0 / clip if clip else None,
+        "sum-per-sample": 1.0,
+        "sum-per-frame": frame / clip if frame and clip else None,
+    }.get(view.trainer.nll_reduction)
+    if nat is None or per_value is None or not pixel:
+        return None
+    logvar = view.series("logvar")
+    spread = math.exp(min(float(logvar.values[-1]), 30.0)) if len(logvar) else 1.0
+    return weight * nat / (pixel * per_value) * spread
 
 
 def _statements(view: View, algebra: Algebra, scales: Scales) -> tuple[Fact, ...]:
@@ -249,23 +308,24 @@ def _statements(view: View, algebra: Algebra, scales: Scales) -> tuple[Fact, ...
 
 
 def _rec_facts(view: View, scales: Scales) -> list[Fact]:
-    rec = view.series("rec_loss")
+    name = scales.error if scales.psnr_exact and view.has(scales.error) else "rec_loss"
+    rec = view.series(name)
     first, now = float(rec.values[0]), level(rec.tail(0.1, 1 if len(rec) < 5 else 3).values)
     facts = []
     row_first, row_last = int(rec.rows[0]), int(rec.rows[-1])
     if scales.psnr_exact:
         a, b = scales.psnr(first), scales.psnr(now)
         kind = "the MSE on inputs in [-1, 1]" if scales.peak == 2 else f"the MSE on inputs {scales.peak:g} wide"
-        text = f"rec_loss is {kind}: {number(now)} is {b:.1f} dB PSNR." if b is not None else "rec_loss is 0 or below."
+        text = f"{name} is {kind}: {number(now)} is {b:.1f} dB PSNR." if b is not None else f"{name} is 0 or below."
         if a is not None and b is not None and len(rec) > 1 and first != now:
             way = "rose" if now > first else "fell"
             ratio = now / first
             size = f"{ratio:.1f}x" if ratio > 1.5 else f"{abs(1 - ratio):.0%}"
             text = (
-                f"rec_loss is {kind}: it {way} {size} from {number(first)} ({a:.1f} dB PSNR, step {int(rec.steps[0]):,}) to"
+                f"{name} is {kind}: it {way} {size} from {number(first)} ({a:.1f} dB PSNR, step {int(rec.steps[0]):,}) to"
                 f" {number(now)} ({b:.1f} dB, step {int(rec.steps[-1]):,}): {b - a:+.1f} dB."
             )
-        evidence = (view.evidence("rec_loss", row_first), view.evidence("rec_loss", row_last))
+        evidence = (view.evidence(name, row_first), view.evidence(name, row_last))
         facts.append(Fact("psnr", "units", text, "known", b, "dB", evidence=evidence))
     elif scales.mse_bound is not None:
         bound = scales.psnr_bound(now)
@@ -273,11 +333,13 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
             "l1+mse+lpips": "L1 + MSE + LPIPS",
             "l1+lpips": "L1 + LPIPS",
             "l1": "L1",
+            "l1+mse": "L1 + MSE",
+            "charbonnier": "the Charbonnier loss",
             "mse+lpips": "MSE + LPIPS",
             "l1-sum": "L1 summed over a frame",
         }
-        name = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
-        text = f"rec_loss here is {name}, so PSNR cannot be read from it"
+        loss = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
+        text = f"rec_loss here is {loss}, so PSNR cannot be read from it"
         if bound is None:
             text += f"; {number(now)} is 0 or below and bounds nothing."
         else:
@@ -311,7 +373,7 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
     kl = view.series("kl_loss")
     now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
     nats = scales.nats_per_element(now)
-    if nats is None or scales.latent is None:
+    if nats is None or (scales.latent is None and not view.has("kl_nats_per_element")):
         text = f"What KL {number(now)} is per latent element needs the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
         if view.trainer.kl_reduction == "unknown":
             text += " How this trainer reduces the KL is not known either."
@@ -319,12 +381,12 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
     reduction = {
         "sum-per-channel": "summed over T, H, W and averaged over channels",
         "sum-per-sample": "summed over all latent elements",
+        "sum-per-latent-frame": "summed over a latent frame",
         "mean": "averaged over elements",
     }.get(view.trainer.kl_reduction, "")
-    text = (
-        f"KL {number(now)} ({reduction}) is {_short(nats)} nats per latent element for a {scales.latent} latent"
-        f" ({scales.latent.how})."
-    )
+    said = f" ({reduction})" if reduction or scales.latent is not None else ""
+    shape = f" for a {scales.latent} latent ({scales.latent.how})" if scales.latent is not None else ""
+    text = f"KL {number(now)}{said} is {_short(nats)} nats per latent element{shape}."
     if nats < 0:
         text += " A KL divergence cannot be negative: this column is something else, or its computation is broken."
     elif nats >= 5:
@@ -335,10 +397,12 @@ def _kl_fact(view: View, scales: Scales) -> Fact:
     elif nats < 0.3:
         sigma = math.exp(-nats)
         text += f" With unit aggregate variance that means a posterior sigma of {sigma:.2f}: little information per element."
-    standing: Standing = "bounded" if scales.latent.standing == "bounded" else "inferred"
-    row = int(kl.rows[-1])
-    evidence = (view.evidence("kl_loss", row), Evidence("latent elements", float(scales.latent.elements)))
-    return Fact("kl_per_element", "units", text, standing, nats, "nats/element", evidence=evidence)
+    bounded = scales.latent is not None and scales.latent.standing == "bounded"
+    standing: Standing = "known" if view.has("kl_nats_per_element") else "bounded" if bounded else "inferred"
+    evidence = [view.evidence("kl_loss", int(kl.rows[-1]))]
+    if scales.latent is not None:
+        evidence.append(Evidence("latent elements", float(scales.latent.elements)))
+    return Fact("kl_per_element", "units", text, standing, nats, "nats/element", evidence=tuple(evidence))
 
 
 def _short(value: float) -> str:

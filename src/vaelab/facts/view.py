@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy.typing as npt
 from vaelab.analysis import Series, blocks
 from vaelab.facts.base import Evidence
 from vaelab.run import Column, FloatArray, IntArray, Run
-from vaelab.trainers import TRAINERS, Trainer
+from vaelab.trainers import Trainer, conventions
 
 FLOAT32_DIGITS = 3e-6
+CONSOLE_DIGITS = 5e-6  # six significant digits
 
 
 class View:
@@ -21,7 +23,9 @@ class View:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.trainer: Trainer = TRAINERS.get(run.trainer, TRAINERS["unknown"])
+        self.trainer: Trainer = conventions(run.trainer, run.config)
+        if run.format == "vaelab_console":
+            self.trainer = replace(self.trainer, precision=CONSOLE_DIGITS)
         self._series: dict[str, Series] = {}
 
     def series(self, metric: str) -> Series:
@@ -51,6 +55,33 @@ class View:
         except OverflowError:  # an integer beyond 1e308
             return None
         return number if math.isfinite(number) else None
+
+    @cached_property
+    def error(self) -> tuple[str, str]:
+        """``(metric, kind)``: the column that says most about the pixel error, and which loss it holds (``mse``, ``l1`` ...).
+
+        ``rec_mse`` where rec_loss is another loss and the trainer logs the squared error beside it.
+        """
+        beside = self.trainer.rec_kind != "mse" and self.has("rec_mse")
+        return ("rec_mse", "mse") if beside else ("rec_loss", self.trainer.rec_kind)
+
+    def kl_growth(self, rows: IntArray | slice) -> FloatArray:
+        """Share of kl_weight that is in force on ``rows``: it grows in a line over the declared kl_warmup steps."""
+        steps = self.run.steps[rows].astype(np.float64)
+        length = self.number("kl_warmup") or 0.0
+        return np.minimum(1.0, (steps + 1) / (length + 1)) if length > 0 else np.ones(len(steps))
+
+    def disc_factor(self, rows: IntArray | slice) -> FloatArray:
+        """Factor of g_loss on ``rows``: logged, else what the declared ramp gives, else 1 (the caller knows that the GAN is on)."""
+        if "disc_factor" in self.run:
+            factor = self.run["disc_factor"][rows]
+            return np.where(np.isfinite(factor), factor, 1.0)
+        steps = self.run.steps[rows].astype(np.float64)
+        start, ramp = self.number("disc_start"), self.number("disc_ramp")
+        if not self.trainer.disc_warms_up or start is None:
+            return np.ones(len(steps))
+        growth = np.clip((steps - start + 1) / ((ramp or 0.0) + 1), 0.0, 1.0)
+        return growth * self.trainer.disc_loss_scale
 
     def half_unit(self, metric: str, values: FloatArray) -> FloatArray:
         """Rounding error of printed ``values``: half a unit of the last decimal, or float32 resolution."""

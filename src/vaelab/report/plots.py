@@ -31,8 +31,8 @@ _LOG_FROM = 10.0  # a positive metric whose largest value is this many times its
 # Okabe-Ito: told apart by colour-blind readers and in grey print
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SHADES = {
-    "warm-up": "#E69F00", "vae-only": "#56B4E9", "gan-start": "#D55E00", "gan": "#009E73", "lr-decay": "#999999",
-    "whole": "#FFFFFF",
+    "warm-up": "#E69F00", "vae-only": "#56B4E9", "disc-warm-up": "#CC79A7", "gan-start": "#D55E00", "gan": "#009E73",
+    "lr-decay": "#999999", "whole": "#FFFFFF",
 }  # fmt: skip
 
 OVERVIEW = ("total_loss", "rec_loss", "perceptual_loss", "kl_loss", "disc_loss", "g_loss")

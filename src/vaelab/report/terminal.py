@@ -40,7 +40,15 @@ _COLOUR = {
     "healthy": "green", "watch": "yellow", "act": "red", "stop": "bold red", "cannot-tell": "cyan",
     "good": "green", "ok": "green", "bad": "red", "info": "", "warn": "yellow", "critical": "bold red",
 }  # fmt: skip
-_FILL = {"warm-up": ".", "vae-only": "-", "gan-start": "+", "gan": "#", "lr-decay": "~", "whole": "="}
+_FILL = {
+    "warm-up": ".",
+    "vae-only": "-",
+    "disc-warm-up": ":",
+    "gan-start": "+",
+    "gan": "#",
+    "lr-decay": "~",
+    "whole": "=",
+}
 
 # Notes on reading that lose nothing of the run.
 _ORDINARY = {"foreign_lines", "averaged_stats", "duplicate_column"}

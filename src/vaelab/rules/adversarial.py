@@ -395,8 +395,8 @@ class WeightOutOfFamily(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         solved = facts.algebra.solved.get("disc_weight")
-        if solved is None or solved.value is None or solved.value <= 2:
-            return
+        if solved is None or solved.value is None or solved.value <= 2 or facts.view.trainer.fixed_d_weight:
+            return  # a fixed weight does not compare with an adaptive one
         on = facts.phases.gan.state == "active"
         yield self.finding(
             "warn",
@@ -410,7 +410,7 @@ class WeightOutOfFamily(Rule):
 class AtClamp(Rule):
     """d_weight stands at its clamp.
 
-    What it checks: the share of GAN rows in which d_weight equals disc_weight x 10,000.
+    What it checks: the share of GAN rows in which d_weight stands at its clamp, disc_weight x 10,000 (or ``d_weight_clamped``).
 
     Why it matters: at the clamp the raw GAN gradient is nearly zero: a weak or dead discriminator, not a strong one. In
     trainers that sum the nll over pixels the clamp binds far earlier than in those that average.
@@ -549,7 +549,7 @@ class ColdStart(Rule):
         rate = facts.view.series("disc_lr")
         at = int(np.searchsorted(rate.steps, start))
         peak = len(rate) > 2 and at < len(rate) and rate.values[at] >= 0.9 * rate.values.max() > 0
-        if not same and not (peak and start > 0):
+        if gan.disc_row is not None or (not same and not (peak and start > 0)):
             return
         why = "on the step where the learning-rate warm-up ends" if same else "at the peak of its learning rate"
         shock = facts.phases.shock("rec_loss")

@@ -141,9 +141,10 @@ class DataErrors(Rule):
             return
         count = sum(n.count for n in facts.run.notes if n.kind == "data_errors") or 1
         rows = max(1, len(facts.run))
+        where = f"step {event.step:,}" if event.line is None and event.step is not None else f"line {event.line}"
         yield self.finding(
             "warn" if count > 0.02 * rows or count > 20 else "info",
-            f"{count} message{'s' if count > 1 else ''} about files that could not be read (first at line {event.line}):"
+            f"{count} message{'s' if count > 1 else ''} about files that could not be read (first at {where}):"
             f" {event.text.strip()[:100]}",
             evidence=(Evidence("messages", float(count), line=event.line),),
         )
@@ -250,7 +251,7 @@ class BetterThanPublished(Rule):
     Why it matters: easy data (black, static, sparse), memorised samples or very light compression give such values. The
     value alone cannot tell which, and is no proof of a fault.
 
-    Evidence it needs: ``rec_loss`` that is an MSE of known range.
+    Evidence it needs: ``rec_loss`` that is an MSE of known range, or ``rec_mse``.
 
     What to do: compute skill = 1 - MSE / variance of the data, and score held-out samples.
 
@@ -262,18 +263,19 @@ class BetterThanPublished(Rule):
     needs = ("rec_loss", "psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        rec = facts.view.series("rec_loss")
+        name = facts.scales.error
+        rec = facts.view.series(name)
         if facts.phases.origin != "scratch" or len(rec) < 12:
             return
-        late = max(level(rec.tail(0.1, 3).values), 0.5 * 10.0 ** -(facts.run.decimals.get("rec_loss") or 6))
+        late = max(level(rec.tail(0.1, 3).values), 0.5 * 10.0 ** -(facts.run.decimals.get(name) or 6))
         psnr = facts.scales.psnr(late)
         if psnr is None or psnr < 38:
             return
         yield self.finding(
             "warn",
-            f"rec_loss {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
+            f"{name} {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
             " data, samples seen too often, or very light compression. The log cannot tell which.",
-            metrics=("rec_loss",),
+            metrics=(name,),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
-            evidence=(facts.view.evidence("rec_loss", int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
+            evidence=(facts.view.evidence(name, int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
         )

@@ -14,7 +14,8 @@ from vaelab.rules.base import Finding, Rule
 class NonFinite(Rule):
     """NaN or inf in a logged metric.
 
-    What it checks: non-finite values in every training column: first step, how many, whether they end.
+    What it checks: non-finite values in every training column: first step, how many, whether they end. Held-out samples whose
+    reconstruction held NaN or inf, where the trainer counts them (``val/non_finite``).
 
     Why it matters: once weights are NaN nothing recovers; a single non-finite row that passes is a skipped step.
 
@@ -49,6 +50,17 @@ class NonFinite(Rule):
                 steps=(int(run.steps[first]), int(run.steps[-1]) if at_end else int(run.steps[first])),
                 evidence=(facts.view.evidence(name, first),),
             )
+        for name in ("val/non_finite", "val_ema/non_finite"):
+            count_of = facts.view.series(name)
+            if len(count_of) and count_of.values[-1] > 0:
+                step = int(count_of.steps[-1])
+                yield self.finding(
+                    "critical",
+                    f"The reconstruction of {int(count_of.values[-1])} held-out samples holds NaN or inf at step {step:,} ({name}).",
+                    metrics=(name,),
+                    steps=(step, step),
+                    evidence=(facts.view.evidence(name, int(count_of.rows[-1])),),
+                )
 
 
 class StoppedItself(Rule):

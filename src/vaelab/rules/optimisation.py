@@ -15,7 +15,8 @@ from vaelab.words import number, rough
 class ClipAlwaysActive(Rule):
     """Gradient clipping is active on most steps.
 
-    What it checks: the share of logged steps whose pre-clip ``grad_norm`` exceeds clip_grad.
+    What it checks: the share of logged steps whose pre-clip ``grad_norm`` exceeds clip_grad; where ``clip_share`` is logged, the
+    share of all steps.
 
     Why it matters: the printed norm is the one before clipping. Above the threshold on every step, the clip no longer
     guards against outliers; it normalises the step. With Adam that is harmless while it is steady.
@@ -36,9 +37,10 @@ class ClipAlwaysActive(Rule):
         if o.clipped is None or o.clipped < 0.5 or o.clip is None:
             return
         void = "" if facts.view.trainer.clip_before_step else " In this trainer the clip has no effect at all."
+        which = "steps" if facts.view.has("clip_share") else "logged steps"
         yield self.finding(
             "info",
-            f"{o.clipped:.0%} of the logged steps are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
+            f"{o.clipped:.0%} of the {which} are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
             f" below the usual norm {number(o.grad_norm or 0.0)}; {rough(o.suggested or 0.0)} would cut outliers only.{void}",
             metrics=("grad_norm",),
             evidence=(Evidence("share clipped", o.clipped), Evidence("90th percentile", o.suggested or 0.0)),

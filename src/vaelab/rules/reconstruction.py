@@ -10,9 +10,18 @@ import numpy as np
 from vaelab.analysis import level, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.held_out import error_columns, psnr_is_still_rising, skill
 from vaelab.words import number
 
-REC_LIMIT = {"mse": 200.0, "l1": 20.0, "l1+lpips": 30.0, "l1+mse+lpips": 500.0, "mse+lpips": 200.0}
+REC_LIMIT = {
+    "mse": 200.0,
+    "l1": 20.0,
+    "l1+mse": 220.0,
+    "charbonnier": 20.0,
+    "l1+lpips": 30.0,
+    "l1+mse+lpips": 500.0,
+    "mse+lpips": 200.0,
+}
 """rec_loss on the first rows that no network fed with inputs in [-1, 1] starts at: errors of 0..255 pixels give 1e4 (MSE)
 or 60 and more (L1); an exploding start stays below."""
 
@@ -55,8 +64,10 @@ class ReconstructionTrend(Rule):
         a, b = level(part.head(0.15, 3).values), level(part.tail(0.15, 3).values)
         word = {"flat": "shows no trend", "falling": "falls", "rising": "rises"}[found.direction]
         db = ""
-        if facts.scales.psnr_exact and a > 0 and b > 0:
-            db = f" ({10 * math.log10(a / b):+.1f} dB)"
+        error = facts.view.series(facts.scales.error).between(phase.first_step, phase.last_step)
+        c, d = level(error.head(0.15, 3).values), level(error.tail(0.15, 3).values)
+        if facts.scales.psnr_exact and c > 0 and d > 0:
+            db = f" ({10 * math.log10(c / d):+.1f} dB)"
         text = f"rec_loss {word} in the {phase.title} phase: {number(a)} to {number(b)}{db}."
         # rising by itself is a symptom other rules weigh; here it only counts where it is large
         severe = found.direction == "rising" and b > 1.5 * a
@@ -111,7 +122,8 @@ class WorseThanStart(Rule):
             return
         ratio = late / reference
         severity = "critical" if ratio >= 2.5 else "warn"
-        db = f" ({-10 * math.log10(ratio):.1f} dB)" if facts.scales.psnr_exact else ""
+        exact = facts.scales.psnr_exact and facts.scales.error == "rec_loss"
+        db = f" ({-10 * math.log10(ratio):.1f} dB)" if exact else ""
         yield self.finding(
             severity,  # type: ignore[arg-type]
             f"rec_loss is {ratio:.3g} times its first level{db}: {number(reference)} at the start, {number(late)} by step"
@@ -177,7 +189,8 @@ class NoLearning(Rule):
     Why it matters: a constant output scores the data's variance and stays there; so does a network that gets no
     gradient. Loss values alone look calm.
 
-    Evidence it needs: ``rec_loss`` with at least 30 rows and the warm-up over.
+    Evidence it needs: ``rec_loss`` with at least 30 rows and the warm-up over. Where ``val/explained_variance`` is logged and
+    above 0.3, the model has learned, however flat the training curve is.
 
     What to do: check that the latent carries information (KL), the learning rate, and that inputs and targets match.
 
@@ -200,6 +213,8 @@ class NoLearning(Rule):
         early = level(rec.between(int(rec.steps[2]), int(rec.steps[-1])).head(0.12, 4).values)
         late = level(rec.tail(0.25, 8).values)
         if early <= 0 or late < 0.7 * early or late > 1.8 * early:
+            return
+        if (skill(facts) or 0.0) > 0.3:
             return
         share = 1 - late / early
         gain = f"improved by only {share:.0%}" if share >= 0.005 else "not improved"
@@ -225,7 +240,8 @@ class NothingMoves(Rule):
     Why it matters: a collapse lowers the KL, learning lowers rec_loss. When neither changes the weights hardly move: the
     learning rate is far too low, or gradients do not arrive.
 
-    Evidence it needs: ``rec_loss`` and ``kl_loss`` with at least 30 rows and the warm-up over.
+    Evidence it needs: ``rec_loss`` and ``kl_loss`` with at least 30 rows and the warm-up over. A ``val/psnr`` that rose by 1 dB
+    or more says that the weights move.
 
     What to do: print the change of one weight tensor over 100 steps against its norm.
 
@@ -246,6 +262,9 @@ class NothingMoves(Rule):
         a = level(rec.tail(0.2, 5).values) / float(rec.values[:5].max())
         b = level(kl.tail(0.2, 5).values) / float(kl.values[:5].max())
         if not (0.7 < a < 1.3 and 0.5 < b < 2.0):
+            return
+        psnr = facts.view.series("val/psnr")
+        if len(psnr) > 1 and psnr.values[-1] > psnr.values[0] + 1:
             return
         yield self.finding(
             "critical",
@@ -288,6 +307,8 @@ class StillFallingSlowly(Rule):
         # the last eighth must still be lower than the eighth before it by as much as the run's average pace
         if found.direction != "falling" or not 0.5 * early < late < 0.97 * early:
             return
+        if psnr_is_still_rising(facts) and (skill(facts) or 0.0) > 0.8:
+            return  # good held-out quality that still gains: a long run, not a rate that is too low
         pace = (early - late) / len(rec)
         if -found.difference < 0.5 * pace * len(half):
             return
@@ -454,13 +475,13 @@ class ScaleOutOfRange(Rule):
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        rec, peak = facts.view.series("rec_loss"), facts.scales.peak
-        kind = facts.view.trainer.rec_kind
+        name, kind = facts.view.error
+        rec, peak = facts.view.series(name), facts.scales.peak
         if not len(rec) or (kind not in REC_LIMIT and facts.view.trainer.id != "unknown"):
             return
         limit = REC_LIMIT.get(kind, 200.0) * ((peak or 2.0) / 2) ** 2
         # an epoch mean already holds what training did
-        if facts.run.smoothing["rec_loss"].kind == "epoch_mean":
+        if facts.run.smoothing[name].kind == "epoch_mean":
             limit *= 5
         early = rec.head(0.1, min(3, len(rec)))
         first, median = float(rec.values[0]), level(early.values)
@@ -476,13 +497,13 @@ class ScaleOutOfRange(Rule):
             return
         yield self.finding(
             "critical",
-            f"rec_loss is {number(first)} on the first row and {number(median)} over the first rows; on inputs in [-1, 1] no"
+            f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in [-1, 1] no"
             f" network starts above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
             " is the size of the error, as pixels of 0..255 give.",
-            metrics=("rec_loss",),
+            metrics=("rec_loss", name) if name != "rec_loss" else ("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
             evidence=(
-                facts.view.evidence("rec_loss", int(rec.rows[0])),
+                facts.view.evidence(name, int(rec.rows[0])),
                 Evidence("largest plausible", limit),
                 Evidence("median of the run", beside),
             ),
@@ -538,11 +559,11 @@ class Plateau(Rule):
 class ValidationGap(Rule):
     """Validation gets worse while training gets better.
 
-    What it checks: the late validation ``rec_loss`` against its own best and against the training level.
+    What it checks: the late validation ``rec_loss`` (or ``rec_mse``) against its own best and against the training level.
 
     Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
 
-    Evidence it needs: a validation ``rec_loss`` with at least 4 values, and the training one.
+    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 4 values, and the training one.
 
     What to do: more data or augmentation; check that both splits are processed in the same way.
 
@@ -551,10 +572,13 @@ class ValidationGap(Rule):
 
     code = "REC109"
     name = "validation-gap"
-    needs = ("rec_loss", "val/rec_loss")
+    needs = ("rec_loss", "val/rec_loss|val/rec_mse")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        val, rec = facts.view.series("val/rec_loss"), facts.view.series("rec_loss")
+        names = error_columns(facts)
+        if names is None:
+            return
+        val, rec = facts.view.series(names[0]), facts.view.series(names[1])
         if len(val) < 4:
             return
         best = float(val.values.min())
@@ -565,9 +589,9 @@ class ValidationGap(Rule):
             return
         yield self.finding(
             "critical" if late > 1.5 * best and late > 2 * train else "warn",
-            f"Validation rec_loss has risen to {number(late)} from its best {number(best)} while the training value fell to"
+            f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
             f" {number(train)}: the model fits its training data and not the held-out data.",
-            metrics=("val/rec_loss", "rec_loss"),
+            metrics=names,
             steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
             evidence=(Evidence("validation / training", late / train, "x"),),
         )
@@ -622,12 +646,12 @@ class DriftsUp(Rule):
 class AverageOfWeights(Rule):
     """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
 
-    What it checks: validation ``rec_loss`` with the averaged weights against the one with the raw weights.
+    What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights.
 
     Why it matters: an average that lags by far is the model that will be published; one that equals the raw weights to
     the last digit is never updated apart, or is off.
 
-    Evidence it needs: ``val/rec_loss`` and ``val_ema/rec_loss`` on at least 4 common rows.
+    Evidence it needs: ``val/rec_loss`` and ``val_ema/rec_loss`` (or ``rec_mse``) on at least 4 common rows.
 
     What to do: compare decay and update interval with the steps trained: 1 / (1 - decay) updates are its memory.
 
@@ -636,17 +660,21 @@ class AverageOfWeights(Rule):
 
     code = "REC114"
     name = "ema-lags-or-is-off"
-    needs = ("val/rec_loss", "val_ema/rec_loss")
+    needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        raw, averaged = (facts.run[m] for m in ("val/rec_loss", "val_ema/rec_loss"))
+        name = next((m for m in ("rec_loss", "rec_mse") if facts.view.has(f"val/{m}", f"val_ema/{m}")), None)
+        if name is None:
+            return
+        own, ema = f"val/{name}", f"val_ema/{name}"
+        raw, averaged = facts.run[own], facts.run[ema]
         rows = np.flatnonzero(np.isfinite(raw) & np.isfinite(averaged))
         if len(rows) < 4:
             return
         steps = (int(facts.run.steps[rows[0]]), int(facts.run.steps[rows[-1]]))
         evidence = (
-            facts.view.evidence("val_ema/rec_loss", int(rows[-1])),
-            facts.view.evidence("val/rec_loss", int(rows[-1])),
+            facts.view.evidence(ema, int(rows[-1])),
+            facts.view.evidence(own, int(rows[-1])),
         )
         late = rows[-max(3, len(rows) // 4) :]
         ratio = float(np.median(averaged[late] / np.maximum(raw[late], 1e-300)))
@@ -654,7 +682,7 @@ class AverageOfWeights(Rule):
             text = (
                 f"Validation with averaged weights equals the one with raw weights in all {len(rows)} rows: EMA is off."
             )
-            yield self.finding("info", text, metrics=("val_ema/rec_loss",), steps=steps, evidence=evidence)
+            yield self.finding("info", text, metrics=(ema,), steps=steps, evidence=evidence)
         elif ratio > 1.5:
-            text = f"Validation rec_loss with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
-            yield self.finding("warn", text, metrics=("val_ema/rec_loss",), steps=steps, evidence=evidence)
+            text = f"Validation {name} with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
+            yield self.finding("warn", text, metrics=(ema,), steps=steps, evidence=evidence)
