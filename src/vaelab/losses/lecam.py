@@ -31,14 +31,16 @@ class LeCam(nn.Module):
         """Move the running means towards the mean logits of this step; the first call sets them.
 
         real_mean, fake_mean: scalars; with several processes the mean over all of them, so that all keep equal values.
-        Does nothing in evaluation mode: validation batches must not move the state of training.
+        Does nothing in evaluation mode: validation batches must not move the state of training. Means that are not finite
+        are left out: the step is skipped, and NaN in a running mean would make every later step NaN too.
         """
         if not self.training:
             return
+        finite = torch.isfinite(real_mean) & torch.isfinite(fake_mean)
         decay = torch.where(self.started, self.decay, 0.0)
         for ema, value in ((self.ema_real, real_mean), (self.ema_fake, fake_mean)):
-            ema.lerp_(value.detach().to(ema), 1 - decay)
-        self.started.fill_(True)
+            ema.lerp_(torch.where(finite, value.detach().to(ema), ema), 1 - decay)
+        self.started.logical_or_(finite)
 
     def penalty(self, logits_real: Tensor, logits_fake: Tensor) -> Tensor:
         """mean relu(real - ema_fake)^2 + mean relu(ema_real - fake)^2, a scalar in float32; 0 before the first update."""
