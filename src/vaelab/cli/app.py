@@ -19,7 +19,7 @@ from vaelab.cli.import_config import import_config
 from vaelab.cli.presets import presets
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
-from vaelab.cli.train import options_help, resume, train
+from vaelab.cli.train import TrainCommand, resume, train
 from vaelab.errors import VaelabError
 
 INTERRUPTED = 130
@@ -74,7 +74,7 @@ app = typer.Typer(
 )
 for command in (diagnose, report, compare, explain, rules):
     app.command(no_args_is_help=command is not rules)(command)
-app.command(no_args_is_help=True, epilog=options_help())(train)
+app.command(no_args_is_help=True, cls=TrainCommand)(train)
 app.command(no_args_is_help=True)(resume)
 app.command()(presets)
 app.command(no_args_is_help=True)(import_config)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from vaelab.errors import ConfigError, TrainError
 
@@ -97,6 +98,22 @@ def _run(config: TrainConfig, folder: Path, resume: bool) -> None:
         screen.end(outcome, ending)
     if outcome.reason != "finished":
         raise typer.Exit(INTERRUPTED if outcome.reason == "interrupted" else STOPPED)
+
+
+class TrainCommand(TyperCommand):
+    """Its help ends with every setting; the list is made only when the help is asked for."""
+
+    @property
+    def epilog(self) -> str | None:
+        return options_help() if self._asked else None
+
+    @epilog.setter
+    def epilog(self, value: str | None) -> None:
+        self._asked = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._asked = True
+        super().format_help(ctx, formatter)
 
 
 def options_help() -> str:

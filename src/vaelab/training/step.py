@@ -112,6 +112,8 @@ class TrainingStep:
             parameter.grad = value if parameter.grad is None else parameter.grad + value
 
         measured = {"rec_loss": terms.rec, "rec_mse": terms.rec_mse, "nll_loss": terms.nll}
+        if self.logvar:  # the value that nll_loss was computed with, not the one after the update
+            measured["logvar"] = self.logvar[0].detach().clone()
         if self.loss.perceptual_weight > 0:
             measured["perceptual_loss"] = terms.perceptual
         total = terms.nll
@@ -200,8 +202,6 @@ class TrainingStep:
         measured = _of_update("", self.generator_update.apply(learning_rate(self.optim, step, self.steps)))
         if self.ema is not None:
             self.ema.update(self.autoencoder)
-        if self.logvar:
-            measured["logvar"] = self.logvar[0].detach().float().mean()
         if self.generator_update.scaler.is_enabled():
             measured["loss_scale"] = self.generator_update.scale(torch.ones((), device=self.ranks.device))
         if trains_disc and self.disc_update is not None:
@@ -225,7 +225,7 @@ class TrainingStep:
         if network is self.autoencoder:
             for module in network.modules():
                 if getattr(module, "weight", None) is self.autoencoder.last_layer:
-                    module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
+                    module.forward = torch.compiler.disable(module.forward)
         return cast(nn.Module, torch.compile(network))
 
     def _sync(self, network: nn.Module | None, last: bool) -> AbstractContextManager:
