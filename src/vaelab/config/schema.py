@@ -210,8 +210,8 @@ class RunConfig(Section):
     )
     rollback_tries: int = Field(2, ge=1, description="Rollbacks before the run is stopped.")
     check_ranks_every: int = Field(100, ge=1, description="Steps between checks that all processes hold equal weights.")
-    trackers: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
-        default_factory=lambda: ["tensorboard"], description="Where rows also go, besides metrics.jsonl."
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = Field(
+        ("tensorboard",), description="Where rows also go, besides metrics.jsonl."
     )
 
 

@@ -380,8 +380,7 @@ class Trainer:
         def take(number: int, frame: Any) -> None:
             if self.signal:
                 raise KeyboardInterrupt
-            self.signal = number
-            self.screen.say("Interrupted: saving a checkpoint ...", "watch")
+            self.signal = number  # nothing more here: the screen may be in the middle of a line
 
         try:
             before = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)}
