@@ -182,3 +182,14 @@ def relative_distance(ours: Gradients, theirs: Gradients) -> float:
 def weights(network: nn.Module) -> Gradients:
     """Copies of all parameters."""
     return [p.detach().clone() for p in network.parameters()]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal structures, tensors bit by bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)

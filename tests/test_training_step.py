@@ -17,6 +17,7 @@ from small_training import (
     batches,
     recorded_gradients,
     relative_distance,
+    same,
     small_config,
     small_networks,
     small_step,
@@ -281,17 +282,6 @@ def state(step: TrainingStep) -> dict[str, Any]:
     whole = copy.deepcopy({"step": step.state_dict(), **networks})
     whole["step"].pop("ema_updates")  # the average moves towards the same weights as before
     return whole
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal structures, tensors bit by bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b)
 
 
 def test_one_network_is_skipped_without_the_other() -> None:
