@@ -163,7 +163,7 @@ def wrong_or_right(runs: Iterable[Judged]) -> list[tuple[float, bool]]:
     onset and end, so that confidence on part of a log is judged too."""
     pairs = []
     for run in runs:
-        for point in _looks(run):
+        for point in looks(run):
             if point.status != "cannot-tell":
                 pairs.append((point.confidence, point.alarm == run.truth.faulty))
     return pairs
@@ -171,10 +171,11 @@ def wrong_or_right(runs: Iterable[Judged]) -> list[tuple[float, bool]]:
 
 def cause_right(runs: Iterable[Judged]) -> list[tuple[float, bool]]:
     """(score of the first cause, whether it is accepted) of every alarm raised."""
-    return [(p.causes[0][1], p.names(r.truth.accepted, 1)) for r in runs for p in _looks(r) if p.alarm and p.causes]
+    return [(p.causes[0][1], p.names(r.truth.accepted, 1)) for r in runs for p in looks(r) if p.alarm and p.causes]
 
 
-def _looks(run: Judged) -> list[Verdict]:
+def looks(run: Judged) -> list[Verdict]:
+    """The verdicts of a run that calibration counts: the whole log, and of a faulty run half of the part after onset."""
     if not run.truth.faulty or len(run.points) < 2:
         return [run.final]
     onset = run.truth.onset_step or 0

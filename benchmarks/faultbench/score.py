@@ -60,6 +60,7 @@ def sections(runs: Sequence[Judged]) -> dict[str, str]:
         "reliability-cause": tables.reliability_table(reliability(cause_right(held_out))),
         "confusion": tables.confusion_table(confusion(held_out)),
         "recipes": tables.recipe_table(runs),
+        "peers": tables.peer_table(runs, json.loads(PEERS.read_text()) if PEERS.exists() else []),
     }
 
 
@@ -68,8 +69,12 @@ def write_page(page: Path, parts: dict[str, str]) -> None:
     text = page.read_text(encoding="utf-8")
     for name, part in parts.items():
         pattern = re.compile(f"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        text = pattern.sub(lambda m, part=part: f"{m[1]}\n{part}\n\n{m[2]}", text)
+        text = pattern.sub(partial(_between, part), text)
     page.write_text(text, encoding="utf-8")
+
+
+def _between(part: str, match: re.Match[str]) -> str:
+    return f"{match[1]}\n{part}\n\n{match[2]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -134,6 +134,43 @@ def _said(run: Judged) -> str:
     return run.final.status + first
 
 
+def peer_table(runs: Sequence[Judged], peers: Sequence[Mapping[str, Any]]) -> str:
+    """vaelab and its peers on the held-out half; `peers` as peers.py writes it."""
+    ours = scores(r for r in runs if half(r.truth.id) == "held-out")
+    shares = ("detection", "false_act", "false_any_time", "top1", "top3", "before_doubling")
+    rows = [
+        [
+            "**vaelab**",
+            "all columns",
+            *(share(getattr(ours, name)) for name in shares),
+            percent(ours.delay),
+            percent(ours.delay_any),
+        ]
+    ]
+    for peer in sorted(peers, key=lambda p: p["held-out"]["false_act"][0] - p["held-out"]["detection"][0]):
+        half_row = peer["held-out"]
+        cells = [share(Share(*half_row[name])) for name in shares]
+        delays = [percent(math.inf if half_row[name] is None else half_row[name]) for name in ("delay", "delay_any")]
+        if not half_row["replayed"]:
+            cells[2] = cells[5] = delays[0] = delays[1] = "not replayed"
+        rows.append([f"{peer['peer']} {peer['version']}", f"{peer['loss']}, {peer['severity']}", *cells, *delays])
+    return table(
+        (
+            "tool",
+            "given, counted from",
+            "detected",
+            "false alarms",
+            "false alarm at any point",
+            "cause first",
+            "cause in three",
+            "before doubling",
+            "delay (right)",
+            "delay (any)",
+        ),
+        rows,
+    )
+
+
 def misses(runs: Iterable[Judged]) -> str:
     """Everything that is needed to mend a miss, one block a run."""
     blocks = []

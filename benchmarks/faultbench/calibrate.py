@@ -1,0 +1,132 @@
+"""Fit the calibration tables of vaelab's confidence on the tune half of the fault bench.
+
+    python benchmarks/faultbench/calibrate.py [--logs DIR] [--write]
+
+Prints the calibration error before and after on both halves, and with each system left out of the fit. `--write` puts
+the tables into src/vaelab/diagnosis/calibration.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import tables
+from measures import Bin, calibration_error, half, looks, reliability
+from replay import Judged
+from score import LOGS, judge_all
+from truth import load_all
+
+from vaelab.diagnosis import calibration
+from vaelab.diagnosis.calibration import Kind, Table, calibrated
+
+KINDS: tuple[Kind, ...] = ("alarm", "quiet", "cause")
+MODULE = Path(calibration.__file__)
+SMALLEST_BIN = 12
+
+Pairs = list[tuple[float, bool]]
+
+
+def pairs(runs: Iterable[Judged]) -> dict[Kind, Pairs]:
+    """(raw confidence, right) of each kind, from the same looks as the reliability tables."""
+    found: dict[Kind, Pairs] = {kind: [] for kind in KINDS}
+    for run in runs:
+        for look in looks(run):
+            if look.status == "cannot-tell":
+                continue
+            found["alarm" if look.alarm else "quiet"].append((look.confidence, look.alarm == run.truth.faulty))
+            if look.alarm and look.causes:
+                found["cause"].append((look.causes[0][1], look.names(run.truth.accepted, 1)))
+    return found
+
+
+def fit(data: Pairs) -> Table:
+    """Monotone table from bins of equal count, each (right + 1) / (n + 2), neighbours that fall pooled (isotonic
+    regression by pooling adjacent violators; Barlow and others 1972). Empty for fewer than two bins' worth of data."""
+    ordered = sorted(data)
+    count = min(6, len(ordered) // SMALLEST_BIN)
+    if count < 2:
+        return ()
+    blocks: list[tuple[int, float, int]] = []  # verdicts, sum of stated, right
+    for i in range(count):
+        part = ordered[i * len(ordered) // count : (i + 1) * len(ordered) // count]
+        blocks.append((len(part), sum(c for c, _ in part), sum(ok for _, ok in part)))
+        while len(blocks) > 1 and _right(blocks[-2]) >= _right(blocks[-1]):
+            last, before = blocks.pop(), blocks.pop()
+            blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
+    return tuple((round(total / n, 3), round(_right((n, total, ok)), 3)) for n, total, ok in blocks)
+
+
+def _right(block: tuple[int, float, int]) -> float:
+    n, _, right = block
+    return (right + 1) / (n + 2)
+
+
+def fit_all(runs: Iterable[Judged]) -> dict[Kind, Table]:
+    return {kind: fit(data) for kind, data in pairs(runs).items()}
+
+
+def errors(runs: Sequence[Judged], fitted: Mapping[Kind, Table]) -> dict[str, tuple[float, float]]:
+    """(calibration error, largest difference of a bin with at least SMALLEST_BIN verdicts) of the verdict and of the
+    cause, with `fitted`."""
+    found = {kind: [(calibrated(kind, c, fitted), ok) for c, ok in data] for kind, data in pairs(runs).items()}
+    both = {"verdict": found["alarm"] + found["quiet"], "cause": found["cause"]}
+    return {name: _errors(reliability(data)) for name, data in both.items()}
+
+
+def _errors(bins: Sequence[Bin]) -> tuple[float, float]:
+    large = [abs(b.stated - b.right) for b in bins if b.n >= SMALLEST_BIN]
+    return calibration_error(bins), max(large, default=math.nan)
+
+
+def report(runs: Sequence[Judged], fitted: Mapping[Kind, Table]) -> str:
+    rows = []
+    for name, part in (("tune", "tune"), ("held-out", "held-out")):
+        group = [r for r in runs if half(r.truth.id) == part]
+        rows.append(_row(f"{name}, raw", group, {}))
+        rows.append(_row(f"{name}, calibrated", group, fitted))
+    for system in sorted({r.truth.system for r in runs}):
+        others = [r for r in runs if r.truth.system != system and half(r.truth.id) == "tune"]
+        left_out = [r for r in runs if r.truth.system == system and half(r.truth.id) == "held-out"]
+        rows.append(_row(f"held-out {system}, fitted on the others' tune half", left_out, fit_all(others)))
+    head = ("runs", "verdict: mean error", "largest", "cause: mean error", "largest")
+    return tables.table(head, rows)
+
+
+def _row(name: str, runs: Sequence[Judged], fitted: Mapping[Kind, Table]) -> list[str]:
+    found = errors(runs, fitted)
+    return [f"{name} ({len(runs)})"] + [f"{value:.3f}" for key in ("verdict", "cause") for value in found[key]]
+
+
+def write(fitted: Mapping[Kind, Table], path: Path = MODULE) -> None:
+    lines = [f'    "{kind}": {table!r},' for kind, table in fitted.items() if table]
+    text = "TABLES: Mapping[Kind, Table] = {" + ("\n" + "\n".join(lines) + "\n" if lines else "") + "}\n"
+    source = path.read_text(encoding="utf-8")
+    changed, n = re.subn(r"^TABLES: Mapping\[Kind, Table\] = \{.*?\}\n", text, source, flags=re.DOTALL | re.MULTILINE)
+    if n != 1:
+        raise SystemExit(f"{path.name} has no TABLES to replace")
+    path.write_text(changed, encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", type=Path, default=LOGS)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args(arguments)
+    calibration.TABLES = {}  # raw values are wanted here, in this process: hence one job
+    runs = judge_all(load_all(options.logs), jobs=1)
+    fitted = fit_all(r for r in runs if half(r.truth.id) == "tune")
+    for kind, table in fitted.items():
+        print(f"{kind}: {table or 'too few verdicts'}")
+    print("\n" + report(runs, fitted))
+    if options.write:
+        write(fitted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
