@@ -3,7 +3,7 @@
     python benchmarks/faultbench/calibrate.py [--logs DIR] [--write]
 
 Prints the calibration error before and after on both halves, and with each system left out of the fit. `--write` puts
-the tables into src/vaelab/diagnosis/calibration.py.
+the tables into src/vaelab/diagnosis/calibration.py and the errors into docs/faultbench.md.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import tables
-from measures import Bin, calibration_error, half, looks, reliability
+from measures import HALVES, Bin, calibration_error, half, looks, reliability
 from replay import Judged
-from score import LOGS, judge_all
+from score import LOGS, PAGE, judge_all, write_page
 from truth import load_all
 
 from vaelab.diagnosis import calibration
@@ -85,10 +85,10 @@ def _errors(bins: Sequence[Bin]) -> tuple[float, float]:
 
 def report(runs: Sequence[Judged], fitted: Mapping[Kind, Table]) -> str:
     rows = []
-    for name, part in (("tune", "tune"), ("held-out", "held-out")):
+    for part in HALVES:
         group = [r for r in runs if half(r.truth.id) == part]
-        rows.append(_row(f"{name}, raw", group, {}))
-        rows.append(_row(f"{name}, calibrated", group, fitted))
+        rows.append(_row(f"{part}, raw", group, {}))
+        rows.append(_row(f"{part}, calibrated", group, fitted))
     for system in sorted({r.truth.system for r in runs}):
         others = [r for r in runs if r.truth.system != system and half(r.truth.id) == "tune"]
         left_out = [r for r in runs if r.truth.system == system and half(r.truth.id) == "held-out"]
@@ -122,9 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fitted = fit_all(r for r in runs if half(r.truth.id) == "tune")
     for kind, table in fitted.items():
         print(f"{kind}: {table or 'too few verdicts'}")
-    print("\n" + report(runs, fitted))
+    text = report(runs, fitted)
+    print("\n" + text)
     if options.write:
         write(fitted)
+        write_page(PAGE, {"calibration": text})
     return 0
 
 
