@@ -126,6 +126,14 @@ def test_the_delay_is_the_first_right_alarm_after_the_onset() -> None:
     assert scores([judged(FAULTY, said(100, "act", "E1"), said(590))]).false_points == Share(1, 1)
 
 
+def test_a_late_alarm_is_listed_with_what_was_said_until_then() -> None:
+    prompt = judged(FAULTY, said(210, "act", "E1"))
+    late = judged(FAULTY, said(100, "stop"), said(210, "watch"), said(220, "watch"), said(300, "act", "E1"))
+    assert tables.late([prompt, late, judged(HEALTHY, said(590))]) == (
+        "lr-too-high-0: onset 200, right at 25%; 210 watch -; 300 act E1"
+    )
+
+
 @pytest.mark.parametrize(("doubled", "alarm", "expected"), [(260, 240, True), (260, 280, False), (205, 220, True)])
 def test_a_divergence_is_caught_in_time_if_the_log_allowed_it(doubled: int, alarm: int, expected: bool) -> None:
     truth = replace(FAULTY, diverges=True, doubled_step=doubled, onset_step=201)

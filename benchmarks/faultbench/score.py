@@ -102,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(parts["count"] + "\n\n" + parts["goals"])
     if options.misses:
         print("\n" + tables.by(runs, lambda r: r.truth.system, "system"))
-        print("\n" + tables.misses(runs))
+        print("\nMisses and false alarms:\n" + tables.misses(runs))
+        print("\nLate:\n" + tables.late(runs))
     if options.write:
         if wanted != "both" or options.only or options.no_replay:
             parser.error("--write needs all runs with their replay")

@@ -20,7 +20,7 @@ from measures import (
     scores,
     wrong_or_right,
 )
-from replay import Judged
+from replay import Judged, Verdict
 
 from vaelab.causes.types import FAMILIES
 
@@ -192,6 +192,27 @@ def misses(runs: Iterable[Judged]) -> str:
             + (f"\n  not read: {run.error}" if run.error else "")
         )
     return "\n".join(blocks)
+
+
+def late(runs: Iterable[Judged], allowed: float = 0.05) -> str:
+    """Faulty runs whose right alarm came later than `allowed` of the run after onset: what was said until then."""
+    lines = []
+    for run in sorted((r for r in runs if r.truth.faulty), key=lambda r: r.truth.name):
+        if delay(run, right=True) <= allowed:
+            continue
+        onset = run.truth.onset_step or 0
+        said = [(p.step, _words(p)) for p in run.points if p.step >= onset]
+        changes = [f"{step} {words}" for i, (step, words) in enumerate(said) if i == 0 or words != said[i - 1][1]]
+        lines.append(
+            f"{run.truth.name}: onset {onset}, right at {percent(delay(run, right=True))}; " + "; ".join(changes)
+        )
+    return "\n".join(lines)
+
+
+def _words(verdict: Verdict) -> str:
+    serious = " ".join(dict.fromkeys(code for code, severity, _ in verdict.findings if severity == "critical"))
+    first = verdict.causes[0][0] if verdict.causes else "-"
+    return f"{verdict.status} {first}" + (f" ({serious})" if serious else "")
 
 
 def as_data(runs: Sequence[Judged]) -> dict[str, Any]:
