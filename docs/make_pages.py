@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES, FAMILIES
+from vaelab.config.describe import presets_page
 from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
 from vaelab.report.schema import json_schema
 from vaelab.rules import ALL_RULES
@@ -134,6 +135,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "causes.md": causes_page,
     "rules.md": rules_page,
+    "presets.md": presets_page,
     "schema/vaelab.diagnosis-1.json": schema_page,
 }
 

@@ -191,7 +191,6 @@ class RunConfig(Section):
     batch_size: int = Field(4, ge=1, description="Samples of one batch in one process.")
     seed: int = Field(0, ge=0, description="Seed of weights, data order, crops and noise.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
-    parallel: Literal["ddp", "fsdp"] = Field("ddp", description="How several processes share the work under torchrun.")
     log_every: int = Field(10, ge=1, description="Steps between two rows of metrics.jsonl.")
     validate_every: int = Field(1000, ge=1, description="Steps between validations on the held-out samples.")
     preview_samples: int = Field(4, ge=0, description="Held-out samples in a preview; 0: no previews.")

@@ -48,6 +48,20 @@ class Checkpoints:
     def save(self, step: TrainingStep, done: int, plain: Mapping[str, Any]) -> Path:
         """Write the state after ``done`` updates; ``plain`` is what ``restore`` gives back: numbers, text, lists, dicts."""
         final, work = self.folder / f"step-{done:08d}", self.folder / f"{_UNFINISHED}step-{done:08d}"
+        try:
+            self._write(work, step, done, plain)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            raise CheckpointError(
+                f"the checkpoint after {done} steps cannot be written in {self.folder} ({_first_line(error)}). Older ones are"
+                f" whole: make room and go on with vaelab resume {self.folder.parent}"
+            ) from None
+        if self.ranks.is_main:
+            self._move_into_place(work, final)
+            self._delete_old()
+        self.ranks.barrier()
+        return final
+
+    def _write(self, work: Path, step: TrainingStep, done: int, plain: Mapping[str, Any]) -> None:
         if self.ranks.is_main:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
@@ -63,17 +77,15 @@ class Checkpoints:
             state = {"done": done, "world": self.ranks.world, "step": step.state_dict(), "plain": dict(plain)}
             torch.save(state, work / "training.pt")
         self.ranks.barrier()
-        if self.ranks.is_main:
-            _flush(work)
-            replaced = self.folder / f"{_UNFINISHED}replaced"
-            if final.exists():
-                final.rename(replaced)
-            work.rename(final)
-            _flush_folder(self.folder)
-            shutil.rmtree(replaced, ignore_errors=True)
-            self._delete_old()
-        self.ranks.barrier()
-        return final
+
+    def _move_into_place(self, work: Path, final: Path) -> None:
+        _flush(work)
+        replaced = self.folder / f"{_UNFINISHED}replaced"
+        if final.exists():
+            final.rename(replaced)
+        work.rename(final)
+        _flush_folder(self.folder)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     def restore(self, step: TrainingStep, path: Path) -> dict[str, Any]:
         """Load the state in ``path`` into ``step`` and the random generators; returns the plain data given to ``save``.

@@ -106,7 +106,7 @@ class TrainingStep:
         reconstruction = out.x.detach().float().requires_grad_()
         with self._autocast():
             terms = self.objective.reconstruction(x, reconstruction)
-        gradient, *logvar_gradient = torch.autograd.grad(terms.nll, [reconstruction, *self.logvar])
+        gradient, *logvar_gradient = self._gradients(terms.nll, [reconstruction, *self.logvar])
         for parameter, value in zip(self.logvar, logvar_gradient, strict=True):
             value = self.generator_update.scale(value * share)
             parameter.grad = value if parameter.grad is None else parameter.grad + value
@@ -145,7 +145,7 @@ class TrainingStep:
         assert self.discriminator is not None
         with frozen(self.discriminator), self._autocast():
             g_loss = gen_loss(self.loss.disc_loss, self.discriminator(reconstruction).float())
-            (grad_g,) = torch.autograd.grad(g_loss, reconstruction)
+            (grad_g,) = self._gradients(g_loss, [reconstruction])
         measured = {"g_loss": g_loss}
         weight = torch.full((), self.loss.disc_weight, device=out.device)
         if self.loss.disc_weight_mode == "adaptive":
@@ -164,6 +164,11 @@ class TrainingStep:
         weighted = (weight * factor * g_loss).detach()
         measured |= {"d_weight": weight, "g_loss_weighted": weighted}
         return weighted, weight * factor * grad_g, measured
+
+    def _gradients(self, loss: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Gradients of ``loss`` in float32. In fp16 they pass through the loss networks scaled, or they would underflow."""
+        scale = self.generator_update.scale(torch.ones((), device=loss.device))
+        return [gradient / scale for gradient in torch.autograd.grad(loss * scale, inputs)]
 
     def _smoothed(self, ratio: torch.Tensor) -> torch.Tensor:
         """Running mean of the adaptive ratio; a non-finite one is left out of it."""

@@ -113,6 +113,11 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the last step. Ctrl-C and SIGTERM save a checkpoint first."""
         self.screen.start(self.counters.done, self.config.run.steps)
+        loss, steps = self.config.loss, self.config.run.steps
+        if loss.disc != "none" and loss.disc_start >= steps:
+            text = f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"
+            self._event("note", text=text)
+            self.screen.say(text, "watch")
         reason = "finished"
         try:
             with self._signals():
@@ -406,6 +411,12 @@ def train(config: TrainConfig, folder: Path, screen: Screen | None = None, resum
             raise TrainError(
                 f"{folder} already holds a run. Go on with it: vaelab resume {folder}; or choose another folder with --output."
             )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainError(
+                f"cannot write in {folder}: {error.strerror or error}. Choose another folder with --output."
+            ) from None
         return Trainer(config, folder, ranks, screen, resume).run()
     finally:
         distributed.stop()

@@ -1,0 +1,310 @@
+"""Whole small runs: what they write, how they are watched, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import vaelab
+from small_runs import SETTINGS, events, rows, small, written
+from vaelab.cli.app import app
+from vaelab.config import OptimConfig
+from vaelab.data import Undecodable
+from vaelab.data.moving_shapes import open_source
+from vaelab.errors import CheckpointError, DataError, TrainError
+from vaelab.training import train
+from vaelab.training import trainer as training_trainer
+from vaelab.training.distributed import Ranks, checksum
+from vaelab.training.rollback import changed_options, prescribe
+from vaelab.training.run_log import console_line
+from vaelab.training.schedule import disc_learning_rate, learning_rate
+from vaelab.training.watch import Judgement, Watch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    config = small(run__trackers=["tensorboard"], run__preview_samples=2, run__diagnose_every=15)
+    assert train(config, folder).reason == "finished"
+    return folder
+
+
+def test_the_folder_holds_the_run(finished: Path) -> None:
+    steps = [row["step"] for row in rows(finished)]
+    assert steps == sorted({*range(0, 30, 3), 9, 19, 29})
+    kinds = [event["event"] for event in events(finished)]
+    assert kinds[0] == "start" and kinds[-1] == "finished" and "checkpoint" in kinds and "baselines" in kinds
+    assert (finished / "previews" / "preview_00000030.png").stat().st_size > 1000
+    assert sum(1 for _ in (finished / "tensorboard").glob("*tfevents*")) == 1
+
+
+def test_rows_close_the_identities_of_the_loss(finished: Path) -> None:
+    settings = SETTINGS["loss"]
+    for row in rows(finished):
+        logvar = row["logvar"]
+        nll = row["rec_loss"] / np.exp(logvar) + logvar
+        assert row["nll_loss"] == pytest.approx(nll, rel=1e-5, abs=1e-6)
+        total = row["nll_loss"] + settings["kl_weight"] * row["kl_loss"] + row.get("g_loss_weighted", 0.0)
+        assert row["total_loss"] == pytest.approx(total, rel=1e-5, abs=1e-6)
+        if row["step"] >= settings["disc_start"]:
+            weighted = row["d_weight"] * row["disc_factor"] * row["g_loss"]
+            assert row["g_loss_weighted"] == pytest.approx(weighted, rel=1e-4, abs=1e-7)
+
+
+def test_phases_are_in_the_rows(finished: Path) -> None:
+    for row in rows(finished):
+        trains_disc = row["step"] >= SETTINGS["loss"]["disc_start"] - SETTINGS["loss"]["disc_warmup"]
+        assert ("disc_loss" in row) == trains_disc
+        assert (row["disc_factor"] > 0) == (row["step"] >= SETTINGS["loss"]["disc_start"])
+
+
+def test_vaelab_reads_its_own_run(finished: Path) -> None:
+    run = vaelab.read(finished)
+    assert run.trainer == "vaelab"
+    assert run["rec_loss"][0] == rows(finished)[0]["rec_loss"]
+    assert vaelab.diagnose(run).status in ("healthy", "watch", "act", "stop", "cannot-tell")
+
+
+def test_console_lines_hold_the_values_of_the_rows(finished: Path) -> None:
+    lines = (finished / "console.log").read_text().splitlines()
+    assert len(lines) == len(rows(finished))
+    assert lines[0].startswith("Epoch: [0]  [ 0/12]  lr: 0.00025  total_loss: ")
+    line = console_line(25, 2, {"lr": 1e-3, "rec_loss": 0.5, "step_time": 0.25, "data_time": 0.125}, 12)
+    assert line == "Epoch: [2]  [ 1/12]  lr: 0.001  rec_loss: 0.5  time: 0.2500  data: 0.1250"
+
+
+def not_finite(at: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pixels of these steps become NaN."""
+    original = training_trainer.from_uint8
+    calls = iter(range(10**6))
+
+    def spoiled(pixels: torch.Tensor) -> torch.Tensor:
+        x = original(pixels)
+        return x * float("nan") if next(calls) in at else x
+
+    monkeypatch.setattr(training_trainer, "from_uint8", spoiled)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    not_finite({5, 14}, monkeypatch)
+    outcome = train(small(run__validate_every=1000), tmp_path / "run")
+    assert outcome.reason == "finished"
+    bad = [event for event in events(tmp_path / "run") if event["event"] == "non_finite"]
+    assert [event["at"] for event in bad] == [5, 14]
+    assert all(len(event["batch"]) == 2 for event in bad)
+    assert np.isfinite(rows(tmp_path / "run")[-1]["rec_loss"])
+
+
+def test_many_in_a_row_stop_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    not_finite(set(range(9, 100)), monkeypatch)
+    outcome = train(small(optim__max_non_finite=4, run__validate_every=1000), tmp_path / "run")
+    assert outcome.reason == "stopped"
+    assert outcome.done <= 9 + 4 + SETTINGS["run"]["log_every"]
+    last = events(tmp_path / "run")[-1]
+    assert last["event"] == "stopped" and "4 steps in a row" in last["text"]
+
+
+def judged(statuses: dict[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The diagnosis says ``act`` or ``stop`` after these updates, else ``healthy``; each status is given once."""
+    left = dict(statuses)
+
+    def judge(self: Watch, step: int) -> Judgement:
+        status = left.pop(step, "healthy")
+        return Judgement(step, status, f"a {status} of the test", "E1", status == "stop", True)
+
+    monkeypatch.setattr(Watch, "judge", judge)
+    monkeypatch.setattr(Watch, "due", lambda self, done: done % 5 == 0)
+
+
+def test_rollback_goes_back_with_half_the_learning_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged({15: "stop"}, monkeypatch)
+    config = small(run__on_critical="rollback", run__diagnose_every=5, run__log_every=1)
+    assert train(config, tmp_path / "run").reason == "finished"
+    found = [event for event in events(tmp_path / "run") if event["event"] == "rollback"]
+    assert len(found) == 1
+    assert found[0]["step"] == 8 and found[0]["came_from"] == 15  # checkpoints every 4, judged healthy after 10
+    assert found[0]["change"] == "optim.lr 0.001 -> 0.0005"
+    written_rows = rows(tmp_path / "run")
+    assert [row["step"] for row in written_rows] == list(range(30))
+    optim = OptimConfig(**SETTINGS["optim"])
+    for row in written_rows:
+        factor = 1.0 if row["step"] < 8 else 0.5
+        assert row["lr"] == pytest.approx(learning_rate(optim, row["step"], 30) * factor)
+    assert len((tmp_path / "run" / "discarded.jsonl").read_text().splitlines()) == 7
+
+
+def test_rollbacks_are_bounded_and_survive_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged({15: "stop", 20: "stop", 25: "stop"}, monkeypatch)
+    config = small(run__on_critical="rollback", run__diagnose_every=5, run__rollback_tries=2)
+    outcome = train(config, tmp_path / "run")
+    assert outcome.reason == "stopped"
+    assert "after 2 rollbacks" in events(tmp_path / "run")[-1]["text"]
+    judged({}, monkeypatch)
+    again = train(config, tmp_path / "run", resume=True)
+    assert again.reason == "finished"
+    assert rows(tmp_path / "run")[-1]["lr"] == pytest.approx(
+        learning_rate(OptimConfig(**SETTINGS["optim"]), 29, 30) * 0.25
+    )
+
+
+def test_on_critical_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged({10: "stop"}, monkeypatch)
+    outcome = train(small(run__on_critical="stop", run__diagnose_every=5), tmp_path / "run")
+    assert outcome.reason == "stopped" and outcome.done == 10
+    assert (tmp_path / "run" / "checkpoints" / "step-00000010").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("cause", "change"),
+    [
+        ("C2", "loss.kl_weight 1e-06 -> 1e-07"),
+        ("D4", "loss.disc_weight 0.5 -> 0.25"),
+        ("E2", "optim.lr 0.001 -> 0.0005"),
+        (None, "optim.lr 0.001 -> 0.0005"),
+    ],
+)
+def test_the_prescribed_change(cause: str | None, change: str) -> None:
+    config = small()
+    after, text = prescribe(config, cause)
+    assert text == change
+    section, option = change.split(" ")[0].split(".")
+    value = getattr(getattr(after, section), option)
+    assert changed_options(config, after, {}) == {section: {option: value}}
+
+
+def test_diagnoses_keep_within_their_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vaelab.training import watch as module
+
+    clock = iter(np.arange(0, 1000, 1.0))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    run = small(run__diagnose_every=1, run__diagnose_budget=0.25).run
+    watch = Watch(tmp_path, run)  # no log there: a diagnosis fails, costs one tick, and is counted
+    made = sum(watch.judge(done) is None for done in range(1, 200) if watch.due(done))
+    elapsed = next(clock)
+    assert 0.2 * elapsed < made == watch.spent <= 0.25 * elapsed + 1
+
+
+def test_files_that_cannot_be_decoded_are_named_and_end_a_run_only_beyond_their_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = type(open_source(small().data, 0, False))
+    original = source.sample
+
+    def sample(self: Any, i: int, *args: Any) -> Any:
+        if i in bad:
+            raise Undecodable("planted")
+        return original(self, i, *args)
+
+    monkeypatch.setattr(source, "sample", sample)
+    bad = {3}
+    assert train(small(data__max_bad_share=0.2), tmp_path / "few").reason == "finished"
+    named = [event for event in events(tmp_path / "few") if event["event"] == "quarantined"]
+    assert len(named) == 1 and named[0]["reason"] == "planted"
+    bad = set(range(0, 24, 2))
+    with pytest.raises(DataError, match="planted"):
+        train(small(data__max_bad_share=0.2), tmp_path / "many")
+
+
+def test_a_run_that_never_trains_a_gan_says_so(tmp_path: Path) -> None:
+    train(small(run__steps=6, loss__disc_start=6, loss__disc_warmup=0), tmp_path / "run")
+    assert any("never trains a GAN" in event.get("text", "") for event in events(tmp_path / "run"))
+
+
+def test_a_missing_tracker_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"run\.trackers names trackio, but trackio is not installed"):
+        train(small(run__trackers=["trackio"]), tmp_path / "run")
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(TrainError, match="cannot write in .*Choose another folder"):
+        train(small(), tmp_path / "file" / "run")
+
+
+def test_a_full_disk_is_one_sentence_and_the_older_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(small(run__steps=5, optim__warmup_steps=0), tmp_path / "run")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(CheckpointError, match="No space left on device.*vaelab resume"):
+            train(small(run__steps=9), tmp_path / "run", resume=True)
+    assert train(small(run__steps=9), tmp_path / "run", resume=True).reason == "finished"
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    config = written(tmp_path / "small.yaml", small())
+    done = CliRunner().invoke(app, ["train", str(config), "run.steps=6", "disc_start=4", "-o", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    assert "6 of 6 steps (finished)" in done.output and "| psnr (dB)" in done.output
+    assert (tmp_path / "run" / "report" / "report.html").exists()
+    assert (tmp_path / "run" / "validation.md").read_text().startswith("| score")
+    again = CliRunner().invoke(app, ["train", str(config), "-o", str(tmp_path / "run")])
+    assert again.exit_code == 2 and "already holds a run" in again.stderr
+    wrong = CliRunner().invoke(app, ["train", str(config), "kl_wieght=1"])
+    assert wrong.exit_code == 2 and "kl_weight" in wrong.stderr
+    nothing = CliRunner().invoke(app, ["resume", str(tmp_path / "nothing")])
+    assert nothing.exit_code == 2 and "config.yaml" in nothing.stderr
+
+
+def test_help_explains_every_setting() -> None:
+    from vaelab.config.options import options_table
+
+    text = CliRunner().invoke(app, ["train", "--help"]).output
+    for section, name, *_ in options_table():
+        assert f"{section}.{name}" if section else name in text
+
+
+@given(
+    steps=st.integers(2, 300),
+    warmup=st.integers(0, 100),
+    schedule=st.sampled_from(["constant", "cosine", "linear"]),
+    data=st.data(),
+)
+def test_the_learning_rate_is_within_its_bounds(steps: int, warmup: int, schedule: Any, data: st.DataObject) -> None:
+    warmup = min(warmup, steps - 1)
+    optim = OptimConfig(lr=1e-3, min_lr=1e-4, schedule=schedule, warmup_steps=warmup)
+    rates = [learning_rate(optim, step, steps) for step in range(steps)]
+    assert all(0 < rate <= 1e-3 * (1 + 1e-12) for rate in rates), "the first step is no step of rate 0"
+    assert rates[:warmup] == sorted(rates[:warmup])
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+    if schedule != "constant" and steps - warmup > 1:
+        assert rates[-1] == pytest.approx(1e-4)
+    first = data.draw(st.integers(0, steps - 1))
+    disc = optim.model_copy(update={"disc_warmup_steps": 3, "disc_lr": 5e-4})
+    assert disc_learning_rate(disc, first, first, steps) == pytest.approx(5e-4 / 3)
+
+
+def test_checksums_see_swapped_weights() -> None:
+    a, b = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+    b.load_state_dict(a.state_dict())
+    assert torch.equal(checksum(a), checksum(b))
+    with torch.no_grad():
+        b.weight[0], b.weight[1] = a.weight[1].clone(), a.weight[0].clone()
+    assert not torch.equal(checksum(a), checksum(b))
+    Ranks().check_equal([("one process", a)])
+
+
+def test_resolved_settings_repeat_the_run(finished: Path) -> None:
+    from vaelab.config.load import load_config
+
+    assert load_config(str(finished / "config.yaml")) == small(
+        run__trackers=["tensorboard"], run__preview_samples=2, run__diagnose_every=15
+    )
+    derived = (finished / "derived.yaml").read_text()
+    assert "latent_shape: 4x1x16x16" in derived and "compression: 1x2x2" in derived
+    assert json.loads((finished / "checkpoints" / "index.json").read_text())
