@@ -227,7 +227,7 @@ def test_a_missing_tracker_is_one_sentence(tmp_path: Path) -> None:
 
 def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(TrainError, match="cannot write in .*Choose another folder"):
+    with pytest.raises(TrainError, match=r"cannot write in .*Choose another folder"):
         train(small(), tmp_path / "file" / "run")
 
 
@@ -241,7 +241,7 @@ def test_a_full_disk_is_one_sentence_and_the_older_checkpoint_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(CheckpointError, match="No space left on device.*vaelab resume"):
+        with pytest.raises(CheckpointError, match=r"No space left on device.*vaelab resume"):
             train(small(run__steps=9), tmp_path / "run", resume=True)
     assert train(small(run__steps=9), tmp_path / "run", resume=True).reason == "finished"
 

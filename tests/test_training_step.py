@@ -360,6 +360,26 @@ def test_low_precision_gives_nearly_the_gradient_of_float32() -> None:
     assert relative_distance(found["fp16"], found["fp32"]) < 0.02
 
 
+def test_gradients_through_the_loss_networks_do_not_underflow_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 600,000 values share the gradient of a mean: each has some 1e-7, and the smallest number of fp16 is 6e-8
+    generator = torch.Generator().manual_seed(0)
+    x = torch.tanh(torch.randn(3, 3, 4, 128, 128, generator=generator))
+    noise = 0.05 * torch.randn(x.shape, generator=generator)
+
+    def gradient(precision: str) -> list[torch.Tensor]:
+        loss = {"perceptual_weight": 1.0, "pixelloss_weight": 0.0}
+        step = small_step(small_config(loss=loss, optim={"precision": precision}))
+        reconstruction = (x + noise).requires_grad_()
+        with step._autocast():
+            terms = step.objective.reconstruction(x, reconstruction)
+        return step._gradients(terms.nll, [reconstruction])
+
+    exact = gradient("fp32")
+    assert relative_distance(gradient("fp16"), exact) < 0.02
+    monkeypatch.setattr(Updater, "scale", lambda self, value: value)
+    assert relative_distance(gradient("fp16"), exact) > 0.1  # measured: 0.35, and 0.004 with the scale
+
+
 def test_ema_is_the_average_that_its_formula_says() -> None:
     config = small_config(optim={"ema_decay": 0.3, "lr": 0.1})
     step = small_step(config)

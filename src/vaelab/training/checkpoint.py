@@ -98,7 +98,8 @@ class Checkpoints:
             networks.append(("autoencoder_ema", step.ema.network.module))
         for name, network in networks:
             _load_weights(network, path / name / "diffusion_pytorch_model.safetensors")
-        if step.discriminator is not None:
+        # a run that was too short for a GAN and goes on for longer begins with a new discriminator
+        if step.discriminator is not None and state["step"]["discriminator"] is not None:
             _load_weights(step.discriminator, path / "discriminator.safetensors")
         try:
             step.load_state_dict(state["step"])
