@@ -134,10 +134,14 @@ def test_a_late_alarm_is_listed_with_what_was_said_until_then() -> None:
     )
 
 
-@pytest.mark.parametrize(("doubled", "alarm", "expected"), [(260, 240, True), (260, 280, False), (205, 220, True)])
+@pytest.mark.parametrize(
+    ("doubled", "alarm", "expected"), [(260, 240, True), (250, 260, False), (250, 280, False), (205, 220, True)]
+)
 def test_a_divergence_is_caught_in_time_if_the_log_allowed_it(doubled: int, alarm: int, expected: bool) -> None:
     truth = replace(FAULTY, diverges=True, doubled_step=doubled, onset_step=201)
-    assert in_time(judged(truth, said(210), said(alarm, "act", "D7"))) is expected
+    run = judged(truth, said(210), said(alarm, "act", "D7"))
+    assert in_time(run) is expected
+    assert in_time(run, rows_after=1) is (alarm <= 260)
 
 
 def test_the_interval_holds_the_share_and_narrows() -> None:

@@ -71,6 +71,8 @@ class Scores:
     """The same for the first alarm of any cause."""
     before_doubling: Share
     """Diverging runs with an alarm before the reconstruction loss has doubled (see `in_time`)."""
+    at_doubling: Share
+    """Diverging runs with an alarm by the first row that shows the doubled loss."""
     harmless_alarms: Share
 
 
@@ -97,6 +99,7 @@ def scores(runs: Iterable[Judged]) -> Scores:
         delay=_median([delay(r, right=True) for r in faulty]),
         delay_any=_median([delay(r, right=False) for r in faulty]),
         before_doubling=_count(diverging, in_time),
+        at_doubling=_count(diverging, lambda r: in_time(r, rows_after=1)),
         harmless_alarms=_count(harmless, lambda r: r.final.alarm),
     )
 
@@ -117,15 +120,16 @@ def delay(run: Judged, right: bool) -> float:
     return math.inf if alarm is None else (alarm.step - onset) / max(1, run.truth.steps - onset)
 
 
-def in_time(run: Judged) -> bool:
-    """An alarm by the last row before the loss has doubled, or by the first row after it where no row lies between
-    the onset and the doubling: nobody can be earlier than the log."""
+def in_time(run: Judged, rows_after: int = 0) -> bool:
+    """An alarm by the last row before the loss has doubled (or `rows_after` rows later). Where no row lies between the
+    onset and the doubling, the first row after it counts: nobody can be earlier than the log."""
     alarm, onset, doubled = first_alarm(run, right=False), run.truth.onset_step or 0, run.truth.doubled_step
     if alarm is None or doubled is None:
         return False
     before = [s for s in run.rows if onset <= s < doubled]
-    limit = before[-1] if before else min((s for s in run.rows if s >= doubled), default=run.truth.steps)
-    return alarm.step <= limit
+    after = [s for s in run.rows if s >= doubled]
+    allowed = before + after[: rows_after if before else 1]
+    return alarm.step <= max(allowed, default=-1)
 
 
 def _onset_error(run: Judged) -> float:

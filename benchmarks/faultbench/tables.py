@@ -58,6 +58,7 @@ GOALS: tuple[tuple[str, str, Callable[[Scores], str]], ...] = (
     ("median delay of the right alarm, share of the run after onset", "≤ 5%", lambda s: percent(s.delay)),
     ("median delay of any alarm", "", lambda s: percent(s.delay_any)),
     ("diverging runs: alarm before the loss has doubled", "all", lambda s: share(s.before_doubling)),
+    ("diverging runs: alarm by the first row that shows it doubled", "", lambda s: share(s.at_doubling)),
     ("onset named in the right phase", "", lambda s: share(s.phase)),
     ("median error of the onset, share of the run", "", lambda s: percent(s.onset_error)),
     ("planted but harmless runs with an alarm", "", lambda s: share(s.harmless_alarms)),
