@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from systems import EPOCH
+from systems import EPOCH, System
 from training import Result, Row
 
 from vaelab.training.run_log import CONFIG, CONSOLE, METRICS, RunLog
@@ -36,6 +36,11 @@ def write(dialect: str, result: Result, folder: Path) -> str:
     """Write the log and what else the trainer leaves in `folder`; the name of what is to be diagnosed, inside it."""
     folder.mkdir(parents=True, exist_ok=True)
     return WRITERS[dialect](result, folder)
+
+
+def guarded(dialect: str, system: System) -> bool:
+    """Whether the trainer that the log is of skips updates that are not finite; only vaelab's does."""
+    return dialect == "vaelab" or (dialect == "tensorboard" and system.name != "radio")
 
 
 def _vaelab(result: Result, folder: Path) -> str:
@@ -228,7 +233,12 @@ def _lightning(result: Result, folder: Path) -> str:
     terms = [*_GENERATOR, *_DISCRIMINATOR]
     columns = ["aeloss_step", *(f"train/{name}" for name in _GENERATOR), "discloss_step"]
     columns += [*(f"train/{name}" for name in _DISCRIMINATOR), "epoch", "step"]
-    columns += ["val/rec_loss", *(f"val/{name}" for name in terms if name != "rec_loss"), "aeloss_epoch", "discloss_epoch"]
+    columns += [
+        "val/rec_loss",
+        *(f"val/{name}" for name in terms if name != "rec_loss"),
+        "aeloss_epoch",
+        "discloss_epoch",
+    ]
     text = StringIO()
     table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
@@ -282,7 +292,16 @@ def _ldm_config(result: Result) -> dict[str, Any]:
 
 # -- TensorBoard ------------------------------------------------------------------------------------------------------
 
-_RADIODIFF_TAGS = ("rec_loss", "kl_loss", "d_weight", "disc_factor", "g_loss", "disc_loss", "logits_real", "logits_fake")
+_RADIODIFF_TAGS = (
+    "rec_loss",
+    "kl_loss",
+    "d_weight",
+    "disc_factor",
+    "g_loss",
+    "disc_loss",
+    "logits_real",
+    "logits_fake",
+)
 
 
 def _tensorboard(result: Result, folder: Path) -> str:

@@ -57,7 +57,7 @@ def main() -> None:
             left = (time.time() - begun) / done * (len(tasks) - done)
             try:
                 line = summary(task.result())
-            except Exception as error:  # noqa: BLE001 - one failed run must not lose the others
+            except Exception as error:  # one failed run must not lose the others
                 line = f"FAILED {type(error).__name__}: {error}"
             print(f"[{done}/{len(tasks)}, {left / 60:.1f} min left] {line}", flush=True)
 
@@ -70,7 +70,7 @@ def generate(name: str, seed: int, out: Path) -> Truth:
     base, changes = recipe.settings(system)
     start = pretrained(system.name, seed) if recipe.start else None
     twin = healthy(system.name, seed, base, recipe.start)
-    training = Training(system, seed, changes, start)
+    training = Training(system, seed, changes, start, guarded=dialects.guarded(dialect, system))
     if recipe.plant is not None:
         recipe.plant(training)
     result = training.run(dialect)

@@ -39,12 +39,8 @@ class SmallAutoencoder(nn.Module):
         # linear ways past the others: large shapes and colours are learned in some hundred steps
         self.encoder_shortcut = self._conv(inside, 2 * latent_channels, 2)
         self.decoder_shortcut = self._conv(latent_channels, inside)
-        self.decoder_in = nn.Sequential(
-            self._conv(latent_channels, far), nn.SiLU(), self._conv(far, far), nn.SiLU()
-        )
-        self.decoder_out = nn.Sequential(
-            self._conv(far, near), nn.SiLU(), self._conv(near, inside, frame=True)
-        )
+        self.decoder_in = nn.Sequential(self._conv(latent_channels, far), nn.SiLU(), self._conv(far, far), nn.SiLU())
+        self.decoder_out = nn.Sequential(self._conv(far, near), nn.SiLU(), self._conv(near, inside, frame=True))
 
     def encode(self, x: Tensor) -> SimpleNamespace:
         mean, logvar = self._encoded(self._to_patches(x)).chunk(2, dim=1)

@@ -105,7 +105,9 @@ def number(name: str) -> Value:
     return lambda result: result.numbers.get(name, math.nan)
 
 
-def logged(name: str, first: int, last: int | None = None, of: Callable[[list[float]], float] = statistics.fmean) -> Value:
+def logged(
+    name: str, first: int, last: int | None = None, of: Callable[[list[float]], float] = statistics.fmean
+) -> Value:
     """A statistic of a term over steps first ... last-1."""
 
     def value(result: Result) -> float:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from hooks import unguarded
-from recipe import EARLY, Check, Recipe, logged, number, worse
+from recipe import EARLY, Check, Recipe, number, worse
 from systems import STEPS, kl_weight
 from torch import Tensor
 from training import Training
@@ -64,7 +63,6 @@ def _logvar_sinks(training: Training) -> None:
 def _logvar_explodes(training: Training) -> None:
     """logvar is not clamped, and from EARLY on it rises by 0.6 a step, until exp(logvar) is infinite."""
     training.step.autoencoder.module.clamp = False  # type: ignore[assignment]
-    unguarded(training)
 
     def rise(step: int) -> None:
         if step >= EARLY:

@@ -54,6 +54,8 @@ COMMON: dict[str, Any] = {
     "run.validate_every": EPOCH,
     "run.trackers": (),
 }
+
+
 def _model(latent_channels: int) -> dict[str, Any]:
     return {"model.type": "SmallAutoencoder", "model.config": {"latent_channels": latent_channels}}
 

@@ -29,6 +29,7 @@ from vaelab.training.build import derived
 from vaelab.training.distributed import Ranks
 from vaelab.training.schedule import learning_rate
 from vaelab.training.step import TrainingStep
+from vaelab.training.update import Applied, Updater
 
 CACHE = Path(tempfile.gettempdir()) / "vaelab-faultbench"
 Row = dict[str, float]
@@ -53,9 +54,15 @@ class Training:
     """A run that has not started yet; `plant` changes it through its hooks."""
 
     def __init__(
-        self, system: System, seed: int, changes: Mapping[str, Any], start: Mapping[str, Tensor] | None = None
+        self,
+        system: System,
+        seed: int,
+        changes: Mapping[str, Any],
+        start: Mapping[str, Tensor] | None = None,
+        guarded: bool = True,
     ) -> None:
-        """changes: dotted settings. start: weights of a pretrained autoencoder."""
+        """changes: dotted settings. start: weights of a pretrained autoencoder. guarded: whether updates that are not
+        finite are skipped, and ten of them in a row end the run, as in vaelab's trainer."""
         self.system, self.seed = system, seed
         self.config = configuration(system, seed, changes)
         self.train, self.held_out = samples(system, seed, self.config)
@@ -67,7 +74,9 @@ class Training:
                 self.step.ema.network.load_state_dict(start)
         torch.manual_seed(seed + 1)
         self.now = 0
+        self.guarded, self.skipped = guarded, 0
         self.stops_at_nan = system.name == "pyramid"
+        self.loss_scale: float | None = None
         # hooks
         self.data: list[Callable[[Tensor, int], Tensor]] = []
         self.before: list[Callable[[int], None]] = []
@@ -76,6 +85,9 @@ class Training:
         self.lr_factor: Callable[[int], float] = lambda step: 1.0
         self.events: list[tuple[str, int, dict[str, Any]]] = []
         self.order: Callable[[int], Tensor] = self._shuffled
+        for updater in (self.step.generator_update, self.step.disc_update):
+            if updater is not None and not guarded:
+                updater.apply = _without_guard(updater)  # type: ignore[method-assign]
         apply = self.step.generator_update.apply
         self.step.generator_update.apply = lambda lr: apply(lr * self.lr_factor(self.now))  # type: ignore[method-assign]
 
@@ -123,15 +135,32 @@ class Training:
                 row["disc_factor"] = self.step.objective.disc_factor(step)
                 if "disc_grad_norm" in row:
                     row["disc_lr"] = self.step.disc_lr(step)
+            if self.loss_scale is not None:
+                row["loss_scale"] = self.loss_scale
             if self.stops_at_nan and row["total_loss"] - row["total_loss"] != 0:
                 self.events.append(("nan_stop", step, {}))
                 break
             rows.append(row)
+            if self.guarded and self._gives_up(step, row):
+                break
             if validates and (step + 1) % EPOCH == 0:
                 validations.append((step, self._validate(validates)))
         shapes = derived(config, self.step.autoencoder, EPOCH, config.run.batch_size * accumulate)
         weights = {name: value.detach().clone() for name, value in self.autoencoder.state_dict().items()}
         return Result(config, self.system, rows, validations, self.events, self._numbers(), shapes, weights)
+
+    def _gives_up(self, step: int, row: Row) -> bool:
+        """vaelab's trainer names each skipped update and stops after max_non_finite of them in a row."""
+        if row["finite"] * row.get("disc_finite", 1.0) == 1:
+            self.skipped = 0
+            return False
+        self.skipped += 1
+        self.events.append(("non_finite", step, {"at": step, "batch": [], "in_a_row": self.skipped}))
+        if self.skipped < self.config.optim.max_non_finite:
+            return False
+        text = f"{self.skipped} steps in a row had gradients that are not finite, the last one at step {step}."
+        self.events.append(("stopped", step, {"text": text}))
+        return True
 
     def _shuffled(self, step: int) -> Tensor:
         """Indices of a batch: every epoch has an order of its own."""
@@ -249,6 +278,25 @@ def samples(system: System, seed: int, config: TrainConfig) -> tuple[Tensor, Ten
         part.replace(path)
     train, held_out = torch.load(path)
     return train, held_out
+
+
+def _without_guard(updater: Updater) -> Callable[[float], Applied]:
+    """Updates are made whatever the gradient is, as in trainers that have no guard: NaN then fills the weights."""
+
+    def apply(lr: float) -> Applied:
+        for group in updater.optimizer.param_groups:
+            group["lr"] = lr
+        gradients = [p.grad for p in updater.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        coefficient = torch.ones_like(norm)
+        if updater.clip is not None:
+            coefficient = (updater.clip / (norm + 1e-6)).clamp(max=1.0)
+            torch._foreach_mul_(gradients, coefficient)
+        updater.optimizer.step()
+        updater.optimizer.zero_grad(set_to_none=True)
+        return Applied(norm.detach(), coefficient.detach(), torch.ones(()))
+
+    return apply
 
 
 def _step(config: TrainConfig) -> TrainingStep:
