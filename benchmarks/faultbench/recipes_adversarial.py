@@ -9,7 +9,7 @@ from hooks import change_settings
 from recipe import AFTER_START, LATE, Check, Recipe, logged, number, share, worse
 from systems import DISC_START, STEPS
 from torch import Tensor
-from training import Training
+from training import Result, Training
 
 import vaelab.training.step as step_module
 
@@ -67,7 +67,7 @@ def _drifts(training: Training) -> None:
         if step >= DISC_START:
             assert training.step.discriminator is not None
             with torch.no_grad():
-                training.step.discriminator.layers[-1].bias += 0.03  # type: ignore[operator,index]
+                training.step.discriminator.layers[-1].bias += 0.06  # type: ignore[operator,index]
 
     training.after.append(grow)
 
@@ -99,6 +99,10 @@ def _late(name: str) -> Callable:
     return logged(name, LATE)
 
 
+def gap_late(run: Result) -> float:
+    return _late("logits_real")(run) - _late("logits_fake")(run)
+
+
 AT_CHANCE = Check("disc_loss in the last 30% of the run", LATE_DISC_LOSS, at_least=1.15)
 RECIPES = [
     Recipe("gan-never-starts", "disc_start lies behind the end", Check("steps with a discriminator that acts", share(lambda r: r.get("disc_factor", 0) > 0), at_most=0),
@@ -112,13 +116,14 @@ RECIPES = [
     Recipe("disc-uninformative", "the discriminator sees brightness only", AT_CHANCE, ("D3",), ("D10",), onset=DISC_START,
            plant=_input(_only_brightness)),
     Recipe("disc-labels-swapped", "real and fake are swapped in the discriminator's loss",
-           Check("logits_real - logits_fake late", lambda r: _late("logits_real")(r) - _late("logits_fake")(r), at_most=0),
+           Check("logits_real - logits_fake late", gap_late, at_most=0),
            ("D10",), ("D3", "D6"), onset=DISC_START, plant=replaced("disc_loss", _swapped)),
     Recipe("g-loss-sign", "the decoder is driven to look more fake",
-           Check("disc_loss late", LATE_DISC_LOSS, at_most=0.7), ("D10",), ("D4", "D6"), onset=DISC_START,
+           Check("logits_real - logits_fake late", gap_late, at_least=1.2), ("D10",), ("D4", "D6"), onset=DISC_START,
            plant=replaced("gen_loss", _wrong_sign)),
-    Recipe("disc-too-strong", "learning rate of the discriminator six times too high and it is four times as wide", Check("disc_loss late", LATE_DISC_LOSS, at_most=0.5),
-           ("D4",), ("D6", "D12"), onset=DISC_START, times={"optim.disc_lr": 6}, change={"loss.disc_channels": 32}),
+    Recipe("disc-too-strong", "a discriminator that is four times as wide and fast, and a decoder that hardly answers",
+           Check("disc_loss late", LATE_DISC_LOSS, at_most=0.5), ("D4",), ("D6", "D12"), onset=120,
+           base={"loss.disc_start": 120}, change={"loss.disc_channels": 32}, times={"optim.disc_lr": 4, "loss.disc_weight": 0.05}),
     Recipe("disc-sees-dim-real", "real samples are scaled once too often for the discriminator",
            Check("disc_loss late", LATE_DISC_LOSS, at_most=0.5), ("D12",), ("D4",), onset=DISC_START, plant=_real_is_dimmed),
     Recipe("disc-logit-drift", "both logits drift upwards", Check("mean of both logits late", lambda r: _late("logits_real")(r) + _late("logits_fake")(r) + 1, at_least=3),

@@ -121,7 +121,7 @@ RECIPES = [
            plant=_no_latent(MIDDLE)),
     Recipe("lpips-detached", "no gradient through the perceptual loss",
            Check("held-out perceptual distance", number("lpips"), at_least=1.1), ("B2",),
-           base={"loss.perceptual_weight": 4.0}, plant=_perceptual(lambda x, r, forward: forward(x, r.detach()) + 0 * r.mean())),
+           base={"loss.perceptual_weight": 20.0}, plant=_perceptual(lambda x, r, forward: forward(x, r.detach()) + 0 * r.mean())),
     Recipe("lpips-too-heavy", "perceptual loss a hundred times too heavy", worse(1.25), ("B4",),
            times={"loss.perceptual_weight": 100}, base={"loss.perceptual_weight": 1.0}),
 ]  # fmt: skip
