@@ -6,13 +6,14 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test browser bench docs clean
+.PHONY: help demo logs test browser bench faultbench docs clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
 	@echo "make logs    diagnose the logs in examples/, write reports to $(DEMO)/"
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
+	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
 	@echo "make docs    write the generated pages of docs/ again"
 	@echo "make clean   remove reports and caches ($(VENV) stays)"
 
@@ -45,6 +46,11 @@ bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_tensorboard.py --points 1000000
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py
+
+# Runs whose logs are in the repository are not trained again.
+faultbench: $(VENV)/installed-train $(VENV)/installed-bench
+	$(BIN)/python benchmarks/faultbench/generate.py
+	$(BIN)/python benchmarks/faultbench/score.py --write
 
 docs: $(VENV)/installed-train
 	$(BIN)/python docs/make_pages.py
