@@ -65,7 +65,7 @@ VIDEO = System(
     _model(8) | {
         "loss.pixel_loss": "l1", "loss.perceptual_weight": 0.5, "loss.perceptual_frames": 1,
         "loss.kl_weight": 1e-4, "loss.kl_reduction": "mean", "loss.disc_weight": 0.3,
-        "optim.lr": 1e-3, "optim.disc_lr": 5e-4, "optim.clip_grad": 1.0, "run.batch_size": 2,
+        "optim.lr": 1e-3, "optim.disc_lr": 5e-4, "optim.clip_grad": 2.0, "run.batch_size": 2,
     },
 )  # fmt: skip
 PYRAMID = System(
@@ -74,7 +74,7 @@ PYRAMID = System(
         "loss.pixel_loss": "mse", "loss.pixelloss_weight": 10.0, "loss.perceptual_weight": 1.0,
         "loss.perceptual_frames": 1, "loss.kl_weight": 1e-6, "loss.kl_reduction": "channel_mean",
         "loss.disc_weight": 0.5, "optim.lr": 1.5e-3, "optim.schedule": "cosine", "optim.min_lr": 1e-4,
-        "optim.disc_lr": 4e-4, "loss.disc_channels": 16, "optim.clip_grad": 1.0, "run.batch_size": 2, "run.log_every": 10,
+        "optim.disc_lr": 4e-4, "loss.disc_channels": 16, "optim.clip_grad": 5.0, "run.batch_size": 2, "run.log_every": 10,
     },
 )  # fmt: skip
 RADIO = System(
