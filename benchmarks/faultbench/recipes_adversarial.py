@@ -61,15 +61,28 @@ def _real_is_dimmed(training: Training) -> None:
 
 
 def _drifts(training: Training) -> None:
-    """The bias of the last layer grows: both logits rise together."""
+    """Both logits rise together, faster than the discriminator can answer."""
+    discriminator = training.step.discriminator
+    assert discriminator is not None
+    forward = discriminator.forward
+    discriminator.forward = lambda x: forward(x) + 6e-4 * max(0, training.now - DISC_START) ** 2  # type: ignore[method-assign]
 
-    def grow(step: int) -> None:
-        if step >= DISC_START:
-            assert training.step.discriminator is not None
-            with torch.no_grad():
-                training.step.discriminator.layers[-1].bias += 0.06  # type: ignore[operator,index]
 
-    training.after.append(grow)
+def _trained_four_times(training: Training) -> None:
+    """Three updates of the discriminator more at each step."""
+
+    def again(step: int) -> None:
+        updater = training.step.disc_update
+        assert updater is not None
+        if step >= training.config.loss.disc_start:
+            for _ in range(3):
+                x = training.batch(step)
+                with torch.no_grad():
+                    r = training.step.autoencoder(x).x
+                training.step._discriminator_pass(x, r, 1.0)
+                updater.apply(training.step.disc_lr(step))
+
+    training.after.append(again)
 
 
 def _ratio_runs_away(training: Training, d_weight_ratio: Callable) -> Callable:
@@ -120,10 +133,11 @@ RECIPES = [
            ("D10",), ("D3", "D6"), onset=DISC_START, plant=replaced("disc_loss", _swapped)),
     Recipe("g-loss-sign", "the decoder is driven to look more fake",
            Check("logits_real - logits_fake late", gap_late, at_least=1.2), ("D10",), ("D4", "D6"), onset=DISC_START,
+           base={"loss.disc_weight": lambda system: 4 * system.settings["loss.disc_weight"]},
            plant=replaced("gen_loss", _wrong_sign)),
-    Recipe("disc-too-strong", "a discriminator that is four times as wide and fast, and a decoder that hardly answers",
-           Check("disc_loss late", LATE_DISC_LOSS, at_most=0.5), ("D4",), ("D6", "D12"), onset=120,
-           base={"loss.disc_start": 120}, change={"loss.disc_channels": 32}, times={"optim.disc_lr": 4, "loss.disc_weight": 0.05}),
+    Recipe("disc-too-strong", "four updates of the discriminator a step, and a decoder that hardly answers",
+           Check("disc_loss late", LATE_DISC_LOSS, at_most=0.6), ("D4",), ("D6", "D12"), onset=120,
+           base={"loss.disc_start": 120}, times={"loss.disc_weight": 0.1}, plant=_trained_four_times),
     Recipe("disc-sees-dim-real", "real samples are scaled once too often for the discriminator",
            Check("disc_loss late", LATE_DISC_LOSS, at_most=0.5), ("D12",), ("D4",), onset=DISC_START, plant=_real_is_dimmed),
     Recipe("disc-logit-drift", "both logits drift upwards", Check("mean of both logits late", lambda r: _late("logits_real")(r) + _late("logits_fake")(r) + 1, at_least=3),
