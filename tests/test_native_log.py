@@ -600,6 +600,8 @@ def test_overfitting_is_seen_in_the_squared_error(tmp_path: Path) -> None:
     assert "REC109" not in codes(sim.write(tmp_path / "a"))
     sim.columns["val/rec_mse"] *= np.linspace(1, 60, len(sim.steps))
     sim.columns["rec_mse"] *= np.linspace(1, 0.5, len(sim.steps))
+    assert "REC109" not in codes(sim.write(tmp_path / "only-the-raw-weights"))
+    sim.columns["val_ema/rec_mse"] *= np.linspace(1, 60, len(sim.steps))
     found = next(f for f in diagnose(read(sim.write(tmp_path / "b"))).findings if f.code == "REC109")
     assert found.metrics == ("val/rec_mse", "rec_mse")
 

@@ -216,6 +216,9 @@ class NoLearning(Rule):
             return
         if (skill(facts) or 0.0) > 0.3:
             return
+        shock = facts.phases.shock("rec_loss")
+        if shock is not None and shock.before < 0.7 * early:
+            return  # it had learned before the GAN: damage, not a lack of learning
         share = 1 - late / early
         gain = f"improved by only {share:.0%}" if share >= 0.005 else "not improved"
         still = trend(rec.tail(0.5).values).direction
@@ -560,6 +563,7 @@ class ValidationGap(Rule):
     """Validation gets worse while training gets better.
 
     What it checks: the late validation ``rec_loss`` (or ``rec_mse``) against its own best and against the training level.
+    Where the averaged weights (EMA) are validated too and hold their best, the raw weights swing: nothing is memorised.
 
     Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
 
@@ -586,6 +590,9 @@ class ValidationGap(Rule):
         train = level(rec.tail(0.1, 3).values)
         before = level(rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).tail(0.1, 3).values)
         if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
+            return
+        averaged = facts.view.series(names[0].replace("val/", "val_ema/"))
+        if len(averaged) >= 4 and level(averaged.tail(0.25, 2).values) <= 1.25 * float(averaged.values.min()):
             return
         yield self.finding(
             "critical" if late > 1.5 * best and late > 2 * train else "warn",
