@@ -2,62 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
-from synthetic_runs import Draft, decay, draft, healthy, hinge, lognormal, negative_totals, warm_up_then_cosine
+from rule_runs import CASES, ROWS, fires, noise, vae, with_rec
+from synthetic_runs import Draft, decay, draft, healthy, hinge, negative_totals, warm_up_then_cosine
 from vaelab.diagnosis import diagnose
 from vaelab.facts import infer
 from vaelab.rules import ALL_RULES
 from vaelab.run import Event, ReadNote
-
-ROWS = 300
-
-
-@dataclass
-class Case:
-    """A run on which the rule must fire; ``evidence``: name -> (value, relative tolerance)."""
-
-    build: Callable[[], Draft]
-    severity: str
-    evidence: dict[str, tuple[float, float]]
-
-
-CASES: dict[str, Case] = {}
-
-
-def fires(
-    code: str, severity: str, evidence: dict[str, tuple[float, float]] | None = None
-) -> Callable[[Callable[[], Draft]], Callable[[], Draft]]:
-    def register(build: Callable[[], Draft]) -> Callable[[], Draft]:
-        assert code not in CASES
-        CASES[code] = Case(build, severity, evidence or {})
-        return build
-
-    return register
-
-
-def noise(scale: float = 0.05, rows: int = ROWS, seed: int = 0) -> np.ndarray:
-    return lognormal(np.random.default_rng(seed), scale, rows)
-
-
-def vae(system: str = "pyramid_flow", **rest: object) -> Draft:
-    return healthy(system, 0, gan_at=None, **rest)  # type: ignore[arg-type]
-
-
-def with_rec(out: Draft, rec: np.ndarray) -> Draft:
-    """Another rec_loss, with nll and total rebuilt."""
-    out.columns["rec_loss"] = rec
-    if "perceptual_loss" in out.columns:
-        nll = 10 * rec + out.columns["perceptual_loss"]
-    else:
-        nll = {"radiodiff": 65536, "ldm": 196608}[out.trainer] * rec
-    out.columns["nll_loss"] = nll
-    out.columns["total_loss"] = nll + out.config["kl_weight"] * out.columns["kl_loss"]
-    return out
 
 
 def scaled_from(out: Draft, row: int, factor: float) -> Draft:
@@ -515,7 +468,7 @@ def _() -> Draft:
     return out
 
 
-@fires("SCH604", "warn", {"perceptual_weight": (50, 0.01)})
+@fires("SCH604", "critical", {"perceptual_weight": (50, 0.01)})
 def _() -> Draft:
     out = vae()
     out.columns["nll_loss"] = 10 * out.columns["rec_loss"] + 50 * out.columns["perceptual_loss"]

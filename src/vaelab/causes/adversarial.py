@@ -71,7 +71,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         ),
         prior=3.0,
         predicts={"ADV307": 0.7, "ADV303": 2.5, "ADV304": 2, "ADV310": 0.5},
-        excludes={"ADV305": 2, "KL206": 1},
+        excludes={"ADV305": 2, "KL206": 1, "DAT708": 3},
     ),
     Cause(
         "D4",
@@ -100,7 +100,16 @@ ADVERSARIAL: tuple[Cause, ...] = (
         ),
         prior=2.0,
         predicts={"REC110": 0.3, "ADV305": 3, "ADV307": 0.3},
-        excludes={"KL201": 2.5, "DAT701": 3, "DAT704": 2.5, "REC107": 1, "KL206": 2, "REC103": 1},
+        excludes={
+            "KL201": 2.5,
+            "DAT701": 3,
+            "DAT704": 2.5,
+            "REC116": 3,
+            "DAT708": 3,
+            "REC107": 1,
+            "KL206": 2,
+            "REC103": 1,
+        },
     ),
     Cause(
         "D5",
@@ -146,8 +155,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="Held-out LPIPS is clearly better than before the start.",
         sources=("CompVis/latent-diffusion#350", "songweige/TATS#28", "CompVis/taming-transformers#44"),
         prior=2.0,
-        predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5},
-        excludes={"ADV304": 2.5, "ADV317": 2, "DAT701": 2.5, "OPT404": 2, "KL206": 1},
+        predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5, "REC117": 1},
+        excludes={"ADV304": 2.5, "ADV317": 2, "DAT701": 2.5, "OPT404": 2, "KL206": 1, "DAT708": 3},
     ),
     Cause(
         "D7",
@@ -175,7 +184,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         ),
         prior=2.0,
         predicts={"REC110": 0.5, "ADV308": 3.5, "ADV309": 1.5, "ADV307": 1, "OPT402": 0.5},
-        excludes={"KL206": 1},
+        excludes={"KL206": 1, "DAT708": 4},
     ),
     Cause(
         "D8",

@@ -27,7 +27,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="Channels carry information (active units) although the mean KL is small.",
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         prior=2.0,
-        predicts={"KL209": 4.0, "KL201": 4.5, "REC103": 1, "ADV305": 0.5},
+        predicts={"KL209": 4.0, "KL201": 4.5, "REC103": 1, "ADV305": 0.5, "KL214": 0.5},
         excludes={"REC113": 2, "KL206": 3, "KL211": 4, "DAT701": 1.5, "DAT704": 1},
     ),
     Cause(
@@ -58,6 +58,7 @@ LATENT: tuple[Cause, ...] = (
         prior=3.0,
         predicts={
             "KL209": 1.5,
+            "SCH606": 3.5,
             "KL203": 2,
             "KL202": 2,
             "KL205": 3,
@@ -127,6 +128,8 @@ LATENT: tuple[Cause, ...] = (
         expected="All channels show variance; PSNR rises.",
         falsify="Every channel varies with the input.",
         sources=("PKU-YuanGroup/Open-Sora-Plan: report 1.1.0",),
+        predicts={"KL214": 4.5},
+        excludes={"KL201": 3, "KL209": 2},
     ),
     Cause(
         "C6",

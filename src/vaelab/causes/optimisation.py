@@ -123,7 +123,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="The runs agree in unweighted terms.",
         falsify="Unweighted terms differ as well.",
         sources=("arithmetic of the loss",),
-        predicts={"SCH602": 4},
+        predicts={"SCH602": 4, "SCH606": 3},
     ),
     Cause(
         "E7",

@@ -67,7 +67,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="PSNR up, flicker down, LPIPS slightly up.",
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
-        predicts={"REC107": 1.5, "SCH604": 2.5, "REC106": 1},
+        predicts={"REC107": 1.5, "SCH604": 4.5, "REC106": 1},
     ),
     Cause(
         "B5",
@@ -135,8 +135,8 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="The reconstruction loss leaves the variance of the data within 1,000 steps.",
         falsify="Outputs differ between inputs.",
         sources=("lucidrains/magvit2-pytorch#12", "CompVis/taming-transformers#44"),
-        predicts={"REC113": 0.5, "NUM507": 2.0, "REC103": 1.5},
-        excludes={"KL201": 0.5, "KL206": 1},
+        predicts={"REC113": 0.5, "NUM507": 2.0, "REC103": 1.5, "REC116": 4, "REC117": 2.5},
+        excludes={"KL201": 0.5, "KL206": 1, "DAT709": 2, "ADV307": 3, "ADV306": 1.5, "OPT404": 2},
     ),
     Cause(
         "B9",

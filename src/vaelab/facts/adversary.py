@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import Series, Trend, level, trend
+from vaelab.analysis import Series, Trend, level, rolling_median, trend
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Fact
 from vaelab.facts.phases import Gan
@@ -23,6 +23,7 @@ class Adversary:
     chance: disc_loss of a discriminator that cannot tell real from fake. gap = logits_real - logits_fake.
     at_clamp: share of active rows with d_weight at its clamp. gan_to_nll: |d_weight g_loss| over nll by value.
     raw_ratio: d_weight / disc_weight, how many times smaller the raw GAN gradient is than the nll gradient.
+    best_gap: largest median of nine neighbouring gaps since the start.
     bound_broken: share of rows with disc_loss below the hinge's Jensen bound (columns of different steps).
     """
 
@@ -45,6 +46,7 @@ class Adversary:
     gan_to_nll: float | None
     bound_broken: float
     negative_total: float
+    best_gap: float | None
     statements: tuple[Fact, ...]
 
 
@@ -96,6 +98,7 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         gan_to_nll=ratio,
         bound_broken=broken,
         negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
+        best_gap=float(rolling_median(gap_values, 9).max()) if len(gap_values) >= 9 else None,
         statements=(),
     )
     return Adversary(**{**adversary.__dict__, "statements": _statements(view, gan, algebra, adversary, disc_weight)})

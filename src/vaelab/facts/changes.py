@@ -24,6 +24,7 @@ class Jump:
 
     coincides: ``gan-start``, ``lr-jump``, ``resume``, ``epoch-start`` or empty. kl_ratio, perceptual_ratio: level after
     over level before of those columns (None if not logged). remaining: rec level at the end over the level before.
+    scatter_before, scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 6).
     """
 
     step: int
@@ -35,6 +36,8 @@ class Jump:
     coincides: str
     kl_ratio: float | None
     perceptual_ratio: float | None
+    scatter_before: float | None = None
+    scatter_after: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -113,7 +116,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
     return Changes(
         jump,
         _drop(view, phases, metric),
-        _drift(view, metric),
+        _drift(view, phases, metric),
         spikes,
         _roughness(view, phases),
         _real_spread(view, phases),
@@ -131,7 +134,7 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
     if found is None or found.after - found.before < math.log(JUMP):
         return None
     # three times the usual row-to-row noise, else a noisy log has a jump everywhere
-    if found.after - found.before < 3 * noise(logs):
+    if found.after - found.before < 3 * noise(logs) or math.exp(found.after) < _negligible(view, phases, metric):
         return None
     if not _lasts(logs, found.index, (found.before + found.after) / 2):
         return None
@@ -170,7 +173,26 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
         coincides,
         _ratio_at(view, "kl_loss", step),
         _ratio_at(view, "perceptual_loss", step),
+        _scatter(logs[max(0, i - 16) : i]),
+        _scatter(logs[i : i + 16]),
     )
+
+
+def _scatter(logs: FloatArray) -> float | None:
+    return noise(logs) if len(logs) >= 6 else None
+
+
+def _negligible(view: View, phases: Phases, metric: str) -> float:
+    """Level of ``metric`` below which its changes say nothing: 3% (1% of a loss that is no square) of an untrained
+    network's error in amplitude.
+
+    A rise from one level to another is a loss of quality only where the second is a visible error. Zero where the first
+    row is not that of an untrained network.
+    """
+    series = view.series(metric)
+    if metric != "rec_loss" or not len(series) or phases.origin != "scratch":
+        return 0.0
+    return float(series.values[0]) * (0.001 if view.trainer.rec_kind == "mse" else 0.01)
 
 
 def _lasts(logs: FloatArray, index: int, middle: float) -> bool:
@@ -225,7 +247,7 @@ def _drop(view: View, phases: Phases, metric: str) -> Jump | None:
     )  # fmt: skip
 
 
-def _drift(view: View, metric: str) -> Drift | None:
+def _drift(view: View, phases: Phases, metric: str) -> Drift | None:
     """The rise of the smoothed series above its best earlier level, if it stands out of the noise at the end."""
     series = view.series(metric)
     n = len(series)
@@ -236,7 +258,7 @@ def _drift(view: View, metric: str) -> Drift | None:
     late = level(series.tail(0.08, 5).values)
     logs = np.log(series.values)
     rise = math.log(late) - math.log(smooth[best])
-    if best > 0.9 * n or rise < max(0.3, 4 * noise(logs) / math.sqrt(5)):
+    if best > 0.9 * n or rise < max(0.3, 4 * noise(logs) / math.sqrt(5)) or late < _negligible(view, phases, metric):
         return None
     limit = math.sqrt(smooth[best] * late)
     inside = np.flatnonzero(smooth <= min(limit, 1.3 * smooth[best]))

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from vaelab.rules import adversarial, data, latent, numerics, optimisation, reconstruction, resume, schedule
+from vaelab.rules import (
+    adversarial,
+    data,
+    discriminator,
+    easy_data,
+    kl_weight,
+    latent,
+    numerics,
+    optimisation,
+    quality,
+    reconstruction,
+    resume,
+    schedule,
+)
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Rule, Severity, Skipped
 
 __all__ = ["ALL_RULES", "SEVERITY_ORDER", "Finding", "Rule", "Severity", "Skipped"]
+
+FAMILIES = (
+    reconstruction,
+    quality,
+    latent,
+    kl_weight,
+    adversarial,
+    discriminator,
+    optimisation,
+    numerics,
+    schedule,
+    data,
+    easy_data,
+    resume,
+)
 
 ALL_RULES: tuple[type[Rule], ...] = tuple(
     sorted(
         (
             rule
-            for module in (reconstruction, latent, adversarial, optimisation, numerics, schedule, data, resume)
+            for module in FAMILIES
             for rule in vars(module).values()
             # the module first: in Python 3.10 an alias such as list[int] passes as a type
             if isinstance(rule, type) and rule.__module__ == module.__name__ and issubclass(rule, Rule)

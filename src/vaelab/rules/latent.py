@@ -396,7 +396,7 @@ class NoEffect(Rule):
 class FallsAway(Rule):
     """KL falls to a small part of its own earlier level.
 
-    What it checks: the late smoothed ``kl_loss`` below 5% of its level in the middle of the run, with ``rec_loss`` not
+    What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with ``rec_loss`` not
     better. Needs no units: the run is its own reference.
 
     Why it matters: a latent that loses its information late collapses just as one that never had any.
@@ -417,8 +417,8 @@ class FallsAway(Rule):
         if len(kl) < 30 or len(rec) < 30 or kl.values.min() < 0:
             return
         smooth = rolling_median(kl.values, max(5, len(kl) // 50))
-        # the level it held longest: the median of the first two thirds above the late one
-        held = float(np.quantile(smooth[len(smooth) // 12 :], 0.7))
+        # the highest level it held for a tenth of the rows, wherever the fall came
+        held = float(rolling_median(kl.values[len(kl) // 12 :], max(5, len(kl) // 10)).max())
         late = level(kl.tail(0.1, 3).values)
         if held <= 0 or late > 0.05 * held or late > 0.3 * float(smooth[len(smooth) // 12]):
             return

@@ -155,8 +155,8 @@ class WeightsChange(Rule):
 class WeightsOutOfFamily(Rule):
     """A pixel or perceptual weight is far from what recipes use.
 
-    What it checks: the solved or declared pixelloss_weight and perceptual_weight: one term more than 30 times heavier than
-    in any public recipe, or switched off.
+    What it checks: the solved or declared pixelloss_weight and perceptual_weight: one term more than 20 times heavier than
+    in any public recipe, or switched off; critical where such a perceptual term is more than 70% of nll by value.
 
     Why it matters: with LPIPS alone colours drift and grids appear; without it the output blurs.
 
@@ -178,12 +178,27 @@ class WeightsOutOfFamily(Rule):
             if value is None or low <= value <= high:
                 continue
             what = "switched off" if value < low else f"{value:.4g}"
+            share = _perceptual_share(facts, value) if name == "perceptual_weight" and value > high else None
+            heavy = share is not None and share > 0.7
             yield self.finding(
-                "warn",
-                f"{name} is {what}; public recipes use 0.1 to 1 for the perceptual term and 1 to 10 for the pixel term.",
+                "critical" if heavy else "warn",
+                f"{name} is {what}; public recipes use 0.1 to 1 for the perceptual term and 1 to 10 for the pixel term."
+                + (f" The perceptual term is {share:.0%} of nll by value." if heavy else ""),
                 metrics=("perceptual_loss" if name.startswith("perc") else "rec_loss",),
                 evidence=(Evidence(name, value),),
             )
+
+
+def _perceptual_share(facts: Facts, weight: float) -> float | None:
+    """weight x perceptual_loss over itself and the pixel term, late in the log; None where the log lacks one of them."""
+    rec, per = facts.view.series("rec_loss"), facts.view.series("perceptual_loss")
+    solved = facts.algebra.solved.get("pixelloss_weight")
+    pixel = solved.value if solved is not None and solved.value is not None else facts.view.number("pixelloss_weight")
+    if not len(rec) or not len(per) or "lpips" in facts.view.trainer.rec_kind:
+        return None
+    perceptual = weight * level(per.tail(0.25, 3).values)
+    total = perceptual + (1.0 if pixel is None else pixel) * level(rec.tail(0.25, 3).values)
+    return perceptual / total if total > 0 else None
 
 
 class LogEndsEarly(Rule):

@@ -1,0 +1,159 @@
+"""ADV: does the discriminator know anything, or everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.adversarial import ENOUGH, active
+from vaelab.rules.base import Finding, Rule
+
+
+class AtChance(Rule):
+    """The discriminator is at chance.
+
+    What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Critical where it
+    was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its noise.
+
+    Why it matters: chance is what an untrained discriminator gives. A perfect VAE and a useless discriminator look the
+    same in this column; the GAN gives no useful gradient either way.
+
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+
+    What to do: score the discriminator on blurred held-out reconstructions: if it cannot tell, it is useless. Or freeze
+    the generator for 200 steps: a working discriminator must then learn.
+
+    References: taming-transformers#20, #44; LlamaGen#27; cause D3.
+    """
+
+    code = "ADV303"
+    name = "discriminator-at-chance"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+            return
+        if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
+            return
+        late = active(facts, "disc_loss").tail(0.5, 8)
+        weight, other = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
+        fades = len(weight) >= 30 and level(weight.tail(0.25).values) > 2 * level(weight.head(0.25).values) > 0
+        never = (
+            fades
+            and a.best_gap is not None
+            and a.best_gap < 0.1
+            and (other is None or other.remaining > 1 / other.margin)
+        )
+        yield self.finding(
+            "critical" if never else "warn",
+            f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
+            " over the last quarter of the GAN phase. "
+            + (
+                "It never told real from fake, and d_weight rises as its gradient fades: it does not learn."
+                if never
+                else "It either cannot learn or has nothing left to see; the log cannot tell which."
+            ),
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(int(late.steps[0]), int(late.steps[-1])),
+            evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
+            phase="gan",
+        )
+
+
+class WorseThanChance(Rule):
+    """The discriminator is worse than chance, and stays so.
+
+    What it checks: real logits below fake logits in most GAN rows, with disc_loss above its chance level and not falling.
+
+    Why it matters: a discriminator that is trained cannot stay below chance: its loss would fall. It gets no update (zero
+    learning rate, frozen, missing optimizer step), or labels or signs are swapped, while the generator learns to raise
+    its logits.
+
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+
+    What to do: train the discriminator alone on one batch: its loss must fall below 0.1 of chance.
+
+    References: SerezD/vqvae#3, diffusers PR#10605; causes D3, D10, D18.
+    """
+
+    code = "ADV304"
+    name = "discriminator-worse-than-chance"
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+            return
+        disc, real, fake = (active(facts, m) for m in ("disc_loss", "logits_real", "logits_fake"))
+        if len(real) != len(fake) or a.disc_trend is None:
+            return
+        negative = float(np.mean(real.values < fake.values))
+        above = float(np.mean(disc.values > 1.005 * a.chance))
+        # the same calm loss above chance, row after row: an exploding run scatters far more
+        calm = float(np.median(np.abs(disc.values - a.disc_loss))) < 0.15 * a.chance
+        if negative < 0.75 or above < 0.75 or a.disc_trend.direction == "falling" or not calm:
+            return
+        yield self.finding(
+            "critical",
+            f"The discriminator stays below chance: fake logits are above real ones in {negative:.0%} of {len(real)} GAN"
+            f" rows, disc_loss {a.disc_loss:.3f} is above {a.chance:.3g} in {above:.0%} and does not fall. It is not being"
+            " trained (or real and fake are swapped), while the generator pushes its logits up.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(int(disc.steps[0]), int(disc.steps[-1])),
+            evidence=(
+                Evidence("rows with real < fake", negative),
+                Evidence("disc_loss", a.disc_loss),
+                Evidence("gap", a.gap),
+            ),
+            phase="gan",
+        )
+
+
+class DiscriminatorWins(Rule):
+    """The discriminator separates real from fake without effort.
+
+    What it checks: disc_loss below a tenth of chance with real logits at or above +1 and fake at or below -1 (hinge), over
+    the last half of the GAN phase.
+
+    Why it matters: a saturated discriminator only tells the generator that everything is wrong. It is a fault of balance,
+    or the symptom of reconstructions that are bad for another reason.
+
+    Evidence it needs: ``disc_loss``, 15 rows with the GAN on.
+
+    What to do: first see whether the reconstruction is bad for another reason (collapse, data). If not: lower lr_disc,
+    add LeCam, start later.
+
+    References: Open-Sora-Plan#569, magvit2-pytorch#16; cause D4.
+    """
+
+    code = "ADV305"
+    name = "discriminator-wins"
+    needs = ("gan-active", "disc_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.chance is None or a.disc_loss is None:
+            return
+        disc = active(facts, "disc_loss")
+        if len(disc) < ENOUGH:
+            return
+        low = disc.values < 0.12 * a.chance
+        share = float(np.mean(low[-max(8, len(low) // 2) :]))
+        # a negative gap at a low loss is not a victory (ADV317)
+        if share < 0.6 or a.disc_loss > 0.12 * a.chance or (a.gap is not None and a.gap < 0):
+            return
+        first = int(disc.steps[int(np.argmax(low))])
+        gap = f", logit gap {a.gap:.2f}" if a.gap is not None else ""
+        yield self.finding(
+            "critical",
+            f"The discriminator has won: disc_loss {a.disc_loss:.3g} (chance {a.chance:.3g}){gap}, in {share:.0%} of the"
+            f" last half of the GAN rows, from step {first:,}. The generator gets no useful signal from it.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(first, int(disc.steps[-1])),
+            evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("share", share)),
+            phase="gan",
+        )

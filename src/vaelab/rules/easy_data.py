@@ -1,0 +1,164 @@
+"""DAT: signs of the data in the losses: batches that are all alike, nothing to encode, spikes between printed rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from vaelab.analysis import level
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+from vaelab.words import number
+
+
+class NothingToEncode(Rule):
+    """Pixel and perceptual error are next to nothing, which real data do not allow.
+
+    What it checks: a model from scratch whose late ``perceptual_loss`` is below 1% of its first value, with a ``rec_loss``
+    below 3% of it.
+
+    Why it matters: an untrained network has an LPIPS of 0.3 to 0.8 and the best published autoencoders stop near 0.01 to
+    0.05; a hundredth of the start is reached only where there is nothing to encode (black, constant or very sparse
+    samples) or where the samples are always the same. What other columns do then (a discriminator at chance, d_weight)
+    follows from it: real and fake are equal.
+
+    Evidence it needs: ``rec_loss`` and ``perceptual_loss`` from the first steps on, 8 rows.
+
+    What to do: look at a batch; print its variance and the sample ids of two batches.
+
+    References: VidTok replaces unreadable clips by black ones; phenaki-pytorch#29; causes A4, A7.
+    """
+
+    code = "DAT708"
+    name = "nothing-to-encode"
+    needs = ("rec_loss", "perceptual_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec, per = facts.view.series("rec_loss"), facts.view.series("perceptual_loss")
+        if facts.phases.origin != "scratch" or len(rec) < 8 or len(per) < 8 or per.values[0] <= 0:
+            return
+        a, b = (level(s.tail(0.1, 3).values) / float(s.values[0]) for s in (rec, per))
+        if a > 0.03 or b > 0.01:
+            return
+        yield self.finding(
+            "critical",
+            f"There is next to nothing to encode: perceptual_loss stands at {b:.2%} and rec_loss at {a:.2%} of their first"
+            " values, below what any autoencoder reaches on changing natural data. The samples are black, constant or"
+            " always the same.",
+            metrics=("rec_loss", "perceptual_loss"),
+            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            evidence=(Evidence("perceptual_loss now / first", b), Evidence("rec_loss now / first", a)),
+        )
+
+
+class BatchesAlike(Rule):
+    """After a jump of the loss all batches score the same.
+
+    What it checks: the row-to-row noise of ``rec_loss`` on both sides of a lasting jump: less than a third of it after.
+
+    Why it matters: different samples score differently, and a damaged model keeps that spread or widens it. Noise, constant
+    or substituted samples have all the same error: then the data changed.
+
+    Evidence it needs: a jump of ``rec_loss`` with 6 rows on both sides, unsmoothed.
+
+    What to do: look at two batches after that step.
+
+    References: causes A2, A4, A5.
+    """
+
+    code = "DAT709"
+    name = "batches-became-alike"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides not in ("", "epoch-start"):
+            return
+        before, after = jump.scatter_before, jump.scatter_after
+        if before is None or after is None or before < 0.01 or after > before / 3:
+            return
+        yield self.finding(
+            "warn",
+            f"Since the jump at step {jump.step:,} all batches score alike: the row-to-row noise of rec_loss went from"
+            f" {before:.1%} to {after:.1%}. Samples have become alike (noise, constants); a damaged model would scatter.",
+            metrics=("rec_loss",),
+            steps=(jump.step, int(facts.run.steps[-1])),
+            evidence=(Evidence("noise before", before), Evidence("noise after", after)),
+        )
+
+
+class SpikeBetweenRows(Rule):
+    """The mean over all steps lies far above the rows that were printed.
+
+    What it checks: means that the log gives over every step of an epoch (``epoch/...`` columns, or the running mean that is
+    printed beside a windowed median) against the printed single rows or medians of the same steps: 4 times or more, where
+    the rows around it are level.
+
+    Why it matters: most steps are never printed. One freak sample between two rows is invisible in the rows and in
+    medians, and it is the whole of the mean.
+
+    Evidence it needs: ``rec_loss``, ``nll_loss`` or ``total_loss`` with a mean of its epoch.
+
+    What to do: log the largest value between two rows and its sample ids.
+
+    References: Pyramid-Flow's SmoothedValue (median and global average), Lightning's on_epoch; cause A2.
+    """
+
+    code = "DAT710"
+    name = "spike-between-rows"
+    needs = ("rec_loss|nll_loss|total_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in ("rec_loss", "nll_loss", "total_loss"):
+            found = [(mean / typical, first, last) for mean, typical, first, last in _means(facts, metric)]
+            found = [f for f in found if f[0] >= 4]
+            if not found:
+                continue
+            ratio, first, last = max(found)
+            yield self.finding(
+                "critical" if ratio >= 8 else "warn",
+                f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there:"
+                " single steps between the rows were far out of range. A few samples, not the optimiser: the rows go on as"
+                " before.",
+                metrics=(metric,),
+                steps=(first, last),
+                evidence=(Evidence("mean / rows", ratio, "x"),),
+            )
+            return
+
+
+def _means(facts: Facts, metric: str) -> Iterator[tuple[float, float, int, int]]:
+    """(mean over all steps, median of the printed rows, first step, last step) of stretches whose rows are level.
+
+    A stretch is an epoch where the log has a column of epoch means, or the steps between two rows of a running mean.
+    """
+    run, rows = facts.run, facts.view.series(metric)
+    whole = facts.view.series(f"epoch/{metric}")
+    previous = int(run.steps[0]) if len(run) else 0
+    for step, mean in zip(whole.steps, whole.values, strict=True):
+        inside = rows.between(previous, int(step))
+        previous = int(step) + 1
+        # the first rows of a run fall by themselves
+        if len(inside) >= 5 and inside.steps[0] > rows.steps[0]:
+            top = float(np.max(np.abs(inside.values)))
+            # with a GAN term in it the total may cross zero: only its largest value is a scale
+            typical = top if metric == "total_loss" else max(top / 2, level(inside.values))
+            yield float(mean), max(typical, 1e-300), int(inside.steps[0]), int(step)
+    column = run.columns.get(metric)
+    if column is None or column.epoch_mean is None or run.epochs is None or column.smoothing.kind != "window_median":
+        return
+    half_unit = 0.5 * 10.0 ** -(column.decimals or 6)
+    start = facts.view.epoch_first_rows
+    for a, b in zip(start, [*start[1:], len(run)], strict=True):
+        for i in range(int(a) + 1, int(b)):
+            count, earlier = (int(run.steps[k] - run.steps[a]) + 1 for k in (i, i - 1))
+            mean, mean_before = column.epoch_mean[i], column.epoch_mean[i - 1]
+            around = column.values[max(0, i - 2) : i + 3]
+            if count <= earlier or not np.all(np.isfinite([mean, mean_before, *around])):
+                continue
+            between = (count * mean - earlier * mean_before) / (count - earlier)
+            error = half_unit * (count + earlier) / (count - earlier)
+            # the mean itself has to leave the rows: a difference of two nearly equal means is not evidence
+            if i >= 3 and between > 4 * error and mean > 1.3 * max(mean_before, float(np.max(around))):
+                yield float(between - error), float(np.max(around)), int(run.steps[i - 1]), int(run.steps[i])

@@ -1,0 +1,147 @@
+"""REC: is the model better than a constant output, and does what it learned hold on held-out samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+from vaelab.rules.held_out import error_columns, skill
+from vaelab.words import number
+
+
+class GapWidens(Rule):
+    """Training goes on improving, held-out samples do not follow.
+
+    What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first one, its
+    size now, and that the training error still fell by a sixth while the gap opened.
+
+    Why it matters: the gap opens long before the held-out error rises. Held-out samples are decoded from the mode and
+    training ones from noisy samples, so in a run that generalises the ratio is near or below 1 and stays there.
+
+    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 3 values, and the training one.
+
+    What to do: more data or augmentation; check that both splits are processed in the same way.
+
+    References: phenaki-pytorch#29; cause A7.
+    """
+
+    code = "REC115"
+    name = "held-out-gap-widens"
+    needs = ("rec_loss", "val/rec_loss|val/rec_mse")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        names = error_columns(facts)
+        jump = facts.changes.jump
+        if names is None or (jump is not None and jump.coincides != "gan-start"):
+            return
+        val, rec = facts.view.series(names[0]), facts.view.series(names[1])
+        if len(val) < 3 or len(rec) < 12:
+            return
+        # the training level around each validation: the rows of half the way to the one before
+        half = max(1, int(np.median(np.diff(val.steps))) // 2)
+        train = np.array([level(rec.between(int(s) - half, int(s)).values) for s in val.steps])
+        # raw weights that swing are not memory: the better of raw and averaged weights counts
+        averaged = facts.view.series(names[0].replace("val/", "val_ema/"))
+        held_out = np.minimum(val.values, averaged.values) if len(averaged) == len(val) else val.values
+        if not np.all(np.isfinite(train)) or train.min() <= 0 or held_out.min() <= 0:
+            return
+        ratio = held_out / train
+        now = level(ratio[-2:]) if len(ratio) > 3 else float(ratio[-1])
+        growth = now / float(ratio[0])
+        if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
+            return
+        yield self.finding(
+            "critical" if now > 1.9 and growth > 1.5 else "warn",
+            f"{names[0]} was {ratio[0]:.2f} times the training value at step {int(val.steps[0]):,} and is {now:.2f} times it"
+            f" now: training fell from {number(float(train[0]))} to {number(float(train[-1]))}, held-out samples went from"
+            f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
+            " samples only.",
+            metrics=names,
+            steps=(int(val.steps[0]), int(val.steps[-1])),
+            evidence=(Evidence("held-out / training, first", float(ratio[0]), "x"), Evidence("now", now, "x")),
+        )
+
+
+class BackAtTheStart(Rule):
+    """The reconstruction loss has jumped back to the level of an untrained network, and stays.
+
+    What it checks: a lasting jump of ``rec_loss`` away from any switch, to at least 0.6 times the level of the first rows of
+    a model from scratch, whose row-to-row noise has not shrunk.
+
+    Why it matters: a constant output scores the variance of the data, the level where training began. Other data make
+    another loss, and alike ones a calmer one; weights that no longer act give just this level with the spread of the data.
+
+    Evidence it needs: ``rec_loss`` from the first steps on.
+
+    What to do: reconstruct one known sample: a grey or constant picture says that the decoder is dead. Go back to the
+    checkpoint before the jump.
+
+    References: causes B8, E1.
+    """
+
+    code = "REC116"
+    name = "back-at-the-start"
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump, rec = facts.changes.jump, facts.view.series("rec_loss")
+        if jump is None or jump.coincides not in ("", "epoch-start") or facts.phases.origin != "scratch":
+            return
+        start = level(rec.head(0.05, 3).values)
+        if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio:
+            return
+        before, after = jump.scatter_before, jump.scatter_after
+        if before is None or after is None or after < before / 2.5:
+            return
+        yield self.finding(
+            "critical",
+            f"rec_loss went from {number(jump.before)} back to {number(jump.after)} at step {jump.step:,}, the level of an"
+            f" untrained network ({number(start)}), and stays there with the spread of changing samples: the output no"
+            " longer depends on the input.",
+            metrics=("rec_loss",),
+            steps=(jump.step, int(facts.run.steps[-1])),
+            evidence=(Evidence("first rows", start), Evidence("after the jump", jump.after)),
+        )
+
+
+class NoBetterThanMean(Rule):
+    """On held-out samples the model is no better than their mean colour.
+
+    What it checks: ``val/explained_variance`` (1 - MSE / variance) at or below 0.05, with at least 2 validations.
+
+    Why it matters: 0 is what a constant output reaches; below 0 the output is wrong and not merely blurred. Held-out
+    samples do not change when the training data do, so this speaks of the weights.
+
+    Evidence it needs: ``val/explained_variance``.
+
+    What to do: reconstruct one known sample; if the value was good before, go back to that checkpoint.
+
+    References: causes B8, C1, E1.
+    """
+
+    code = "REC117"
+    name = "no-better-than-mean"
+    needs = ("val/explained_variance",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        series, now = facts.view.series("val/explained_variance"), skill(facts)
+        warm_up = facts.phases.warm_up
+        if now is None or len(series) < 2 or now > 0.05 or series.values[-1] > 0.05:
+            return
+        if warm_up is not None and warm_up.end_step is None:
+            return
+        best = float(series.values.max())
+        lost = best > 0.3
+        since = int(series.steps[int(np.argmax(series.values))]) if lost else int(series.steps[0])
+        was = f", after {best:.2f} at step {since:,}" if lost else ""
+        yield self.finding(
+            "critical",
+            f"On held-out samples the output explains {now:.2f} of their variance{was}: a constant picture reaches 0.",
+            metrics=("val/explained_variance",),
+            steps=(since, int(series.steps[-1])),
+            evidence=(facts.view.evidence("val/explained_variance", int(series.rows[-1])),),
+        )
