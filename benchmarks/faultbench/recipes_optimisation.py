@@ -75,7 +75,7 @@ def _second_moment_shock(training: Training) -> None:
 
     def decay() -> None:
         for state in training.step.generator_update.optimizer.state.values():
-            state["exp_avg_sq"] *= 1e-5
+            state["exp_avg_sq"] *= 1e-7
 
     training.at(MIDDLE, decay)
 
@@ -157,8 +157,8 @@ RECIPES = [
     Recipe("lr-too-low", "learning rate three hundred times too low", worse(1.8), ("E2",), times={"optim.lr": 1 / 300}),
     Recipe("lr-late-jump", "the learning rate is forty times as high from 30% on", worse(1.5), ("E1",), onset=EARLY,
            plant=_lr(lambda step: 40.0 if step >= EARLY else 1.0), diverges=True),
-    Recipe("lr-late-jump-small", "the learning rate is fifteen times as high from 70% on", worse(1.3), ("E1",), onset=LATE,
-           plant=_lr(lambda step: 15.0 if step >= LATE else 1.0), diverges=True),
+    Recipe("lr-jump-near-end", "the learning rate is fifty times as high from 70% on", worse(1.3), ("E1",), onset=LATE,
+           plant=_lr(lambda step: 50.0 if step >= LATE else 1.0), diverges=True),
     Recipe("no-warmup-pretrained", "a trained model goes on at a high rate without warm-up",
            Check("rec_loss of the first 40 steps", logged("rec_loss", 1, 40), at_least=1.3), ("E3",), ("E1",), start="pretrained",
            base={"optim.warmup_steps": 200}, change={"optim.warmup_steps": 0}, times={"optim.lr": 4}),
