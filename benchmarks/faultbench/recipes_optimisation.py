@@ -196,7 +196,7 @@ RECIPES = [
            plant=_scaler_never_finds_a_scale, systems=("pyramid",)),
     Recipe("resume-without-optimizer", "a resume that forgets the optimizer's moments",
            Check("rec_loss of 12 steps after the resume", _spike("rec_loss"), at_least=1.15), ("H4",), ("A2",), onset=RESUME_AT,
-           plant=_resume(forget_optimizer), times={"optim.lr": 2}, base={"optim.betas": (0.9, 0.999)}),
+           plant=_resume(forget_optimizer), base={"optim.betas": (0.9, 0.999), "optim.lr": lambda system: 2.5 * system.settings["optim.lr"]}),
     Recipe("resume-without-discriminator", "a resume that forgets the discriminator",
            Check("disc_loss of 12 steps after the resume", _spike("disc_loss"), at_least=1.2), ("H3", "D15"), ("D5",), onset=RESUME_AT,
            plant=_resume(forget_discriminator), base={"loss.disc_start": 90}),
