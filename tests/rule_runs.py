@@ -122,3 +122,29 @@ def _() -> Draft:
     out.columns["nll_loss"] = 10 * noise(seed=3)
     out.columns["total_loss"] = out.columns["nll_loss"] + np.where(at, 0.1, 1e-4) * out.columns["kl_loss"]
     return out
+
+
+@fires("ADV318", "critical", {"declared": (2000, 0), "rows off after it": (50, 0.02)})
+def _() -> Draft:
+    out = healthy("pyramid_flow")
+    out.config["disc_start"] = 2000
+    return out
+
+
+@fires("OPT409", "critical", {"rec_loss peak / first": (4, 0.2), "first lr": (1e-3, 0)})
+def _() -> Draft:
+    rec = 0.012 * noise(0.02)
+    rec[2] *= 4
+    out = with_rec(vae(warm_up=0.0), rec)
+    out.columns["lr"] = np.full(ROWS, 1e-3)
+    return out
+
+
+@fires("NUM509", "critical", {"rows": (100, 0)})
+def _() -> Draft:
+    out = vae()
+    norm = noise(0.2)
+    norm[200:] = np.inf
+    out.columns["grad_norm"] = norm
+    out.logged["grad_norm"] = np.ones(ROWS, bool)
+    return out

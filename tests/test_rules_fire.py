@@ -453,7 +453,7 @@ def _() -> Draft:
     return out
 
 
-@fires("SCH602", "warn")
+@fires("SCH602", "critical")
 def _() -> Draft:
     out = vae()
     late = np.arange(ROWS) >= 150

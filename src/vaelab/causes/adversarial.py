@@ -25,7 +25,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="The run is meant to have no GAN, or has not yet reached disc_start.",
         sources=("jy0205/Pyramid-Flow: scripts/train_causal_video_vae.sh", "hustvl/Turbo-VAED#7"),
         prior=2.0,
-        predicts={"ADV301": 4},
+        predicts={"ADV301": 4, "ADV318": 2.5},
     ),
     Cause(
         "D2",
@@ -105,6 +105,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "DAT701": 3,
             "DAT704": 2.5,
             "REC116": 3,
+            "NUM509": 3,
+            "OPT407": 3,
             "DAT708": 3,
             "REC107": 1,
             "KL206": 2,

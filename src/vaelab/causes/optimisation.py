@@ -25,6 +25,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         prior=2.0,
         predicts={
             "KL212": 4,
+            "OPT409": 2.5,
             "REC110": 2.0,
             "OPT403": 3,
             "OPT404": 3.5,
@@ -76,7 +77,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="No jump in the first 100 steps.",
         falsify="lr starts at 0 and rises slowly.",
         sources=("google-research/tuning_playbook",),
-        predicts={"REC102": 0.5},
+        predicts={"REC102": 0.5, "OPT409": 4},
     ),
     Cause(
         "E4",

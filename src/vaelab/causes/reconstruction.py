@@ -68,6 +68,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
         predicts={"REC107": 1.5, "SCH604": 4.5, "REC106": 1},
+        excludes={"SCH602": 2},
     ),
     Cause(
         "B5",

@@ -22,7 +22,7 @@ SCHEDULE: tuple[Cause, ...] = (
         falsify="It appears at disc_start.",
         sources=("ByteVisionLab/TokenFlow#22", "CompVis/taming-transformers#129", "microsoft/VidTok: main.py"),
         prior=0.5,
-        predicts={"ADV315": 4},
+        predicts={"ADV315": 4, "ADV318": 4.5},
     ),
     Cause(
         "G2",

@@ -228,6 +228,8 @@ class GanTermDominates(Rule):
         drift = facts.changes.drift
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
         hurt = hurt or (drift is not None and drift.ratio > 1.4 and drift.onset >= (facts.phases.gan.start_step or 0))
+        # at the clamp the weight no longer balances anything: less damage is enough
+        hurt = hurt or ((a.at_clamp or 0) >= 0.5 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
         yield self.finding(
             "critical" if hurt and a.gan_to_nll > 5 else "warn",

@@ -1,4 +1,4 @@
-"""ADV: does the discriminator know anything, or everything."""
+"""ADV: does the discriminator start as planned, does it know anything, or everything."""
 
 from __future__ import annotations
 
@@ -156,4 +156,50 @@ class DiscriminatorWins(Rule):
             steps=(first, int(disc.steps[-1])),
             evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("share", share)),
             phase="gan",
+        )
+
+
+class StartsLate(Rule):
+    """disc_start has passed and the GAN is still off, or it came on much later.
+
+    What it checks: the declared disc_start against the first row with disc_factor above 0 (or, without it, with adversarial
+    columns): 3 rows and 5% later, or not yet.
+
+    Why it matters: a counter that counts something else (batches against optimizer steps, a stage of its own) moves the
+    plan without a word; the run trains a plain VAE in the steps that were planned for the GAN.
+
+    Evidence it needs: disc_start, declared, and ``disc_factor``.
+
+    What to do: print the counter that is compared with disc_start beside the logged step.
+
+    References: gradient accumulation counts micro-steps or updates; taming-transformers#129, VidTok's main.py; causes G1, D1.
+    """
+
+    code = "ADV318"
+    name = "gan-starts-late"
+    needs = ("disc_factor", "config")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        gan, steps = facts.phases.gan, facts.run.steps
+        planned = facts.view.number("disc_start")
+        if planned is None or planned <= 0 or facts.view.trainer.disc_warms_up or steps[0] >= planned:
+            return
+        factor = facts.view.series("disc_factor")
+        off = factor.steps[(factor.steps >= planned) & (factor.values <= 0)]
+        if gan.state == "active" and gan.start_step is not None:
+            off = off[off < gan.start_step]
+        if len(off) < 3 or off[-1] < 1.05 * planned:
+            return
+        on = (
+            f"came on at step {gan.start_step:,}"
+            if gan.state == "active"
+            else f"is still off at step {int(steps[-1]):,}"
+        )
+        yield self.finding(
+            "critical",
+            f"disc_start is {planned:,.0f}, but the GAN {on}: disc_factor was 0 in {len(off)} rows after it. The counter that is"
+            " compared with disc_start is not the logged step.",
+            metrics=("disc_factor", "disc_loss"),
+            steps=(int(off[0]), int(off[-1])),
+            evidence=(Evidence("declared", planned), Evidence("rows off after it", float(len(off)))),
         )

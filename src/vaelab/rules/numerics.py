@@ -145,7 +145,8 @@ class CalmBeforeNonFinite(Rule):
 class LossScaleFalls(Rule):
     """The AMP loss scale keeps halving.
 
-    What it checks: ``loss_scale`` falling by 8 times or more, or to 1 or below from above.
+    What it checks: ``loss_scale`` falling by 8 times or more; critical where it ends below 1: that is no overflow of a scaled
+    gradient any more, the gradients themselves are inf or NaN.
 
     Why it matters: every halving is a skipped step with inf or NaN gradients; a model that produces them for ever
     "trains" without any change.
@@ -170,7 +171,7 @@ class LossScaleFalls(Rule):
         if scale.values[peak] < 8 * after:
             return
         yield self.finding(
-            "warn",
+            "critical" if after < 1 and scale.values[-1] < 1 and scale.values[peak] > 64 else "warn",
             f"loss_scale fell from {scale.values[peak]:,.0f} to {after:,.4g}: each halving is a step skipped for inf or NaN"
             " gradients.",
             metrics=("loss_scale",),
@@ -317,4 +318,44 @@ class ConstantPerceptual(Rule):
                 metrics=("perceptual_loss",),
                 steps=(int(series.steps[0]), int(series.steps[-1])),
                 evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),
+            )
+
+
+class NoFiniteGradient(Rule):
+    """Every late gradient is inf or NaN.
+
+    What it checks: ``grad_norm`` logged and non-finite in all of the last 8 rows and more.
+
+    Why it matters: a loss scaler, or a guard of the trainer, skips such a step: nothing is trained any more, while the losses
+    look calm.  Single non-finite norms are what a scaler is for.
+
+    Evidence it needs: ``grad_norm`` with 8 rows.
+
+    What to do: run one step in fp32 with torch.autograd.set_detect_anomaly; use bf16 in place of fp16.
+
+    References: torch.amp.GradScaler; causes F1, F8.
+    """
+
+    code = "NUM509"
+    name = "no-finite-gradient"
+    needs = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for name in ("grad_norm", "disc_grad_norm"):
+            column = facts.run.columns.get(name)
+            if column is None:
+                continue
+            rows = np.flatnonzero(column.logged)
+            finite = np.flatnonzero(np.isfinite(column.values[rows]))
+            first = int(finite[-1]) + 1 if len(finite) else 0
+            if len(rows) - first < 8:
+                continue
+            step = int(facts.run.steps[rows[first]])
+            yield self.finding(
+                "critical",
+                f"{name} is inf or NaN in all {len(rows) - first} rows from step {step:,} to the end: no update is finite, so"
+                " the steps are skipped or the weights are lost.",
+                metrics=(name,),
+                steps=(step, int(facts.run.steps[-1])),
+                evidence=(Evidence("rows", float(len(rows) - first)),),
             )

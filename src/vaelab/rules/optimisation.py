@@ -287,8 +287,8 @@ class RateUnreadable(Rule):
 class RateZero(Rule):
     """The learning rate is zero.
 
-    What it checks: ``lr`` exactly 0 at readable precision on all rows, or from some step to the end of a log that goes on
-    for a fifth of its rows or more.
+    What it checks: ``lr`` exactly 0 (or below a millionth of its peak) at readable precision on all rows, or from some step
+    to the end of a log that goes on for a fifth of its rows or more.
 
     Why it matters: a scheduler that is never stepped (manual optimisation in Lightning) keeps the warm-up's first factor,
     0, for ever; one that ends too early trains nothing from there on.
@@ -309,7 +309,8 @@ class RateZero(Rule):
         decimals = facts.run.decimals.get("lr")
         if len(lr) < 8 or (decimals is not None and lr.values.max() < 30 * 10.0**-decimals and decimals < 8):
             return
-        nonzero = np.flatnonzero(lr.high > 0)
+        # a millionth of the peak moves nothing either; no schedule is meant to stay there
+        nonzero = np.flatnonzero(lr.high > 1e-6 * lr.values.max())
         first = int(nonzero[-1]) + 1 if len(nonzero) else 0
         share = 1 - first / len(lr)
         if share < 0.2:
@@ -317,7 +318,7 @@ class RateZero(Rule):
         text = (
             f"The learning rate is 0 on all {len(lr)} rows: nothing is being trained. Schedulers are probably never stepped."
             if not len(nonzero)
-            else f"The learning rate is 0 from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows): nothing"
+            else f"The learning rate is {'0' if lr.values[-1] == 0 else 'below a millionth of its peak'} from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows): nothing"
             " is trained there."
         )
         yield self.finding(
@@ -326,4 +327,48 @@ class RateZero(Rule):
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
             evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),
+        )
+
+
+class NoWarmUpShock(Rule):
+    """The first steps at the full learning rate threw a trained model out of place.
+
+    What it checks: a fine-tune (declared, or with a first ``rec_loss`` at the run's own later level) whose learning rate stands at half its peak or
+    more on the first row, and whose ``rec_loss`` rises 2.5 times or more within the first tenth of the rows.
+
+    Why it matters: Adam's first updates have the size of the learning rate in every weight, whatever the gradient, for its
+    second moment is one batch old. What the pretraining had learned is partly lost before the first row that looks calm.
+
+    Evidence it needs: ``rec_loss`` from the first step on, and ``lr``.
+
+    What to do: start again from the pretrained weights with a warm-up of some hundred steps, or a tenth of the rate.
+
+    References: Ma and Yarats 2021 (warm-up of Adam); causes E3, E1.
+    """
+
+    code = "OPT409"
+    name = "shock-without-warm-up"
+    needs = ("rec_loss", "lr")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        rec, lr = facts.view.series("rec_loss"), facts.view.series("lr")
+        if len(rec) < 4 or facts.phases.warm_up is not None or lr.values[0] < 0.5 * lr.values.max():
+            return
+        # a trained model starts where the run stands later; before that is known, the settings have to say it
+        later = level(rec.values[len(rec) // 5 :]) if len(rec) >= 20 else 0.0
+        if rec.values[0] <= 0 or (facts.phases.origin != "pretrained" and rec.values[0] > 1.3 * later):
+            return
+        early = rec.head(0.1, 4)
+        peak = int(np.argmax(early.high))
+        ratio = float(early.high[peak] / rec.values[0])
+        if peak == 0 or ratio < 2.5:
+            return
+        yield self.finding(
+            "critical",
+            f"rec_loss rose {ratio:.2g} times ({number(float(rec.values[0]))} to {number(float(early.high[peak]))}) by step"
+            f" {int(early.steps[peak]):,} of a fine-tune that starts at its full learning rate {lr.values[0]:g}: the first"
+            " steps threw the trained weights out of place.",
+            metrics=("rec_loss", "lr"),
+            steps=(int(rec.steps[0]), int(early.steps[peak])),
+            evidence=(Evidence("rec_loss peak / first", ratio, "x"), Evidence("first lr", float(lr.values[0]))),
         )

@@ -653,7 +653,8 @@ class DriftsUp(Rule):
 class AverageOfWeights(Rule):
     """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
 
-    What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights.
+    What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
+    critical where the average is 3 times worse and stands still over all validations while the raw weights improve.
 
     Why it matters: an average that lags by far is the model that will be published; one that equals the raw weights to
     the last digit is never updated apart, or is off.
@@ -692,4 +693,6 @@ class AverageOfWeights(Rule):
             yield self.finding("info", text, metrics=(ema,), steps=steps, evidence=evidence)
         elif ratio > 1.5:
             text = f"Validation {name} with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
-            yield self.finding("warn", text, metrics=(ema,), steps=steps, evidence=evidence)
+            still = averaged[rows[-1]] > 0.95 * averaged[rows[0]] and raw[rows[-1]] < 0.8 * raw[rows[0]] and ratio > 3
+            text += " It has not moved while the raw weights improved: the average is not updated." if still else ""
+            yield self.finding("critical" if still else "warn", text, metrics=(ema,), steps=steps, evidence=evidence)

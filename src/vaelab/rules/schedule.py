@@ -143,7 +143,7 @@ class WeightsChange(Rule):
         if max(a, b) < 1.5 * min(a, b):
             return
         yield self.finding(
-            "warn",
+            "critical" if max(a, b) > 3 * min(a, b) else "warn",
             f"nll_loss / rec_loss goes from {a:.3g} to {b:.3g}: a loss weight has changed inside this log. Compare"
             " rec_loss and perceptual_loss only.",
             metrics=("nll_loss",),
