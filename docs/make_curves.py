@@ -26,7 +26,9 @@ def draw(run: Path, out: Path) -> None:
     baselines = next(event for event in events if event["event"] == "baselines")
     for name, title in BASELINES.items():
         value = baselines[name]["psnr"]
-        axes.axhline(value, color="grey", linestyle="--" if name == "blurred" else ":", label=f"{title}: {value:.1f} dB")
+        axes.axhline(
+            value, color="grey", linestyle="--" if name == "blurred" else ":", label=f"{title}: {value:.1f} dB"
+        )
     start = next((row["step"] for row in rows if row.get("disc_factor", 0) > 0), None)
     if start is not None:
         axes.axvline(start, color="C3", linewidth=1, label=f"GAN start, step {start}")
