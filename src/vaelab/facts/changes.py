@@ -24,7 +24,7 @@ class Jump:
 
     coincides: ``gan-start``, ``lr-jump``, ``resume``, ``epoch-start`` or empty. kl_ratio, perceptual_ratio: level after
     over level before of those columns (None if not logged). remaining: rec level at the end over the level before.
-    scatter_before, scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 6).
+    scatter_before, scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 4).
     """
 
     step: int
@@ -179,7 +179,7 @@ def _jump(view: View, phases: Phases, optimiser: Optimiser, metric: str) -> Jump
 
 
 def _scatter(logs: FloatArray) -> float | None:
-    return noise(logs) if len(logs) >= 6 else None
+    return noise(logs) if len(logs) >= 4 else None
 
 
 def _negligible(view: View, phases: Phases, metric: str) -> float:

@@ -229,7 +229,7 @@ class GanTermDominates(Rule):
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
         hurt = hurt or (drift is not None and drift.ratio > 1.4 and drift.onset >= (facts.phases.gan.start_step or 0))
         # at the clamp the weight no longer balances anything: less damage is enough
-        hurt = hurt or ((a.at_clamp or 0) >= 0.5 and shock is not None and shock.remaining > 1.2)
+        hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
         yield self.finding(
             "critical" if hurt and a.gan_to_nll > 5 else "warn",
@@ -556,9 +556,13 @@ class LabelsSwapped(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < 6 or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
+            return
+        # the two contradict each other in every single row, so a few rows are enough if all of them do
+        disc, real, fake = (active(facts, m).tail(1.0).values[-6:] for m in ("disc_loss", "logits_real", "logits_fake"))
+        if a.rows < ENOUGH and not np.all((disc < 0.95 * a.chance) & (real < fake)):
             return
         yield self.finding(
             "critical",

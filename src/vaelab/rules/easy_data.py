@@ -60,7 +60,7 @@ class BatchesAlike(Rule):
     Why it matters: different samples score differently, and a damaged model keeps that spread or widens it. Noise, constant
     or substituted samples have all the same error: then the data changed.
 
-    Evidence it needs: a jump of ``rec_loss`` with 6 rows on both sides, unsmoothed.
+    Evidence it needs: a jump of ``rec_loss`` with 4 rows on both sides, unsmoothed.
 
     What to do: look at two batches after that step.
 

@@ -23,7 +23,7 @@ class DeadChannels(Rule):
     Why it matters: a channel at the prior carries nothing; the total KL hides it, and PSNR stops at the level of fewer
     channels. A dead channel gets almost no gradient, so it rarely comes back by itself.
 
-    Evidence it needs: ``latent_active_share`` on 10 rows, 60 steps after the warm-up.
+    Evidence it needs: ``latent_active_share`` on 8 rows and 40 steps after the warm-up.
 
     What to do: print the KL of each channel on a few batches; start again with a lower KL weight, or use fewer channels.
 
@@ -38,7 +38,7 @@ class DeadChannels(Rule):
         series = facts.view.series("latent_active_share")
         last = int(series.steps[-1])
         settled = series.between(after_warm_up(facts), last)
-        if len(settled) < 10 or last - int(settled.steps[0]) < 60:
+        if len(settled) < 8 or last - int(settled.steps[0]) < 40:
             return
         late = settled.tail(0.5, 8)
         share = level(late.values)

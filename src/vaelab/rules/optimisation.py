@@ -355,7 +355,7 @@ class NoWarmUpShock(Rule):
         if len(rec) < 4 or facts.phases.warm_up is not None or lr.values[0] < 0.5 * lr.values.max():
             return
         # a trained model starts where the run stands later; before that is known, the settings have to say it
-        later = level(rec.values[len(rec) // 5 :]) if len(rec) >= 20 else 0.0
+        later = level(rec.values[len(rec) // 5 :]) if len(rec) >= 10 else 0.0
         if rec.values[0] <= 0 or (facts.phases.origin != "pretrained" and rec.values[0] > 1.3 * later):
             return
         early = rec.head(0.1, 4)

@@ -55,7 +55,7 @@ class GapWidens(Rule):
         if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
             return
         yield self.finding(
-            "critical" if now > 1.9 and growth > 1.5 else "warn",
+            "critical" if now > 1.7 and growth > 1.5 else "warn",
             f"{names[0]} was {ratio[0]:.2f} times the training value at step {int(val.steps[0]):,} and is {now:.2f} times it"
             f" now: training fell from {number(float(train[0]))} to {number(float(train[-1]))}, held-out samples went from"
             f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
@@ -145,3 +145,59 @@ class NoBetterThanMean(Rule):
             steps=(since, int(series.steps[-1])),
             evidence=(facts.view.evidence("val/explained_variance", int(series.rows[-1])),),
         )
+
+
+class AverageOfWeights(Rule):
+    """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
+
+    What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
+    critical where the average is 3 times worse and stands still over all validations while the raw weights improve.
+
+    Why it matters: an average that lags by far is the model that will be published; one that equals the raw weights to
+    the last digit is never updated apart, or is off.
+
+    Evidence it needs: ``val/rec_loss`` and ``val_ema/rec_loss`` (or ``rec_mse``) on at least 4 common rows (2 where
+    the average has not changed a digit).
+
+    What to do: compare decay and update interval with the steps trained: 1 / (1 - decay) updates are its memory.
+
+    References: RadioDiff (decay 0.995 every 10 steps), VidTok (val_ema logged with EMA off); cause E12.
+    """
+
+    code = "REC114"
+    name = "ema-lags-or-is-off"
+    needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        name = next((m for m in ("rec_loss", "rec_mse") if facts.view.has(f"val/{m}", f"val_ema/{m}")), None)
+        if name is None:
+            return
+        own, ema = f"val/{name}", f"val_ema/{name}"
+        raw, averaged = facts.run[own], facts.run[ema]
+        rows = np.flatnonzero(np.isfinite(raw) & np.isfinite(averaged))
+        if len(rows) < 2:
+            return
+        steps = (int(facts.run.steps[rows[0]]), int(facts.run.steps[rows[-1]]))
+        evidence = (
+            facts.view.evidence(ema, int(rows[-1])),
+            facts.view.evidence(own, int(rows[-1])),
+        )
+        frozen = np.ptp(averaged[rows]) <= 1e-5 * abs(averaged[rows[0]]) and np.ptp(raw[rows]) > 0.02 * abs(
+            raw[rows[0]]
+        )
+        if len(rows) < 4 and not frozen:
+            return
+        late = rows[-max(3, len(rows) // 4) :]
+        ratio = float(np.median(averaged[late] / np.maximum(raw[late], 1e-300)))
+        if np.array_equal(raw[rows], averaged[rows]):
+            text = (
+                f"Validation with averaged weights equals the one with raw weights in all {len(rows)} rows: EMA is off."
+            )
+            yield self.finding("info", text, metrics=(ema,), steps=steps, evidence=evidence)
+        elif ratio > 1.5:
+            text = f"Validation {name} with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
+            still = frozen or (
+                averaged[rows[-1]] > 0.95 * averaged[rows[0]] and raw[rows[-1]] < 0.8 * raw[rows[0]] and ratio > 3
+            )
+            text += " It has not moved while the raw weights improved: the average is not updated." if still else ""
+            yield self.finding("critical" if still else "warn", text, metrics=(ema,), steps=steps, evidence=evidence)

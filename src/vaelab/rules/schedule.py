@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, step_change
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
@@ -140,6 +140,10 @@ class WeightsChange(Rule):
             return
         ratio = values["nll_loss"] / np.maximum(values["rec_loss"], 1e-12)
         a, b = level(ratio[: len(ratio) // 4]), level(ratio[-len(ratio) // 4 :])
+        # a switch shows at once: three rows on a new level
+        found = step_change(np.log(np.maximum(ratio, 1e-12)), side=8, least=3)
+        if found is not None and found.score > 6 and found.index + 3 >= len(ratio) - len(ratio) // 4:
+            a, b = float(np.exp(found.before)), float(np.exp(found.after))
         if max(a, b) < 1.5 * min(a, b):
             return
         yield self.finding(
