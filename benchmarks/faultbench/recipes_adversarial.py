@@ -57,7 +57,7 @@ def _real_is_dimmed(training: Training) -> None:
     """Real samples are scaled once too often before the discriminator sees them."""
     step = training.step
     pass_ = step._discriminator_pass
-    step._discriminator_pass = lambda x, r, part: pass_(0.4 * x + 0.3, r, part)  # type: ignore[method-assign]
+    step._discriminator_pass = lambda x, reconstruction, share: pass_(0.4 * x + 0.3, reconstruction, share)  # type: ignore[method-assign]
 
 
 def _drifts(training: Training) -> None:
@@ -100,7 +100,9 @@ def _memorises(training: Training) -> None:
     step = training.step
     pass_ = step._discriminator_pass
     known = training.batch(0)[:2]
-    step._discriminator_pass = lambda x, r, part: pass_(known.expand_as(x[: len(known)]), r[: len(known)], part)  # type: ignore[method-assign]
+    step._discriminator_pass = lambda x, reconstruction, share: pass_(
+        known.expand_as(x[: len(known)]), reconstruction[: len(known)], share
+    )  # type: ignore[method-assign]
 
 
 def _starts_at(step_number: int) -> Callable[[Training], None]:

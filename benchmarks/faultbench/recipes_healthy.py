@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from hooks import resumed
 from recipe import MSE, SAME, Check, Recipe
@@ -23,9 +25,9 @@ def _buckets(x: torch.Tensor, step: int) -> torch.Tensor:
 
 
 def _calls_all_real(training: Training) -> None:
-    assert training.step.discriminator is not None
+    discriminator: Any = training.step.discriminator
     with torch.no_grad():
-        training.step.discriminator.layers[-1].bias += 0.8  # type: ignore[operator,index]
+        discriminator.layers[-1].bias += 0.8
 
 
 RECIPES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from recipe import EARLY, Check, Recipe, number, worse
@@ -31,8 +32,9 @@ def _encoded(change: Callable[[Training, Tensor, Tensor], tuple[Tensor, Tensor]]
     return plant
 
 
-def _last_encoder_layer(training: Training) -> torch.nn.Module:
-    return training.step.autoencoder.module.encoder[-1]  # type: ignore[union-attr,index]
+def _last_encoder_layer(training: Training) -> Any:
+    module: Any = training.step.autoencoder.module
+    return module.encoder[-1]
 
 
 def _latent_grows(training: Training) -> None:
