@@ -56,7 +56,16 @@ DATA: tuple[Cause, ...] = (
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
         prior=2.0,
         predicts={"REC105": 2, "NUM503": 1.5, "DAT702": 2, "DAT701": 2.2, "REC104": 0.5, "DAT709": 0.7, "DAT710": 4},
-        excludes={"KL212": 2, "OPT404": 2, "KL206": 2, "REC116": 2, "DAT708": 3},
+        excludes={
+            "KL212": 2,
+            "OPT404": 2,
+            "KL206": 2,
+            "REC116": 2,
+            "DAT708": 3,
+            "ADV309": 2,
+            "ADV307": 2,
+            "SCH604": 1,
+        },
     ),
     Cause(
         "A3",
