@@ -116,6 +116,10 @@ class SpikeBetweenRows(Rule):
             if not found:
                 continue
             ratio, first, last = max(found)
+            jump = facts.changes.jump
+            rows = facts.view.series(metric).steps
+            if jump is not None and first <= jump.step <= last + 4 * int(np.median(np.diff(rows))):
+                continue  # the first step of a lasting change, not a sample that passes
             yield self.finding(
                 "critical" if ratio >= 8 else "warn",
                 f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there:"
