@@ -111,8 +111,21 @@ def start(device: str) -> Ranks:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
+        _join("nccl" if chosen.type == "cuda" else "gloo", world)
     return Ranks(dist.get_rank(), dist.get_world_size(), local_rank, chosen)
+
+
+def _join(backend: str, world: int) -> None:
+    """Join the group. torchrun may keep its store over a restart, and a fast process would then read from it the address of
+    a process that is dead: on one machine, where all processes know the same count of restarts, each start has names of
+    its own. On several machines TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes torchrun open a new store."""
+    if int(os.environ.get("LOCAL_WORLD_SIZE", "0")) != world:
+        dist.init_process_group(backend, timeout=TIMEOUT)
+        return
+    store, rank, world = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    own = dist.PrefixStore(f"vaelab/start-{attempt}", store)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=world, timeout=TIMEOUT)
 
 
 def was_restarted() -> bool:
