@@ -138,8 +138,8 @@ def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
         ("trackers=[wandbb]", ["run.trackers", "wandb"]),
         ("name=null", ["name = null", "text"]),
         ("kl_weight=[1", ["kl_weight", "not valid YAML"]),
-        ("disc_warmup=4000", ["disc_warmup 4000", "disc_start 300"]),
-        ("warmup_steps=600", ["warmup_steps 600", "500 steps"]),
+        ("disc_warmup=4000", ["disc_warmup 4000", "disc_start 240"]),
+        ("warmup_steps=600", ["warmup_steps 600", "400 steps"]),
     ],
 )
 def test_a_wrong_change_is_refused_in_one_sentence(override: str, said: list[str]) -> None:
