@@ -51,12 +51,12 @@ CPU: dict[str, Sizes] = {
     "radio-map": {"data": {"resolution": (48, 48)}, "run": {"batch_size": 1}, "optim": {"precision": "fp32"}},
     "video-tiny": {"run": {"batch_size": 1}},
     "video-causal-256": {
-        "data": {"resolution": (32, 32), "frames": 9},
+        "data": {"resolution": (48, 48), "frames": 9},
         "run": {"batch_size": 1},
         "optim": {"precision": "fp32"},
     },
 }
-TINY = {"resolution": (32, 32), "frames": 1}
+TINY = {"resolution": (48, 48), "frames": 1}
 SMALLEST: Sizes = {"data": TINY, "run": {"batch_size": 1}, "optim": {"precision": "fp32"}}
 PHASES = ("GAN", "before the GAN")
 TEXTBOOKS = ("latent-diffusion", "one forward")
