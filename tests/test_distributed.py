@@ -84,6 +84,24 @@ def test_a_killed_rank_is_restarted_and_the_run_goes_on(tmp_path: Path) -> None:
     assert rows(folder) == rows(whole)
 
 
+def test_images_among_clips_may_leave_temporal_weights_without_gradient(tmp_path: Path) -> None:
+    """AutoencoderKLWan does not run its temporal layers on single images."""
+    wan = {"base_dim": 4, "z_dim": 4, "dim_mult": [1, 2], "num_res_blocks": 1, "temperal_downsample": [True]}
+    settings = small(
+        model__type="AutoencoderKLWan", model__config=wan, data__frames=5, data__image_share=0.5, data__resolution=[16, 16],
+        loss__disc_layers=1, run__steps=6, run__log_every=1, optim__warmup_steps=0, loss__disc_start=2, loss__disc_warmup=1,
+    )  # fmt: skip
+    config = written(tmp_path / "wan.yaml", settings)
+    done = subprocess.run(
+        torchrun("-m", "vaelab", "train", config, "-o", tmp_path / "run"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(rows(tmp_path / "run")) == 6
+
+
 def test_metrics_are_means_over_ranks_and_one_process_writes(tmp_path: Path) -> None:
     config = written(tmp_path / "small.yaml", small(run__steps=4, run__log_every=1, optim__warmup_steps=0))
     done = subprocess.run(

@@ -215,7 +215,7 @@ def test_gradient_reaches_the_last_layer_and_every_parameter() -> None:
     assert model.last_layer.shape[0] == 3
     model(torch.randn(1, 3, 5, 8, 8)).x.square().mean().backward()
     assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in model.parameters())
-    assert model.unused_parameters(1, 8, 8) == [] == model.freeze_unused(5, 8, 8)
+    assert model.unused_parameters(1, 8, 8) == [] == model.unused_parameters(5, 8, 8)
 
 
 def test_building_does_not_touch_the_random_state_or_the_mode() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import urllib.error
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,6 +31,15 @@ def perceptual(one_file: Path) -> Perceptual:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+ADDRESS = "https://weights.example/vgg16-397923af.pth"
+
+
+def torchvision(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    """A torchvision that knows the address of the weights, or none."""
+    named = SimpleNamespace(VGG16_Weights=SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(url=ADDRESS)))
+    monkeypatch.setitem(sys.modules, "torchvision.models", named if installed else None)
 
 
 def without_network(*args: object, **kwargs: object) -> None:
@@ -107,13 +117,19 @@ def test_nothing_to_be_had_says_what_was_tried_and_the_ways_out(bare: Path) -> N
 def test_usual_vgg16_from_the_cache_the_download_or_an_error(
     lpips_package: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, perceptual: Perceptual
 ) -> None:
+    torchvision(monkeypatch, installed=False)
+    with pytest.raises(
+        PerceptualWeightsError, match=r"torchvision, which knows their address, is not installed; .*loss"
+    ):
+        build_perceptual(LossConfig(), 3)
+    torchvision(monkeypatch, installed=True)
     with pytest.raises(
         PerceptualWeightsError, match=r"then the download .*Name or service not known.*loss\.perceptual="
     ):
         build_perceptual(LossConfig(), 3)
 
     def download(url: str, to: str, hash_prefix: str) -> None:
-        assert hash_prefix == weights.VGG16_SHA256 and url.endswith("vgg16-397923af.pth")
+        assert hash_prefix == weights.VGG16_SHA256 and url == ADDRESS
         torch.save({key: value for key, value in thin_vgg16().items() if key.startswith("features")}, to)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)

@@ -15,8 +15,6 @@ from truth import Verified
 
 Value = Callable[[Result], float]
 Settings = Mapping[str, Any]
-LARGE = 1e9
-"""Stands for NaN and infinity in ratios."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from training import Result, Training
 import vaelab.training.step as step_module
 
 LATE_DISC_LOSS = logged("disc_loss", LATE)
-SEEN = ("video", "pyramid", "radio", "rgb")
 
 
 def replaced(name: str, make: Callable[[Training, Callable], Callable]) -> Callable[[Training], None]:

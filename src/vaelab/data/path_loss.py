@@ -12,11 +12,11 @@ There is no reflection and no diffraction: for real physics see ``ray_traced``.
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from vaelab.config.schema import DataConfig, Section
 from vaelab.data.radio_image import FREQUENCY_HZ, gain_to_grey
-from vaelab.errors import ConfigError
+from vaelab.data.source_options import source_options
 
 _STREAM = 102
 _LOSS_AT_1_M = 20 * np.log10(4 * np.pi * FREQUENCY_HZ / 299_792_458)
@@ -70,16 +70,7 @@ def open_source(config: DataConfig, seed: int, held_out: bool) -> PathLoss:
     Raises:
         ConfigError: an option of ``data.options`` is unknown or out of its range.
     """
-    try:
-        options = PathLossOptions(**config.options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"data.options.{'.'.join(map(str, first['loc']))} of path-loss: {first['msg']}. It has "
-            + ", ".join(PathLossOptions.model_fields)
-            + "."
-        ) from error
-    return PathLoss(config, options, seed, held_out)
+    return PathLoss(config, source_options(config, PathLossOptions), seed, held_out)
 
 
 def draw_city(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, ValidationError
+from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
@@ -27,6 +27,7 @@ from vaelab.data.files import FileSource, MediaFile
 from vaelab.data.radio_image import FREQUENCY_HZ, gain_to_grey
 from vaelab.data.radiomapseer import official_split
 from vaelab.data.sionna_process import SionnaProcess
+from vaelab.data.source_options import source_options
 from vaelab.errors import ConfigError, DataError
 
 FORMAT = "vaelab ray-traced 1"
@@ -90,15 +91,7 @@ def default_folder(settings: dict[str, Any]) -> Path:
 def _options(config: DataConfig) -> RayTracedOptions:
     if config.frames != 1:
         raise ConfigError(f"data.source=ray-traced has single images: set data.frames=1 (it is {config.frames}).")
-    try:
-        return RayTracedOptions(**config.options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"data.options.{'.'.join(map(str, first['loc']))} of ray-traced: {first['msg']}. It has "
-            + ", ".join(RayTracedOptions.model_fields)
-            + "."
-        ) from error
+    return source_options(config, RayTracedOptions)
 
 
 def _settings(config: DataConfig, options: RayTracedOptions) -> dict[str, Any]:

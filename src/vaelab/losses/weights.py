@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
 import pickle
@@ -16,7 +17,6 @@ from vaelab.errors import ConfigError
 from vaelab.losses.backbones import LAYOUTS
 
 # Published by torchvision; the name holds the first digits of the sha256. The heads are LPIPS v0.1 (Zhang et al. 2018).
-VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 VGG16_FILE = "vgg16-397923af.pth"
 VGG16_SHA256 = "397923af"
 HEADS_SHA256 = "a78928a0af1e5f0f"
@@ -49,10 +49,11 @@ def load_weights(kind: str, file: str | None) -> Weights:
 
     - ``vgg16``, file: one file with everything (``net.slice1.0.weight``, ``lin0.model.1.weight``: Pyramid-Flow), or
       torchvision's VGG16 (``features.0.weight``), with the heads in a file beside it or in the package lpips
-    - ``vgg16``, no file: heads from the package lpips, features from torch hub's cache, else downloaded (528 MB)
+    - ``vgg16``, no file: heads from the package lpips, features from torch hub's cache, else downloaded as torchvision does
+      (528 MB; lpips needs torchvision, so it is there)
     - ``stlpips-vgg``, ``stlpips-alex``: inside the package stlpips-pytorch, or ``file`` in the same layout
 
-    No package is imported. Raises PerceptualWeightsError with what was tried and what to do.
+    Raises PerceptualWeightsError with what was tried and what to do.
     """
     if kind not in LAYOUTS:
         raise ConfigError(f"loss.perceptual {kind!r} is not known: use {', '.join(LAYOUTS)}")
@@ -89,10 +90,16 @@ def _usual_vgg16() -> Weights:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(VGG16_URL, str(path), hash_prefix=VGG16_SHA256)
+            address = importlib.import_module("torchvision.models").VGG16_Weights.IMAGENET1K_V1.url
+            torch.hub.download_url_to_file(address, str(path), hash_prefix=VGG16_SHA256)
+        except ImportError as error:
+            raise PerceptualWeightsError(
+                f"the weights of vgg16 are not in {path}, and torchvision, which knows their address, is not installed;"
+                f" {WAYS_OUT}"
+            ) from error
         except (OSError, RuntimeError) as error:  # no network, or another file than the expected one
             raise PerceptualWeightsError(
-                f"the weights of vgg16 were not found (tried {path}, then the download {VGG16_URL}: {error}); {WAYS_OUT}"
+                f"the weights of vgg16 were not found (tried {path}, then the download {address}: {error}); {WAYS_OUT}"
             ) from error
     _verify(path, VGG16_SHA256, "delete it, so that it is downloaded again")
     return _joined(path, _read(path), heads)

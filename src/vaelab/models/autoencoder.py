@@ -110,13 +110,6 @@ class Autoencoder(nn.Module):
             gradients = torch.autograd.grad(total, list(trainable.values()), allow_unused=True)
         return [name for name, gradient in zip(trainable, gradients, strict=True) if gradient is None]
 
-    def freeze_unused(self, frames: int, height: int, width: int) -> list[str]:
-        """Set requires_grad to False for :meth:`unused_parameters`; their names. Use the largest clip of the run."""
-        names = self.unused_parameters(frames, height, width)
-        for name in names:
-            self.get_parameter(name).requires_grad_(False)
-        return names
-
     def save(self, folder: str | Path) -> None:
         """Write config.json and diffusion_pytorch_model.safetensors, as diffusers' save_pretrained does."""
         self.module.save_pretrained(str(folder))  # type: ignore[operator]

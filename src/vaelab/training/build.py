@@ -28,7 +28,16 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
                 network.to(memory_format=_memory_layout(network))  # type: ignore[call-overload]
     objective = Objective(config.loss, perceptual).to(ranks.device)
     sample = not config.model.deterministic
-    return TrainingStep(autoencoder, discriminator, objective, config.loss, optim, config.run.steps, ranks, sample)
+    find_unused = ranks.world > 1 and _leaves_weights_unused(autoencoder, config)
+    return TrainingStep(
+        autoencoder, discriminator, objective, config.loss, optim, config.run.steps, ranks, sample, find_unused
+    )
+
+
+def _leaves_weights_unused(autoencoder: Autoencoder, config: TrainConfig) -> bool:
+    """Whether clips, or the single images among them, leave weights without a gradient (AutoencoderKLWan's images do)."""
+    frames = {config.data.frames, 1} if config.data.image_share else {config.data.frames}
+    return any(autoencoder.unused_parameters(count, *config.data.resolution) for count in frames)
 
 
 def build_perceptual_network(config: TrainConfig, ranks: Ranks) -> Perceptual | None:

@@ -36,6 +36,7 @@ class TrainingStep:
     """Both networks with their optimizers, and what one update does to them.
 
     ``state_dict`` holds all that the next update depends on, but the random generators and the position in the data.
+    find_unused: some batches leave weights of the autoencoder without a gradient; DistributedDataParallel must know.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class TrainingStep:
         steps: int,
         ranks: Ranks,
         sample: bool = True,
+        find_unused: bool = False,
     ) -> None:
         self.loss, self.optim, self.steps, self.ranks, self.sample = loss, optim, steps, ranks, sample
         self.autoencoder, self.discriminator, self.objective = autoencoder, discriminator, objective
@@ -77,7 +79,7 @@ class TrainingStep:
         # before any wrapping: the average must not hold parts of a compiled module
         self.ema = EMA(autoencoder, optim.ema_decay) if optim.ema_decay is not None else None
         self.ratio_mean: torch.Tensor | None = None
-        self._forward = self._wrapped(autoencoder)
+        self._forward = self._wrapped(autoencoder, find_unused)
         self._disc_forward = None if discriminator is None else self._wrapped(discriminator)
 
     def __call__(self, micro_batches: Sequence[torch.Tensor], step: int) -> Measured:
@@ -217,12 +219,14 @@ class TrainingStep:
         """The discriminator's learning rate at ``step``; its schedule counts from its own first update."""
         return disc_learning_rate(self.optim, step, self.loss.disc_start - self.loss.disc_warmup, self.steps)
 
-    def _wrapped(self, network: nn.Module) -> nn.Module:
+    def _wrapped(self, network: nn.Module, find_unused: bool = False) -> nn.Module:
         module = self._compiled(network) if self.optim.compile else network
         if self.ranks.world == 1 or not any(p.requires_grad for p in network.parameters()):
             return module
         ids = [self.ranks.device.index] if self.ranks.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+        return DistributedDataParallel(
+            module, device_ids=ids, gradient_as_bucket_view=True, find_unused_parameters=find_unused
+        )
 
     def _compiled(self, network: nn.Module) -> nn.Module:
         """``torch.compile``, with the decoder's last layer left out: the adaptive weight needs the gradient at that layer

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from vaelab.config.foreign.draft import Draft, Imported, flat, kl_autoencoder
+from vaelab.config.foreign.lpips_with_discriminator import (
+    discriminator_start,
+    discriminator_weights,
+    kl_perceptual_logvar,
+)
 from vaelab.errors import ConfigError
 
 TITLE = "latent-diffusion (AutoencoderKL)"
@@ -115,23 +120,13 @@ def _losses(d: Draft) -> None:
         "sum",
         "196,608 times the loss of a value at 256x256x3",
     )
-    d.maps(f"{LOSS}kl_weight", "loss.kl_weight", d.get(f"{LOSS}kl_weight", 1.0))
-    d.fixed("KL", "loss.kl_reduction", "sum", "over all latent elements of an image")
-    d.maps(f"{LOSS}perceptual_weight", "loss.perceptual_weight", d.get(f"{LOSS}perceptual_weight", 1.0))
-    d.fixed("LPIPS", "loss.perceptual", "vgg16")
+    kl_perceptual_logvar(d, LOSS, "an image")
     d.mended(
         "LPIPS",
         "",
         None,
         "Lightning puts it into train mode (dropout), and features of zero give NaN; here neither happens",
     )
-    if f"{LOSS}logvar_init" in d.options:
-        d.maps(
-            f"{LOSS}logvar_init",
-            "loss.logvar_init",
-            d.get(f"{LOSS}logvar_init", 0.0),
-            "a constant: no optimizer holds it",
-        )
     d.no_effect("stored, but the loss does not use it", f"{LOSS}pixelloss_weight")
     d.maps("model.params.lossconfig.target", "", None, "the losses above")
 
@@ -151,43 +146,14 @@ def _length(d: Draft) -> int:
 
 
 def _gan(d: Draft, steps: int) -> None:
-    start = d.get(f"{LOSS}disc_start", 50_001)
-    late = start >= steps
-    taken = steps // 2 if late else start
     counted = "generator updates here; there the steps of all optimizers, which from Lightning 1.6 on are two a batch: halve it to start at the same update"
-    if late:
-        d.corrected(
-            f"{LOSS}disc_start",
-            "loss.disc_start",
-            taken,
-            f"{start} is beyond the {steps} steps of the run; half of it is taken",
-        )
-    else:
-        d.maps(f"{LOSS}disc_start", "loss.disc_start", taken, counted)
-    d.mended(
-        "discriminator at its start",
-        "loss.disc_warmup",
-        min(2000, taken // 10),
-        "before disc_start its loss is multiplied by 0 there, so the decoder meets an untrained one; here it is trained alone before",
-    )
-    d.maps(f"{LOSS}disc_weight", "loss.disc_weight", d.get(f"{LOSS}disc_weight", 1.0))
-    for key, ours, default in (("disc_factor", "loss.disc_factor", 1.0), ("disc_num_layers", "loss.disc_layers", 3)):
-        if f"{LOSS}{key}" in d.options:
-            d.maps(f"{LOSS}{key}", ours, d.get(f"{LOSS}{key}", default))
-    if f"{LOSS}disc_loss" in d.options:
-        d.maps(f"{LOSS}disc_loss", "loss.disc_loss", d.options[f"{LOSS}disc_loss"])
-    d.maps(f"{LOSS}disc_in_channels", "", None, "that of the data, data.channels")
+    discriminator_start(d, LOSS, steps, counted)
+    discriminator_weights(d, LOSS, "images")
     if d.get(f"{LOSS}disc_conditional", False):
         d.not_carried("the discriminator sees the image only", f"{LOSS}disc_conditional")
     else:
         d.maps(f"{LOSS}disc_conditional", "", None, "the discriminator sees the image only, in both")
     d.not_carried("another norm is used, see below", f"{LOSS}use_actnorm")
-    d.mended(
-        "batch norm of the discriminator",
-        "loss.disc_norm",
-        "group",
-        "batch norm lets real and fake images share statistics",
-    )
 
 
 def _optimizers(d: Draft, batch: int) -> None:

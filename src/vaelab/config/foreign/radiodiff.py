@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from vaelab.config.foreign.draft import Draft, Imported, flat, kl_autoencoder
+from vaelab.config.foreign.lpips_with_discriminator import (
+    discriminator_start,
+    discriminator_weights,
+    kl_perceptual_logvar,
+)
 
 TITLE = "RadioDiff (train_vae.py)"
+LOSS = "model.lossconfig."
 
 
 def matches(text: str, parsed: Any) -> bool:
@@ -114,62 +120,21 @@ def _length(d: Draft) -> int:
 
 
 def _losses(d: Draft) -> None:
-    loss = "model.lossconfig."
     d.fixed("pixel loss", "loss.pixel_loss", "l1+mse", "absolute plus squared error of each pixel")
     d.fixed("sum over a map, mean over the batch", "loss.nll_reduction", "sum", "65,536 times the loss of a pixel")
-    d.maps(f"{loss}kl_weight", "loss.kl_weight", d.get(f"{loss}kl_weight", 1.0))
-    d.fixed("KL", "loss.kl_reduction", "sum", "over all latent elements of a map")
-    d.maps(f"{loss}perceptual_weight", "loss.perceptual_weight", d.get(f"{loss}perceptual_weight", 1.0))
-    d.fixed("LPIPS", "loss.perceptual", "vgg16")
+    kl_perceptual_logvar(d, LOSS, "a map")
     d.mended(
         "LPIPS in train mode",
         "",
         None,
         "its dropout goes on at the first sampling there; here it stays in eval mode, and cannot give NaN at features of zero",
     )
-    if f"{loss}logvar_init" in d.options:
-        d.maps(
-            f"{loss}logvar_init",
-            "loss.logvar_init",
-            d.get(f"{loss}logvar_init", 0.0),
-            "a constant: no optimizer holds it",
-        )
-    d.no_effect("nothing reads it", f"{loss}pixel_weight", f"{loss}pixelloss_weight")
+    d.no_effect("nothing reads it", f"{LOSS}pixel_weight", f"{LOSS}pixelloss_weight")
 
 
 def _gan(d: Draft, steps: int) -> None:
-    loss = "model.lossconfig."
-    start = d.get(f"{loss}disc_start", 50_001)
-    if start < steps:
-        d.maps(f"{loss}disc_start", "loss.disc_start", start, "generator updates in both")
-    else:
-        d.corrected(
-            f"{loss}disc_start",
-            "loss.disc_start",
-            steps // 2,
-            f"{start} is beyond the {steps} steps of the run; half of it is taken",
-        )
-    start = min(start, steps // 2) if start >= steps else start
-    d.mended(
-        "discriminator at its start",
-        "loss.disc_warmup",
-        min(2000, start // 10),
-        "before disc_start its loss is multiplied by 0 there, so the decoder meets an untrained one; here it is trained alone before",
-    )
-    d.maps(f"{loss}disc_weight", "loss.disc_weight", d.get(f"{loss}disc_weight", 1.0))
-    for key, ours, default in (("disc_factor", "loss.disc_factor", 1.0), ("disc_num_layers", "loss.disc_layers", 3)):
-        if f"{loss}{key}" in d.options:
-            d.maps(f"{loss}{key}", ours, d.get(f"{loss}{key}", default))
-    if f"{loss}disc_loss" in d.options:
-        d.maps(f"{loss}disc_loss", "loss.disc_loss", d.options[f"{loss}disc_loss"])
-    if f"{loss}disc_in_channels" in d.options:
-        d.maps(f"{loss}disc_in_channels", "", None, "that of the data, data.channels")
-    d.mended(
-        "batch norm of the discriminator",
-        "loss.disc_norm",
-        "group",
-        "batch norm lets real and fake maps share statistics",
-    )
+    discriminator_start(d, LOSS, steps, "generator updates in both")
+    discriminator_weights(d, LOSS, "maps")
 
 
 def _optimizers(d: Draft) -> None:
