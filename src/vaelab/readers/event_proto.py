@@ -1,19 +1,18 @@
 """The fields of a TensorBoard event that hold numbers and configs, parsed from the protobuf wire format.
 
 Field numbers: tensorflow/core/util/event.proto, framework/{summary,tensor,tensor_shape}.proto and tensorboard's
-plugins/hparams/plugin_data.proto. The wire format: https://protobuf.dev/programming-guides/encoding/.
+plugins/hparams/plugin_data.proto.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+from vaelab.readers.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field, fields, signed, varints
 
 # TensorProto.dtype -> numpy type of its tensor_content
 _CONTENT = {
@@ -24,16 +23,6 @@ _STRING, _BFLOAT16 = 7, 14
 _FLOAT_VAL, _DOUBLE_VAL = 5, 6
 _INT_VALS = (7, 10, 11, 16, 17)  # int_val, int64_val, bool_val, uint32_val, uint64_val: all varints
 _HALF_VAL = 13
-
-
-class Field(NamedTuple):
-    """One field: its number, wire type, and where its content lies. ``varint`` is set for varints only."""
-
-    number: int
-    wire: int
-    start: int
-    end: int
-    varint: int = 0
 
 
 @dataclass
@@ -57,11 +46,11 @@ class Event:
 def parse_event(data: bytes, start: int, end: int) -> Event:
     """The event in ``data[start:end]``. Raises ValueError if it is not well formed."""
     event = Event()
-    for item in _fields(data, start, end):
+    for item in fields(data, start, end):
         if item.number == 2 and item.wire == VARINT:
-            event.step = _signed(item.varint)
+            event.step = signed(item.varint)
         elif item.number == 5 and item.wire == BYTES:
-            for part in _fields(data, item.start, item.end):
+            for part in fields(data, item.start, item.end):
                 if part.number == 1 and part.wire == BYTES:
                     event.values.append(_parse_value(data, part.start, part.end))
     return event
@@ -69,7 +58,7 @@ def parse_event(data: bytes, start: int, end: int) -> Event:
 
 def _parse_value(data: bytes, start: int, end: int) -> Value:
     value = Value()
-    for item in _fields(data, start, end):
+    for item in fields(data, start, end):
         if item.number == 1 and item.wire == BYTES:
             value.tag = data[item.start : item.end].decode("utf-8", "replace")
         elif item.number == 2 and item.wire == FIXED32:
@@ -87,7 +76,7 @@ def _parse_tensor(data: bytes, start: int, end: int, value: Value) -> None:
     dtype, numbers, texts = 0, [], []
     payload: tuple[int, int, str] | None = None
     content: Field | None = None
-    for item in _fields(data, start, end):
+    for item in fields(data, start, end):
         if item.number == 1 and item.wire == VARINT:
             dtype = item.varint
         elif item.number == 4 and item.wire == BYTES:
@@ -100,8 +89,8 @@ def _parse_tensor(data: bytes, start: int, end: int, value: Value) -> None:
             numbers.extend(np.frombuffer(data[item.start : item.end], kind).tolist())
             payload = (item.start, width, kind)
         elif item.number in (*_INT_VALS, _HALF_VAL) and item.wire in (VARINT, BYTES):
-            packed = [item.varint] if item.wire == VARINT else _varints(data, item.start, item.end)
-            numbers.extend(_half(v, dtype) if item.number == _HALF_VAL else float(_signed(v)) for v in packed)
+            packed = [item.varint] if item.wire == VARINT else varints(data, item.start, item.end)
+            numbers.extend(_half(v, dtype) if item.number == _HALF_VAL else float(signed(v)) for v in packed)
         elif item.number == 8 and item.wire == BYTES:
             texts.append(data[item.start : item.end])
     if dtype == _STRING:
@@ -124,10 +113,10 @@ def _half(bits: int, dtype: int) -> float:
 
 def _parse_metadata(data: bytes, start: int, end: int) -> dict[str, Any] | None:
     """The hyper-parameters in a value's metadata, where the hparams plugin wrote it."""
-    for item in _fields(data, start, end):
+    for item in fields(data, start, end):
         if item.number != 1 or item.wire != BYTES:
             continue
-        parts = {f.number: f for f in _fields(data, item.start, item.end) if f.wire == BYTES}
+        parts = {f.number: f for f in fields(data, item.start, item.end) if f.wire == BYTES}
         if 1 in parts and 2 in parts and data[parts[1].start : parts[1].end] == b"hparams":
             return _parse_hparams(data, parts[2].start, parts[2].end)
     return None
@@ -135,12 +124,12 @@ def _parse_metadata(data: bytes, start: int, end: int) -> dict[str, Any] | None:
 
 def _parse_hparams(data: bytes, start: int, end: int) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
-    for session in _fields(data, start, end):
+    for session in fields(data, start, end):
         if session.number != 3 or session.wire != BYTES:
             continue
-        for entry in _fields(data, session.start, session.end):
+        for entry in fields(data, session.start, session.end):
             if entry.number == 1 and entry.wire == BYTES:
-                parts = {f.number: f for f in _fields(data, entry.start, entry.end) if f.wire == BYTES}
+                parts = {f.number: f for f in fields(data, entry.start, entry.end) if f.wire == BYTES}
                 if 1 in parts and 2 in parts:
                     name = data[parts[1].start : parts[1].end].decode("utf-8", "replace")
                     found[name] = _parse_json_value(data, parts[2].start, parts[2].end)
@@ -149,7 +138,7 @@ def _parse_hparams(data: bytes, start: int, end: int) -> dict[str, Any] | None:
 
 def _parse_json_value(data: bytes, start: int, end: int) -> Any:
     """google.protobuf.Value, scalars only."""
-    for item in _fields(data, start, end):
+    for item in fields(data, start, end):
         if item.number == 2 and item.wire == FIXED64:
             return struct.unpack_from("<d", data, item.start)[0]
         if item.number == 3 and item.wire == BYTES:
@@ -157,50 +146,3 @@ def _parse_json_value(data: bytes, start: int, end: int) -> Any:
         if item.number == 4 and item.wire == VARINT:
             return bool(item.varint)
     return None
-
-
-def _fields(data: bytes, start: int, end: int) -> Iterator[Field]:
-    position = start
-    while position < end:
-        key, position = _varint(data, position, end)
-        number, wire = key >> 3, key & 7
-        if wire == VARINT:
-            first = position
-            content, position = _varint(data, position, end)
-            yield Field(number, wire, first, position, content)
-            continue
-        if wire == BYTES:
-            length, position = _varint(data, position, end)
-        elif wire in (FIXED64, FIXED32):
-            length = 8 if wire == FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {wire} is not used in event files")
-        if position + length > end:
-            raise ValueError("a field is longer than the message it is in")
-        yield Field(number, wire, position, position + length)
-        position += length
-
-
-def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
-    result = shift = 0
-    while position < end and shift < 70:
-        byte = data[position]
-        position += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result & 0xFFFFFFFFFFFFFFFF, position
-        shift += 7
-    raise ValueError("a number is cut short")
-
-
-def _varints(data: bytes, start: int, end: int) -> list[int]:
-    values = []
-    while start < end:
-        value, start = _varint(data, start, end)
-        values.append(value)
-    return values
-
-
-def _signed(value: int) -> int:
-    """int32, int64 and bool are written as the 64-bit two's complement."""
-    return value - (1 << 64) if value >= 1 << 63 else value

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab.errors import LogError
-from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
+from vaelab.readers.base import RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.event_proto import Value, parse_event
+from vaelab.readers.points import Series, columns_of
 from vaelab.readers.source import Source
 from vaelab.readers.tfrecord import HEADER, Records, RecordStream, is_record
 from vaelab.run import FloatArray, IntArray, ReadNote
@@ -61,15 +62,6 @@ class _Layout(NamedTuple):
     dtype: str
 
 
-class _Series(NamedTuple):
-    """Points in the order of the file: tag number, step, value, record number; each (n,)."""
-
-    tag: IntArray
-    step: IntArray
-    value: FloatArray
-    record: IntArray
-
-
 _Point = tuple[int, int, int, float]  # place among the records, tag number, step, value
 
 
@@ -84,7 +76,7 @@ class _Points:
     damaged: int = 0
     not_scalar: int = 0
     prefix: str = ""
-    parts: list[_Series] = field(default_factory=list)
+    parts: list[Series] = field(default_factory=list)
     # for each body length: layout -> {bytes around the value: tag number}
     layouts: dict[int, dict[_Layout, dict[bytes, int]]] = field(default_factory=dict)
 
@@ -110,7 +102,7 @@ class _Points:
             text = f"{source.name}: the last record is unfinished ({stream.cut_bytes:,} bytes) and was left out"
             self.notes.append(ReadNote("torn_line", 1, text))
 
-    def _decode(self, records: Records) -> _Series:
+    def _decode(self, records: Records) -> Series:
         """The points in one piece of the file."""
         data = np.frombuffer(records.buffer, np.uint8)
         good = records.intact()
@@ -139,11 +131,11 @@ class _Points:
             rest.extend(self._one_by_one(records, group, bodies, length, tag, value))
         fast = np.flatnonzero(tag >= 0)
         if not rest:
-            return _Series(tag[fast], steps[fast], value[fast], fast + self.records + 1)
+            return Series(tag[fast], steps[fast], value[fast], fast + self.records + 1)
         places, tags, at, values = (np.array(column) for column in zip(*rest, strict=True))
         places = np.concatenate([fast, places])
         order = np.argsort(places, kind="stable")
-        return _Series(
+        return Series(
             np.concatenate([tag[fast], tags])[order],
             np.concatenate([steps[fast], at])[order],
             np.concatenate([value[fast], values])[order],
@@ -205,30 +197,13 @@ class _Points:
 
     def to_log(self, name: str) -> RawLog:
         """All points as rows. Raises LogError if there is no scalar."""
-        series = _Series(*(np.concatenate(column) for column in zip(*self.parts, strict=True)))
+        series = Series(*(np.concatenate(column) for column in zip(*self.parts, strict=True)))
         if not len(series.tag):
             raise LogError(f"{name} is a TensorBoard event file, but there is no scalar in it.")
         if self.not_scalar:
             text = f"{self.not_scalar:,} images, histograms, graphs and other summaries are not scalars; left out"
             self.notes.append(ReadNote("other_summaries", self.not_scalar, text))
-        row, steps = _rows(series, len(self.tags))
-        columns, epochs = [], None
-        used, first = np.unique(series.tag, return_index=True)
-        names = {number: tag for tag, number in self.tags.items()}
-        for number in used[np.argsort(first)].tolist():  # in the order of the log
-            tag = names[number]
-            mine = np.flatnonzero(series.tag == number)
-            values = np.full(len(steps), np.nan)
-            values[row[mine]] = series.value[mine]
-            logged = np.zeros(len(steps), bool)
-            logged[row[mine]] = True
-            if tag == "epoch" and len(self.tags) > 1:
-                whole = logged & np.isfinite(values) & (np.abs(values) < 2**53)
-                epochs = np.where(whole, np.nan_to_num(values), UNKNOWN_EPOCH).astype(np.int64)
-                continue
-            lines = np.zeros(len(steps), np.int64)
-            lines[row[mine]] = series.record[mine]
-            columns.append(RawColumn(tag, values, logged, lines))
+        steps, columns, epochs = columns_of(series, list(self.tags))
         return RawLog(name, "tensorboard", steps, columns, epochs, dict(self.config), [], list(self.notes))
 
 
@@ -267,33 +242,6 @@ def _look_up(buffer: bytes, bodies: IntArray, layout: _Layout, keys: dict[bytes,
 def _read_values(data: ByteArray, bodies: IntArray, layout: _Layout, indices: IntArray, out: FloatArray) -> None:
     places = (bodies[indices] + layout.offset)[:, None] + np.arange(layout.width)
     out[indices] = data[places].view(layout.dtype)[:, 0]
-
-
-def _rows(series: _Series, n_tags: int) -> tuple[IntArray, IntArray]:
-    """Row of each point and step of each row.
-
-    If no tag ever goes back or repeats a step, a row is a step. Otherwise rows follow the file: a new one whenever the
-    step changes or a tag comes again, so that resumes and restarts can be seen.
-    """
-    by_tag = np.argsort(series.tag, kind="stable")
-    tag, step = series.tag[by_tag], series.step[by_tag]
-    if np.all((step[1:] > step[:-1]) | (tag[1:] != tag[:-1])):
-        steps, row = np.unique(series.step, return_inverse=True)
-        return row, steps
-    changed = np.concatenate([[True], series.step[1:] != series.step[:-1]])
-    stretch = np.cumsum(changed)
-    key = stretch * n_tags + series.tag
-    order = np.argsort(key, kind="stable")
-    new = np.concatenate([[True], key[order][1:] != key[order][:-1]])
-    place = np.arange(len(key))
-    time_seen = np.empty_like(place)  # how many times this tag came before in this stretch
-    time_seen[order] = place - np.maximum.accumulate(np.where(new, place, 0))
-    # rows within a stretch: one for each time; a tag that comes again opens the next row
-    in_order = np.lexsort((time_seen, stretch))
-    first = np.concatenate([[True], (np.diff(stretch[in_order]) != 0) | (np.diff(time_seen[in_order]) != 0)])
-    row = np.empty(len(key), np.int64)
-    row[in_order] = np.cumsum(first) - 1
-    return row, series.step[in_order][first]
 
 
 READER = TensorBoardReader()

@@ -1,0 +1,72 @@
+"""Points: single values with a tag and a step, as trackers keep them, put together to the rows and columns of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn
+from vaelab.run import FloatArray, IntArray
+
+
+class Series(NamedTuple):
+    """Points in the order of the file: tag number, step, value, record number; each (n,)."""
+
+    tag: IntArray
+    step: IntArray
+    value: FloatArray
+    record: IntArray
+
+
+def columns_of(series: Series, tags: Sequence[str]) -> tuple[IntArray, list[RawColumn], IntArray | None]:
+    """``(steps, columns, epochs)`` of the points, columns in the order in which they first came; ``tags`` are their names.
+
+    A tag ``epoch`` beside others gives the epochs of the rows and is no column.
+    """
+    row, steps = _rows(series, len(tags))
+    columns: list[RawColumn] = []
+    epochs = None
+    used, first = np.unique(series.tag, return_index=True)
+    for number in used[np.argsort(first)].tolist():
+        mine = np.flatnonzero(series.tag == number)
+        values = np.full(len(steps), np.nan)
+        values[row[mine]] = series.value[mine]
+        logged = np.zeros(len(steps), bool)
+        logged[row[mine]] = True
+        if tags[number] == "epoch" and len(tags) > 1:
+            whole = logged & np.isfinite(values) & (np.abs(values) < 2**53)
+            epochs = np.where(whole, np.nan_to_num(values), UNKNOWN_EPOCH).astype(np.int64)
+            continue
+        lines = np.zeros(len(steps), np.int64)
+        lines[row[mine]] = series.record[mine]
+        columns.append(RawColumn(tags[number], values, logged, lines))
+    return steps, columns, epochs
+
+
+def _rows(series: Series, n_tags: int) -> tuple[IntArray, IntArray]:
+    """Row of each point and step of each row.
+
+    If no tag ever goes back or repeats a step, a row is a step. Otherwise rows follow the file: a new one whenever the
+    step changes or a tag comes again, so that resumes and restarts can be seen.
+    """
+    by_tag = np.argsort(series.tag, kind="stable")
+    tag, step = series.tag[by_tag], series.step[by_tag]
+    if np.all((step[1:] > step[:-1]) | (tag[1:] != tag[:-1])):
+        steps, row = np.unique(series.step, return_inverse=True)
+        return row, steps
+    changed = np.concatenate([[True], series.step[1:] != series.step[:-1]])
+    stretch = np.cumsum(changed)
+    key = stretch * n_tags + series.tag
+    order = np.argsort(key, kind="stable")
+    new = np.concatenate([[True], key[order][1:] != key[order][:-1]])
+    place = np.arange(len(key))
+    time_seen = np.empty_like(place)  # how many times this tag came before in this stretch
+    time_seen[order] = place - np.maximum.accumulate(np.where(new, place, 0))
+    # rows within a stretch: one for each time; a tag that comes again opens the next row
+    in_order = np.lexsort((time_seen, stretch))
+    first = np.concatenate([[True], (np.diff(stretch[in_order]) != 0) | (np.diff(time_seen[in_order]) != 0)])
+    row = np.empty(len(key), np.int64)
+    row[in_order] = np.cumsum(first) - 1
+    return row, series.step[in_order][first]
