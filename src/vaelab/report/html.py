@@ -9,51 +9,56 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
-from vaelab.report.downsample import keep_extremes
+from vaelab.report.charts import about_chart, charts, not_finite, points, steps_of
 from vaelab.report.layout import (
     FindingNode,
     common_folder,
     finding_tree,
     flatten,
     markers,
-    metric_title,
     phase_spans,
     plain,
 )
 from vaelab.report.markdown import config_rows, environment, facts_by_group, observation
-from vaelab.report.plots import chance_level
 
 POINTS = 2000
-_TOGETHER = (("logits_real", "logits_fake"), ("lr", "disc_lr"), ("grad_norm", "disc_grad_norm"))
 
 
 def to_html(diagnoses: Sequence[Diagnosis]) -> str:
     """The page for one run or several (a list then selects the run shown)."""
-    library, script = _static("uPlot.iife.min.js"), _static("report.js")
-    runs = [
-        {"d": d, "facts": facts_by_group(d), "config": config_rows(d), **_findings(d),
-         "observations": {m.metric: observation(m) for m in d.metrics}, "strip": _strip(d)}
-        for d in diagnoses
-    ]  # fmt: skip
+    library, script = static("uPlot.iife.min.js"), static("charts.js") + static("report.js")
+    dark = f"@media (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
     env = environment(autoescape=True)
     return env.get_template("report.html.j2").render(
-        runs=runs,
+        runs=[run_layout(d) for d in diagnoses],
         folder=common_folder(diagnoses),
         title=plain(diagnoses[0].run.source) if len(diagnoses) == 1 else f"{len(diagnoses)} runs",
         # only these two scripts may run: whatever a log smuggles in, the browser refuses it
-        script_hashes=" ".join(_hash(s) for s in (library, script)),
-        style=Markup(_static("uPlot.min.css") + _static("report.css")),
+        script_hashes=" ".join(map(_hash, (library, script))),
+        style=Markup(static("uPlot.min.css") + static("report.css") + dark),
         library=Markup(library),
         script=Markup(script),
         data=Markup(_script_safe_json([_data(d) for d in diagnoses])),
     )
 
 
-def _static(name: str) -> str:
+def run_layout(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What the templates lay out of one run."""
+    return {
+        "d": diagnosis,
+        "facts": facts_by_group(diagnosis),
+        "config": config_rows(diagnosis),
+        "observations": {m.metric: observation(m) for m in diagnosis.metrics},
+        "strip": _strip(diagnosis),
+        **_findings(diagnosis),
+    }
+
+
+def static(name: str) -> str:
+    """A script or style sheet that the page and the live page share."""
     return (resources.files("vaelab.report") / "static" / name).read_text("utf-8")
 
 
@@ -100,55 +105,14 @@ def _strip(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _data(diagnosis: Diagnosis) -> dict[str, Any]:
-    """What the page's script draws: charts with their series, phases and markers."""
+    """What the page's script draws: charts with their points, phases and markers."""
+    return {**steps_of(diagnosis), "charts": [_chart(diagnosis, metrics) for metrics in charts(diagnosis)]}
+
+
+def _chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
     run = diagnosis.run
     return {
-        "stepUnit": run.step_unit,
-        "steps": [int(run.steps[0]), int(run.steps[-1])] if len(run) else [0, 1],
-        "phases": [
-            {"kind": p.kind, "title": plain(p.title), "first": start, "last": end}
-            for p, start, end in phase_spans(diagnosis)
-        ],
-        "markers": [{"step": m.step, "label": m.label, "kind": m.kind} for m in markers(diagnosis)[:50]],
-        "charts": [_chart(diagnosis, names) for names in _charts(diagnosis)],
+        **about_chart(diagnosis, metrics),
+        **points([(run.steps, run[m]) for m in metrics], POINTS),
+        "notFinite": not_finite(run, metrics[0]),
     }
-
-
-def _charts(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
-    """Metrics of each chart: judged ones first, in the order of the table; some belong into one chart."""
-    run = diagnosis.run
-    known = [m for m in dict.fromkeys([*(v.metric for v in diagnosis.metrics), *run]) if len(run.series(m)[0])]
-    charts: list[tuple[str, ...]] = []
-    for metric in known:
-        group = next((g for g in _TOGETHER if metric in g), (metric,))
-        shown = tuple(m for m in group if m in known)
-        if shown not in charts:
-            charts.append(shown)
-    return charts
-
-
-def _chart(diagnosis: Diagnosis, names: Sequence[str]) -> dict[str, Any]:
-    run = diagnosis.run
-    rows = np.unique(np.concatenate([_kept_rows(diagnosis, m, POINTS // len(names)) for m in names]))
-    logged = run.rows(names[0])
-    bad = run.steps[logged[~np.isfinite(run[names[0]][logged])]]
-    return {
-        "metrics": list(map(plain, names)),
-        "title": " and ".join(metric_title(m) for m in names),
-        "original": ", ".join(plain(run.columns[m].original) for m in names),
-        "x": run.steps[rows].tolist(),
-        "y": [[_rounded(v) for v in run[m][rows]] for m in names],
-        "notFinite": bad[:: max(len(bad) // 100, 1)].tolist(),
-        "rows": int(max(len(run.series(m)[0]) for m in names)),
-        "level": chance_level(diagnosis) if names[0] == "disc_loss" else None,
-    }
-
-
-def _kept_rows(diagnosis: Diagnosis, metric: str, limit: int) -> Any:
-    finite = np.flatnonzero(np.isfinite(diagnosis.run[metric]))
-    return finite[keep_extremes(diagnosis.run[metric][finite], limit)]
-
-
-def _rounded(value: float) -> float | None:
-    """Six significant digits are more than a screen shows; null where the row has no number."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -1,0 +1,102 @@
+"""What a browser draws: the charts of a run, and the points of a chart's lines over a range of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vaelab.diagnosis import Diagnosis
+from vaelab.report.downsample import keep_extremes
+from vaelab.report.layout import markers, metric_title, phase_spans, plain
+from vaelab.report.plots import chance_level
+from vaelab.run import FloatArray, IntArray, Run
+
+MOST_MARKERS = 50
+MOST_NOT_FINITE = 100
+_TOGETHER = (("logits_real", "logits_fake"), ("lr", "disc_lr"), ("grad_norm", "disc_grad_norm"))
+
+
+def steps_of(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What all charts of a run share: ends and unit of the step axis, phases to shade, events to mark."""
+    run = diagnosis.run
+    return {
+        "stepUnit": run.step_unit,
+        "steps": [int(run.steps[0]), int(run.steps[-1])] if len(run) else [0, 1],
+        "phases": [
+            {"kind": p.kind, "title": plain(p.title), "first": start, "last": end}
+            for p, start, end in phase_spans(diagnosis)
+        ],
+        "markers": [
+            {"step": m.step, "label": m.label, "kind": m.kind} for m in markers(diagnosis)[:MOST_MARKERS]
+        ],
+    }  # fmt: skip
+
+
+def charts(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
+    """Metrics of each chart: judged ones first, in the order of the table; some belong into one chart."""
+    run = diagnosis.run
+    known = [m for m in dict.fromkeys([*(v.metric for v in diagnosis.metrics), *run]) if len(run.series(m)[0])]
+    found: list[tuple[str, ...]] = []
+    for metric in known:
+        group = next((g for g in _TOGETHER if metric in g), (metric,))
+        shown = tuple(m for m in group if m in known)
+        if shown not in found:
+            found.append(shown)
+    return found
+
+
+def about_chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
+    """Texts of a chart. level: the loss of a discriminator that only guesses, where a line marks it."""
+    run = diagnosis.run
+    return {
+        "metrics": list(map(plain, metrics)),
+        "title": " and ".join(metric_title(m) for m in metrics),
+        "original": ", ".join(plain(run.columns[m].original) for m in metrics),
+        "rows": int(max(len(run.series(m)[0]) for m in metrics)),
+        "level": chance_level(diagnosis) if metrics[0] == "disc_loss" else None,
+    }
+
+
+def points(
+    lines: Sequence[tuple[IntArray, FloatArray]], limit: int, first: float | None = None, last: float | None = None
+) -> dict[str, list[Any]]:
+    """The points of lines that share one step axis, every peak and trough among them.
+
+    lines: steps (n,) increasing and values (n,) of each, NaN or infinite where there is nothing to draw. limit: points of
+    all lines together. first, last: steps shown; one more value on either side lets a line run to the edge of its plot.
+
+    Gives ``x`` (steps, m) and ``y`` (a list (m,) for each line, null where it has no value).
+    """
+    kept = [_shown_rows(steps, values, limit // len(lines), first, last) for steps, values in lines]
+    x = np.unique(np.concatenate([steps[rows] for (steps, _), rows in zip(lines, kept, strict=True)]))
+    return {"x": x.tolist(), "y": [_at(x, steps, values) for steps, values in lines]}
+
+
+def not_finite(run: Run, metric: str) -> list[int]:
+    """Steps, about a hundred at most, at which ``metric`` was logged as NaN or infinity."""
+    logged = run.rows(metric)
+    bad = run.steps[logged[~np.isfinite(run[metric][logged])]]
+    return bad[:: max(len(bad) // MOST_NOT_FINITE, 1)].tolist()
+
+
+def _shown_rows(steps: IntArray, values: FloatArray, limit: int, first: float | None, last: float | None) -> IntArray:
+    finite = np.flatnonzero(np.isfinite(values))
+    start = 0 if first is None else max(int(np.searchsorted(steps[finite], first)) - 1, 0)
+    stop = len(finite) if last is None else int(np.searchsorted(steps[finite], last, side="right")) + 1
+    finite = finite[start:stop]
+    return finite[keep_extremes(values[finite], limit)]
+
+
+def _at(x: IntArray, steps: IntArray, values: FloatArray) -> list[float | None]:
+    """Values at the steps ``x``, None where the line has none there."""
+    if not len(steps):
+        return [None] * len(x)
+    rows = np.minimum(np.searchsorted(steps, x), len(steps) - 1)
+    return [_rounded(value) if there else None for value, there in zip(values[rows], steps[rows] == x, strict=True)]
+
+
+def _rounded(value: float) -> float | None:
+    """Six significant digits are more than a screen shows; null where the row has no number."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
