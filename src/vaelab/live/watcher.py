@@ -1,0 +1,196 @@
+"""Watcher: reads logs again as they grow and keeps one diagnosis for each run in them.
+
+A poll of logs that have not changed costs one look at each file's size and time. A log that has changed is read as a whole,
+but not more often than a share of the time allows, so the cost stays bounded for big logs.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vaelab import trainers
+from vaelab.diagnosis import Diagnosis, diagnose
+from vaelab.errors import LogError, VaelabError
+from vaelab.live.hysteresis import Change
+from vaelab.live.watched import MOST_CHANGES, WatchedRun
+from vaelab.readers import ALIASES, READERS, read_all
+from vaelab.readers import folder as folders
+from vaelab.run import Run
+
+__all__ = ["BUDGET", "WatchedRun", "Watcher", "run_id"]
+
+BUDGET = 0.1
+"""Most that reading and diagnosing may take, as a share of the time."""
+
+Signature = tuple[tuple[str, int, int, int], ...]
+"""(path, inode, bytes, time of change in ns) of every file that belongs together."""
+
+# train.log.1 beside train.log: an earlier part of the same log
+_ROTATED = re.compile(r"(.+?)\.\d+(?:\.gz)?")
+# the readers number the runs in one file: train.log#2
+_NUMBERED = re.compile(r"#\d+$")
+
+
+class Watcher:
+    """Watches every run in ``paths``: log files, folders, patterns; a path may not exist yet.
+
+    format, config: as for ``readers.read_all``. select, ignore: as for ``diagnosis.diagnose``. clock: seconds that only go
+    forward. runs: the runs by id, in the order of the paths; a path without a run has an entry too, whose ``problem`` says
+    what is waited for. Where a file holds several runs one after the other, the newest one is watched.
+    Raises LogError for standard input and for a format that does not exist.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        format: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        select: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not paths:
+            raise LogError("no log was given to watch.")
+        if any(str(path) == "-" for path in paths):
+            raise LogError("standard input cannot be watched: write the log to a file and watch that file.")
+        if format is not None:
+            _check_format(format)
+        self.paths = [str(path) for path in paths]
+        self.format, self.config = format, dict(config or {})
+        self.select, self.ignore = tuple(select), tuple(ignore)
+        self.runs: dict[str, WatchedRun] = {}
+        self._clock = clock
+        self._rest_until = float("-inf")
+        self._read: dict[str, Signature] = {}
+        self._ids: dict[str, list[str]] = {}  # of the runs in each unit
+
+    def poll(self) -> list[Change]:
+        """Read what has changed since the last poll and diagnose it. Never raises on what a log holds."""
+        begun, before = self._clock(), {i: len(watched.history) for i, watched in self.runs.items()}
+        known: list[str] = []
+        for path in self.paths:
+            known += self._poll_path(path, begun >= self._rest_until)
+        self.runs = {i: self.runs[i] for i in dict.fromkeys(known)}
+        self._ids = {unit: ids for unit, ids in self._ids.items() if all(i in self.runs for i in ids)}
+        self._rest_until = max(self._rest_until, begun + (self._clock() - begun) / BUDGET)
+        changes: list[Change] = []
+        for i, watched in self.runs.items():
+            watched.look_at_the_time()
+            changes += watched.history[before.get(i, 0) :]
+            del watched.history[:-MOST_CHANGES]
+        return changes
+
+    def _poll_path(self, path: str, may_read: bool) -> list[str]:
+        """Ids of the runs in ``path``; reads those that have changed if there is time."""
+        units = _units(path)
+        why = f"{path} does not exist yet: waiting for it."
+        if Path(path).is_dir():
+            why = f"there is no training log in the folder {path} yet: waiting for one."
+        if not units and path in self._ids:
+            for i in self._ids[path]:
+                self.runs[i].cannot(f"{path} is gone: waiting for it to come back.")
+            return self._ids[path]
+        for unit, signature in units.items():
+            if may_read and signature != self._read.get(unit):
+                self._read[unit] = signature
+                try:
+                    self._read_unit(unit, signature)
+                except VaelabError as error:
+                    why = self._put_off(unit, str(error))
+                except MemoryError:
+                    why = self._put_off(
+                        unit, f"{unit} does not fit into memory (its values take about as much as the file)."
+                    )
+        ids = [i for unit in units for i in self._ids.get(unit, [])]
+        if ids:
+            return ids
+        waiting = self.runs.setdefault(run_id(path), WatchedRun.new(run_id(path), path))
+        waiting.cannot(why)
+        return [waiting.id]
+
+    def _read_unit(self, unit: str, signature: Signature) -> None:
+        """Read a log, or the folder of one run, and diagnose the runs in it."""
+        found = {_NUMBERED.sub("", run.source): run for run in read_all(unit, self.format, self.config) if len(run)}
+        newest = {s: run for s, run in found.items() if not ((part := _ROTATED.fullmatch(s)) and part[1] in found)}
+        changed_at = min(time.time(), max(entry[3] for entry in signature) / 1e9)
+        for source, run in newest.items():
+            i = run_id(source)
+            self.runs.setdefault(i, WatchedRun.new(i, source)).take(run, changed_at, self._diagnose)
+        # a log that is being rotated is away for a moment
+        here = set(map(run_id, newest))
+        gone = [i for i in self._ids.get(unit, []) if i not in here and not Path(self.runs[i].source).exists()]
+        for i in gone:
+            self.runs[i].cannot(f"{self.runs[i].source} is gone: waiting for it to come back.")
+        self._ids[unit] = list(dict.fromkeys([*map(run_id, newest), *gone]))
+
+    def _put_off(self, unit: str, problem: str) -> str:
+        """The unit cannot be read: it is tried again, whether its files change or not, unless it may be no log at all."""
+        if unit in self.paths or unit in self._ids:
+            del self._read[unit]
+        for i in self._ids.get(unit, []):
+            self.runs[i].cannot(problem)
+        return problem
+
+    def _diagnose(self, run: Run) -> Diagnosis:
+        return diagnose(run, select=self.select, ignore=self.ignore)
+
+
+def run_id(source: str) -> str:
+    """A short id of a log: the end of its path in ``a-z0-9-`` and a hash of all of it, as ``run-b-train-log-3f2a91c0``."""
+    path = Path(source).absolute()
+    words = re.sub(r"[^a-z0-9]+", "-", "-".join(path.parts[-2:]).lower()).strip("-")[-40:].strip("-")
+    return f"run-{words}-{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}".replace(
+        "--", "-"
+    )
+
+
+def _units(path: str) -> dict[str, Signature]:
+    """What is read together below ``path`` (a file, or the folder of one run), with the state of its files."""
+    if Path(path).is_dir():
+        return _folder_units(Path(path))
+    if any(c in path for c in "*?[") and not Path(path).exists():
+        units: dict[str, Signature] = {}
+        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
+            units.update(_units(match))
+        return units
+    # what happened in a run of vaelab train stands beside its rows
+    signature = _signature([Path(path), Path(path).with_name("events.jsonl")])
+    return {path: signature} if signature and signature[0][0] == path else {}
+
+
+def _folder_units(top: Path) -> dict[str, Signature]:
+    """The folders below ``top`` that hold one run each; a run above other runs is read together with them."""
+    files: dict[Path, list[Path]] = {}
+    for path in folders.candidates(top):
+        files.setdefault(folders.run_folder(path, top)[0], []).append(path)
+    units: dict[Path, list[Path]] = {}
+    for folder in sorted(files, key=lambda f: f.parts):
+        above = next((unit for unit in units if unit in folder.parents), folder)
+        units.setdefault(above, []).extend(files[folder])
+    return {str(folder): _signature(paths) for folder, paths in units.items()}
+
+
+def _signature(paths: Sequence[Path]) -> Signature:
+    """Of those of ``paths`` that can be looked at."""
+    entries = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except (OSError, ValueError):
+            continue
+        entries.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(entries)
+
+
+def _check_format(format: str) -> None:
+    known = [*(reader.name for reader in READERS), *ALIASES, *trainers.TRAINERS]
+    if format.strip().lower().replace("-", "_") not in known:
+        names = ", ".join([*(reader.name for reader in READERS), *trainers.TRAINERS])
+        raise LogError(f"there is no log format or trainer '{format}': choose one of {names}.")
