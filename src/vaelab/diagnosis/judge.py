@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
+from vaelab.diagnosis.calibration import calibrated
 from vaelab.diagnosis.ranking import link, rank
 from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
@@ -31,7 +32,7 @@ def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -
     findings = link(found)
     causes = rank(facts, findings)
     status = _status(facts, findings)
-    confidence, why = _confidence(facts, status, causes, skipped)
+    confidence, why = _confidence(facts, status, causes, findings, skipped)
     return Diagnosis(
         run=run,
         facts=facts,
@@ -82,23 +83,21 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
 
 
 def _confidence(
-    facts: Facts, status: Status, causes: Sequence[RankedCause], skipped: Sequence[Skipped]
+    facts: Facts, status: Status, causes: Sequence[RankedCause], findings: Sequence[Finding], skipped: Sequence[Skipped]
 ) -> tuple[float, str]:
-    """Not yet calibrated: evidence there is, against evidence there could be."""
+    """How sure the verdict is: from how much evidence there is, calibrated on the fault bench."""
     rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
-    ran = 1 - len(skipped) / max(1, len(ALL_RULES))
     enough = min(1.0, rows / 40)
     if status == "cannot-tell":
         return 0.0, f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
     if status in ("act", "stop"):
-        top = causes[0].score if causes else 0.5
-        value = 0.6 + 0.35 * top * max(enough, 0.5)
-        return value, f"that something is wrong; the first cause has {top:.0%} of the belief (not yet calibrated)"
-    value = 0.3 + 0.6 * enough * (0.4 + 0.6 * ran)
-    return (
-        value,
-        f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {rows} rows (not yet calibrated)",
-    )
+        weight = sum({"critical": 1.0, "warn": 0.5}.get(f.severity, 0.0) for f in findings)
+        value = calibrated("alarm", 0.5 + 0.5 * (1 - 0.5**weight) * max(enough, 0.5))
+        belief = f"; the first cause has {causes[0].score:.0%} of the belief" if causes else ""
+        return value, f"that something is wrong{belief}"
+    ran = 1 - len(skipped) / max(1, len(ALL_RULES))
+    value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * ran))
+    return value, f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {rows} rows"
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:

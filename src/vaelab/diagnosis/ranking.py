@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vaelab.causes import CAUSES, Cause
+from vaelab.diagnosis.calibration import calibrated_shares
 from vaelab.diagnosis.types import NextStep, RankedCause
 from vaelab.facts import Facts
 from vaelab.rules import SEVERITY_ORDER
@@ -69,7 +70,7 @@ def link(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
     """Causes supported by at least one finding of severity warn or more, best first, at most six.
 
-    Scores are a softmax of log-odds over the supported causes and "something else".
+    Scores are a softmax of log-odds over the supported causes and "something else", calibrated on the fault bench.
     """
     best: dict[str, Finding] = {}
     for finding in findings:
@@ -92,9 +93,9 @@ def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
     weights = [math.exp(s[0] - top) for s in supported]
     total = sum(weights) + math.exp(SOMETHING_ELSE - top)
     ranked = sorted(zip(weights, supported, strict=True), key=lambda t: (-t[0], t[1][1].id))
+    scores = calibrated_shares([weight / total for weight, _ in ranked])
     causes: list[RankedCause] = []
-    for weight, (_, cause, pro, con) in ranked[:6]:
-        score = weight / total
+    for score, (_, (_, cause, pro, con)) in zip(scores[:6], ranked, strict=False):
         if score < 0.02 and causes:
             break
         pro = sorted(pro, key=lambda f: -cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity])
