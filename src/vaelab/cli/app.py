@@ -16,6 +16,7 @@ from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
 from vaelab.cli.explain import explain
 from vaelab.cli.import_config import import_config
+from vaelab.cli.mcp import mcp
 from vaelab.cli.presets import presets
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
@@ -77,6 +78,7 @@ for command in (diagnose, report, compare, explain, rules):
 app.command(no_args_is_help=True, cls=TrainCommand)(train)
 app.command(no_args_is_help=True)(resume)
 app.command()(presets)
+app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 
 
