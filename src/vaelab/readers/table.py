@@ -53,8 +53,12 @@ class Table:
         return list(self._cells)
 
     def add_row(self, line: int, items: Iterable[tuple[str, float]]) -> None:
-        row = len(self.lines)
         self.lines.append(line)
+        self.extend_row(items)
+
+    def extend_row(self, items: Iterable[tuple[str, float]]) -> None:
+        """Add cells to the last row."""
+        row = len(self.lines) - 1
         for name, value in items:
             cells = self._cells.get(name)
             if cells is None:
@@ -91,12 +95,16 @@ class Table:
         notes: Iterable[ReadNote] = (),
         smoothing: Smoothing | None = None,
         row_unit: str = "row",
+        step_names: tuple[str, ...] = STEP_NAMES,
     ) -> RawLog:
-        """The rows as a RawLog. Raises LogError if there is none."""
+        """The rows as a RawLog; ``step_names``: lower-case names of the column that counts steps, the surest first.
+
+        Raises LogError if there is no row.
+        """
         if not len(self):
             raise LogError(f"{source} was read as {format}, but there is no row with a number in it.")
         notes = list(notes)
-        step_name, epoch_name = _pick(self, STEP_NAMES), _pick(self, EPOCH_NAMES)
+        step_name, epoch_name = _pick(self, step_names), _pick(self, EPOCH_NAMES)
         epochs = _whole(*self.column(epoch_name)) if epoch_name else None
         if step_name:
             steps, unit = _whole(*self.column(step_name)), "step"
@@ -114,7 +122,7 @@ class Table:
         lines = np.frombuffer(self.lines, np.int64)
         columns = []
         for name in self.names:
-            if name.strip().lower() in NOT_METRICS or (step_name and name.strip().lower() in STEP_NAMES):
+            if name.strip().lower() in NOT_METRICS or (step_name and name.strip().lower() in step_names):
                 continue  # bookkeeping, or another count of the same rows
             if name == epoch_name:
                 continue
