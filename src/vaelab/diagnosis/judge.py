@@ -62,7 +62,8 @@ def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[
         if not wanted or (ignore and rule.code.startswith(tuple(ignore))):
             skipped.append(Skipped(rule.code, rule.name, ("left out by --select or --ignore",)))
             continue
-        missing = facts.missing(rule.needs) if len(facts.run) else rule.needs or ("rows",)
+        anything = len(facts.run) or facts.run.measured
+        missing = facts.missing(rule.needs) if anything else rule.needs or ("rows",)
         if missing:
             skipped.append(Skipped(rule.code, rule.name, missing))
         else:
@@ -79,7 +80,13 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
     if any(f.severity == "warn" for f in findings):
         return "watch"
-    return "healthy" if rows >= ENOUGH_ROWS else "cannot-tell"
+    return "healthy" if rows >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
+
+
+def _only_measured(facts: Facts) -> bool:
+    """Whether there is no log, but numbers measured on a checkpoint that a rule can judge."""
+    needed = {name for rule in ALL_RULES for need in rule.needs for name in need.split("|")}
+    return not len(facts.run) and not needed.isdisjoint(facts.run.measured)
 
 
 def _confidence(
@@ -87,7 +94,7 @@ def _confidence(
 ) -> tuple[float, str]:
     """How sure the verdict is: from how much evidence there is, calibrated on the fault bench."""
     rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
-    enough = min(1.0, rows / 40)
+    enough = 1.0 if _only_measured(facts) else min(1.0, rows / 40)
     if status == "cannot-tell":
         return 0.0, f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
     if status in ("act", "stop"):
@@ -97,6 +104,8 @@ def _confidence(
         return value, f"that something is wrong{belief}"
     ran = 1 - len(skipped) / max(1, len(ALL_RULES))
     value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * ran))
+    if _only_measured(facts):
+        return value, f"{len(ALL_RULES) - len(skipped)} rules could run on what was measured; there is no log"
     return value, f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {rows} rows"
 
 
