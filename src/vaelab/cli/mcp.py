@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -51,8 +52,6 @@ def mcp(
             "vaelab mcp waits for an MCP client on standard input; see vaelab mcp --help. Ctrl-C ends it.",
             file=sys.stderr,
         )
-    try:
-        serve(folders or ["."], declared)
-    except KeyboardInterrupt:
-        # The SDK's thread still waits for a line on standard input and would hold the process at a normal exit.
-        os._exit(INTERRUPTED)
+    # Nothing has to be saved, and the SDK's thread that waits for a line on standard input cannot be woken.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    serve(folders or ["."], declared)

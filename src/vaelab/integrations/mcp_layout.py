@@ -33,6 +33,7 @@ from vaelab.run import IntArray, Run
 Part = Literal["summary", "findings", "causes", "metrics", "phases", "facts", "answers", "notes"]
 MOST_COLUMNS = 8
 _NON_FINITE_ROWS = 3
+_ROW_DIGITS = 10  # rows are compared with the log, which may print as many
 _WORST_FIRST = ("bad", "watch", "good", "ok", "cannot-tell", "info")
 _SUMMARY = ("metrics", "phases", "next", "causes", "findings")
 """Lists of the summary, in the order in which they are cut."""
@@ -285,13 +286,13 @@ def _telling_rows(run: Run, columns: Sequence[str], at: IntArray, most: int) -> 
 
 
 def _row(run: Run, columns: Sequence[str], row: int) -> answers.EvidenceRow:
-    values = [_number(float(run[c][row])) if run.columns[c].logged[row] else None for c in columns]
+    values = [_number(float(run[c][row]), _ROW_DIGITS) if run.columns[c].logged[row] else None for c in columns]
     line = next((line for c in columns if (line := run.line(c, row)) is not None), None)
     return answers.EvidenceRow(step=int(run.steps[row]), line=line, values=values)
 
 
-def _number(value: float | None) -> answers.Number:
-    """Six significant digits; what JSON cannot hold as a word."""
+def _number(value: float | None, digits: int = 6) -> answers.Number:
+    """So many significant digits; what JSON cannot hold as a word."""
     if value is None or math.isfinite(value):
-        return None if value is None else float(f"{value:.6g}")
+        return None if value is None else float(f"{value:.{digits}g}")
     return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"

@@ -18,7 +18,7 @@ HARMLESS_LIMIT = 24  # a single word of this length is left unquoted in sentence
 QUOTE_LIMIT = 100
 SENTENCE_LIMIT = 700
 _SHORTEST_TEXT = 16  # characters of a log's line that must agree before a sentence is taken to repeat it
-_PLAIN_NAME = re.compile(r"[\w./:@+\-#]+")
+_PLAIN_NAME = re.compile(r"[\w./:@+\-#=,]+")
 
 
 class LogText:
@@ -29,6 +29,7 @@ class LogText:
 
     def __init__(self, runs: Sequence[Run], labels: Sequence[str] = ()) -> None:
         names = {name for run in runs for c in run.columns.values() for name in (c.name, c.original)}
+        names |= {name.rpartition("/")[2] for name in names}
         names |= {value for run in runs for value in run.config.values() if isinstance(value, str)}
         names = {name for name in (*names, *labels) if not _is_harmless(name)}
         self._names = sorted(names, key=len, reverse=True)
@@ -43,18 +44,20 @@ class LogText:
         line = " ".join(line.split())
         for foreign in self._lines:
             line = _quote_prefix(line, foreign)
-        return cut(visible(line), limit)
+        line = cut(visible(line), limit - 1)
+        return f"{line}›" if line.count("‹") > line.count("›") else line
 
 
 def name_of(text: object, limit: int = NAME_LIMIT) -> str:
-    """A name from a log as one word: other characters than letters, digits and ``./:@+-#`` become ``_``."""
+    """A name from a log as one word: other characters than letters, digits and ``./:@+-#=,`` become ``_``."""
     return cut("_".join(_PLAIN_NAME.findall(visible(str(text)))) or "_", limit)
 
 
 def path_of(text: object, limit: int = 160) -> str:
-    """A path with its end kept where it is too long."""
+    """A path with its end kept where it is too long; quoted if it holds spaces or other odd characters."""
     line = visible(" ".join(str(text).split()))
-    return line if len(line) <= limit else f"…{line[1 - limit :]}"
+    line = line if len(line) <= limit else f"…{line[1 - limit :]}"
+    return line if _PLAIN_NAME.fullmatch(line.lstrip("…")) else quoted(line, limit)
 
 
 def quoted(text: object, limit: int = QUOTE_LIMIT) -> str:
