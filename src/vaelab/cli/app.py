@@ -21,6 +21,7 @@ from vaelab.cli.presets import presets
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
 from vaelab.cli.train import TrainCommand, resume, train
+from vaelab.cli.watch import watch
 from vaelab.errors import VaelabError
 
 INTERRUPTED = 130
@@ -77,6 +78,7 @@ for command in (diagnose, report, compare, explain, rules):
     app.command(no_args_is_help=command is not rules)(command)
 app.command(no_args_is_help=True, cls=TrainCommand)(train)
 app.command(no_args_is_help=True)(resume)
+app.command(no_args_is_help=True)(watch)
 app.command()(presets)
 app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)

@@ -24,6 +24,7 @@ MIN_SECONDS = 300.0
 """Least time between two alerts of one run; the first ``stop`` does not wait."""
 
 CLOSE_SECONDS = 20.0
+LOOK_SECONDS = 1.0  # between looks at what was kept back
 MOST_LINES = 6  # changes told in one alert
 MOST_WAITING = 1000  # alerts that no sink has taken yet
 
@@ -55,13 +56,15 @@ class Alerts:
         self._runs: dict[str, _Pending] = {}
         self._queue: queue.Queue[Alert | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._lock = threading.RLock()
         self._failed: set[int] = set()
 
     def __call__(self, changes: Iterable[Change] = ()) -> list[Alert]:
-        """Take new changes in their order and return the alerts that are sent now. Never raises, never waits for a sink.
+        """Take new changes in their order and return the alerts that are sent now. Never raises, never waits for a sink."""
+        with self._lock:
+            return self._take(changes)
 
-        Call it without changes now and then, so that what the rate limit kept back is sent when its time has come.
-        """
+    def _take(self, changes: Iterable[Change]) -> list[Alert]:
         news: dict[str, list[Change]] = {}
         for change in changes:
             pending = self._runs.setdefault(change.run_id, _Pending())
@@ -79,10 +82,11 @@ class Alerts:
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Send what was kept back and wait for the sinks, for ``seconds`` at most."""
-        for pending in self._runs.values():
-            alert = pending.next_alert(float("inf"), 0.0)
-            if alert is not None:
-                self._hand_out(alert)
+        with self._lock:
+            for pending in self._runs.values():
+                alert = pending.next_alert(float("inf"), 0.0)
+                if alert is not None:
+                    self._hand_out(alert)
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(seconds)
@@ -101,7 +105,14 @@ class Alerts:
             self._fail(-1, f"{MOST_WAITING} alerts wait for a sink that does not take them: later ones are lost.")
 
     def _deliver(self) -> None:
-        while (alert := self._queue.get()) is not None:
+        while True:
+            try:
+                alert = self._queue.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                self(())  # what was kept back may be due
+                continue
+            if alert is None:
+                return
             for number, sink in enumerate(self.sinks):
                 try:
                     sink(alert)

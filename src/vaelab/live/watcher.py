@@ -70,11 +70,13 @@ class Watcher:
         self._rest_until = float("-inf")
         self._read: dict[str, Signature] = {}
         self._ids: dict[str, list[str]] = {}  # of the runs in each unit
+        self._may_grow = False
 
     def poll(self) -> list[Change]:
         """Read what has changed since the last poll and diagnose it. Never raises on what a log holds."""
         begun, before = self._clock(), {i: len(watched.history) for i, watched in self.runs.items()}
         known: list[str] = []
+        self._may_grow = False
         for path in self.paths:
             known += self._poll_path(path, begun >= self._rest_until)
         self.runs = {i: self.runs[i] for i in dict.fromkeys(known)}
@@ -87,9 +89,15 @@ class Watcher:
             del watched.history[:-MOST_CHANGES]
         return changes
 
+    @property
+    def all_finished(self) -> bool:
+        """Every run has ended, and no path is a folder of several runs or a pattern, to which more may come."""
+        return bool(self.runs) and not self._may_grow and all(watched.finished for watched in self.runs.values())
+
     def _poll_path(self, path: str, may_read: bool) -> list[str]:
         """Ids of the runs in ``path``; reads those that have changed if there is time."""
         units = _units(path)
+        self._may_grow |= list(units) != [path]
         why = f"{path} does not exist yet: waiting for it."
         if Path(path).is_dir():
             why = f"there is no training log in the folder {path} yet: waiting for one."
