@@ -16,6 +16,7 @@ from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
 from vaelab.cli.explain import explain
 from vaelab.cli.import_config import import_config
+from vaelab.cli.lint import lint
 from vaelab.cli.mcp import mcp
 from vaelab.cli.presets import presets
 from vaelab.cli.report import report
@@ -82,6 +83,7 @@ app.command(no_args_is_help=True)(watch)
 app.command()(presets)
 app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
+app.command(no_args_is_help=True)(lint)
 
 
 def _print_version(wanted: bool) -> None:
