@@ -6,9 +6,9 @@ a resumed log stitched, a restarted one split, the trainer recognised.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,19 @@ class Reader(Protocol):
 
     def read(self, source: Source) -> list[RawLog]:
         """Parse the log. Raises LogError if it holds nothing of this format."""
+        ...
+
+
+@runtime_checkable
+class JoiningReader(Reader, Protocol):
+    """A reader that takes several files of one run together: each start of the run begins a new file."""
+
+    def first_time(self, source: Source) -> float:
+        """Unix time at which the file was begun: the files are read in this order."""
+        ...
+
+    def read_together(self, sources: Sequence[Source], name: str) -> list[RawLog]:
+        """The log of several files; ``name`` is that of the run. Raises LogError as ``read`` does."""
         ...
 
 

@@ -33,6 +33,11 @@ class Points:
     def __len__(self) -> int:
         return len(self._tag)
 
+    @property
+    def last_step(self) -> int:
+        """The highest step so far, 0 if there is no point."""
+        return max(self._step, default=0)
+
     def add(self, tag: str, step: int, value: float, record: int = 0) -> None:
         """Add one point; ``record`` is its 1-based number in the file. A step that no int64 holds is left out."""
         if -(2**63) <= step < 2**63:

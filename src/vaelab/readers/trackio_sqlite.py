@@ -23,14 +23,11 @@ class TrackioReader:
     title = "trackio's database (<project>.db)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        if not (sure := sniff_tables(head, source, frozenset(("metrics",)))):
-            return 0.0
-        try:
-            with opened(source) as database:
-                own = {"run_name", "step", "metrics"} <= column_names(database, "metrics")
-        except LogError:
+        sure = sniff_tables(head, source, frozenset(("metrics",)))
+        if sure < 1:
             return sure
-        return 1.0 if own else 0.0
+        with opened(source) as database:
+            return 1.0 if {"run_name", "step", "metrics"} <= column_names(database, "metrics") else 0.0
 
     def read(self, source: Source) -> list[RawLog]:
         """One log for each run, in the order in which they began. Raises LogError if there is none."""
