@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
 from vaelab.report.layout import markers, metric_title, phase_spans, plain
@@ -48,7 +49,8 @@ def charts(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
 
 
 def about_chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
-    """Texts of a chart. level: the loss of a discriminator that only guesses, where a line marks it."""
+    """Texts of a chart. level: the loss of a discriminator that only guesses, where a line marks it. decibels: already a
+    logarithm, so the axis starts linear."""
     run = diagnosis.run
     return {
         "metrics": list(map(plain, metrics)),
@@ -56,7 +58,14 @@ def about_chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
         "original": ", ".join(plain(run.columns[m].original) for m in metrics),
         "rows": int(max(len(run.series(m)[0]) for m in metrics)),
         "level": chance_level(diagnosis) if metrics[0] == "disc_loss" else None,
+        "decibels": in_decibels(metrics[0]),
     }
+
+
+def in_decibels(metric: str) -> bool:
+    """Whether ``metric`` is logged in dB."""
+    name = metric.rpartition("/")[2]
+    return name in METRICS and METRICS[name].unit == "dB"
 
 
 def points(
