@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from vaelab import trainers
 from vaelab.errors import LogError
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
-from vaelab.run import Run
+from vaelab.run import ReadNote, Run
 
 __all__ = ["READERS", "detect", "read", "read_all"]
 
@@ -48,7 +49,20 @@ def read_all(
     if not groups:
         raise LogError("no log was given.")
     meter.total = sum(source.size or 0 for group in groups for source in group.views[0][1])
-    runs = [run for group in groups for run in group.read(wanted)]
+    runs: list[Run] = []
+    problems: list[LogError] = []
+    for group in groups:
+        try:
+            runs += group.read(wanted)
+        except LogError as error:
+            if not group.in_folder:
+                raise
+            problems.append(error)  # one of the runs below a folder: the others can still be read
+    if problems and not runs:
+        raise problems[0]
+    if problems:
+        unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
+        runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
     if config:
         declared = {**config, **trainers.canonical_config(config)}
         runs = [run.with_config(declared) for run in runs]

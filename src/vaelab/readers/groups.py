@@ -115,7 +115,7 @@ def groups_in(path: str | Path, wanted: Wanted, meter: Meter) -> list[Group]:
 def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
     """One group for each run below ``top``. Raises LogError if there is no log."""
     found: dict[tuple[Path, str], dict[str, list[Source]]] = {}
-    looked_at = folders.candidates(top)
+    looked_at = [] if top.name == ".aim" else folders.candidates(top)
     for path in looked_at:
         try:
             source = meter.open(path)
@@ -127,12 +127,12 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
             name = wanted.reader.name if any(r[0] == wanted.reader.name for r in ranked) else None
         if name:
             found.setdefault(folders.run_folder(path, top), {}).setdefault(name, []).append(source)
+    if not found and folders.is_aim_repository(top):
+        raise LogError(
+            f"{top} is a repository of Aim, which keeps its runs in RocksDB; vaelab does not read that. Export the runs "
+            "as JSON lines with Aim's own Python interface: docs/reading-logs.md has the lines to run."
+        )
     if not found:
-        if folders.is_aim_repository(top):
-            raise LogError(
-                f"{top} is a repository of Aim, which keeps its runs in RocksDB; vaelab does not read that. Export the runs "
-                "as JSON lines with Aim's own Python interface: docs/reading-logs.md has the lines to run."
-            )
         names = ", ".join(str(path.relative_to(top)) for path in looked_at[:5])
         looked = f"looked at {len(looked_at)} files ({names}{', ...' if len(looked_at) > 5 else ''})" if names else ""
         raise LogError(f"there is no training log in the folder {top}: {looked or 'no file has the name of a log'}.")

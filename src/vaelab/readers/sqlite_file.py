@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from vaelab.errors import LogError
 from vaelab.readers.source import Source
-from vaelab.run import ReadNote
 
 MAGIC = b"SQLite format 3\0"
-LOCK_SECONDS = 3.0  # to wait for a writer that holds the whole file
+LOCK_SECONDS = 2.0  # to wait for a writer that holds the whole file
 _WAL = b"\x02\x02"  # bytes 18 and 19 of the header: new rows are in the file ending in -wal until a checkpoint
 
 
@@ -30,19 +31,18 @@ def sniff_tables(head: bytes, source: Source, tables: frozenset[str]) -> float:
 @contextmanager
 def opened(source: Source) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write. Raises LogError, for the statements in the block too, where SQLite fails."""
-    with source.local_file() as path:
-        connection: sqlite3.Connection | None = None
+    with ExitStack() as stack:
+        path = stack.enter_context(source.local_file())
         try:
-            connection = _connect(path, source)
+            connection = stack.enter_context(closing(_connect(path, stack)))
             connection.text_factory = lambda text: text.decode("utf-8", "replace")
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
             yield connection
         except sqlite3.Error as error:
             raise LogError(_sentence(source.name, error)) from error
-        finally:
-            if connection is not None:
-                connection.close()
+        except OSError as error:
+            raise LogError(f"{source.name} cannot be read: {error.strerror or error}.") from error
 
 
 def table_names(database: sqlite3.Connection) -> frozenset[str]:
@@ -54,26 +54,28 @@ def column_names(database: sqlite3.Connection, table: str) -> frozenset[str]:
     return frozenset(name for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,)))
 
 
-def _connect(path: Path, source: Source) -> sqlite3.Connection:
-    uri = path.resolve().as_uri()
-    wal = path.with_name(path.name + "-wal")
-    in_wal_mode = source.head(20)[18:20] == _WAL
-    if in_wal_mode and not wal.exists():
-        return _open(f"{uri}?immutable=1")  # nobody writes to it; an ordinary connection would leave files beside it
-    try:
-        return _open(f"{uri}?mode=ro")
-    except sqlite3.OperationalError:
-        if not in_wal_mode:
-            raise
-    # the folder may not be written to, and SQLite wants a file for shared memory beside the database
-    if wal.stat().st_size:
-        text = f"the newest rows are in {wal.name}, which can be read only from a folder that may be written to"
-        source.notes.append(ReadNote("left_aside", 1, text))
-    return _open(f"{uri}?immutable=1")
+def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """Connect so that nothing is written beside the database, where SQLite would keep its shared memory."""
+    with path.open("rb") as file:
+        in_wal_mode = file.read(20)[18:20] == _WAL
+    wal, shared = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    if not in_wal_mode:
+        return _open(path, "mode=ro")
+    if shared.exists():  # a writer is at work, or was killed
+        try:
+            return _open(path, "mode=ro")
+        except sqlite3.OperationalError:
+            pass  # the folder may not be written to
+    if not wal.exists() or not wal.stat().st_size:
+        return _open(path, "immutable=1")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    for part in (path, wal):
+        shutil.copyfile(part, folder / part.name)
+    return _open(folder / path.name, "mode=ro")
 
 
-def _open(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS)
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=LOCK_SECONDS)
     try:
         connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
     except sqlite3.Error:

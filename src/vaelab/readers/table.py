@@ -21,8 +21,9 @@ STEP_NAMES = (
 EPOCH_NAMES = ("epoch", "train/epoch", "trainer/epoch", "current_epoch", "epochs", "_epoch")
 # bookkeeping that trackers write beside the metrics
 NOT_METRICS = frozenset(
-    ("_runtime", "_timestamp", "timestamp", "created_at", "wall_time", "wall time", "n_parameters", "unnamed: 0", "")
-)
+    ("_runtime", "_timestamp", "timestamp", "created_at", "wall_time", "wall time", "n_parameters", "unnamed: 0", "",
+     "relative time (process)", "relative time (wall)")
+)  # fmt: skip
 LARGEST_STEP = 2.0**53
 
 
