@@ -42,9 +42,9 @@ class Change:
     """Something that a person who watches wants to know. ``step`` is the last logged step, None before the first row.
 
     kind: ``status`` (old and new status), ``finding`` (``KL201 critical``; old None: it came, new None: it is gone),
-    ``cause`` (ids of the most likely cause), ``problem`` (the log cannot be read: new is the sentence), ``recovered`` (it can
-    be read again), ``restarted`` (another run stands in its place, or the run went back), ``finished``. time: seconds since
-    1970. text: one sentence for a person; it may quote the log, without control characters.
+    ``cause`` (ids of the most likely cause), ``problem`` (the log cannot be read: new is the sentence), ``stalled`` (no new
+    row for long), ``recovered`` (from either), ``restarted`` (another run stands in its place, or the run went back),
+    ``finished``. time: seconds since 1970. text: one sentence for a person; it may quote the log, without control characters.
     """
 
     run_id: str
@@ -253,10 +253,8 @@ class StableStatus:
             yield self._change(step, "finding", before, None, text)
             return
         severity = _SEVERITIES[new]
-        since = f"since step {steps(tracked.since)}"
-        what = (
-            f"{severity} {name} {since}" if old == _ABSENT else f"{name} is now {severity}, it was {_SEVERITIES[old]}"
-        )
+        since = f" since step {steps(tracked.since)}" if tracked.since < step else ""
+        what = f"{severity} {name}{since}" if old == _ABSENT else f"{name} is now {severity}, it was {_SEVERITIES[old]}"
         text = f"{what}: {tracked.finding.message}"
         yield self._change(step, "finding", before, f"{tracked.finding.code} {severity}", text)
 

@@ -6,7 +6,6 @@ but not more often than a share of the time allows, so the cost stays bounded fo
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import re
 import time
@@ -14,22 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError, VaelabError
 from vaelab.live.hysteresis import Change
 from vaelab.live.watched import MOST_CHANGES, WatchedRun
-from vaelab.readers import ALIASES, READERS, read_all
-from vaelab.readers import folder as folders
+from vaelab.live.units import Signature, find_units
+from vaelab.readers import read_all
+from vaelab.readers.registry import Wanted
 from vaelab.run import Run
 
 __all__ = ["BUDGET", "WatchedRun", "Watcher", "run_id"]
 
 BUDGET = 0.1
 """Most that reading and diagnosing may take, as a share of the time."""
-
-Signature = tuple[tuple[str, int, int, int], ...]
-"""(path, inode, bytes, time of change in ns) of every file that belongs together."""
 
 # train.log.1 beside train.log: an earlier part of the same log
 _ROTATED = re.compile(r"(.+?)\.\d+(?:\.gz)?")
@@ -60,8 +56,7 @@ class Watcher:
             raise LogError("no log was given to watch.")
         if any(str(path) == "-" for path in paths):
             raise LogError("standard input cannot be watched: write the log to a file and watch that file.")
-        if format is not None:
-            _check_format(format)
+        Wanted.of(format)
         self.paths = [str(path) for path in paths]
         self.format, self.config = format, dict(config or {})
         self.select, self.ignore = tuple(select), tuple(ignore)
@@ -96,7 +91,7 @@ class Watcher:
 
     def _poll_path(self, path: str, may_read: bool) -> list[str]:
         """Ids of the runs in ``path``; reads those that have changed if there is time."""
-        units = _units(path)
+        units = find_units(path)
         self._may_grow |= list(units) != [path]
         why = f"{path} does not exist yet: waiting for it."
         if Path(path).is_dir():
@@ -157,48 +152,3 @@ def run_id(source: str) -> str:
     return f"run-{words}-{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}".replace(
         "--", "-"
     )
-
-
-def _units(path: str) -> dict[str, Signature]:
-    """What is read together below ``path`` (a file, or the folder of one run), with the state of its files."""
-    if Path(path).is_dir():
-        return _folder_units(Path(path))
-    if any(c in path for c in "*?[") and not Path(path).exists():
-        units: dict[str, Signature] = {}
-        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
-            units.update(_units(match))
-        return units
-    # what happened in a run of vaelab train stands beside its rows
-    signature = _signature([Path(path), Path(path).with_name("events.jsonl")])
-    return {path: signature} if signature and signature[0][0] == path else {}
-
-
-def _folder_units(top: Path) -> dict[str, Signature]:
-    """The folders below ``top`` that hold one run each; a run above other runs is read together with them."""
-    files: dict[Path, list[Path]] = {}
-    for path in folders.candidates(top):
-        files.setdefault(folders.run_folder(path, top)[0], []).append(path)
-    units: dict[Path, list[Path]] = {}
-    for folder in sorted(files, key=lambda f: f.parts):
-        above = next((unit for unit in units if unit in folder.parents), folder)
-        units.setdefault(above, []).extend(files[folder])
-    return {str(folder): _signature(paths) for folder, paths in units.items()}
-
-
-def _signature(paths: Sequence[Path]) -> Signature:
-    """Of those of ``paths`` that can be looked at."""
-    entries = []
-    for path in paths:
-        try:
-            stat = path.stat()
-        except (OSError, ValueError):
-            continue
-        entries.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(entries)
-
-
-def _check_format(format: str) -> None:
-    known = [*(reader.name for reader in READERS), *ALIASES, *trainers.TRAINERS]
-    if format.strip().lower().replace("-", "_") not in known:
-        names = ", ".join([*(reader.name for reader in READERS), *trainers.TRAINERS])
-        raise LogError(f"there is no log format or trainer '{format}': choose one of {names}.")
