@@ -32,17 +32,11 @@ def convert(state: State, path: Path) -> nn.Module:
     """The diffusers module with these weights. Raises CheckpointError if they are not those of an AutoencoderKL."""
     if any(name.startswith("quantize.") for name in state):
         raise CheckpointError(f"{path} is a vector-quantised model (VQ): vaelab has no codebook.")
-    arguments = architecture(state, path)
-    module: Any = AutoencoderKL(**arguments)
-    renamed = {}
-    for name, value in state.items():
-        new = rename(name, len(arguments["block_out_channels"]))
-        # 1 x 1 convolutions of the attention are linear layers in diffusers
-        is_attention = ".attentions." in new and value.ndim == 4
-        renamed[new] = value[:, :, 0, 0] if is_attention else value
     try:
-        module.load_state_dict(renamed)
-    except RuntimeError as error:
+        arguments = architecture(state, path)
+        module: Any = AutoencoderKL(**arguments)
+        module.load_state_dict(_renamed(state, len(arguments["block_out_channels"])))
+    except (KeyError, ValueError, RuntimeError) as error:
         detail = " ".join(str(error).split())[:300]
         raise CheckpointError(
             f"{path} has the names of CompVis' AutoencoderKL, but does not fit it: {detail}"
@@ -77,6 +71,12 @@ def architecture(state: State, path: Path) -> dict[str, Any]:
         "use_quant_conv": has_quant,
         "use_post_quant_conv": "post_quant_conv.weight" in state,
     }
+
+
+def _renamed(state: State, levels: int) -> State:
+    renamed = {rename(name, levels): value for name, value in state.items()}
+    # 1 x 1 convolutions of the attention are linear layers in diffusers
+    return {n: v[:, :, 0, 0] if ".attentions." in n and v.ndim == 4 else v for n, v in renamed.items()}
 
 
 def rename(name: str, levels: int) -> str:
