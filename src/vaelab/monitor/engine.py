@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from vaelab.diagnosis import Diagnosis, diagnose
@@ -56,7 +57,8 @@ class Engine:
         self._opened, self._state = False, state
         self._declared = canonical_config(rows.settings)
         self._waiting: deque[Captured] = deque()
-        self._arrived, self._news, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._news, self._stop = threading.Event(), threading.Event()
         self._taking, self._judging = threading.RLock(), threading.RLock()
         self._said: set[str] = set()
         self._judged = 0  # rows that the last diagnosis saw
@@ -72,17 +74,18 @@ class Engine:
             thread.start()
 
     def put(self, item: Captured) -> None:
-        """Called in the training loop: it appends and wakes the thread."""
+        """Called in the training loop. Neither of the two steps takes a lock that a thread may hold."""
         self._waiting.append(item)
-        self._arrived.set()
+        self._wake.put(None)
 
     def close(self) -> None:
         """Take and judge what is left, within ``CLOSING_SECONDS`` for each thread. A forked child does nothing."""
         if os.getpid() != self._pid:
             return
         self._stop.set()
-        for event, thread in ((self._arrived, self._threads[0]), (self._news, self._threads[1])):
-            event.set()
+        self._wake.put(None)
+        self._news.set()
+        for thread in self._threads:
             thread.join(CLOSING_SECONDS)
         if not self._threads[0].is_alive():
             self.rows.close()
@@ -170,8 +173,9 @@ class Engine:
 
     def _take_rows(self) -> None:
         while not self._stop.is_set():
-            self._arrived.wait()
-            self._arrived.clear()
+            self._wake.get()
+            while not self._wake.empty():
+                self._wake.get()
             self.drain()
             self._news.set()
         self.drain()

@@ -50,6 +50,8 @@ class Rows:
         if self.path is None:
             return
         try:
+            if self.path.exists() and not self.path.is_file():
+                raise LogError(f"{self.path} is no file. The run is judged from memory: give Monitor another path.")
             whole = self._read(self.path) if self.path.exists() else True
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab", buffering=0)
