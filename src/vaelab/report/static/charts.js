@@ -244,7 +244,7 @@ class ChartSet {
         { label: this.axis.stepUnit, value: (_, v) => formatStep(v) },
         ...(chart.lines ?? chart.metrics).map((name, i) => ({
           label: name, stroke: cssColour(`line-${i % 8}`), width: 1.5, dash: i < 8 ? undefined : [6, 4], spanGaps: true,
-          value: (_, v) => formatValue(v), points: { show: (u, _, from, to) => to - from < 60 },
+          value: (_, v) => formatValue(v), points: { show: (u, _, from, to) => to - from < u.bbox.width / devicePixelRatio / 20 },
         })),
       ],
       hooks: {
