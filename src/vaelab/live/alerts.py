@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vaelab.diagnosis import Status
-from vaelab.live.hysteresis import STATUS_ORDER, Change
+from vaelab.live.changes import Change
+from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.sinks import MOST_TEXT, Alert, AlertError, Email, ShellCommand, Sink, Webhook
 from vaelab.report.layout import plain
 

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from vaelab.diagnosis import Status
 from vaelab.live.alerts import Alerts
-from vaelab.live.hysteresis import STATUS_ORDER, Change
+from vaelab.live.changes import Change
+from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.watched import WatchedRun
 from vaelab.live.watcher import Watcher
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import VaelabError
-from vaelab.live.hysteresis import Change
+from vaelab.live.changes import Change
 
 SECONDS = 15.0
 """Time limit of one delivery."""

@@ -44,7 +44,7 @@ def _folder_units(top: Path) -> dict[str, Signature]:
 def _signature(paths: Iterable[Path]) -> Signature:
     """Of those of ``paths``, and of the files that belong to them, that can be looked at."""
     entries = []
-    for path in dict.fromkeys(part for path in paths for part in _parts(path)):
+    for path in dict.fromkeys(part for given in paths for part in _parts(given)):
         try:
             stat = path.stat()
         except (OSError, ValueError):

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from vaelab.live.hysteresis import Change
+from vaelab.live.changes import Change
 from vaelab.live.screen import page, short_names
 from vaelab.live.watched import WatchedRun
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.live.hysteresis import Change, SeenFinding, StableStatus
+from vaelab.live.changes import Change
+from vaelab.live.hysteresis import SeenFinding, StableStatus
 from vaelab.live.joining import is_continuation, is_other_run, join
 from vaelab.report.layout import plain
 from vaelab.report.numbers import steps

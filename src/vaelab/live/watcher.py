@@ -15,9 +15,9 @@ from typing import Any
 
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError, VaelabError
-from vaelab.live.hysteresis import Change
-from vaelab.live.watched import MOST_CHANGES, WatchedRun
+from vaelab.live.changes import Change
 from vaelab.live.units import Signature, find_units
+from vaelab.live.watched import MOST_CHANGES, WatchedRun
 from vaelab.readers import read_all
 from vaelab.readers.registry import Wanted
 from vaelab.run import Run
