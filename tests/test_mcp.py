@@ -243,8 +243,18 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> N
     assert "binary" in refusal(tmp_path, "diagnose", run="binary.log")
 
 
-def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
-    assert ask(tmp_path, "list_runs") == {"runs": [], "logs": 0}
+def test_a_folder_without_logs_says_so_and_a_log_that_appears_later_is_found(tmp_path: Path) -> None:
+    server = make_server([tmp_path])
+    answer = ask(server, "list_runs")
+    assert answer["runs"] == [] and "no training log" in answer["problems"][0]
+    assert str(tmp_path) not in answer["problems"][0]
+    (tmp_path / "metrics.csv").write_text("")
+    assert ask(server, "list_runs")["runs"] == []
+    write_run(tmp_path / "metrics.csv")
+    assert [run["log"] for run in ask(server, "list_runs")["runs"]] == ["metrics.csv"]
+    (tmp_path / "metrics.csv").write_text(HEALTHY.read_text())  # of another kind now
+    assert ask(server, "list_runs")["runs"] == [] or ask(server, "list_runs")["runs"][0]["trainer"] == "pyramid_flow"
+    assert ask(server, "diagnose", run="metrics.csv")["trainer"] == "pyramid_flow"
 
 
 def test_each_part_of_a_diagnosis_can_be_had_in_full(tmp_path: Path) -> None:
@@ -287,6 +297,14 @@ def test_evidence_of_a_metric_keeps_to_the_steps_asked_for() -> None:
     assert "either" in refusal(LOGS, "evidence", run=str(COLLAPSE))
     assert "rec_loss" in refusal(LOGS, "evidence", run=str(COLLAPSE), metric="rec_los")
     assert "KL201" in refusal(LOGS, "evidence", run=str(COLLAPSE), finding="KL999")
+
+
+def test_a_finding_on_one_step_comes_with_the_rows_around_it() -> None:
+    run = str(LOGS / "pyramid-flow-gan-weight")
+    finding = next(f for f in ask(LOGS, "diagnose", run=run)["findings"] if f["code"] == "ADV313")
+    steps = [row["step"] for row in ask(LOGS, "evidence", run=run, finding="ADV313")["rows"]]
+    assert finding["first_step"] == finding["last_step"]
+    assert steps[0] < finding["first_step"] <= steps[-1] and len(steps) <= 3
 
 
 def test_values_that_json_lacks_are_words(tmp_path: Path) -> None:
@@ -346,14 +364,14 @@ def test_wrong_arguments_and_own_errors_are_one_sentence(monkeypatch: pytest.Mon
 @contextmanager
 def counted_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     reads: list[Any] = []
-    real = mcp_runs.read_all
+    real = mcp_runs.Group.read
 
-    def counting(path: Any, **rest: Any) -> Any:
-        reads.append(path)
-        return real(path, **rest)
+    def counting(group: mcp_runs.Group, wanted: Any) -> Any:
+        reads.append(group.name)
+        return real(group, wanted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mcp_runs, "read_all", counting)
+        patch.setattr(mcp_runs.Group, "read", counting)
         yield reads
 
 
@@ -394,14 +412,39 @@ def test_the_first_run_keeps_its_id_when_a_second_one_starts_in_its_log(tmp_path
     assert ask(tmp_path, "diagnose", run=after[1]["run"])["last_step"] == 29
 
 
-def test_few_logs_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_runs, "KEPT_LOGS", 2)
+def test_a_run_keeps_its_id_when_a_resume_adds_an_event_file(tmp_path: Path) -> None:
+    events = (ROOT / "tests" / "data" / "tb_lightning.tfevents").read_bytes()
+    folder = tmp_path / "run" / "tensorboard"
+    folder.mkdir(parents=True)
+    (folder / "events.out.tfevents.1.host").write_bytes(events)
+    before = ask(tmp_path, "list_runs")["runs"]
+    (folder / "events.out.tfevents.2.host").write_bytes(events)
+    after = ask(tmp_path, "list_runs")["runs"]
+    assert [run["run"] for run in before] == [run["run"] for run in after] and len(after) == 1
+
+
+def test_little_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         write_run(tmp_path / name / "metrics.csv", 12)
     store = RunStore([tmp_path])
-    for log in store.logs()[0]:
-        store.runs(log)
-    assert len(store._read) == 2
+    logs = store.logs()[0]
+    for most, kept in ((12 * 2 * 2, 2), (1, 1)):
+        monkeypatch.setattr(mcp_runs, "KEPT_VALUES", most)
+        for log in logs:
+            store.runs(log)
+        assert [where for where, _ in store._read] == [log.where for log in logs[-kept:]]
+
+
+def test_a_file_that_its_folder_leaves_aside_has_an_id_too(tmp_path: Path) -> None:
+    """A folder shows one view of a run; another file in it can be asked for by its path, and then by its id."""
+    for source in (COLLAPSE, HEALTHY):
+        (tmp_path / f"{source.parent.name}.log").write_text(source.read_text())
+    (tmp_path / "again.log").write_text(HEALTHY.read_text().replace("0.0", "0.1"))
+    listed = {run["log"] for run in ask(tmp_path, "list_runs")["runs"]}
+    assert "radiodiff-collapse.log" not in listed and len(listed) == 2
+    found = ask(tmp_path, "diagnose", run="radiodiff-collapse.log")
+    assert found["trainer"] == "radiodiff"
+    assert ask(tmp_path, "diagnose", run=found["run"]) == found  # in a server that has just started
 
 
 def test_a_run_is_found_by_its_id_its_path_and_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,11 +453,11 @@ def test_a_run_is_found_by_its_id_its_path_and_its_folder(tmp_path: Path, monkey
     write_run(tmp_path / "more" / "c" / "metrics.csv")
     store = RunStore([tmp_path / "runs", tmp_path / "more"])
     run = store.find(str(tmp_path / "runs" / "a" / "metrics.csv"))
-    assert store.source(run) == "runs/a/metrics.csv"
+    assert store.shown(run.run.source) == "runs/a/metrics.csv"
     for name in (run.id, "a/metrics.csv", "runs/a/metrics.csv", "a/../a/metrics.csv"):
         assert store.find(name).id == run.id
-    assert store.source(store.find("more/c")) == "more/c/metrics.csv"
-    assert store.source(store.find("deeper/../a/deeper")) == "runs/a/deeper/metrics.csv"
+    assert store.shown(store.find("more/c").run.source) == "more/c/metrics.csv"
+    assert store.shown(store.find("deeper/../a/deeper").run.source) == "runs/a/deeper/metrics.csv"
     with pytest.raises(LogError, match="holds 2 runs"):
         store.find("a")
 

@@ -119,7 +119,9 @@ class DiagnosisAnswer(_Answer):
     last_step: int | None = None
     step_unit: str = ""
     phases: list[PhaseLine] = []
-    findings: list[FindingLine] = Field(default=[], description="The gravest first.")
+    findings: list[FindingLine] = Field(
+        default=[], description="The gravest first, each before those that follow from it."
+    )
     causes: list[CauseLine] = Field(default=[], description="The likeliest first.")
     next: list[StepLine] = Field(default=[], description="What to do; next_steps says more.")
     metrics: list[MetricLine] = Field(default=[], description="The worst first.")
@@ -228,15 +230,15 @@ class ComparisonAnswer(_Answer):
 A = TypeVar("A", bound=_Answer)
 
 
-def fit(answer: A, calls: Mapping[str, str], first: int = 0) -> A:
+def fit(answer: A, calls: Mapping[str, str], first: int = 0, most: Mapping[str, int] | None = None) -> A:
     """``answer`` with its lists cut so that its JSON is at most ``ANSWER_LIMIT`` characters.
 
     calls: list field -> the call that gives the rest, with ``{first}`` where the number of the next item goes. Lists
     are cut in this order, each down to three items before the next one, and further only if that is not enough.
-    first: how many items of the lists were passed over before.
+    first: how many items of the lists were passed over before. most: a smaller limit of items for some lists.
     """
     whole: dict[str, list[Any]] = {name: getattr(answer, name) for name in calls}
-    kept = {name: min(len(items), MOST_ITEMS) for name, items in whole.items()}
+    kept = {name: min(len(items), (most or {}).get(name, MOST_ITEMS)) for name, items in whole.items()}
 
     def shortened() -> A:
         more = [

@@ -35,8 +35,8 @@ MOST_COLUMNS = 8
 _NON_FINITE_ROWS = 3
 _ROW_DIGITS = 10  # rows are compared with the log, which may print as many
 _WORST_FIRST = ("bad", "watch", "good", "ok", "cannot-tell", "info")
-_SUMMARY = ("metrics", "phases", "next", "causes", "findings")
-"""Lists of the summary, in the order in which they are cut."""
+_SUMMARY = {"metrics": 12, "phases": 12, "next": 4, "causes": 4, "findings": 10}
+"""Lists of the summary with the most items it shows of each, in the order in which they are cut further."""
 
 
 def run_line(known: KnownRun, log: str) -> answers.RunLine:
@@ -78,7 +78,7 @@ def diagnosis_answer(known: KnownRun, log: str, part: Part, first: int) -> answe
     others = {"facts": _facts, "answers": _questions, "notes": _notes}
     if part in others:
         lists[part] = others[part](d, text)
-    wanted = _SUMMARY if part == "summary" else (part,)
+    wanted = tuple(_SUMMARY) if part == "summary" else (part,)
     answer = answers.DiagnosisAnswer(
         run=known.id,
         log=path_of(log),
@@ -97,7 +97,7 @@ def diagnosis_answer(known: KnownRun, log: str, part: Part, first: int) -> answe
     )
     calls = {name: f'diagnose(run="{known.id}", part="{name}", first={{first}})' for name in wanted}
     calls |= {"next": f'next_steps(run="{known.id}")'} if part == "summary" else {}
-    return answers.fit(answer, calls, first)
+    return answers.fit(answer, calls, first, _SUMMARY if part == "summary" else None)
 
 
 def next_steps_answer(known: KnownRun, first: int) -> answers.NextSteps:
@@ -180,7 +180,10 @@ def evidence_answer(
     """
     run, text = known.run, LogText([known.run])
     columns = [m for m in metrics if m in run][:MOST_COLUMNS]
-    at = _rows_between(run, columns, first, last)
+    if findings and first is None and last is None:
+        at = _rows_of(run, columns, findings)
+    else:
+        at = _rows_between(run, columns, first, last)
     shown = at[_telling_rows(run, columns, at, most)]
     answer = answers.EvidenceAnswer(
         run=known.id,
@@ -256,17 +259,30 @@ def _notes(d: Diagnosis, text: LogText) -> list[str]:
     return [*events, *(f"reading {n.kind} ({n.count}): {quoted(n.text, 300)}" for n in d.run.notes)]
 
 
+def _rows_of(run: Run, columns: Sequence[str], findings: Sequence[Finding]) -> IntArray:
+    """Rows of the steps that ``findings`` speak of; where that is one row or none, the rows around it too."""
+    at = _rows_with(run, columns)
+    first = min((f.first_step for f in findings if f.first_step is not None), default=None)
+    last = max((f.last_step for f in findings if f.last_step is not None), default=None)
+    start = 0 if first is None else int(np.searchsorted(run.steps[at], first))
+    stop = len(at) if last is None else int(np.searchsorted(run.steps[at], last, side="right"))
+    return at[start:stop] if stop - start > 1 else at[max(start - 1, 0) : stop + 1]
+
+
+def _rows_with(run: Run, columns: Sequence[str]) -> IntArray:
+    """Rows that hold one of ``columns``."""
+    return np.flatnonzero(np.logical_or.reduce([run.columns[c].logged for c in columns] or [np.zeros(len(run), bool)]))
+
+
 def _rows_between(run: Run, columns: Sequence[str], first: int | None, last: int | None) -> IntArray:
     """Rows from step ``first`` to ``last`` that hold one of ``columns``. Raises ConfigError if there are none."""
-    if not columns:
-        return np.empty(0, np.int64)
-    logged = np.logical_or.reduce([run.columns[c].logged for c in columns])
+    at = _rows_with(run, columns)
     low = run.steps[0] if first is None else first
     high = run.steps[-1] if last is None else last
-    at = np.flatnonzero(logged & (run.steps >= low) & (run.steps <= high))
+    at = at[(run.steps[at] >= low) & (run.steps[at] <= high)]
     if not len(at):
         raise ConfigError(
-            f"No row of {', '.join(map(name_of, columns))} lies from step {low:,} to {high:,}: the log goes from"
+            f"No row of {', '.join(map(name_of, columns)) or 'this finding'} lies from step {low:,} to {high:,}: the log goes from"
             f" {run.steps[0]:,} to {run.steps[-1]:,}."
         )
     return at

@@ -11,41 +11,66 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vaelab import trainers
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError
 from vaelab.integrations.mcp_text import quoted
-from vaelab.readers import SURE_ENOUGH, detect, read_all
-from vaelab.readers.folder import candidates, is_event_file, run_folder
-from vaelab.readers.source import Source
+from vaelab.readers.base import JoiningReader
+from vaelab.readers.folder import candidates, run_folder
+from vaelab.readers.groups import Group, Meter, groups_in
+from vaelab.readers.registry import Wanted
 from vaelab.run import Run
 
-KEPT_LOGS = 64
-"""Logs whose runs stay in memory; the one used longest ago goes first."""
+KEPT_VALUES = 30_000_000
+"""Numbers (8 bytes each) that stay in memory; the log used longest ago goes first, the last used one stays."""
 
 RUN_ID = re.compile(r"run-[0-9a-f]{8}-[0-9a-f]{6}")
 
-Stamp = tuple[tuple[str, int, int], ...]
+# What the readers read beside a log: settings, events, MLflow's values, rows that a database has not taken in yet.
+_BESIDE = ("*.y*ml", "*.json*", "*-wal", "configs", "configs/*", "metrics", "metrics/**/*", "params", "params/*")
+
+Stamp = tuple[tuple[str, int, int, int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Log:
-    """The files of one run's folder (or one file), read together.
+    """The files of one run (or of several runs in one file), read together.
 
-    whole: the folder can be read as one; otherwise other runs lie below it and each file is read alone.
+    where: the run's folder, or the file that was asked for. version: tells the runs of one folder apart.
     """
 
-    path: Path
-    files: tuple[Path, ...]
-    whole: bool
+    where: Path
+    version: str
+    group: Group
 
     @property
     def id(self) -> str:
-        return _digest(str(self.path), 8)
+        """The first half of the ids of its runs; runs that share a folder share it."""
+        return _digest(str(self.where), 8)
+
+    @property
+    def files(self) -> list[Path]:
+        return [source.path for _, sources in self.group.views for source in sources if source.path is not None]
+
+    @property
+    def beside(self) -> list[Path]:
+        """Other files and folders that the readers may look at."""
+        folders = {self.where, *(file.parent for file in self.files)}
+        return sorted({path for folder in folders if folder.is_dir() for name in _BESIDE for path in folder.glob(name)})
 
     @property
     def modified(self) -> float:
         """Time of the last change, seconds since 1970."""
-        return max((mtime for _, _, mtime in _stamp(self.files)), default=0) / 1e9
+        return max((mtime for *_, mtime in _stamp(self.files)), default=0) / 1e9
+
+    def key(self, run: Run) -> str:
+        """What tells ``run`` apart from the others in this log, whatever is added to the log later."""
+        source = run.source.removesuffix("#1")  # the first run keeps its id when a second one starts in its log
+        joined = any(isinstance(reader, JoiningReader) and reader.name == run.format for reader, _ in self.group.views)
+        if joined:  # a resumed run writes one more file, and then has the folder's name
+            number = re.search(r"#\d+$", source)
+            return f"{run.format} {self.version}{number[0] if number else ''}"
+        return source
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,46 +99,31 @@ class RunStore:
         for root in self.roots:
             if not root.exists():
                 raise LogError(f"{root} does not exist: give folders that hold training logs.")
-        self._declared = dict(declared or {})
+        self._declared = {**(declared or {}), **trainers.canonical_config(declared or {})}
         self._lock = threading.Lock()
-        self._read: dict[Path, tuple[Stamp, list[KnownRun]]] = {}
-        self._sniffed: dict[Path, tuple[Stamp, bool]] = {}
+        self._found: dict[Path, tuple[Stamp, list[Log], str]] = {}
+        self._read: dict[tuple[Path, str], tuple[Stamp, list[KnownRun]]] = {}
 
     def logs(self) -> tuple[list[Log], list[str]]:
-        """The logs, the last changed first, and one sentence on each file that was refused. Reads only file heads."""
-        found: dict[Path, set[Path]] = {}
-        refused = []
-        for root in self.roots:
-            for path in [root] if root.is_file() else candidates(root):
-                if not self._is_inside(path):
-                    refused.append(
-                        f"{quoted(self.shown(path))} is a link that leads out of the folders; it was not read."
-                    )
-                elif path == root:
-                    found.setdefault(path, set()).add(path)
-                elif self._is_log(path):
-                    found.setdefault(run_folder(path, root)[0], set()).add(path)
-        logs = []
-        for where, files in found.items():
-            if outside := self._settings_outside({where, *(file.parent for file in files)}):
-                refused.append(
-                    f"{quoted(self.shown(where))} was not read: its settings file {outside.name} leads out of the folders."
-                )
-                continue
-            nested = any(where in other.parents for other in found)
-            logs.append(Log(where, tuple(sorted(files)), where.is_dir() and not nested))
-        return sorted(logs, key=lambda log: (-log.modified, log.path)), refused
+        """The logs, the last changed first, and one sentence on each that was refused. Only heads of files are read."""
+        with self._lock:
+            parts = [self._logs_in(root) for root in self.roots]
+        found = [log for logs, _ in parts for log in logs]
+        problems = [problem for _, problem in parts if problem]
+        refused = {log.group.name: problem for log in found if (problem := self._leads_out(log))}
+        allowed = [log for log in found if log.group.name not in refused]
+        return sorted(allowed, key=lambda log: (-log.modified, log.group.name)), [*problems, *refused.values()]
 
     def runs(self, log: Log) -> list[KnownRun]:
         """The runs in ``log`` as it is now. Raises LogError if it cannot be read."""
         with self._lock:
-            stamp = _stamp([*log.files, *_settings(log.path)])
-            known = self._read.pop(log.path, None)
+            place = (log.where, log.group.name)
+            stamp = _stamp([*log.files, *log.beside])
+            known = self._read.pop(place, None)
             if known is None or known[0] != stamp:
                 known = (stamp, self._load(log))
-            self._read[log.path] = known  # at the end: the last used
-            while len(self._read) > KEPT_LOGS:
-                del self._read[next(iter(self._read))]
+            self._read[place] = known  # at the end: the last used
+            self._forget()
             return known[1]
 
     def find(self, wanted: str) -> KnownRun:
@@ -127,26 +137,39 @@ class RunStore:
         runs = self._in_folder(path) if path.is_dir() else self._in_file(path)
         if len(runs) > 1:
             ids = ", ".join(run.id for run in runs[:5]) + (", ..." if len(runs) > 5 else "")
-            raise LogError(f"{self.shown(path)} holds {len(runs)} runs: choose one by its id ({ids}).")
+            raise LogError(f"{quoted(self.shown(path))} holds {len(runs)} runs: choose one by its id ({ids}).")
         return runs[0]
 
-    def shown(self, path: Path) -> str:
-        """``path`` from its root on; the root's own name comes first where there are several roots."""
+    def shown(self, path: str | Path) -> str:
+        """``path`` (with what may follow it) from its root on; the root's name is first where there are several."""
+        path = Path(path)
         for root in self.roots:
             if path == root or root in path.parents:
                 base = root.parent if len(self.roots) > 1 or path == root else root
                 return path.relative_to(base).as_posix()
         return path.name
 
-    def source(self, known: KnownRun) -> str:
-        """The path of a run's log from its root on, with ``#2`` for the second run in it."""
-        path = _path_of(known.run.source)
-        return self.shown(Path(path)) + known.run.source.removeprefix(path)
+    def _logs_in(self, root: Path) -> tuple[list[Log], str]:
+        """The logs at or below ``root``, and one sentence if there are none."""
+        files = [root] if root.is_file() else candidates(root)
+        _, logs, problem = self._found.get(root, ((), [], ""))
+        if root not in self._found or self._found[root][0] != _stamp_of_search(files, logs):
+            try:
+                logs, problem = [_log(group, root) for group in groups_in(root, Wanted(), Meter(None))], ""
+            except LogError as error:
+                logs, problem = [], str(self._without_paths(error, [root]))
+            self._found[root] = (_stamp_of_search(files, logs), logs, problem)
+        return logs, problem
 
     def _by_id(self, wanted: str) -> KnownRun:
         for log in self.logs()[0]:
             if log.id == wanted.split("-")[1]:
                 for run in self.runs(log):
+                    if run.id == wanted:
+                        return run
+        for path in (path.resolve() for root in self.roots for path in candidates(root) if self._is_inside(path)):
+            if _digest(str(path), 8) == wanted.split("-")[1]:
+                for run in self._in_file(path):
                     if run.id == wanted:
                         return run
         raise LogError(f"No run has the id {wanted} now (its log may have moved): list_runs gives the ids.")
@@ -170,48 +193,52 @@ class RunStore:
         return existing[0]
 
     def _in_folder(self, folder: Path) -> list[KnownRun]:
-        below = [log for log in self.logs()[0] if log.path == folder or folder in log.path.parents]
+        below = [log for log in self.logs()[0] if log.where == folder or folder in log.where.parents]
         if not below:
-            raise LogError(f"There is no training log in {self.shown(folder)}: list_runs gives the logs.")
+            raise LogError(f"There is no training log in {quoted(self.shown(folder))}: list_runs gives the logs.")
         return [run for log in below for run in self.runs(log)]
 
     def _in_file(self, path: Path) -> list[KnownRun]:
+        """The runs in a file: those of its folder's log, or else (another view was read there) its own."""
         for log in self.logs()[0]:
             if path in log.files:
                 runs = self.runs(log)
-                own = [run for run in runs if _path_of(run.run.source) == str(path)]
+                own = [run for run in runs if run.run.source == str(path) or run.run.source.startswith(f"{path}#")]
                 if own or len(runs) == 1:
                     return own or runs
-        if outside := self._settings_outside({path.parent}):
-            raise LogError(
-                f"{self.shown(path)} was not read: its settings file {outside.name} leads out of the folders."
-            )
-        return self.runs(Log(path, (path,), False))
+        try:
+            log = Log(path, "", groups_in(path, Wanted(), Meter(None))[0])
+        except LogError as error:
+            raise self._without_paths(error, [path]) from None
+        if problem := self._leads_out(log):
+            raise LogError(problem)
+        return self.runs(log)
 
     def _load(self, log: Log) -> list[KnownRun]:
-        runs: list[Run] = []
-        problems: list[LogError] = []
-        for path in [log.path] if log.whole else log.files:
-            try:
-                runs += read_all(path, config=self._declared or None)
-            except LogError as error:
-                problems.append(self._without_paths(error, log))
-        if not runs:
-            raise problems[0]
+        try:
+            runs = log.group.read(Wanted())
+        except LogError as error:
+            self._found.clear()  # the file may be of another kind now
+            raise self._without_paths(error, [*log.files, log.where]) from None
         known: dict[str, KnownRun] = {}
         for run in runs:
-            key = run.source.removesuffix("#1")  # a log in which a second run starts keeps the id of its first
-            if is_event_file(Path(key)):
-                key = str(Path(key).parent)  # a resumed run writes another event file beside the first
+            key = log.key(run)
             while (name := f"run-{log.id}-{_digest(key, 6)}") in known:
                 key += "'"
-            known[name] = KnownRun(name, run, log)
+            known[name] = KnownRun(name, run.with_config(self._declared), log)
         return list(known.values())
 
-    def _without_paths(self, error: LogError, log: Log) -> LogError:
-        """The same sentence with the log's paths cut to below the roots and marked as other people's text."""
+    def _forget(self) -> None:
+        values = {place: sum(len(k.run) * len(k.run.columns) for k in runs) for place, (_, runs) in self._read.items()}
+        for place in list(self._read)[:-1]:
+            if sum(values.values()) <= KEPT_VALUES:
+                break
+            del self._read[place], values[place]
+
+    def _without_paths(self, error: LogError, paths: Sequence[Path]) -> LogError:
+        """The same sentence with these paths cut to below the roots and marked as other people's text."""
         text = str(error)
-        for path in (*log.files, log.path):
+        for path in paths:
             text = text.replace(str(path), quoted(self.shown(path)))
         return LogError(text)
 
@@ -219,40 +246,37 @@ class RunStore:
         real = path.resolve()
         return any(real == root or root in real.parents for root in self.roots)
 
-    def _settings_outside(self, folders: Iterable[Path]) -> Path | None:
-        return next((path for folder in folders for path in _settings(folder) if not self._is_inside(path)), None)
-
-    def _is_log(self, path: Path) -> bool:
-        stamp = _stamp([path])
-        known = self._sniffed.get(path)
-        if known is None or known[0] != stamp:
-            try:
-                ranked = detect(Source(path))
-            except LogError:  # empty, or not ours to read
-                ranked = []
-            known = self._sniffed[path] = (stamp, bool(ranked) and ranked[0][1] >= SURE_ENOUGH)
-        return known[1]
+    def _leads_out(self, log: Log) -> str:
+        """One sentence if reading ``log`` would follow a link out of the roots, else an empty text."""
+        for path in [*log.files, *log.beside]:
+            if not self._is_inside(path):
+                what = quoted(self.shown(path))
+                return f"{quoted(self.shown(log.where))} was not read: {what} is a link that leads out of the folders."
+        return ""
 
 
-def _settings(folder: Path) -> list[Path]:
-    """Files that the readers may take settings from."""
-    return [*folder.glob("*.y*ml"), *folder.glob("configs/*.y*ml")] if folder.is_dir() else []
+def _log(group: Group, root: Path) -> Log:
+    first = next(source.path for _, sources in group.views for source in sources if source.path is not None)
+    where, version = (first, "") if root.is_file() else run_folder(first, root)
+    return Log(where, version, group)
+
+
+def _stamp_of_search(files: Sequence[Path], logs: Sequence[Log]) -> Stamp:
+    """What a search for logs among ``files`` rests on: a log that grows stays one, any other file may become one."""
+    known = {path for log in logs for path in log.files}
+    return tuple((*entry[:2], 0, 0) if Path(entry[0]) in known else entry for entry in _stamp(files))
 
 
 def _stamp(files: Iterable[Path]) -> Stamp:
-    """Names, sizes and times of change (ns); a file that is gone is left out."""
+    """Names, inodes, sizes and times of change (ns); a file that is gone is left out."""
     stamps = []
     for path in files:
         try:
             stat = path.stat()
         except OSError:
             continue
-        stamps.append((str(path), stat.st_size, stat.st_mtime_ns))
+        stamps.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
     return tuple(stamps)
-
-
-def _path_of(source: str) -> str:
-    return re.sub(r"#\d+$", "", source)
 
 
 def _digest(text: str, length: int) -> str:

@@ -98,7 +98,7 @@ def _add_run_tools(server: MCPServer[Any], store: RunStore) -> None:
     async def list_runs(context: Context, contains: Contains = "", first: First = 0) -> answers.RunList:
         """List training runs, the last changed first, each with its id and verdict. Start here."""
         logs, problems = await to_thread.run_sync(store.logs)
-        logs = [log for log in logs if contains.lower() in store.shown(log.path).lower()]
+        logs = [log for log in logs if any(contains.lower() in store.shown(path).lower() for path in log.files)]
         answer = answers.RunList(runs=[], logs=len(logs))
         passed = 0
         for done, log in enumerate(logs):
@@ -109,7 +109,7 @@ def _add_run_tools(server: MCPServer[Any], store: RunStore) -> None:
                 problems.append(str(error))
                 continue
             for known in runs[max(first - passed, 0) :]:
-                line = await to_thread.run_sync(layout.run_line, known, store.source(known))
+                line = await to_thread.run_sync(layout.run_line, known, store.shown(known.run.source))
                 answer.runs.append(line)
                 if answers.size(answer) > RUN_LIST_LIMIT and len(answer.runs) > 1:
                     answer.runs.pop()
@@ -125,7 +125,7 @@ def _add_run_tools(server: MCPServer[Any], store: RunStore) -> None:
     def diagnose(run: RunId, part: layout.Part = "summary", first: First = 0) -> answers.DiagnosisAnswer:
         """Say whether a run is healthy, what is wrong, the likely causes and what to change. Reads the log as it is now."""
         known = store.find(run)
-        return layout.diagnosis_answer(known, store.source(known), part, first)
+        return layout.diagnosis_answer(known, store.shown(known.run.source), part, first)
 
     @server.tool(title="What to do next", annotations=READ_ONLY)
     def next_steps(run: RunId, first: First = 0) -> answers.NextSteps:
@@ -160,11 +160,9 @@ def _add_run_tools(server: MCPServer[Any], store: RunStore) -> None:
         known = store.find(run)
         found = _findings(known, finding) if finding else []
         metrics = list(dict.fromkeys(m for f in found for m in f.metrics)) if found else [_metric(known, metric)]
-        if found and first_step is None:
-            first_step = min((f.first_step for f in found if f.first_step is not None), default=None)
-        if found and last_step is None:
-            last_step = max((f.last_step for f in found if f.last_step is not None), default=None)
-        return layout.evidence_answer(known, store.source(known), found, metrics, first_step, last_step, max_rows)
+        return layout.evidence_answer(
+            known, store.shown(known.run.source), found, metrics, first_step, last_step, max_rows
+        )
 
 
 def _add_reference_tools(server: MCPServer[Any], store: RunStore) -> None:
