@@ -21,6 +21,7 @@ from vaelab.cli.mcp import mcp
 from vaelab.cli.presets import presets
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
+from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
 from vaelab.cli.watch import watch
 from vaelab.errors import VaelabError
@@ -84,6 +85,7 @@ app.command()(presets)
 app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)
+app.command(no_args_is_help=True)(smoke)
 
 
 def _print_version(wanted: bool) -> None:
