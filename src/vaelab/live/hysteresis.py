@@ -156,9 +156,8 @@ class StableStatus:
         confirm, clear = (0.0, 0.0) if first or final else waits(diagnosis.run)
         findings = list(self._update_findings(step, diagnosis, confirm, clear))
         # where findings take turns and none of them lasts, the status waits longer than they do
-        supported = any(
-            s.active and _GRADE[s.finding.severity] >= STATUS_ORDER[diagnosis.status] for s in self.findings
-        )
+        wanted = min(STATUS_ORDER[diagnosis.status], self._level.rise[1] if self._level.rise else STATUS_ORDER["stop"])
+        supported = any(s.active and _GRADE[s.finding.severity] >= wanted for s in self.findings)
         changes = list(self._update_status(step, diagnosis, confirm if supported else clear, clear, first)) + findings
         risen = any(c.kind == "status" and c.new in ("act", "stop") for c in changes)
         changes += self._update_cause(step, diagnosis, 0.0 if risen else clear if self.cause else confirm)
