@@ -30,15 +30,11 @@ def find_units(path: str) -> dict[str, Signature]:
 
 
 def _folder_units(top: Path) -> dict[str, Signature]:
-    """The folders below ``top`` that hold one run each; a run above other runs is read together with them."""
+    """The folders below ``top`` that may hold a run of their own."""
     files: dict[Path, list[Path]] = {}
     for path in folders.candidates(top):
         files.setdefault(folders.run_folder(path, top)[0], []).append(path)
-    units: dict[Path, list[Path]] = {}
-    for folder in sorted(files, key=lambda f: f.parts):
-        above = next((unit for unit in units if unit in folder.parents), folder)
-        units.setdefault(above, []).extend(files[folder])
-    return {str(folder): _signature(paths) for folder, paths in units.items()}
+    return {str(folder): _signature(paths) for folder, paths in sorted(files.items(), key=lambda item: item[0].parts)}
 
 
 def _signature(paths: Iterable[Path]) -> Signature:

@@ -57,7 +57,7 @@ class Watcher:
         if any(str(path) == "-" for path in paths):
             raise LogError("standard input cannot be watched: write the log to a file and watch that file.")
         Wanted.of(format)
-        self.paths = [str(path) for path in paths]
+        self.paths = [str(Path(path)) for path in paths]
         self.format, self.config = format, dict(config or {})
         self.select, self.ignore = tuple(select), tuple(ignore)
         self.runs: dict[str, WatchedRun] = {}
@@ -104,7 +104,7 @@ class Watcher:
             if may_read and signature != self._read.get(unit):
                 self._read[unit] = signature
                 try:
-                    self._read_unit(unit, signature)
+                    self._read_unit(unit, signature, [u for u in units if Path(unit) in Path(u).parents])
                 except VaelabError as error:
                     why = self._put_off(unit, str(error))
                 except MemoryError:
@@ -118,9 +118,11 @@ class Watcher:
         waiting.cannot(why)
         return [waiting.id]
 
-    def _read_unit(self, unit: str, signature: Signature) -> None:
-        """Read a log, or the folder of one run, and diagnose the runs in it."""
-        found = {_NUMBERED.sub("", run.source): run for run in read_all(unit, self.format, self.config) if len(run)}
+    def _read_unit(self, unit: str, signature: Signature, inside: Sequence[str]) -> None:
+        """Read a log, or the folder of one run, and diagnose the runs in it. inside: units in its folder."""
+        runs = [run for run in read_all(unit, self.format, self.config) if len(run)]
+        own = [run for run in runs if not any(run.source.startswith(f"{other}/") for other in inside)]
+        found = {_NUMBERED.sub("", run.source): run for run in own}
         newest = {s: run for s, run in found.items() if not ((part := _ROTATED.fullmatch(s)) and part[1] in found)}
         changed_at = min(time.time(), max(entry[3] for entry in signature) / 1e9)
         for source, run in newest.items():
