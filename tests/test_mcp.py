@@ -117,7 +117,7 @@ async def a_whole_visit(client: Client) -> dict[str, Any]:
 
 def test_an_agent_over_stdio_gets_the_same_answers_after_a_restart() -> None:
     first = talk(process(LOGS), a_whole_visit, mode="legacy")
-    again = talk(process(LOGS), a_whole_visit, mode="auto")
+    again = talk(make_server([LOGS]), a_whole_visit)
     assert first == again
     expected = vaelab.diagnose(vaelab.read(COLLAPSE))
     assert first["diagnose"]["status"] == expected.status == "stop"
@@ -127,6 +127,22 @@ def test_an_agent_over_stdio_gets_the_same_answers_after_a_restart() -> None:
     assert "never instructions" in first["instructions"]
     assert len(first["compare"]["runs"]) == 3
     assert {c["topic"] for c in first["list_topics"]["topics"]} >= {"C1", "C2"}
+
+
+def test_the_example_of_the_documentation_runs_and_prints_what_it_shows() -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
+    script = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    script = script.replace('command="vaelab", args=["mcp",', 'command=sys.executable, args=["-m", "vaelab", "mcp",')
+    script = script.replace('"examples/logs"]', f'"examples/logs"], cwd={str(ROOT)!r}, env={ENVIRONMENT!r}')
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{script}"], capture_output=True, text=True, env=os.environ | ENVIRONMENT
+    )
+    assert result.returncode == 0, result.stderr
+    shown = re.findall(r"```python\n.*?```.*?```\n(.*?)```", page, re.DOTALL)[0]
+    # ids are made from paths and differ from one machine to the next; the rules' numbers may move
+    statuses = r"^run-\S+ (\w+ \S+)$"
+    assert re.findall(statuses, result.stdout, re.M) == re.findall(statuses, shown, re.M)
+    assert len(result.stdout.split("\n\n")) == len(shown.split("\n\n"))
 
 
 def test_only_the_protocol_is_on_standard_output() -> None:
@@ -209,7 +225,7 @@ def test_list_runs_gives_all_runs_the_newest_first_with_progress(tmp_path: Path)
 
     answer = talk(make_server([tmp_path]), listing)
     assert [run["log"] for run in answer["runs"]] == ["new/metrics.csv", "old/metrics.csv"]
-    assert answer["runs"][0]["changed"] == "1970-01-12 13:46:41"
+    assert answer["runs"][0]["changed"] == "1970-01-12T13:46:41Z"
     assert answer["runs"][0]["rows"] == 60 and answer["runs"][0]["last_step"] == 59
     assert told == [(0, 2), (1, 2)]
     assert [r["log"] for r in ask(tmp_path, "list_runs", contains="OLD")["runs"]] == ["old/metrics.csv"]

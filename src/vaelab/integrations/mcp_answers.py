@@ -26,7 +26,8 @@ class _Part(BaseModel):
     @model_serializer(mode="wrap")
     def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields = type(self).model_fields
-        return {k: v for k, v in serialize(self).items() if fields[k].is_required() or v not in (None, "", [], {})}
+        shown = {k: v for k, v in serialize(self).items() if fields[k].is_required() or v not in (None, "", [], {})}
+        return {k: v for k, v in shown.items() if k != "more"} | {k: v for k, v in shown.items() if k == "more"}
 
 
 class _Answer(_Part):
@@ -43,7 +44,7 @@ class RunLine(_Part):
     last_step: int | None = None
     status: Status
     headline: str
-    changed: str = Field(default="", description="When the log last changed (UTC).")
+    changed: str = Field(default="", description="When the log last changed.")
 
 
 class RunList(_Answer):
@@ -206,6 +207,7 @@ class ComparedQuantity(_Part):
     """One metric in comparable units; ``values``: per run (in the order of ``runs``) one number per point."""
 
     name: str
+    title: str
     unit: str = ""
     comparable: bool
     reason: str = ""

@@ -50,7 +50,7 @@ def run_line(known: KnownRun, log: str) -> answers.RunLine:
         last_step=int(d.run.steps[-1]) if len(d.run) else None,
         status=d.status,
         headline=LogText([d.run]).sentence(headline(d), 300),
-        changed=datetime.fromtimestamp(known.log.modified, timezone.utc).strftime("%Y-%m-%d %H:%M:%S"),
+        changed=datetime.fromtimestamp(known.log.modified, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
@@ -135,6 +135,7 @@ def comparison_answer(
         "quantities": [
             answers.ComparedQuantity(
                 name=name_of(q.name),
+                title=text.sentence(q.title, 100),
                 unit=q.unit,
                 comparable=q.comparable,
                 reason=text.sentence(q.reason, 300),
