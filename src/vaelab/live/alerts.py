@@ -7,6 +7,7 @@ alerts.close()
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -89,8 +90,10 @@ class Alerts:
                 if alert is not None:
                     self._hand_out(alert)
         if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join(seconds)
+            begun = time.monotonic()
+            with contextlib.suppress(queue.Full):  # a sink hangs: the thread ends with the program
+                self._queue.put(None, timeout=seconds)
+                self._thread.join(max(0.0, seconds - (time.monotonic() - begun)))
             self._thread = None
 
     def _hand_out(self, alert: Alert) -> None:
