@@ -31,6 +31,8 @@ KEYS = {
     "perceptual_weight": "loss.perceptual_weight",
     "disc_warmup": "loss.disc_warmup",
 }
+# a file that states a default, as the config.yaml of a run does, asks for nothing
+DEFAULTS = flat(TrainConfig().model_dump())
 # frames: (step, first), frames of one latent, pixels of one latent, latent channels
 CLASSES = {
     "AutoencoderKLWan": ((4, 1), 4, 8, 16),
@@ -87,7 +89,7 @@ def plan(config: TrainConfig, text: str) -> Plan:
             ema_decay=optim.ema_decay,
             precision=optim.precision,
         ),
-        tuple(i for i in _ignored(config) if i.key in given),
+        tuple(i for i in _ignored(config) if i.key in given and given[i.key] != DEFAULTS.get(i.key)),
         own=True,
     )
 
