@@ -183,8 +183,7 @@ def _progress(run: WatchedRun, width: int) -> Text:
     pace = progress.seconds or run.seconds_per_step
     if pace:
         parts.append(f"{number(pace, 2)} s a step")
-    ended = "finished" if run.finished else f"last row {duration(run.stale)} ago"
-    parts.append(ended)
+    parts.append("finished" if run.finished else f"last row {_age(run.stale)}")
     return Text(", ".join(parts), style="yellow" if run.stalled and not run.finished else "")
 
 
@@ -289,6 +288,11 @@ def _foot(runs: Sequence[WatchedRun], console: Console, width: int, alerts: Aler
     if alerts is not None and alerts.problems:
         foot.add(Text(f"alerts: {alerts.problems[-1]}", style="yellow"))
     return foot.lines
+
+
+def _age(seconds: float) -> str:
+    """In steps of ten seconds, so that the screen stands still most of the time."""
+    return "just now" if seconds < 10 else f"{duration(seconds // 10 * 10)} ago"
 
 
 def _clock(seconds: float) -> str:
