@@ -19,7 +19,7 @@ from vaelab.live.hysteresis import Change
 from vaelab.monitor.capture import Captured
 from vaelab.monitor.engine import Callback, Engine, logger
 from vaelab.monitor.processes import is_main_process
-from vaelab.monitor.rows import Rows
+from vaelab.monitor.rows import Rows, file_of
 from vaelab.monitor.settings import plain_settings
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ class Monitor:
         """The last diagnosis, None before the first one."""
         return self._engine.diagnosis if self._engine else None
 
+    @property
+    def path(self) -> Path | None:
+        """The file that the rows are written into, None if they stay in memory."""
+        return file_of(self._arguments["path"])
+
     def wait(self) -> Status:
         """Diagnose all that was logged so far, now and in this thread, and return the status: for the end of a run."""
         try:
@@ -223,7 +228,7 @@ class Monitor:
 
     def _begin(self) -> None:
         path, budget, interval = (self._arguments[name] for name in ("path", "budget", "interval"))
-        rows = Rows(Path(path) if path is not None else None, self._settings)
+        rows = Rows(file_of(path), self._settings)
         engine = Engine(rows, self._callbacks, self._alerts, budget, interval, self._state)
         engine.start()
         self._engine, self._pid, self._state = engine, os.getpid(), None

@@ -30,12 +30,12 @@ WRITER = "written_by"
 class Rows:
     """The rows of one run.
 
-    path: a folder (``metrics.jsonl`` is written into it) or a file; None keeps the rows in memory only. The file is opened by
-    ``open``; what it holds already, from a run that goes on, belongs to the run. settings: flat, plain values.
+    path: a file, opened by ``open``; what it holds already, from a run that goes on, belongs to the run. None keeps the rows in
+    memory only. settings: flat, plain values.
     """
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
-        self.path = None if path is None else path if path.suffix else path / FILE
+        self.path = path
         self.settings = dict(settings)
         self._unwritten = dict(settings)
         self._table = Table()
@@ -157,6 +157,13 @@ class Rows:
                 if len(numbers) > 1:
                     self._table.add_row(self._lines, numbers)
         return line.endswith(b"\n")
+
+
+def file_of(path: str | Path | None) -> Path | None:
+    """The file of a Monitor's ``path``: itself if it ends in ``.jsonl``, else ``metrics.jsonl`` in that folder."""
+    if path is None:
+        return None
+    return Path(path) if Path(path).suffix == ".jsonl" else Path(path, FILE)
 
 
 def usable_step(step: int) -> bool:
