@@ -189,7 +189,8 @@ def _metric(word: str) -> Metric | None:
 def _rules() -> Mapping[str, type[Rule] | type[LintRule]]:
     from vaelab.rules import ALL_RULES
 
-    return {_key(name): rule for rule in (*ALL_RULES, *LINT_RULES) for name in (rule.code, rule.name)}
+    rules: list[type[Rule] | type[LintRule]] = [*ALL_RULES, *LINT_RULES]
+    return {_key(name): rule for rule in rules for name in (rule.code, rule.name)}
 
 
 def _bugs() -> Mapping[str, Bug]:

@@ -217,3 +217,36 @@ class ContextParallel(LintRule):
             near = 1 + max(round((frames - 1) / (8 * size)), 1) * 8 * size
             text = f"{frames} frames cannot be cut into {size} parts: 1 + a multiple of {8 * size} is needed"
             yield self.finding("critical", text, plan, "frames", patch=[f"--max_frames {near}"])
+
+
+class PictureSmallerThanDiscriminator(LintRule):
+    """The pictures are too small for the discriminator's layers.
+
+    What it checks: in vaelab's own settings, height and width against 3 x 2^disc_layers pixels.
+
+    Why it matters: the discriminator first runs at disc_start - disc_warmup, so a run of days would stop there with an error.
+
+    What to do: fewer layers, or larger pictures.
+
+    References: the arithmetic of PatchGAN's strided convolutions
+    """
+
+    code = "LNT208"
+    name = "picture-smaller-than-discriminator"
+
+    def check(self, plan: Plan) -> Iterable[LintFinding]:
+        layers, sample = plan.options.whole("loss.disc_layers", 3), plan.sample
+        if not plan.own or not plan.gan.built or layers is None or sample.height is None or sample.width is None:
+            return
+        smallest, side = 3 * 2**layers, min(sample.height, sample.width)
+        if side < smallest:
+            fitting = max((n for n in range(1, layers) if 3 * 2**n <= side), default=1)
+            yield self.finding(
+                "critical",
+                f"pictures of {sample.height}x{sample.width} are too small for {layers} layers of the discriminator, which need"
+                f" {smallest}x{smallest}: the run would stop when the GAN begins",
+                plan,
+                "loss.disc_layers",
+                "size",
+                patch=[f"loss.disc_layers={fitting}"],
+            )
