@@ -27,8 +27,8 @@ LATENT: tuple[Cause, ...] = (
         falsify="Channels carry information (active units) although the mean KL is small.",
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         prior=2.0,
-        predicts={"KL209": 4.0, "KL201": 4.5, "REC103": 1, "ADV305": 0.5, "KL214": 0.5},
-        excludes={"REC113": 2, "KL206": 3, "KL211": 4, "DAT701": 1.5, "DAT704": 1},
+        predicts={"KL209": 4.0, "KL201": 4.5, "REC103": 1, "ADV305": 0.5, "KL214": 0.5, "KL222": 5, "REC131": 1.5},
+        excludes={"REC113": 2, "KL206": 3, "KL211": 4, "DAT701": 1.5, "DAT704": 1, "KL221": 1},
     ),
     Cause(
         "C2",
@@ -66,6 +66,9 @@ LATENT: tuple[Cause, ...] = (
             "KL201": 2,
             "REC102": 0.8,
             "REC103": 0.3,
+            "KL222": 1.5,
+            "KL231": 3,
+            "KL221": 0.5,
         },
         excludes={"DAT707": 1.5, "DAT704": 2, "KL211": 3, "DAT701": 1, "OPT405": 1.5, "KL206": 2.5, "OPT404": 1.5},
     ),
@@ -90,8 +93,8 @@ LATENT: tuple[Cause, ...] = (
         falsify="The latent's standard deviation is bounded while KL rises: normal for a tiny KL weight.",
         sources=("CompVis/latent-diffusion#187", "CompVis/latent-diffusion#270", "CompVis/latent-diffusion#309"),
         prior=2.0,
-        predicts={"KL210": 3.5, "KL206": 1},
-        excludes={"KL212": 2, "REC104": 1},
+        predicts={"KL210": 3.5, "KL206": 1, "KL230": 3.5},
+        excludes={"KL212": 2, "REC104": 1, "KL225": 1},
     ),
     Cause(
         "C4",
@@ -108,6 +111,7 @@ LATENT: tuple[Cause, ...] = (
         expected="The share falls and KL per element drops below 10.",
         falsify="Log-variances are well above the clamp (-30 in most trainers).",
         sources=("CompVis/latent-diffusion: ldm/modules/distributions/distributions.py",),
+        predicts={"KL225": 4.5},
     ),
     Cause(
         "C5",
@@ -128,8 +132,8 @@ LATENT: tuple[Cause, ...] = (
         expected="All channels show variance; PSNR rises.",
         falsify="Every channel varies with the input.",
         sources=("PKU-YuanGroup/Open-Sora-Plan: report 1.1.0",),
-        predicts={"KL214": 4.5},
-        excludes={"KL201": 3, "KL209": 2},
+        predicts={"KL214": 4.5, "KL221": 5},
+        excludes={"KL201": 3, "KL209": 2, "KL222": 3},
     ),
     Cause(
         "C6",
@@ -144,6 +148,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="No value beyond 6 standard deviations.",
         sources=("Comfy-Org/ComfyUI#1116",),
         prior=0.5,
+        predicts={"KL223": 4.5, "KL224": 4.5},
     ),
     Cause(
         "C7",
@@ -194,6 +199,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="Scaled latents already have standard deviation 1.",
         sources=("huggingface/diffusers#437", "hpcaitech/Open-Sora#494", "LTH14/mar#2", "Wan-Video/Wan2.1#307"),
         prior=2.0,
+        predicts={"KL227": 5, "KL228": 0.5},
     ),
     Cause(
         "C10",
@@ -222,6 +228,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="Sample and mode give equal errors.",
         sources=("arithmetic: noise of the posterior adds to the error of samples",),
         prior=0.5,
+        predicts={"KL229": 4.5},
     ),
     Cause(
         "C12",

@@ -79,7 +79,7 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The log-variance is already clamped.",
         sources=("vanderschaarlab/synthcity#331", "clementchadebec/benchmark_VAE#102"),
         prior=0.5,
-        predicts={"NUM501": 1, "KL206": 1.5},
+        predicts={"NUM501": 1, "KL206": 1.5, "KL226": 4},
     ),
     Cause(
         "F5",

@@ -39,7 +39,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="The gradient of the perceptual loss alone is not 0.",
         sources=("huggingface/diffusers: examples/research_projects/autoencoderkl/train_autoencoderkl.py",),
         prior=0.5,
-        predicts={"NUM508": 3.0},
+        predicts={"NUM508": 3.0, "REC136": 5},
     ),
     Cause(
         "B3",
@@ -136,7 +136,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="The reconstruction loss leaves the variance of the data within 1,000 steps.",
         falsify="Outputs differ between inputs.",
         sources=("lucidrains/magvit2-pytorch#12", "CompVis/taming-transformers#44"),
-        predicts={"REC113": 0.5, "NUM507": 2.0, "REC103": 1.5, "REC116": 4, "REC117": 2.5},
+        predicts={"REC113": 0.5, "NUM507": 2.0, "REC103": 1.5, "REC116": 4, "REC117": 2.5, "REC131": 4},
         excludes={"KL201": 0.5, "KL206": 1, "DAT709": 2, "ADV307": 3, "ADV306": 1.5, "OPT404": 2},
     ),
     Cause(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
 from vaelab.diagnosis.calibration import calibrated
@@ -12,10 +13,10 @@ from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
 from vaelab.rules import ALL_RULES
-from vaelab.rules.base import Finding, Skipped
+from vaelab.rules.base import Finding, Rule, Skipped
 from vaelab.run import Run
 
-STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205"}
+STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205", "KL222", "REC131"}
 """Critical findings after which more steps of the same run are wasted."""
 
 ENOUGH_ROWS = 12
@@ -83,6 +84,11 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     return "healthy" if rows >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
 
 
+def _of_checkpoint(rule: type[Rule]) -> bool:
+    """Whether the rule judges what was measured on a checkpoint, which no log holds."""
+    return all(name.startswith(("probe.", "evaluation.")) for need in rule.needs for name in need.split("|"))
+
+
 def _only_measured(facts: Facts) -> bool:
     """Whether there is no log, but numbers measured on a checkpoint that a rule can judge."""
     needed = {name for rule in ALL_RULES for need in rule.needs for name in need.split("|")}
@@ -102,11 +108,12 @@ def _confidence(
         value = calibrated("alarm", 0.5 + 0.5 * (1 - 0.5**weight) * max(enough, 0.5))
         belief = f"; the first cause has {causes[0].score:.0%} of the belief" if causes else ""
         return value, f"that something is wrong{belief}"
-    ran = 1 - len(skipped) / max(1, len(ALL_RULES))
-    value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * ran))
-    if _only_measured(facts):
-        return value, f"{len(ALL_RULES) - len(skipped)} rules could run on what was measured; there is no log"
-    return value, f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {rows} rows"
+    measured = _only_measured(facts)
+    rules = {rule.code for rule in ALL_RULES if bool(rule.needs and _of_checkpoint(rule)) == measured}
+    run = len(rules - {s.code for s in skipped})
+    value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * run / max(1, len(rules))))
+    on = "what was measured; there is no log" if measured else f"{rows} rows"
+    return value, f"{run} of {len(rules)} rules could run on {on}"
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
@@ -131,7 +138,7 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
     steps: list[NextStep] = []
     for cause in causes[:3]:
         if cause.score >= 0.15 or cause is causes[0]:
-            steps.append(NextStep(**{**cause.fix.__dict__, "command": cause.test}))
+            steps.append(replace(cause.fix, command=cause.fix.command or cause.test))
     if not steps and status in ("act", "stop"):
         text = "Stop and look: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
         steps.append(NextStep(text))

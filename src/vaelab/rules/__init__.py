@@ -11,6 +11,9 @@ from vaelab.rules import (
     latent,
     numerics,
     optimisation,
+    probed,
+    probed_decoder,
+    probed_training,
     quality,
     reconstruction,
     resume,
@@ -33,6 +36,9 @@ FAMILIES = (
     data,
     easy_data,
     resume,
+    probed,
+    probed_decoder,
+    probed_training,
 )
 
 ALL_RULES: tuple[type[Rule], ...] = tuple(
