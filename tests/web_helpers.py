@@ -66,8 +66,8 @@ def get(at: Server, path: str, **headers: str) -> Answer:
 
 
 def wait(condition: Callable[[], Any]) -> Any:
-    """The first true value of ``condition``, asked again for up to twenty seconds."""
-    for _ in range(400):
+    """The first true value of ``condition``, asked again for up to ten seconds."""
+    for _ in range(200):
         if value := condition():
             return value
         time.sleep(0.05)
