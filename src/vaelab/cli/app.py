@@ -19,6 +19,7 @@ from vaelab.cli.import_config import import_config
 from vaelab.cli.lint import lint
 from vaelab.cli.mcp import mcp
 from vaelab.cli.presets import presets
+from vaelab.cli.probe import probe
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
 from vaelab.cli.smoke import smoke
@@ -82,6 +83,7 @@ app.command(no_args_is_help=True, cls=TrainCommand)(train)
 app.command(no_args_is_help=True)(resume)
 app.command(no_args_is_help=True)(watch)
 app.command()(presets)
+app.command(no_args_is_help=True)(probe)
 app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)

@@ -111,7 +111,7 @@ def _add_latent(
     else:
         result.cannot_tell.append(
             f"Dead and outlier channels, the KL, the scale factor: {result.clips} clips were measured and {ENOUGH_CLIPS}"
-            " are needed. Name more data, or raise --clips."
+            " are needed. Name more data, or raise --samples."
         )
     result.tables += [tables.scales(summaries), tables.channels(whole), *tables.kl(whole)]
     result.scale = {name: tables.scale_to_paste(summary) for name, summary in summaries.items()}
