@@ -124,7 +124,9 @@ def probe(
     diagnosis = judge(result)
     written = _write(result, diagnosis, folder, found.run)
     _print(result, diagnosis, format)
-    print(f"\nWritten: {', '.join(map(str, written))}", file=sys.stderr if format != "terminal" else sys.stdout)
+    pictured = f" and {len(result.pictures)} pictures" if result.pictures else ""
+    said = f"\nWritten: {', '.join(map(str, written))}{pictured} in {folder}"
+    print(said, file=sys.stderr if format != "terminal" else sys.stdout)
     raise typer.Exit(1 if fails([diagnosis], fail_on.value) else 0)
 
 
@@ -138,7 +140,7 @@ def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | 
     if run is not None:
         written.append(result.write(run / "probe.json"))
     files.write_text(page, to_markdown(result, diagnosis))
-    return [*written, page, *result.pictures]
+    return [*written, page]
 
 
 def _print(result: ProbeResult, diagnosis: Diagnosis, format: str) -> None:

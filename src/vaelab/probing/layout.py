@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -68,7 +69,7 @@ def _title(result: ProbeResult) -> str:
 def _rich(table: Table) -> RenderableType:
     out = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for number, column in enumerate(table.columns):
-        left = number == 0 or all(isinstance(row[number], str) and not _is_number(row[number]) for row in table.rows)
+        left = number == 0 or not all(_is_number(row[number]) for row in table.rows)
         out.add_column(column, justify="left" if left else "right")
     for row in _shown(table):
         out.add_row(*(Text(_text(cell)) for cell in row))
@@ -81,7 +82,8 @@ def _rich(table: Table) -> RenderableType:
 
 
 def _is_number(cell: Cell) -> bool:
-    return isinstance(cell, str) and cell[:1].isdigit() and " x " not in cell
+    """Whether the cell is a number, perhaps with its interval or unit, or empty."""
+    return not isinstance(cell, str) or re.fullmatch(r"(-?[\d.,e+-]+%?( \(.*\))?)?", cell) is not None
 
 
 def _shown(table: Table) -> Sequence[Sequence[Cell]]:

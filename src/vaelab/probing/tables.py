@@ -202,7 +202,7 @@ def norms(values: np.ndarray, clip: float | None, samples: int, of: int) -> Tabl
 
 def sentences(result: ProbeResult, whole: LatentSummary) -> list[str]:
     """What the tables and pictures can and cannot show."""
-    said = []
+    said = ["How good the reconstructions are is judged by vaelab evaluate, not here."]
     ratio = result.measured.get("probe.values_per_latent")
     if ratio is not None:
         said.append(f"One latent value stands for {number(ratio)} values of the clip.")
