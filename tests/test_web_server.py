@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import signal
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -247,8 +251,10 @@ def test_loopback_needs_no_token_and_other_hosts_get_one() -> None:
 def test_an_address_in_use_is_said_in_one_sentence(two_runs: Server, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1 port {two_runs.port}: .*--port"):
         server(tmp_path, port=two_runs.port)
-    with pytest.raises(ConfigError, match="is no address of this machine"):
+    with pytest.raises(ConfigError, match="is no address"):
         server(tmp_path, host="no.such.host.invalid")
+    with pytest.raises(ConfigError, match="is not this machine"):
+        server(tmp_path, host="192.0.2.1", token="a-token-of-mine")  # an address that nobody has
 
 
 # --- many pages, slow ones and vanished ones --------------------------------------------------------------------------
@@ -332,6 +338,22 @@ def test_a_server_with_open_pages_stops_and_its_port_is_free_again(tmp_path: Pat
         first.stop()
         with server(path, port=first.port) as second:
             assert get(second, "/").status == 200
+
+
+def test_the_command_says_where_the_page_is_and_ends_quietly_on_ctrl_c(tmp_path: Path) -> None:
+    path = write_log(tmp_path / "train.csv")
+    command = [sys.executable, "-m", "vaelab", "watch", str(path), "--web", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = re.search(r"http://127\.0\.0\.1:(\d+)/$", process.stderr.readline().strip())
+        assert address is not None
+        with socket.create_connection(("127.0.0.1", int(address[1])), timeout=60) as page:
+            page.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert page.recv(12) == b"HTTP/1.1 200"
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 130 and "Traceback" not in said
+        assert said.splitlines()[-1] == "Ctrl-C ends it."
 
 
 def test_alerts_get_the_changes_and_a_watcher_that_fails_is_said_on_the_page(tmp_path: Path) -> None:

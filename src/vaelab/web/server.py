@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import webbrowser
@@ -104,8 +105,8 @@ def serve(
     console.print(f"The live page: [bold]{server.url}[/bold]", soft_wrap=True)
     if is_loopback(host):
         console.print(
-            f"Only this machine can open it. From another one, first run there: ssh -L {server.port}:127.0.0.1:{server.port}"
-            f" {socket.gethostname()}",
+            "Only this machine can open it. To open the same address on another one, run there: "
+            f"ssh -L {server.port}:127.0.0.1:{server.port} {socket.gethostname()}",
             soft_wrap=True,
         )
     else:
@@ -139,8 +140,8 @@ def _bound(host: str, port: int) -> socket.socket:
         )[0]
     except (OSError, OverflowError, UnicodeError):
         raise ConfigError(
-            f"--host {host} --port {port} is no address of this machine: leave --host out for this machine only, or give"
-            " 0.0.0.0 for all networks; a port is a number from 0 to 65535."
+            f"--host {host} --port {port} is no address: leave --host out for this machine only, or give 0.0.0.0 for all"
+            " networks; a port is a number from 0 to 65535."
         ) from None
     bound = socket.socket(family, kind)
     try:
@@ -150,6 +151,10 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.listen(512)
     except OSError as error:
         bound.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigError(
+                f"--host {host} is not this machine: leave it out for this machine only, or give 0.0.0.0 for all networks."
+            ) from None
         raise ConfigError(
             f"cannot listen on {host} port {port}: {error.strerror or error}. Choose another --port; --port 0 takes a free one."
         ) from None

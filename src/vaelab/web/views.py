@@ -12,10 +12,11 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.live import Change, SeenFinding, WatchedRun
+from vaelab.live.milestones import duration, milestones
 from vaelab.report.charts import about_chart, charts, steps_of
 from vaelab.report.html import findings_layout, run_layout
 from vaelab.report.layout import headline, plain
-from vaelab.report.markdown import environment, milestone
+from vaelab.report.markdown import environment
 from vaelab.run import Run
 from vaelab.web.run_files import RunFiles
 
@@ -46,6 +47,7 @@ class RunView:
     row_at: float = 0.0
     finished: bool = False
     stalled: bool = False
+    seconds_per_step: float | None = None
     files: RunFiles = field(default_factory=RunFiles)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _laid_out: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -100,8 +102,9 @@ class RunView:
             {
                 "view": self,
                 "r": layout,
-                "progress": _progress(d.run) if d is not None else None,
-                "milestone": milestone(d) if d is not None and d.expectations else "",
+                "progress": _progress(d) if d is not None else None,
+                "ahead": milestones(d.facts, self.seconds_per_step)[:2] if d is not None and not self.finished else [],
+                "duration": duration,
                 "unconfirmed": headline(d) if d is not None and d.status != self.status else "",
                 "gone": [seen for seen in self.findings if not seen.active],
                 "scores": _scores(d.run, self.files.baselines) if d is not None else None,
@@ -129,6 +132,7 @@ def view_of(watched: WatchedRun, version: str, name: str, row_at: float, files: 
         row_at=row_at,
         finished=watched.finished,
         stalled=watched.stalled,
+        seconds_per_step=watched.seconds_per_step,
         files=files,
     )
 
@@ -156,18 +160,13 @@ def _ends_with(parts: Sequence[str], end: str) -> bool:
     return f"/{'/'.join(parts)}".endswith(f"/{end}")
 
 
-def _progress(run: Run) -> dict[str, Any] | None:
+def _progress(d: Diagnosis) -> dict[str, Any] | None:
     """Where the run is among its planned steps, if the log says how many there are."""
-    total = run.config.get("total_steps")
-    if (
-        not len(run)
-        or isinstance(total, bool)
-        or not isinstance(total, int | float)
-        or total < run.steps[-1]
-        or total <= 0
-    ):
+    progress = d.facts.progress
+    if progress.share is None or not progress.planned or not len(d.run):
         return None
-    return {"step": int(run.steps[-1]), "total": int(total), "share": round(100 * float(run.steps[-1]) / total, 1)}
+    share = round(100 * min(max(progress.share, 0.0), 1.0), 1)
+    return {"step": int(d.run.steps[-1]), "total": int(progress.planned), "share": share}
 
 
 def _scores(run: Run, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, Any] | None:
