@@ -59,7 +59,7 @@ def _add_metric(points: Points, metric: Any, number: int, last_step: int) -> int
         return last_step
     name, value, step = str(metric.get("metricName", "")), number_of(metric.get("metricValue")), metric.get("step")
     at = step if isinstance(step, int) else last_step
-    if value is None or not name or name.startswith("sys.") or name == "process_duration":  # of the machine
+    if value is None or not name or name.startswith("sys.") or name == "process duration":  # of the machine
         return last_step
     points.add(name, at, value, number)
     if isinstance(epoch := metric.get("epoch"), int) and abs(epoch) < 2**53:

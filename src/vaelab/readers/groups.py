@@ -49,12 +49,13 @@ class Group:
         problems: list[LogError] = []
         for i, (reader, sources) in enumerate(self.views):
             try:
-                logs = self._logs(reader, sources)
-                runs = [run for log in logs for run in build_runs(log)]
+                runs_of_files = [
+                    [run for log in logs for run in build_runs(log)] for logs in self._logs(reader, sources)
+                ]
             except LogError as error:
                 problems.append(error)
                 continue
-            runs = _without_copies(runs) if self.in_folder else runs
+            runs = _without_copies(runs_of_files) if self.in_folder else [run for runs in runs_of_files for run in runs]
             if self.in_folder:
                 notes = self._left_aside(i + 1, problems)
                 runs = [replace(run, notes=(*run.notes, *notes)) for run in runs]
@@ -75,28 +76,29 @@ class Group:
             notes.append(ReadNote("left_aside", len(aside), text))
         return notes
 
-    def _logs(self, reader: Reader, sources: list[Source]) -> list[RawLog]:
+    def _logs(self, reader: Reader, sources: list[Source]) -> list[list[RawLog]]:
+        """The logs in each file; of files that are read together, one log."""
         if isinstance(reader, JoiningReader) and len(sources) > 1:
-            logs = reader.read_together(sources, self.name)
-            logs[0].notes.extend(note for source in sources for note in source.notes)
+            logs_of_files = [reader.read_together(sources, self.name)]
+            logs_of_files[0][0].notes.extend(note for source in sources for note in source.notes)
         else:
-            logs = []
+            logs_of_files = []
             for source in sources:
                 found = reader.read(source)
                 for log in found:
                     log.notes.extend(source.notes)
-                logs += found
+                logs_of_files.append(found)
         where = [source.path.parent for source in sources if source.path]
         if self.in_folder and where:
             where.append(Path(self.name))
         # the config stands beside the folder that holds one view of the run
         where += [folder.parent for folder in where if folders.VIEW_FOLDERS.match(folder.name)]
         declared, files = folders.declared_beside(where, every_yaml=self.in_folder)
-        for log in logs:
+        for log in (log for logs in logs_of_files for log in logs):
             if files:
                 log.config = {**declared, **log.config}
                 log.notes.append(ReadNote("config_file", len(files), f"config read from {', '.join(files)}"))
-        return logs
+        return logs_of_files
 
 
 def groups_in(path: str | Path, wanted: Wanted, meter: Meter) -> list[Group]:
@@ -152,16 +154,18 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
     return groups
 
 
-def _without_copies(runs: list[Run]) -> list[Run]:
+def _without_copies(runs_of_files: list[list[Run]]) -> list[Run]:
     """Drop a run that another file of the folder repeats value for value (train.log beside nohup.out)."""
     kept: list[Run] = []
-    for run in runs:
-        twin = next((other for other in kept if _same_run(run, other)), None)
-        if twin is None:
-            kept.append(run)
-            continue
-        note = ReadNote("left_aside", 1, f"{run.source} repeats {twin.source} and was left aside")
-        kept[kept.index(twin)] = replace(twin, notes=(*twin.notes, note))
+    for runs in runs_of_files:
+        before = len(kept)
+        for run in runs:
+            twin = next((i for i in range(before) if _same_run(run, kept[i])), None)
+            if twin is None:
+                kept.append(run)
+            else:
+                note = ReadNote("left_aside", 1, f"{run.source} repeats {kept[twin].source} and was left aside")
+                kept[twin] = replace(kept[twin], notes=(*kept[twin].notes, note))
     return kept
 
 

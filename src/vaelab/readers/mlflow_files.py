@@ -35,7 +35,9 @@ class MlflowFilesReader:
 
     def sniff(self, head: bytes, source: Source) -> float:
         beside = source.path is not None and source.path.name == META
-        return 1.0 if beside and _FIELD.search(head) and b"lifecycle_stage:" in head else 0.0
+        if not beside or not _FIELD.search(head):
+            return 0.0
+        return 0.4 if b"lifecycle_stage: deleted" in head else 1.0  # a deleted run is read only where it is named
 
     def read(self, source: Source) -> list[RawLog]:
         """One log. Raises LogError if no metric stands beside the file, or one of them may not be read."""

@@ -21,7 +21,7 @@ def is_system_metric(name: str) -> bool:
 
 
 def left_out_note(count: int) -> list[ReadNote]:
-    text = f"{count:,} values of system metrics (memory, disk, processor) were left out"
+    text = f"system metrics (memory, disk, processor) were left out: {count:,}"
     return [ReadNote("other_summaries", count, text)] if count else []
 
 
