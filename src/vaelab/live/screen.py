@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +11,7 @@ from rich.text import Text
 from vaelab.diagnosis import Diagnosis
 from vaelab.live.alerts import Alerts
 from vaelab.live.hysteresis import STATUS_ORDER
+from vaelab.live.layout import Page, clip, clip_left, one_line
 from vaelab.live.milestones import duration, milestones
 from vaelab.live.sparkline import sparkline
 from vaelab.live.watched import WatchedRun
@@ -32,36 +32,6 @@ MOST_METRICS = 12
 MOST_FINDINGS = 6
 FRESH_GONE = 4  # findings that are gone and still shown
 _METRIC_ORDER = ("bad", "watch", "good", "ok", "cannot-tell", "info")
-
-
-@dataclass
-class Page:
-    """Lines of at most ``width`` columns, at most ``height`` of them; what does not fit is left out at the end."""
-
-    console: Console
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        self.lines: list[Text] = []
-
-    @property
-    def room(self) -> int:
-        return self.height - len(self.lines)
-
-    def add(self, text: Text, most: int = 1, indent: int = 0) -> None:
-        """``text`` wrapped into at most ``most`` lines; the last one ends with an ellipsis where more would follow."""
-        most = min(most, self.room)
-        if most < 1:
-            return
-        width = max(self.width - indent, 8)
-        wrapped = list(text.wrap(self.console, width)) if most > 1 else [text]
-        for line in wrapped:
-            line.rstrip()
-        shown = [*wrapped[: most - 1], *([Text(" ").join(wrapped[most - 1 :])] if len(wrapped) >= most else [])]
-        for line in shown:
-            line.truncate(width, overflow="ellipsis")
-            self.lines.append(Text(" " * indent) + line if indent else line)
 
 
 def page(
@@ -110,7 +80,7 @@ def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None
         line = Text.assemble(
             mark,
             (f"{run.status.upper() if run.diagnosis else 'WAITING':<12}", COLOURS[run.status]),
-            f"{_clip(names[run.id], name_width):<{name_width}}  ",
+            f"{clip_left(names[run.id], name_width):<{name_width}}  ",
             (f"{progress:<18}", "dim"),
             _state(run) or run.headline,
         )
@@ -121,9 +91,9 @@ def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None
 
 def short_names(runs: Sequence[WatchedRun]) -> dict[str, str]:
     """The part of each path that tells the runs apart."""
-    parts = {r.id: _one_line(r.source).split("/") for r in runs}
-    if len({tuple(p[:-1]) for p in parts.values()}) == len(parts):
-        parts = {i: p[:-1] or p for i, p in parts.items()}  # the folder tells enough
+    parts = {r.id: one_line(r.source).split("/") for r in runs}
+    if len({tuple(p[:-1]) for p in parts.values()}) == len(parts) and all(len(p) > 1 for p in parts.values()):
+        parts = {i: p[:-1] for i, p in parts.items()}  # the folder tells enough
     front = 0
     while all(len(p) > front + 1 for p in parts.values()) and len({p[front] for p in parts.values()}) == 1:
         front += 1
@@ -155,7 +125,7 @@ def _one_run(page: Page, run: WatchedRun) -> None:
         return
     said = (f"{run.status.upper()}  ", COLOURS[run.status]), (f"{STATUS_TEXT[run.status]}. ", "bold")
     page.add(Text.assemble(*said, run.headline), 3)
-    page.add(Text(_one_line(run.source), style="dim"))
+    page.add(Text(one_line(run.source), style="dim"))
     page.add(_progress(run, page.width))
     for text in _next(run):
         page.add(text)
@@ -163,9 +133,11 @@ def _one_run(page: Page, run: WatchedRun) -> None:
         page.add(Text(run.problem, style="yellow"), 2)
     _strip(page, run)
     findings = [s for s in run.findings if s.active and s.finding.severity != "info"]
-    # a screen of 24 lines has room for both, a higher one for more of each
-    for_findings = min(len(findings) + 1, max(page.room // 2, 4)) if findings else 2
+    # on a low screen metrics and findings share the room; on a high one there is air between them
+    for_findings = min(2 * len(findings) + 2, max(page.room // 2, 4)) if findings else 2
+    page.space()
     _metrics(page, run.diagnosis, page.room - for_findings)
+    page.space()
     _findings(page, run)
 
 
@@ -195,8 +167,8 @@ def _next(run: WatchedRun) -> list[Text]:
     said = []
     for milestone in ahead:
         how_long = "" if milestone.seconds is None else f" in {duration(milestone.seconds)}"
-        said.append(f"{milestone.name} at step {steps(milestone.step)}{how_long}")
-    return [Text(f"next: {', then '.join(said)}")]
+        said.append(f"{milestone.name} at {steps(milestone.step)}{how_long}")
+    return [Text(f"next: {', '.join(said)}")]
 
 
 def _strip(page: Page, run: WatchedRun) -> None:
@@ -237,7 +209,7 @@ def _metrics(page: Page, diagnosis: Diagnosis, most: int) -> None:
         word = METRIC_STATUS_TEXT[m.status]
         page.add(
             Text.assemble(
-                f"{_clip(plain(m.metric), name_width):<{name_width}} {number(m.first):>9} {number(m.now):>9}  ",
+                f"{clip(plain(m.metric), name_width):<{name_width}} {number(m.first):>9} {number(m.now):>9}  ",
                 (f"{line:<{spark_width}}  ", "cyan"),
                 (word, COLOURS.get(m.status, "")),
                 (f", {plain(m.text)}" if m.text and m.status not in ("good", "ok") else "", "dim"),
@@ -255,7 +227,7 @@ def _findings(page: Page, run: WatchedRun) -> None:
     # long messages where there is room for them
     lines_each = max(1, min(3, (page.room - len(gone)) // max(len(active), 1)))
     for f in (seen.finding for seen in active[:MOST_FINDINGS]):
-        text = Text.assemble((f.severity, COLOURS[f.severity]), f" {f.code} {f.name}: {_one_line(f.message)}")
+        text = Text.assemble((f.severity, COLOURS[f.severity]), f" {f.code} {f.name}: {one_line(f.message)}")
         page.add(text, lines_each)
     if len(active) > MOST_FINDINGS:
         page.add(Text(f"and {len(active) - MOST_FINDINGS} more: vaelab diagnose shows them", style="dim"))
@@ -297,11 +269,3 @@ def _age(seconds: float) -> str:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(plain(text).split())
-
-
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}~"

@@ -18,7 +18,7 @@ def sparkline(values: FloatArray, width: int, ascii_only: bool = False) -> str:
     if not len(values) or width < 1:
         return ""
     parts = np.array([np.median(part) for part in np.array_split(values, min(width, len(values)))])
-    if parts.min() > 0 and parts.max() > 100 * parts.min():
+    if parts.min() > 0 and parts.max() / 100 > parts.min():
         parts = np.log(parts)
     low, high = float(parts.min()), float(parts.max())
     marks = ASCII if ascii_only else BLOCKS

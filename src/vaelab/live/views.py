@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -58,6 +59,10 @@ class FullScreen:
             self._live.update(_group(lines), refresh=True)
 
     def __enter__(self) -> object:
+        # what numpy warns of would be written over the screen
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
         if threading.current_thread() is threading.main_thread():
             # a killed watch must not leave the terminal without its cursor
             self._before = signal.signal(signal.SIGTERM, _end)
@@ -70,6 +75,7 @@ class FullScreen:
         self._live.stop()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._before)
+        self._warnings.__exit__(None, None, None)
         if kind is None:
             print_once(self._runs, self.console, self.alerts)
 

@@ -24,7 +24,7 @@ from vaelab.run import Run
 
 __all__ = ["BUDGET", "WatchedRun", "Watcher", "run_id"]
 
-BUDGET = 0.1
+BUDGET = 0.2
 """Most that reading and diagnosing may take, as a share of the time."""
 
 # train.log.1 beside train.log: an earlier part of the same log
