@@ -131,16 +131,14 @@ def probe(
 
 
 def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
-    """probe.json and probe.md in ``folder``; probe.json beside the log of ``run`` as well, where diagnose reads it."""
+    """probe.md in ``folder``, and probe.json there or, for a ``run``, beside its log, where diagnose finds it."""
     from vaelab.probing.layout import to_markdown
     from vaelab.report import files
 
     page = folder / "probe.md"
-    written = [result.write(folder / "probe.json")]
-    if run is not None:
-        written.append(result.write(run / "probe.json"))
+    written = result.write((run or folder) / "probe.json")
     files.write_text(page, to_markdown(result, diagnosis))
-    return [*written, page]
+    return [written, page]
 
 
 def _print(result: ProbeResult, diagnosis: Diagnosis, format: str) -> None:

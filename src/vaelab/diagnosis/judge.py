@@ -84,9 +84,10 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     return "healthy" if rows >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
 
 
-def _of_checkpoint(rule: type[Rule]) -> bool:
-    """Whether the rule judges what was measured on a checkpoint, which no log holds."""
-    return all(name.startswith(("probe.", "evaluation.")) for need in rule.needs for name in need.split("|"))
+def _measured_by(rule: type[Rule]) -> str:
+    """``probe`` or ``evaluation`` for a rule that judges what was measured on a checkpoint; empty for one on logs."""
+    kinds = {name.split(".")[0] for need in rule.needs for name in need.split("|")}
+    return kinds.pop() if kinds in ({"probe"}, {"evaluation"}) else ""
 
 
 def _only_measured(facts: Facts) -> bool:
@@ -109,7 +110,8 @@ def _confidence(
         belief = f"; the first cause has {causes[0].score:.0%} of the belief" if causes else ""
         return value, f"that something is wrong{belief}"
     measured = _only_measured(facts)
-    rules = {rule.code for rule in ALL_RULES if bool(rule.needs and _of_checkpoint(rule)) == measured}
+    kinds = {name.split(".")[0] for name in facts.run.measured} if measured else {""}
+    rules = {rule.code for rule in ALL_RULES if _measured_by(rule) in kinds}
     run = len(rules - {s.code for s in skipped})
     value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * run / max(1, len(rules))))
     on = "what was measured; there is no log" if measured else f"{rows} rows"

@@ -29,6 +29,8 @@ NOT_LOGS = frozenset(
         "requirements.txt",
         "wandb-summary.json",
         "wandb-metadata.json",
+        "probe.json",
+        "evaluation.json",
         "discarded.jsonl",  # rows of vaelab train that a resume computed again
     )
 )

@@ -355,3 +355,32 @@ class LatentFarFromPrior(Rule):
             steps=at_step(facts),
             evidence=(evidence(facts, "latent_std"), evidence(facts, "kl_mean_part", "nats")),
         )
+
+
+class LatentAlive(Rule):
+    """Every latent channel carries information, measured on clips.
+
+    What it checks: no channel is dead in the sense of KL221.
+
+    Why it matters: it speaks against posterior collapse and dead channels, which a log can only suspect from a small KL.
+
+    Evidence it needs: vaelab probe on 8 clips or more.
+
+    What to do: nothing.
+
+    References: Burda et al. 2016 (active units); against causes C1, C5.
+    """
+
+    code = "KL232"
+    name = "latent-alive"
+    needs = ("probe.dead_channels", "probe.latent_channels")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if probed(facts, "dead_channels") > 0:
+            return
+        yield self.finding(
+            "info",
+            f"All {int(probed(facts, 'latent_channels'))} latent channels carry information.",
+            steps=at_step(facts),
+            evidence=(evidence(facts, "active_share"),),
+        )

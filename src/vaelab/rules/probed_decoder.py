@@ -42,6 +42,37 @@ class OutputIgnoresLatent(Rule):
         )
 
 
+class OutputFollowsLatent(Rule):
+    """The decoder's output follows its latent.
+
+    What it checks: as REC131; between 10% and what the clips differ by, and nearer to the clip of the latent.
+
+    Why it matters: it speaks against a dead decoder, which a log can only suspect from a high loss.
+
+    Evidence it needs: vaelab probe on 8 clips or more.
+
+    What to do: nothing.
+
+    References: against cause B8.
+    """
+
+    code = "REC137"
+    name = "decoder-follows-latent"
+    needs = ("probe.decoder_response", "probe.latent_bypass")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        response, bypass = probed(facts, "decoder_response"), probed(facts, "latent_bypass")
+        if response < 0.1 or bypass >= 1:
+            return
+        yield self.finding(
+            "info",
+            f"With the latent of another clip the output changes by {response:.0%} of what the clips differ by, towards that"
+            " clip: the decoder follows its latent.",
+            steps=at_step(facts),
+            evidence=(evidence(facts, "decoder_response"), evidence(facts, "latent_bypass", "x")),
+        )
+
+
 class OutputBypassesLatent(Rule):
     """The output is the clip that was encoded last, and not the one whose latent was decoded.
 
