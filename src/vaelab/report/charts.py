@@ -85,15 +85,17 @@ def points(
 
 def not_finite(run: Run, metric: str) -> list[int]:
     """Steps, about a hundred at most, at which ``metric`` was logged as NaN or infinity."""
-    logged = run.rows(metric)
-    bad = run.steps[logged[~np.isfinite(run[metric][logged])]]
+    column = run.columns[metric]
+    bad = run.steps[column.logged & ~np.isfinite(column.values)]
     return bad[:: max(len(bad) // MOST_NOT_FINITE, 1)].tolist()
 
 
 def _shown_rows(steps: IntArray, values: FloatArray, limit: int, first: float | None, last: float | None) -> IntArray:
     finite = np.flatnonzero(np.isfinite(values))
-    start = 0 if first is None else max(int(np.searchsorted(steps[finite], first)) - 1, 0)
-    stop = len(finite) if last is None else int(np.searchsorted(steps[finite], last, side="right")) + 1
+    # rows of the range, then their places among the finite ones: the steps of a long log are not copied
+    start = 0 if first is None else max(int(np.searchsorted(finite, np.searchsorted(steps, first))) - 1, 0)
+    after = len(steps) if last is None else np.searchsorted(steps, last, side="right")
+    stop = int(np.searchsorted(finite, after)) + 1
     finite = finite[start:stop]
     return finite[keep_extremes(values[finite], limit)]
 
