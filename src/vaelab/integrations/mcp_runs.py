@@ -203,7 +203,8 @@ class RunStore:
         for log in self.logs()[0]:
             if path in log.files:
                 runs = self.runs(log)
-                own = [run for run in runs if run.run.source == str(path) or run.run.source.startswith(f"{path}#")]
+                # the second run of a text log is called train.log#2, a run in a database mlflow.db[name]
+                own = [run for run in runs if re.fullmatch(re.escape(str(path)) + r"([#\[].*)?", run.run.source)]
                 if own or len(runs) == 1:
                     return own or runs
         try:

@@ -113,7 +113,8 @@ def _add_run_tools(server: MCPServer[Any], store: RunStore) -> None:
                 answer.runs.append(line)
                 if answers.size(answer) > RUN_LIST_LIMIT and len(answer.runs) > 1:
                     answer.runs.pop()
-                    answer.more = [f"there are more runs: list_runs(first={first + len(answer.runs)})"]
+                    shown = first + len(answer.runs)
+                    answer.more = [f"there are more runs: list_runs({_asked(contains=contains, first=shown)})"]
                     break
             passed += len(runs)
             if answer.more:
@@ -185,7 +186,8 @@ def _add_reference_tools(server: MCPServer[Any], store: RunStore) -> None:
         answer = answers.ExplanationAnswer.model_validate(
             {"kind": found.kind, "name": found.name, "title": found.title, "sections": sections[first:]}
         )
-        return answers.fit(answer, {"sections": f'explain("{found.name}", first={{first}})'}, first)
+        asked = _asked(topic=found.name, run=known.id if known else "")
+        return answers.fit(answer, {"sections": f"explain({asked}, first={{first}})"}, first)
 
     @server.tool(title="List what can be explained", annotations=READ_ONLY)
     def list_topics(kind: TopicKind, contains: Contains = "", first: First = 0) -> answers.TopicList:
@@ -196,7 +198,13 @@ def _add_reference_tools(server: MCPServer[Any], store: RunStore) -> None:
             if contains.lower() in f"{topic} {title}".lower()
         ]
         answer = answers.TopicList(topics=lines[first:], total=len(lines))
-        return answers.fit(answer, {"topics": f'list_topics("{kind}", first={{first}})'}, first)
+        asked = _asked(kind=kind, contains=contains)
+        return answers.fit(answer, {"topics": f"list_topics({asked}, first={{first}})"}, first)
+
+
+def _asked(**arguments: str | int) -> str:
+    """The arguments of a call as an agent writes them; empty ones are left out."""
+    return ", ".join(f"{name}={to_json(value).decode()}" for name, value in arguments.items() if value != "")
 
 
 def _findings(known: KnownRun, wanted: str) -> list[Any]:

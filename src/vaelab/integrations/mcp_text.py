@@ -18,7 +18,7 @@ HARMLESS_LIMIT = 24  # a single word of this length is left unquoted in sentence
 QUOTE_LIMIT = 100
 SENTENCE_LIMIT = 700
 _SHORTEST_TEXT = 16  # characters of a log's line that must agree before a sentence is taken to repeat it
-_PLAIN_NAME = re.compile(r"[\w./:@+\-#=,]+")
+_PLAIN_NAME = re.compile(r"[\w./:@+\-#=,\[\]]+")
 
 
 class LogText:
@@ -49,7 +49,7 @@ class LogText:
 
 
 def name_of(text: object, limit: int = NAME_LIMIT) -> str:
-    """A name from a log as one word: other characters than letters, digits and ``./:@+-#=,`` become ``_``."""
+    """A name from a log as one word: other characters than letters, digits and ``./:@+-#=,[]`` become ``_``."""
     return cut("_".join(_PLAIN_NAME.findall(visible(str(text)))) or "_", limit)
 
 
