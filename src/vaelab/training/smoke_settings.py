@@ -12,6 +12,18 @@ from vaelab.models import build_autoencoder
 
 STEPS = 24
 STAND_IN = "stlpips-alex"  # its weights come inside a package
+# what stands in for pretrained weights of these classes: their usual compression, few channels
+_LEVELS = 4
+NEW_MODELS: dict[str, dict[str, Any]] = {
+    "AutoencoderKL": {
+        "down_block_types": ["DownEncoderBlock2D"] * _LEVELS,
+        "up_block_types": ["UpDecoderBlock2D"] * _LEVELS,
+        "block_out_channels": [32] * _LEVELS,
+        "norm_num_groups": 8,
+        "latent_channels": 4,
+    },
+    "AutoencoderKLWan": {"base_dim": 32},
+}
 SMALL_SIDE, SMALL_FRAMES, SMALL_WIDTH = 64, 9, 32
 
 
@@ -118,8 +130,10 @@ def _with_model(config: TrainConfig, notes: list[str]) -> TrainConfig:
         build_autoencoder(config.model, config.data.channels)
         return config
     except ConfigError as error:
-        notes.append(f"a new {config.model.type} stands in for the pretrained one: {_first_sentence(error)}")
-        return _changed(config, model={"pretrained": None, "subfolder": None, "config": config.model.config})
+        arguments = NEW_MODELS.get(config.model.type, {})
+        size = "small " if arguments else ""
+        notes.append(f"a new {size}{config.model.type} stands in for the pretrained one: {_first_sentence(error)}")
+        return _changed(config, model={"pretrained": None, "subfolder": None, "config": arguments})
 
 
 def _with_perceptual(config: TrainConfig, notes: list[str]) -> TrainConfig:
