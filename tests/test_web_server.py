@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -129,6 +130,19 @@ def test_a_log_that_does_not_exist_yet_is_waited_for(tmp_path: Path) -> None:
         write_log(path)
         (run_id,) = wait(lambda: [v.id for v in started.poller.views.values() if v.diagnosis])
         assert get(started, f"/runs/{run_id}").json["problem"] is None
+
+
+def test_a_file_name_that_is_no_unicode_is_served(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff\x1b[31mname.csv")
+    with server(write_log(path)) as started:
+        (run_id,) = run_ids(started)
+        assert "bad?[31mname.csv" in get(started, f"/runs/{run_id}").json["source"]
+        assert get(started, f"/runs/{run_id}/report.html").status == 200
+        with socket.create_connection(("127.0.0.1", started.port), timeout=20) as page:
+            page.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            received = b""
+            while b"name.csv" not in received:
+                received += page.recv(4096)
 
 
 # --- previews and validation of own runs ------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class _Pages:
         if view.diagnosis is None:
             raise HTTPException(404, "The run cannot be judged yet.")
         headers = {"Content-Disposition": f'attachment; filename="vaelab-{view.id}.html"'}
-        return HTMLResponse(to_html([view.diagnosis]), headers=headers)
+        return HTMLResponse(_utf8(to_html([view.diagnosis])), headers=headers)
 
     def preview(self, request: Request) -> Response:
         view, kind = self._view(request.path_params["run"]), request.path_params["kind"]
@@ -188,4 +188,9 @@ def _range(request: Request) -> tuple[int, float | None, float | None]:
 
 def _json(value: Any) -> Response:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), media_type="application/json")
+    return Response(_utf8(text), media_type="application/json")
+
+
+def _utf8(text: str) -> bytes:
+    """A file name need not be valid Unicode: what is not becomes a question mark."""
+    return text.encode("utf-8", "replace")

@@ -104,8 +104,8 @@ class Poller:
             "problem": problem,
             "runs": [view.summary for view in self.views.values()],
         }
-        text = json.dumps(state, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(state, allow_nan=False)  # in ASCII: a file name need not be valid Unicode
         if text != self._published:
             self._published = text
             # pages reckon ages with the server's clock
-            self.feed.publish(json.dumps({**state, "now": round(time.time(), 1)}, ensure_ascii=False, allow_nan=False))
+            self.feed.publish(json.dumps({**state, "now": round(time.time(), 1)}, allow_nan=False))

@@ -25,6 +25,9 @@ function extremes(lines) {
 const gridLines = (u, splits) => u.scales.y.distr === 3 && u.scales.y.max > 300 * u.scales.y.min
   ? splits.map((v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null) : splits;
 
+// Room for the longest number, and for most charts the same.
+const axisSize = (_, texts) => Math.max(62, 16 + 7.5 * Math.max(0, ...(texts ?? []).map((text) => text.length)));
+
 // A flat curve lies in the middle of its plot.
 function linearRange(low, high) {
   if (low == null) return [0, 1];
@@ -238,7 +241,7 @@ class ChartSet {
       scales: { x: { time: false }, y: log ? { distr: 3 } : { distr: 1, range: (_, low, high) => linearRange(low, high) } },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70 },
-        { ...axis, size: 62, grid: { ...axis.grid, filter: gridLines }, values: (_, ticks) => ticks.map((v) => v == null ? "" : formatValue(v)) },
+        { ...axis, size: axisSize, grid: { ...axis.grid, filter: gridLines }, values: (_, ticks) => ticks.map((v) => v == null ? "" : formatValue(v)) },
       ],
       series: [
         { label: this.axis.stepUnit, value: (_, v) => formatStep(v) },

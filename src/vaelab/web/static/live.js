@@ -46,7 +46,7 @@ function age(run) {
 function showTimes() {
   if (!state) return;
   list.update(state.runs, shown.ids, age);
-  for (const element of document.querySelectorAll("[data-row-at]")) {
+  for (const element of document.querySelectorAll("[data-age]")) {
     const run = state.runs.find((r) => r.id === shown.ids[0]);
     element.textContent = run ? `${age(run)[0].toUpperCase()}${age(run).slice(1)}.` : "";
   }
