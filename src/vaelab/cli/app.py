@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from vaelab import __version__
 from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
+from vaelab.cli.evaluate import evaluate
 from vaelab.cli.explain import explain
 from vaelab.cli.import_config import import_config
 from vaelab.cli.lint import lint
@@ -84,6 +85,7 @@ app.command(no_args_is_help=True)(resume)
 app.command(no_args_is_help=True)(watch)
 app.command()(presets)
 app.command(no_args_is_help=True)(probe)
+app.command(no_args_is_help=True)(evaluate)
 app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,8 +14,10 @@ from vaelab.errors import ConfigError, DataError
 from vaelab.evaluation.clip_scores import ClipScores
 from vaelab.evaluation.distances import frechet_distance, paired_feature_distance
 from vaelab.evaluation.i3d import FEWEST_FRAMES, i3d_features
+from vaelab.evaluation.pictures import in_range
 from vaelab.evaluation.scores import ClipTable, stack
-from vaelab.evaluation.spectrum import LineSpectrum
+from vaelab.evaluation.spectrum import NO_GRID, LineSpectrum
+from vaelab.evaluation.spectrum import Grid as Lines
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.grid import Grid
 from vaelab.models.tiling import Reconstruction, plan
@@ -23,33 +27,47 @@ CLIPS_IN_CHUNKS = 8  # the first ones are also reconstructed in chunks: a differ
 Progress = Callable[[], None]
 
 
+class Evaluated(NamedTuple):
+    """tables: one a model, in their order. interrupted: Ctrl-C ended it before the last clip."""
+
+    tables: list[ClipTable]
+    interrupted: bool
+
+
 def evaluate(
     models: Mapping[str, Autoencoder],
     clips: Iterable[tuple[str, torch.Tensor]],
     perceptual: nn.Module | None = None,
     fvd: bool = False,
     progress: Progress = lambda: None,
-) -> list[ClipTable]:
+) -> Evaluated:
     """A table for each model: its reconstructions of the same clips, from the posterior's mean, in float32.
 
     models: title -> model in eval mode; its device is used. clips: name and pixels (1, C, T, H, W) in [-1, 1], all of one
     size. fvd: also the I3D features of all clips (clips of 8 frames or more; about a gigaflop a pixel). progress: called
-    after each clip and model. One clip is held at a time. Errors: DataError if there is no clip, ConfigError as
+    after each clip and model. One clip is held at a time. After Ctrl-C the clips that all models have seen count, if there
+    are any. Errors: DataError if there is no clip, ConfigError as
     ``i3d_features``.
     """
     measuring = [_Measuring(title, model, perceptual, fvd) for title, model in models.items()]
     originals: list[torch.Tensor] = []
-    names = []
-    for name, x in clips:
-        names.append(name)
-        if fvd:
-            originals.append(i3d_features(x, layer="logits"))
-        for one in measuring:
-            one.add(x)
-            progress()
+    names: list[str] = []
+    interrupted = False
+    try:
+        for name, x in clips:
+            if fvd:
+                originals.append(i3d_features(x, layer="logits"))
+            for one in measuring:
+                one.add(x)
+                progress()
+            names.append(name)
+    except KeyboardInterrupt:
+        if not names:
+            raise
+        interrupted = True
     if not names:
         raise DataError("There is no clip to evaluate: the data are empty.")
-    return [one.table(tuple(names), originals) for one in measuring]
+    return Evaluated([one.table(tuple(names), originals) for one in measuring], interrupted)
 
 
 @dataclass
@@ -58,14 +76,9 @@ class _Measuring:
     model: Autoencoder
     perceptual: nn.Module | None
     fvd: bool
-    whole: list[dict[str, float]] = field(default_factory=list)
+    whole: list[ClipScores] = field(default_factory=list)
     chunked: list[dict[str, float]] = field(default_factory=list)
     features: list[torch.Tensor] = field(default_factory=list)
-    non_finite: int = 0
-
-    def __post_init__(self) -> None:
-        _, height, width = self.model.factors
-        self.rows, self.columns = LineSpectrum(width), LineSpectrum(height)
 
     @torch.no_grad()
     def add(self, x: torch.Tensor) -> None:
@@ -74,12 +87,9 @@ class _Measuring:
         scores = ClipScores(self.model.factors[1:], self.perceptual)
         for original, made in zip(x[0].unbind(1), r[0].unbind(1), strict=True):
             scores.add(original, made)
-        self.whole.append(scores.components())
-        self.non_finite += bool(scores.non_finite)
-        self.rows.merge(scores.rows)
-        self.columns.merge(scores.columns)
-        if self.fvd and not scores.non_finite:
-            self.features.append(i3d_features(r.clamp(-1, 1), layer="logits"))
+        self.whole.append(scores)
+        if self.fvd:
+            self.features.append(i3d_features(in_range(r), layer="logits"))
         if len(self.chunked) < CLIPS_IN_CHUNKS and (frames := chunk_frames(self.model.grid, x.shape[2])):
             self.chunked.append(self._in_chunks(x[0], frames))
 
@@ -92,16 +102,32 @@ class _Measuring:
         return scores.components()
 
     def table(self, names: tuple[str, ...], originals: Sequence[torch.Tensor]) -> ClipTable:
-        lines = [self.rows.strongest(), self.columns.strongest()]
-        finite = [line for line in lines if line.peak == line.peak]
+        """Of the clips with these names, the first ones; others may have been begun."""
+        done, count = self.whole[: len(names)], len(names)
         distances = {}
-        if self.fvd and len(self.features) == len(originals):
-            x, r = torch.cat(list(originals)), torch.cat(self.features)
+        if self.fvd and not any(scores.non_finite for scores in done):
+            x, r = torch.cat(list(originals[:count])), torch.cat(self.features[:count])
             distances["paired_i3d"] = paired_feature_distance(x, r)
-            if len(originals) > 1:
+            if count > 1:
                 distances["fvd"] = frechet_distance(x, r)
-        grid = max(finite or lines, key=lambda line: line.peak)
-        return ClipTable(self.title, names, stack(self.whole), grid, stack(self.chunked), distances, self.non_finite)
+        return ClipTable(
+            self.title,
+            names,
+            stack([scores.components() for scores in done]),
+            self._grid(done),
+            stack(self.chunked[:count]),
+            distances,
+            sum(bool(scores.non_finite) for scores in done),
+        )
+
+    def _grid(self, done: Sequence[ClipScores]) -> Lines:
+        """The strongest line of all clips, along rows or columns."""
+        rows, columns = LineSpectrum(self.model.factors[2]), LineSpectrum(self.model.factors[1])
+        for scores in done:
+            rows.merge(scores.rows)
+            columns.merge(scores.columns)
+        found = [line for line in (rows.strongest(), columns.strongest()) if not math.isnan(line.peak)]
+        return max(found, key=lambda line: line.peak, default=NO_GRID)
 
 
 def chunk_frames(grid: Grid, frames: int) -> int | None:

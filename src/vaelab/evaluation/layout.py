@@ -15,8 +15,8 @@ from vaelab import __version__
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.evaluation.published import comparable
 from vaelab.evaluation.scores import COVERAGE, FEWEST_CLIPS, SCORES, ClipTable, chunk_scores, measured
-from vaelab.run import Run
 from vaelab.rules import ALL_RULES
+from vaelab.run import Run
 
 PUBLISHED_WARNING = (
     "Published scores of other models, each on its own data. Other data, sizes or averages move one model by several dB:"
@@ -175,21 +175,17 @@ def to_json(evaluation: Evaluation, first: int = 0) -> str:
         "lpips_network": evaluation.lpips or None,
         "units": "values in -1 to 1; flickering and colours in that range (x 127.5: 8-bit levels); psnr in dB, range 2",
         "checkpoints": checkpoints,
-        "differences": [
-            {
-                "checkpoint": table.title,
-                "minus": evaluation.tables[0].title,
-                **{
-                    n: dict(zip(("value", "low", "high"), v, strict=True))
-                    for n, v in table.differences(evaluation.tables[0]).items()
-                },
-            }
-            for table in evaluation.tables[1:]
-        ],  # fmt: skip
+        "differences": [_difference(table, evaluation.tables[0]) for table in evaluation.tables[1:]],
         "published": [asdict(row) for row in comparable(evaluation.kind, evaluation.channels)],
         "notes": list(evaluation.notes),
     }
     return json.dumps(_finite(content), indent=1, ensure_ascii=False) + "\n"
+
+
+def _difference(table: ClipTable, base: ClipTable) -> dict[str, Any]:
+    between = table.differences(base)
+    scores = {name: {"value": value, "low": low, "high": high} for name, (value, low, high) in between.items()}
+    return {"checkpoint": table.title, "minus": base.title, **scores}
 
 
 def to_markdown(evaluation: Evaluation) -> str:

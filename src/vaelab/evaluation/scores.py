@@ -143,9 +143,9 @@ def chunk_scores(table: ClipTable) -> dict[str, float]:
     if not chunked:
         return {}
     count = len(chunked["psnr"])
-    whole = np.nanmean(table.components["psnr"][:count])
+    loss = _nanmean(table.components["psnr"][:count] - chunked["psnr"])
     seam, other = _means(chunked)["seam_change"], _means(chunked)["other_change"]
-    return {"chunk_loss": float(whole - np.nanmean(chunked["psnr"])), "seam": float(_ratio(seam, other))}
+    return {"chunk_loss": float(loss), "seam": float(_ratio(seam, other))}
 
 
 def stack(clips: Sequence[Mapping[str, float]]) -> dict[str, Array]:
