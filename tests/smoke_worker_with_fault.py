@@ -13,5 +13,5 @@ from vaelab.training.step import TrainingStep
 
 torch.set_num_threads(1)
 wrapped = TrainingStep._wrapped
-TrainingStep._wrapped = lambda self, net: net if isinstance(net, PatchGAN) else wrapped(self, net)  # type: ignore[method-assign]
+TrainingStep._wrapped = lambda self, net, *rest: net if isinstance(net, PatchGAN) else wrapped(self, net, *rest)  # type: ignore[method-assign]
 main(Path(sys.argv[1]))
