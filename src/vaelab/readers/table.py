@@ -132,6 +132,13 @@ class Table:
         return RawLog(source, format, steps, columns, epochs, dict(config or {}), [], notes, unit)
 
 
+def explicit_steps_first(table: Table, name: str) -> tuple[str, ...]:
+    """``STEP_NAMES`` with ``name``, a tracker's own count, in front if the trainer set it: a count of log calls has no gaps."""
+    values, logged = table.column(name)
+    counted = np.diff(values[logged])
+    return (name, *STEP_NAMES) if np.any(counted > 1) else STEP_NAMES
+
+
 def _pick(table: Table, candidates: tuple[str, ...]) -> str | None:
     """The first candidate that is a column with whole numbers in at least half of the rows."""
     spelled = {name.strip().lower(): name for name in reversed(table.names)}

@@ -14,7 +14,7 @@ from vaelab.readers.base import RawLog
 from vaelab.readers.json_lines import numbers_in
 from vaelab.readers.source import Source
 from vaelab.readers.sqlite_file import column_names, opened, sniff_tables, table_names
-from vaelab.readers.table import Table
+from vaelab.readers.table import Table, explicit_steps_first
 from vaelab.run import ReadNote
 
 
@@ -72,7 +72,8 @@ def _read_run(
             table.add_row(number, [("_step", float(step)), *numbers])
     if not len(table):
         return None
-    log = table.to_log(source.name, TrackioReader.name, config=config, row_unit="record")
+    steps = explicit_steps_first(table, "_step")
+    log = table.to_log(source.name, TrackioReader.name, config=config, row_unit="record", step_names=steps)
     if broken:
         text = f"{broken:,} rows of the database are not JSON objects with a step and were left out"
         log.notes.append(ReadNote("foreign_lines", broken, text))

@@ -16,7 +16,7 @@ from vaelab.readers.base import RawLog
 from vaelab.readers.leveldb_log import LogRecords
 from vaelab.readers.protobuf import Field
 from vaelab.readers.source import Source
-from vaelab.readers.table import EPOCH_NAMES, STEP_NAMES, Table
+from vaelab.readers.table import EPOCH_NAMES, Table, explicit_steps_first
 from vaelab.readers.wandb_proto import Items, messages, numbers_of, parse_item, text_of, value_of, whole_number
 from vaelab.run import Event, ReadNote
 
@@ -150,7 +150,11 @@ class _History:
         self._add_summary()
         own = [step.lower() for step, _ in self.step_metrics.most_common() if step.lower() not in EPOCH_NAMES]
         log = self.table.to_log(
-            name, WandbReader.name, config=self.config, notes=self.notes, step_names=(*own, *STEP_NAMES)
+            name,
+            WandbReader.name,
+            config=self.config,
+            notes=self.notes,
+            step_names=(*own, *explicit_steps_first(self.table, "_step")),
         )
         log.events.extend(self._events(log))
         if self.not_numbers:
