@@ -296,7 +296,7 @@ def test_evidence_rows_stand_in_the_log_where_they_say() -> None:
     lines = COLLAPSE.read_text().splitlines()
     answer = ask(LOGS, "evidence", run=str(COLLAPSE), finding="posterior-collapse", max_rows=10)
     assert answer["columns"] == ["kl_loss", "rec_loss"] and 4 <= len(answer["rows"]) <= 10
-    assert answer["rows_in_range"] == 90 and "lowest and highest" in answer["chosen"]
+    assert answer["rows_in_range"] == 90 and "lowest and highest kl_loss" in answer["chosen"]
     values = vaelab.read(COLLAPSE)["kl_loss"]
     shown = [row["values"][0] for row in answer["rows"]]
     assert min(shown) == pytest.approx(values.min(), rel=1e-5)
@@ -315,6 +315,13 @@ def test_evidence_of_a_metric_keeps_to_the_steps_asked_for() -> None:
     assert "No row" in refusal(LOGS, "evidence", run=str(COLLAPSE), metric="rec_loss", first_step=10**30)
     assert "rec_loss" in refusal(LOGS, "evidence", run=str(COLLAPSE), metric="rec_los")
     assert "KL201" in refusal(LOGS, "evidence", run=str(COLLAPSE), finding="KL999")
+
+
+def test_rows_that_do_not_fit_are_thinned_and_not_cut_off(tmp_path: Path) -> None:
+    write_run(tmp_path / "metrics.csv", 500, {"rec_loss": lambda i: f"{1 / (i + 1):.12f}"})
+    answer = ask(tmp_path, "evidence", run="metrics.csv", metric="rec_loss", max_rows=200)
+    assert answer["rows"][0]["step"] == 0 and answer["rows"][-1]["step"] == 499
+    assert 50 <= len(answer["rows"]) < 200 and "more" not in answer
 
 
 def test_a_finding_on_one_step_comes_with_the_rows_around_it() -> None:

@@ -1,4 +1,4 @@
-"""Diagnoses, comparisons and rows of a log -> the answers of the MCP tools. What comes from a log is cleaned here."""
+"""Diagnoses and comparisons -> the answers of the MCP tools. What comes from a log is cleaned here."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-import numpy as np
-
 from vaelab.compare import POINTS, Comparison
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep, RankedCause
-from vaelab.errors import ConfigError
 from vaelab.integrations import mcp_answers as answers
 from vaelab.integrations.mcp_runs import KnownRun
 from vaelab.integrations.mcp_text import LogText, name_of, path_of, quoted
-from vaelab.report.downsample import keep_extremes
 from vaelab.report.layout import (
     STATUS_TEXT,
-    evidence_text,
     finding_tree,
     flatten,
     headline,
@@ -28,12 +23,8 @@ from vaelab.report.layout import (
     new_patch_lines,
 )
 from vaelab.rules.base import Finding
-from vaelab.run import IntArray, Run
 
 Part = Literal["summary", "findings", "causes", "metrics", "phases", "facts", "answers", "notes"]
-MOST_COLUMNS = 8
-_NON_FINITE_ROWS = 3
-_ROW_DIGITS = 10  # rows are compared with the log, which may print as many
 _WORST_FIRST = ("bad", "watch", "good", "ok", "cannot-tell", "info")
 _SUMMARY = {"metrics": 12, "phases": 12, "next": 4, "causes": 4, "findings": 10}
 """Lists of the summary with the most items it shows of each, in the order in which they are cut further."""
@@ -139,7 +130,7 @@ def comparison_answer(
                 unit=q.unit,
                 comparable=q.comparable,
                 reason=text.sentence(q.reason, 300),
-                values=[[_number(value) for value in values] for values in q.values],
+                values=[[number_of(value) for value in values] for values in q.values],
             )
             for q in comparison.quantities
         ],
@@ -171,44 +162,6 @@ def comparison_answer(
     )
 
 
-def evidence_answer(
-    known: KnownRun, log: str, findings: Sequence[Finding], metrics: Sequence[str], first: int | None,
-    last: int | None, most: int,
-) -> answers.EvidenceAnswer:  # fmt: skip
-    """The numbers that ``findings`` rest on, and rows of ``metrics`` (columns of the run) from step ``first`` to ``last``.
-
-    Raises ConfigError if no row lies there.
-    """
-    run, text = known.run, LogText([known.run])
-    columns = [m for m in metrics if m in run][:MOST_COLUMNS]
-    if findings and first is None and last is None:
-        at = _rows_of(run, columns, findings)
-    else:
-        at = _rows_between(run, columns, first, last)
-    shown = at[_telling_rows(run, columns, at, most)]
-    answer = answers.EvidenceAnswer(
-        run=known.id,
-        log=path_of(log),
-        findings=[finding_line(f, text) for f in findings],
-        evidence=[
-            answers.EvidenceLine(text=text.sentence(evidence_text(e), 250), step=e.step, line=e.line)
-            for f in findings
-            for e in f.evidence
-        ],
-        columns=[name_of(c) for c in columns],
-        rows=[_row(run, columns, int(row)) for row in shown],
-        rows_in_range=len(at),
-        first_step=int(run.steps[at[0]]) if len(at) else None,
-        last_step=int(run.steps[at[-1]]) if len(at) else None,
-        chosen=""
-        if len(shown) == len(at)
-        else f"both ends, the lowest and highest values of {name_of(columns[0])} in equal pieces, and first rows of NaN or inf",
-    )
-    asked = f'finding="{findings[0].code}"' if findings else f'metric="{name_of(columns[0])}"'
-    narrower = f'evidence(run="{known.id}", {asked}, first_step=..., last_step=...) with a narrower range of steps'
-    return answers.fit(answer, {"rows": narrower, "evidence": narrower, "findings": narrower})
-
-
 def finding_line(f: Finding, text: LogText) -> answers.FindingLine:
     return answers.FindingLine(
         code=f.code, name=f.name, severity=f.severity, message=text.sentence(f.message), first_step=f.first_step,
@@ -238,8 +191,8 @@ def _cause(cause: RankedCause, text: LogText) -> answers.CauseLine:
 
 def _metric(m: MetricVerdict) -> answers.MetricLine:
     return answers.MetricLine(
-        metric=name_of(m.metric), status=m.status, trend=m.trend, first=_number(m.first), now=_number(m.now),
-        best=_number(m.best), natural=natural_text(m),
+        metric=name_of(m.metric), status=m.status, trend=m.trend, first=number_of(m.first), now=number_of(m.now),
+        best=number_of(m.best), natural=natural_text(m),
     )  # fmt: skip
 
 
@@ -260,55 +213,7 @@ def _notes(d: Diagnosis, text: LogText) -> list[str]:
     return [*events, *(f"reading {n.kind} ({n.count}): {quoted(n.text, 300)}" for n in d.run.notes)]
 
 
-def _rows_of(run: Run, columns: Sequence[str], findings: Sequence[Finding]) -> IntArray:
-    """Rows of the steps that ``findings`` speak of; where that is one row or none, the rows around it too."""
-    at = _rows_with(run, columns)
-    first = min((f.first_step for f in findings if f.first_step is not None), default=None)
-    last = max((f.last_step for f in findings if f.last_step is not None), default=None)
-    start = 0 if first is None else int(np.searchsorted(run.steps[at], first))
-    stop = len(at) if last is None else int(np.searchsorted(run.steps[at], last, side="right"))
-    return at[start:stop] if stop - start > 1 else at[max(start - 1, 0) : stop + 1]
-
-
-def _rows_with(run: Run, columns: Sequence[str]) -> IntArray:
-    """Rows that hold one of ``columns``."""
-    return np.flatnonzero(np.logical_or.reduce([run.columns[c].logged for c in columns] or [np.zeros(len(run), bool)]))
-
-
-def _rows_between(run: Run, columns: Sequence[str], first: int | None, last: int | None) -> IntArray:
-    """Rows from step ``first`` to ``last`` that hold one of ``columns``. Raises ConfigError if there are none."""
-    at = _rows_with(run, columns)
-    low = run.steps[0] if first is None else first
-    high = run.steps[-1] if last is None else last
-    at = at[(run.steps[at] >= low) & (run.steps[at] <= high)]
-    if not len(at):
-        raise ConfigError(
-            f"No row of {', '.join(map(name_of, columns)) or 'this finding'} lies from step {low:,} to {high:,}: the log goes from"
-            f" {run.steps[0]:,} to {run.steps[-1]:,}."
-        )
-    return at
-
-
-def _telling_rows(run: Run, columns: Sequence[str], at: IntArray, most: int) -> IntArray:
-    """Positions in ``at``, at most ``most`` (4 or more), that show the extremes and the first non-finite rows."""
-    if len(at) <= most:
-        return np.arange(len(at))
-    values = run[columns[0]][at]
-    odd = np.flatnonzero(run.columns[columns[0]].logged[at] & ~np.isfinite(values))[:_NON_FINITE_ROWS]
-    odd = odd[: most - 4] if most > 4 else odd[:0]
-    finite = np.flatnonzero(np.isfinite(values))
-    finite = finite if len(finite) else np.arange(len(at))
-    kept = finite[keep_extremes(np.nan_to_num(values[finite]), most - len(odd))]
-    return np.union1d(kept, odd)
-
-
-def _row(run: Run, columns: Sequence[str], row: int) -> answers.EvidenceRow:
-    values = [_number(float(run[c][row]), _ROW_DIGITS) if run.columns[c].logged[row] else None for c in columns]
-    line = next((line for c in columns if (line := run.line(c, row)) is not None), None)
-    return answers.EvidenceRow(step=int(run.steps[row]), line=line, values=values)
-
-
-def _number(value: float | None, digits: int = 6) -> answers.Number:
+def number_of(value: float | None, digits: int = 6) -> answers.Number:
     """So many significant digits; what JSON cannot hold as a word."""
     if value is None or math.isfinite(value):
         return None if value is None else float(f"{value:.{digits}g}")

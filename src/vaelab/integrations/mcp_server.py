@@ -26,6 +26,7 @@ from vaelab.causes import CAUSES
 from vaelab.errors import ConfigError, VaelabError
 from vaelab.integrations import mcp_answers as answers
 from vaelab.integrations import mcp_layout as layout
+from vaelab.integrations.mcp_evidence import evidence_answer
 from vaelab.integrations.mcp_runs import KnownRun, RunStore
 from vaelab.integrations.mcp_text import LogText, cut, name_of
 from vaelab.rules import ALL_RULES
@@ -161,9 +162,7 @@ def _add_run_tools(server: MCPServer[Any], store: RunStore) -> None:
         known = store.find(run)
         found = _findings(known, finding) if finding else []
         metrics = list(dict.fromkeys(m for f in found for m in f.metrics)) if found else [_metric(known, metric)]
-        return layout.evidence_answer(
-            known, store.shown(known.run.source), found, metrics, first_step, last_step, max_rows
-        )
+        return evidence_answer(known, store.shown(known.run.source), found, metrics, first_step, last_step, max_rows)
 
 
 def _add_reference_tools(server: MCPServer[Any], store: RunStore) -> None:
