@@ -152,7 +152,7 @@ def test_a_rotated_log_in_a_folder_is_still_one_run(tmp_path: Path) -> None:
     watcher.poll()
     known = list(watcher.runs)
     log.rename(log.with_name("metrics.jsonl.1"))
-    watcher.poll()
+    assert watcher.poll() == [] and list(watcher.runs) == known
     write(log, healthy_rows(600, 700))
     told = watcher.poll()
     assert known[0] in watcher.runs and "restarted" not in kinds(told)
@@ -301,7 +301,7 @@ def test_only_the_run_that_has_grown_is_read_again(tmp_path: Path, monkeypatch: 
 def test_a_pattern_is_looked_up_at_every_poll(tmp_path: Path) -> None:
     watcher = Watcher([str(tmp_path / "*.jsonl")], clock=frozen)
     watcher.poll()
-    assert "does not exist yet" in (only(watcher).problem or "")
+    assert "no file matches" in (only(watcher).problem or "")
     for name in ("one", "two"):
         write(tmp_path / f"{name}.jsonl", healthy_rows(0, 300))
     watcher.poll()
@@ -342,6 +342,44 @@ def test_what_cannot_be_read_is_one_sentence_and_told_once(tmp_path: Path, conte
     assert kinds(told) == ["problem"] and said in told[0].text
     write(log, ["step,rec_loss", *(f"{s},{0.02 + 1 / (s + 10)}" for s in range(0, 300, 10))], "w")
     assert kinds(watcher.poll())[0] == "recovered" and only(watcher).problem is None
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, said in ((pipe, "is no file that can be read again"), ("x" * 5000, "File name too long")):
+        watcher = Watcher([path], clock=frozen)
+        watcher.poll()
+        assert said in (only(watcher).problem or "")
+
+
+def test_a_log_that_goes_away_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    write(log, healthy_rows(0, 600))
+    watcher = Watcher([log], clock=frozen)
+    watcher.poll()
+    log.rename(tmp_path / "away")
+    assert [kinds(watcher.poll()) for _ in range(3)] == [[], ["problem"], []]
+    (tmp_path / "away").rename(log)
+    assert kinds(watcher.poll()) == ["recovered"] and only(watcher).problem is None
+
+
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    log = Path(os.fsdecode(os.fsencode(tmp_path) + b"/run-\xff.jsonl"))
+    write(log, healthy_rows(0, 600))
+    watcher = Watcher([log], clock=frozen)
+    told = watcher.poll()
+    json.dumps([only(watcher).as_json(), *(c.as_json() for c in told)], ensure_ascii=False).encode("utf-8")
+    assert only(watcher).status == "healthy"
+
+
+def test_a_reader_that_fails_does_not_end_the_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "metrics.jsonl"
+    write(log, healthy_rows(0, 300))
+    watcher = Watcher([log], clock=frozen)
+    monkeypatch.setattr("vaelab.live.watcher.read_all", lambda *_: 1 / 0)
+    watcher.poll()
+    assert "an error of vaelab's own (ZeroDivisionError" in (only(watcher).problem or "")
 
 
 def test_a_problem_of_a_moment_is_not_told(tmp_path: Path) -> None:
@@ -414,6 +452,15 @@ def test_a_run_ends_at_its_planned_steps(path: str) -> None:
     watcher = Watcher([f"{LOGS}/{path}"], clock=frozen)
     watcher.poll()
     assert only(watcher).finished and watcher.all_finished
+
+
+def test_a_run_that_goes_on_after_its_planned_end_has_not_finished(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    write(log, healthy_rows(0, 1000))
+    for planned, finished in ((1000, True), (995, True), (980, False), (1200, False)):
+        watcher = Watcher([log], config={"total_steps": planned}, clock=frozen)
+        watcher.poll()
+        assert only(watcher).finished == finished, planned
 
 
 def test_more_runs_may_come_to_a_folder_of_runs(tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vaelab.diagnosis import Status
-from vaelab.live.changes import Change
+from vaelab.live.changes import Change, clean
 from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.sinks import MOST_TEXT, Alert, AlertError, Email, ShellCommand, Sink, Webhook
-from vaelab.report.layout import plain
 
 __all__ = ["Alert", "AlertError", "Alerts", "Email", "ShellCommand", "Sink", "Webhook"]
 
@@ -131,7 +130,7 @@ class Alerts:
         if number in self._failed:
             return
         self._failed.add(number)
-        self.problems.append(plain(problem))
+        self.problems.append(clean(problem))
         if self._report is not None:
             self._report(self.problems[-1])
 
@@ -191,4 +190,4 @@ class _Pending:
             lines.append(f"({left_out} alert{'s' if left_out > 1 else ''} of this run before this one were left out)")
         text = "\n".join(lines)[:MOST_TEXT]
         run_id = changes[-1].run_id
-        return Alert(run_id, plain(self.source), kind, self.status, self.step, text, left_out, tuple(changes))
+        return Alert(run_id, clean(self.source), kind, self.status, self.step, text, left_out, tuple(changes))

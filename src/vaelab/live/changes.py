@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from vaelab.report.layout import plain
+
 
 @dataclass(frozen=True)
 class Change:
@@ -33,10 +35,15 @@ class Change:
         return {
             "kind": self.kind,
             "run": self.run_id,
-            "source": self.source,
+            "source": clean(self.source),
             "step": self.step,
             "time": when,
             "old": self.old,
             "new": self.new,
             "text": self.text,
         }
+
+
+def clean(text: object) -> str:
+    """``text`` without control characters, and with ``?`` for bytes of a file name that are no text: fit for any output."""
+    return plain(text).encode("utf-8", "replace").decode("utf-8")

@@ -21,6 +21,9 @@ FINISHED, REACHED, NO_ROWS = 0, 1, 3
 class View(Protocol):
     """Where the runs are shown. It is entered before the first look and left at the end."""
 
+    def reading(self, path: str) -> None:
+        """A log, or the folder of a run, is about to be read."""
+
     def show(self, runs: Sequence[WatchedRun], changes: Sequence[Change]) -> None:
         """The runs as they are after a poll, and what that poll has changed."""
 
@@ -50,6 +53,7 @@ def follow(
     confirm it, and NO_ROWS says that no log holds a row.
     """
     with view:
+        watcher.on_read = view.reading
         rows: dict[str, tuple[int | None, int]] = {}
         last_news = clock()
         while True:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.live.changes import Change
-from vaelab.report.layout import headline, plain
+from vaelab.live.changes import Change, clean
+from vaelab.report.layout import headline
 from vaelab.report.numbers import steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Severity
 from vaelab.run import Run
@@ -247,7 +247,7 @@ class StableStatus:
             yield self._change(step, "cause", old, raw, text)
 
     def _change(self, step: int, kind: str, old: str | None, new: str | None, text: str) -> Change:
-        return Change(self.run_id, step, kind, old, new, plain(text), self.source)
+        return Change(self.run_id, step, kind, old, new, clean(text), self.source)
 
 
 def waits(run: Run) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from vaelab.report.layout import plain
+from vaelab.live.changes import clean
 
 TALL = 32  # lines
 
@@ -52,7 +52,7 @@ class Page:
 
 def one_line(text: str) -> str:
     """``text`` without control characters and line breaks."""
-    return " ".join(plain(text).split())
+    return " ".join(clean(text).split())
 
 
 def clip_left(text: str, width: int) -> str:

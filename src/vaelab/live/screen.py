@@ -10,6 +10,7 @@ from rich.text import Text
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.live.alerts import Alerts
+from vaelab.live.changes import clean
 from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.layout import Page, clip, clip_left, one_line
 from vaelab.live.milestones import duration, milestones
@@ -21,7 +22,6 @@ from vaelab.report.layout import (
     marker_text,
     markers,
     phase_weights,
-    plain,
     shown_phases,
 )
 from vaelab.report.numbers import number, percent, steps
@@ -121,7 +121,7 @@ def _state(run: WatchedRun) -> str:
 
 def _one_run(page: Page, run: WatchedRun) -> None:
     if run.diagnosis is None:
-        page.add(Text.assemble(("WAITING  ", "cyan"), run.problem or f"no row yet in {plain(run.source)}"), 3)
+        page.add(Text.assemble(("WAITING  ", "cyan"), run.problem or f"no row yet in {clean(run.source)}"), 3)
         return
     said = (f"{run.status.upper()}  ", COLOURS[run.status]), (f"{STATUS_TEXT[run.status]}. ", "bold")
     page.add(Text.assemble(*said, run.headline), 3)
@@ -199,7 +199,7 @@ def _metrics(page: Page, diagnosis: Diagnosis, most: int) -> None:
         return
     kept = sorted(rows, key=lambda m: _METRIC_ORDER.index(m.status))[:most]
     rows = [m for m in rows if m in kept]
-    name_width = min(max(len(plain(m.metric)) for m in rows), 22)
+    name_width = min(max(len(clean(m.metric)) for m in rows), 22)
     spark_width = max(min(page.width - name_width - 46, 40), 8)
     head = f"{'metric':<{name_width}} {'first':>9} {'now':>9}  {'over the run':<{spark_width}}  verdict"
     page.add(Text(head, style="dim"))
@@ -209,10 +209,10 @@ def _metrics(page: Page, diagnosis: Diagnosis, most: int) -> None:
         word = METRIC_STATUS_TEXT[m.status]
         page.add(
             Text.assemble(
-                f"{clip(plain(m.metric), name_width):<{name_width}} {number(m.first):>9} {number(m.now):>9}  ",
+                f"{clip(clean(m.metric), name_width):<{name_width}} {number(m.first):>9} {number(m.now):>9}  ",
                 (f"{line:<{spark_width}}  ", "cyan"),
                 (word, COLOURS.get(m.status, "")),
-                (f", {plain(m.text)}" if m.text and m.status not in ("good", "ok") else "", "dim"),
+                (f", {clean(m.text)}" if m.text and m.status not in ("good", "ok") else "", "dim"),
             )
         )
 
@@ -234,9 +234,9 @@ def _findings(page: Page, run: WatchedRun) -> None:
     if run.diagnosis is not None and run.cause is not None and run.status in ("watch", "act", "stop"):
         cause = next((c for c in run.diagnosis.causes if c.id == run.cause), None)
         if cause is not None:
-            page.add(Text(f"most likely cause: {cause.id} {plain(cause.title)} ({percent(cause.score)})"), 2)
+            page.add(Text(f"most likely cause: {cause.id} {clean(cause.title)} ({percent(cause.score)})"), 2)
             if cause.fix.patch:
-                page.add(Text.assemble("try: ", (plain("  ".join(cause.fix.patch)), "bold")), 2)
+                page.add(Text.assemble("try: ", (clean("  ".join(cause.fix.patch)), "bold")), 2)
     for seen in gone:
         name = f"{seen.finding.code} {seen.finding.name}"
         page.add(Text(f"gone: {name}, last seen at step {steps(seen.last_seen_step)}", style="dim"))

@@ -16,17 +16,31 @@ EVENTS = "events.jsonl"
 """What happened in a run of ``vaelab train`` stands beside its rows."""
 
 
-def find_units(path: str) -> dict[str, Signature]:
-    """The units below ``path`` (a file, a folder, a pattern) with the state of their files; empty if there is nothing yet."""
-    if Path(path).is_dir():
-        return _folder_units(Path(path))
-    if any(c in path for c in "*?[") and not Path(path).exists():
-        units: dict[str, Signature] = {}
-        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
-            units.update(find_units(match))
-        return units
-    signature = _signature([Path(path)])
-    return {path: signature} if signature and signature[0][0] == path else {}
+def look_up(path: str) -> tuple[dict[str, Signature], str]:
+    """The units below ``path`` (a file, a folder, a pattern) with the state of their files, and a sentence that says why there
+    are none, or why they hold no run."""
+    try:
+        if Path(path).is_dir():
+            return _folder_units(Path(path)), f"there is no training log in the folder {path} yet: waiting for one."
+        if Path(path).exists() and not Path(path).is_file():
+            return {}, f"{path} is no file that can be read again: write the log to a file and watch that."
+        if any(c in path for c in "*?[") and not Path(path).exists():
+            matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+            units = {unit: state for match in matches for unit, state in look_up(match)[0].items()}
+            return units, f"no file matches {path} yet: waiting for one."
+        signature = _signature([Path(path)])
+        there = bool(signature) and signature[0][0] == path
+        return ({path: signature} if there else {}), f"{path} does not exist yet: waiting for it."
+    except OSError as error:
+        return {}, f"{path} cannot be looked at: {error.strerror or error}."
+
+
+def exists(path: str) -> bool:
+    """Whether something is there; False where that cannot be seen."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 def _folder_units(top: Path) -> dict[str, Signature]:

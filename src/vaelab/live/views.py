@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.status import Status
 from rich.text import Text
 
 from vaelab.live.changes import Change
+from vaelab.live.layout import one_line
 from vaelab.live.screen import page, short_names
 from vaelab.live.watched import WatchedRun
 
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 TERMINATED = 128 + signal.SIGTERM
 
 
-class _Entered:
-    """A view that needs no preparation."""
+class _Quiet:
+    """A view that needs no preparation and says nothing of reading."""
+
+    def reading(self, path: str) -> None:
+        pass
 
     def __enter__(self) -> object:
         return self
@@ -49,6 +54,10 @@ class FullScreen:
         self._runs: Sequence[WatchedRun] = ()
         self._shown: object = None
 
+    def reading(self, path: str) -> None:
+        if not self._runs:
+            self._live.update(Text(f"reading {one_line(path)} ...", style="dim"), refresh=True)
+
     def show(self, runs: Sequence[WatchedRun], changes: Sequence[Change]) -> None:
         self._runs = runs
         width, height = self.console.size
@@ -56,7 +65,7 @@ class FullScreen:
         state = (width, height, [line.markup for line in lines])
         if state != self._shown:
             self._shown = state
-            self._live.update(_group(lines), refresh=True)
+            self._live.update(_group(lines, self.console), refresh=True)
 
     def __enter__(self) -> object:
         # what numpy warns of would be written over the screen
@@ -80,17 +89,24 @@ class FullScreen:
             print_once(self._runs, self.console, self.alerts)
 
 
-class Printed(_Entered):
-    """The screen printed after every poll: for one look."""
+class Printed(_Quiet):
+    """The screen printed after every poll: for one look. A terminal shows what is being read in the meantime."""
 
     def __init__(self, console: Console, alerts: Alerts | None = None) -> None:
         self.console, self.alerts = console, alerts
+        self._progress = Status("reading", console=Console(stderr=True))
+
+    def reading(self, path: str) -> None:
+        if self._progress.console.is_terminal:
+            self._progress.update(Text(f"reading {one_line(path)}"))
+            self._progress.start()
 
     def show(self, runs: Sequence[WatchedRun], changes: Sequence[Change]) -> None:
+        self._progress.stop()
         print_once(runs, self.console, self.alerts)
 
 
-class Lines(_Entered):
+class Lines(_Quiet):
     """For a file or a pipe: a line for every run at first, then a line for every change."""
 
     def __init__(self, console: Console) -> None:
@@ -108,10 +124,10 @@ class Lines(_Entered):
 
     def _line(self, when: float, name: str, text: str) -> None:
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
-        self.console.print(Text(f"{clock}  {name}: {' '.join(text.split())}"), soft_wrap=True)
+        self.console.print(_group([Text(f"{clock}  {name}: {one_line(text)}")], self.console), soft_wrap=True)
 
 
-class JsonLines(_Entered):
+class JsonLines(_Quiet):
     """One JSON object a line: the state of a run whenever it is another one (``"kind": "state"``), and every change."""
 
     def __init__(self, file: TextIO) -> None:
@@ -135,12 +151,15 @@ class JsonLines(_Entered):
 def print_once(runs: Sequence[WatchedRun], console: Console, alerts: Alerts | None = None) -> None:
     """All of the screen, however high the terminal is."""
     lines = page(runs, console, console.width, 60 + 3 * len(runs), alerts)
-    console.print(_group(lines))
+    console.print(_group(lines, console))
 
 
-def _group(lines: Sequence[Text]) -> Group:
+def _group(lines: Sequence[Text], console: Console) -> Group:
+    """Lines as they are, each in characters that the terminal or file has."""
     for line in lines:
-        line.no_wrap, line.overflow = True, "crop"
+        line.no_wrap, line.overflow = True, "ignore"
+        line.plain = line.plain.replace("…", "~") if console.options.ascii_only else line.plain
+        line.plain = line.plain.encode(console.encoding, "replace").decode(console.encoding)
     return Group(*lines)
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.live.changes import Change
+from vaelab.live.changes import Change, clean
 from vaelab.live.hysteresis import SeenFinding, StableStatus
 from vaelab.live.joining import is_continuation, is_other_run, join
-from vaelab.report.layout import plain
 from vaelab.report.numbers import steps
 from vaelab.run import Run
 
@@ -108,7 +107,7 @@ class WatchedRun:
 
     def cannot(self, problem: str) -> None:
         """The log cannot be read now; what is known of the run stays."""
-        self.problem = plain(problem)
+        self.problem = clean(problem)
 
     def look_at_the_time(self) -> None:
         """Once a poll: how long there was no new row, and a problem that was no matter of a moment."""
@@ -129,14 +128,14 @@ class WatchedRun:
 
     def say(self, kind: str, old: str | None, new: str | None, text: str) -> None:
         """Add a change to the history."""
-        self.history.append(Change(self.id, self.step, kind, old, new, plain(text), self.source))
+        self.history.append(Change(self.id, self.step, kind, old, new, clean(text), self.source))
 
     def as_json(self) -> dict[str, Any]:
         """The present state as plain values for ``json.dumps``."""
         return {
             "kind": "state",
             "run": self.id,
-            "source": plain(self.source),
+            "source": clean(self.source),
             "step": self.step,
             "rows": len(self.run) if self.run is not None else 0,
             "status": self.status,
@@ -189,4 +188,4 @@ def has_finished(run: Run, diagnosis: Diagnosis) -> bool:
         return True
     planned = diagnosis.facts.progress.planned
     spacing = float(np.median(np.diff(run.steps[-100:]))) if len(run) > 1 else 1.0
-    return planned is not None and int(run.steps[-1]) + spacing >= planned
+    return planned is not None and int(run.steps[-1]) <= planned <= int(run.steps[-1]) + spacing

@@ -16,7 +16,7 @@ from typing import Any
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError, VaelabError
 from vaelab.live.changes import Change
-from vaelab.live.units import Signature, find_units
+from vaelab.live.units import Signature, exists, look_up
 from vaelab.live.watched import MOST_CHANGES, WatchedRun
 from vaelab.readers import read_all
 from vaelab.readers.registry import Wanted
@@ -38,7 +38,8 @@ class Watcher:
 
     format, config: as for ``readers.read_all``. select, ignore: as for ``diagnosis.diagnose``. clock: seconds that only go
     forward. runs: the runs by id, in the order of the paths; a path without a run has an entry too, whose ``problem`` says
-    what is waited for. Where a file holds several runs one after the other, the newest one is watched.
+    what is waited for. Where a file holds several runs one after the other, the newest one is watched. on_read: called with
+    the path of a log, or of a run's folder, before it is read.
     Raises LogError for standard input and for a format that does not exist.
     """
 
@@ -61,6 +62,7 @@ class Watcher:
         self.format, self.config = format, dict(config or {})
         self.select, self.ignore = tuple(select), tuple(ignore)
         self.runs: dict[str, WatchedRun] = {}
+        self.on_read: Callable[[str], object] | None = None
         self._clock = clock
         self._rest_until = float("-inf")
         self._read: dict[str, Signature] = {}
@@ -70,13 +72,12 @@ class Watcher:
     def poll(self) -> list[Change]:
         """Read what has changed since the last poll and diagnose it. Never raises on what a log holds."""
         begun, before = self._clock(), {i: len(watched.history) for i, watched in self.runs.items()}
-        known: list[str] = []
-        self._may_grow = False
-        for path in self.paths:
-            known += self._poll_path(path, begun >= self._rest_until)
-        self.runs = {i: self.runs[i] for i in dict.fromkeys(known)}
-        self._ids = {unit: ids for unit, ids in self._ids.items() if all(i in self.runs for i in ids)}
-        self._rest_until = max(self._rest_until, begun + (self._clock() - begun) / BUDGET)
+        if begun >= self._rest_until:
+            self._may_grow = False
+            known = [i for path in self.paths for i in self._poll_path(path)]
+            self.runs = {i: self.runs[i] for i in dict.fromkeys(known)}
+            self._ids = {unit: ids for unit, ids in self._ids.items() if all(i in self.runs for i in ids)}
+            self._rest_until = begun + (self._clock() - begun) / BUDGET
         changes: list[Change] = []
         for i, watched in self.runs.items():
             watched.look_at_the_time()
@@ -89,28 +90,33 @@ class Watcher:
         """Every run has ended, and no path is a folder of several runs or a pattern, to which more may come."""
         return bool(self.runs) and not self._may_grow and all(watched.finished for watched in self.runs.values())
 
-    def _poll_path(self, path: str, may_read: bool) -> list[str]:
-        """Ids of the runs in ``path``; reads those that have changed if there is time."""
-        units = find_units(path)
+    def _poll_path(self, path: str) -> list[str]:
+        """Ids of the runs in ``path``; reads those that have changed."""
+        units, why = look_up(path)
         self._may_grow |= list(units) != [path]
-        why = f"{path} does not exist yet: waiting for it."
-        if Path(path).is_dir():
-            why = f"there is no training log in the folder {path} yet: waiting for one."
-        if not units and path in self._ids:
-            for i in self._ids[path]:
-                self.runs[i].cannot(f"{path} is gone: waiting for it to come back.")
-            return self._ids[path]
+        if not units and path in self._ids:  # a log that is being rotated is away for a moment
+            self._read.pop(path, None)
+            return self._cannot(path, f"{path} is gone: waiting for it to come back.")
         for unit, signature in units.items():
-            if may_read and signature != self._read.get(unit):
-                self._read[unit] = signature
-                try:
-                    self._read_unit(unit, signature, [u for u in units if Path(unit) in Path(u).parents])
-                except VaelabError as error:
-                    why = self._put_off(unit, str(error))
-                except MemoryError:
-                    why = self._put_off(
-                        unit, f"{unit} does not fit into memory (its values take about as much as the file)."
-                    )
+            if signature == self._read.get(unit):
+                continue
+            self._read[unit] = signature
+            if self.on_read is not None:
+                self.on_read(unit)
+            try:
+                self._read_unit(unit, signature, [u for u in units if Path(unit) in Path(u).parents])
+            except VaelabError as error:
+                why = str(error)
+            except MemoryError:
+                why = f"{unit} does not fit into memory (its values take about as much as the file)."
+            except Exception as error:  # a reader that fails on one log must not end the watch of all others
+                why = f"{unit} cannot be read, an error of vaelab's own ({type(error).__name__}: {error}): please report it."
+            else:
+                continue
+            self._cannot(unit, why)
+            # it is tried again, whether its files change or not, unless it may be no log at all
+            if unit in self.paths or unit in self._ids:
+                del self._read[unit]
         ids = [i for unit in units for i in self._ids.get(unit, [])]
         if ids:
             return ids
@@ -123,25 +129,27 @@ class Watcher:
         runs = [run for run in read_all(unit, self.format, self.config) if len(run)]
         own = [run for run in runs if not any(run.source.startswith(f"{other}/") for other in inside)]
         found = {_NUMBERED.sub("", run.source): run for run in own}
-        newest = {s: run for s, run in found.items() if not ((part := _ROTATED.fullmatch(s)) and part[1] in found)}
+        newest = {s: run for s, run in found.items() if not self._is_rotated(s, found)}
         changed_at = min(time.time(), max(entry[3] for entry in signature) / 1e9)
         for source, run in newest.items():
             i = run_id(source)
             self.runs.setdefault(i, WatchedRun.new(i, source)).take(run, changed_at, self._diagnose)
-        # a log that is being rotated is away for a moment
-        here = set(map(run_id, newest))
-        gone = [i for i in self._ids.get(unit, []) if i not in here and not Path(self.runs[i].source).exists()]
+        here = list(map(run_id, newest))
+        gone = [i for i in self._ids.get(unit, []) if i not in here and not exists(self.runs[i].source)]
         for i in gone:
             self.runs[i].cannot(f"{self.runs[i].source} is gone: waiting for it to come back.")
-        self._ids[unit] = list(dict.fromkeys([*map(run_id, newest), *gone]))
+        self._ids[unit] = [*here, *gone]
 
-    def _put_off(self, unit: str, problem: str) -> str:
-        """The unit cannot be read: it is tried again, whether its files change or not, unless it may be no log at all."""
-        if unit in self.paths or unit in self._ids:
-            del self._read[unit]
+    def _is_rotated(self, source: str, found: Mapping[str, Run]) -> bool:
+        """Whether it is an earlier part of another log (train.log.1 of train.log)."""
+        part = _ROTATED.fullmatch(source)
+        return part is not None and (part[1] in found or run_id(part[1]) in self.runs)
+
+    def _cannot(self, unit: str, problem: str) -> list[str]:
+        """Tell the runs of the unit; returns their ids."""
         for i in self._ids.get(unit, []):
             self.runs[i].cannot(problem)
-        return problem
+        return self._ids.get(unit, [])
 
     def _diagnose(self, run: Run) -> Diagnosis:
         return diagnose(run, select=self.select, ignore=self.ignore)
