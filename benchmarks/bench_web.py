@@ -101,7 +101,7 @@ def browser_table(address: str, rows: int) -> None:
             f"| zoom to a tenth of the steps: first request to the last plot drawn | {statistics.median(zooms):,.0f} |"
         )
         print(f"| draw one plot again, thinned | {whole['thinned']:,.1f} |")
-        print(f"| draw one plot again, all {rows:,} points | {whole['whole']:,.0f} |")
+        print(f"| draw one plot again, all {rows:,} points | {whole['whole']:,.1f} |")
     finally:
         driver.quit()
 
@@ -120,14 +120,19 @@ _WHOLE = """
 const [rows, done] = arguments, {set} = vaelab.pages.run, entry = set.entries.find((e) => e.plot);
 const x = Array.from({length: rows}, (_, i) => i), y = x.map((i) => 0.1 + 0.05 * Math.sin(i * 12.9898) % 1);
 set.command("zoom-out");
-const draw = (points) => new Promise((drawn) => {
+// uPlot draws in the microtask after a change
+const draw = async (points) => {
   entry.plot.setData(points, false);
-  setTimeout(() => {
+  const times = [];
+  for (const end of [rows, rows - 1, rows, rows - 1, rows]) {
+    await new Promise((later) => setTimeout(later, 50));
     const begun = performance.now();
-    entry.plot.setScale("x", {min: 0, max: rows});
-    requestAnimationFrame(() => drawn(performance.now() - begun));
-  }, 200);
-});
+    entry.plot.setScale("x", {min: 0, max: end});
+    await null;
+    times.push(performance.now() - begun);
+  }
+  return times.sort((a, b) => a - b)[2];
+};
 (async () => {
   const thinned = await draw([entry.chart.x, ...entry.chart.y]);
   done({thinned, whole: await draw([x, y])});
