@@ -31,7 +31,7 @@ from vaelab.report.terminal import _FILL as FILL
 MOST_METRICS = 12
 MOST_FINDINGS = 6
 FRESH_GONE = 4  # findings that are gone and still shown
-_METRIC_ORDER = ("bad", "watch", "good", "ok", "cannot-tell", "info")
+_FIRST = ("bad", "watch")  # metrics that are shown before the others, which keep their reading order
 
 
 def page(
@@ -197,7 +197,7 @@ def _metrics(page: Page, diagnosis: Diagnosis, most: int) -> None:
     most = min(most - 1, MOST_METRICS)
     if not rows or most < 1:
         return
-    kept = sorted(rows, key=lambda m: _METRIC_ORDER.index(m.status))[:most]
+    kept = sorted(rows, key=lambda m: _FIRST.index(m.status) if m.status in _FIRST else len(_FIRST))[:most]
     rows = [m for m in rows if m in kept]
     name_width = min(max(len(clean(m.metric)) for m in rows), 22)
     spark_width = max(min(page.width - name_width - 46, 40), 8)
