@@ -360,8 +360,7 @@ def sgm_csv(folder: Path, seed: int = 0) -> Log:
                latent="4x32x32", nats=4.0)  # fmt: skip
 
 
-def vidtok_tensorboard(folder: Path, seed: int = 0) -> Log:
-    """Logged steps are batches; disc_start counts the steps of both optimizers. nll is per frame, the KL per clip."""
+def _vidtok(seed: int) -> dict[str, Array]:
     c = curves(seed=seed)
     rec = c.l1 + c.p
     logvar = 0.6 * np.log(rec.min()) * (1 - np.exp(-6 * c.t))
@@ -369,22 +368,44 @@ def vidtok_tensorboard(folder: Path, seed: int = 0) -> Log:
     g, lecam = np.logaddexp(0, -c.fake), 0.02 + 0.01 * c.ratio
     total = nll + 1e-6 * kl + np.where(c.on, d_weight * g, 0)
     disc = c.on * (c.hinge + 0.005 * lecam)
-    terms = {"aeloss": total, "discloss": disc, "kl_loss": kl, "total_loss": total, "logvar": logvar, "nll_loss": nll,
-             "rec_loss": rec, "p_loss": c.p, "d_weight": d_weight, "disc_factor": c.on.astype(float), "g_loss": g,
-             "disc_loss": disc, "logits_real": c.real, "logits_fake": c.fake, "non_saturated_d_loss": c.hinge,
-             "lecam_loss": lecam}  # fmt: skip
+    return {"aeloss": total, "discloss": disc, "kl_loss": kl, "total_loss": total, "logvar": logvar, "nll_loss": nll,
+            "rec_loss": rec, "p_loss": c.p, "d_weight": d_weight, "disc_factor": c.on.astype(float), "g_loss": g,
+            "disc_loss": disc, "logits_real": c.real, "logits_fake": c.fake, "non_saturated_d_loss": c.hinge,
+            "lecam_loss": lecam}  # fmt: skip
+
+
+VIDTOK_COLUMNS = GAN_COLUMNS | {"kl_loss", "logvar", "perceptual_loss", "lecam_loss", "lr"}
+VIDTOK_CONFIG = {"disc_start": 8001, "kl_weight": 1e-6, "disc_weight": 0.5, "latent_shape": "4,5,32,32"}
+
+
+def vidtok_tensorboard(folder: Path, seed: int = 0) -> Log:
+    """Logged steps are batches; disc_start counts the steps of both optimizers. nll is per frame, the KL per clip."""
+    terms = _vidtok(seed)
     tags = {f"train/{k}_step": v for k, v in terms.items()} | {"lr_abs": np.full(ROWS, 1e-5)}
     ends = np.arange(ROWS) % 20 == 19
     for k, v in terms.items():
         tags[f"train/{k}_epoch"] = np.where(ends, np.convolve(v, np.ones(20) / 20)[:ROWS], np.nan)
-    tags["val/rec_loss"] = tags["val_ema/rec_loss"] = np.where(ends, rec * 1.05, np.nan)
+    tags["val/rec_loss"] = tags["val_ema/rec_loss"] = np.where(ends, terms["rec_loss"] * 1.05, np.nan)
     run = folder / "tensorboard/run"
     path = write_events(run, range(49, 50 * ROWS, 50), tags)
-    return Log(path, "vidtok", "tensorboard",
-               GAN_COLUMNS | {"kl_loss", "logvar", "perceptual_loss", "lecam_loss", "lr", "val/rec_loss"}, (49, 7999), 4049,
-               {"n_pixels": 196608, "kl_weight": 1e-6, "disc_weight": 0.5, "lecam_weight": 0.005},
-               {"disc_start": 8001, "kl_weight": 1e-6, "disc_weight": 0.5, "latent_shape": "4,5,32,32"},
+    return Log(path, "vidtok", "tensorboard", VIDTOK_COLUMNS | {"val/rec_loss"}, (49, 7999), 4049,
+               {"n_pixels": 196608, "kl_weight": 1e-6, "disc_weight": 0.5, "lecam_weight": 0.005}, VIDTOK_CONFIG,
                latent="4x5x32x32", nats=4.0)  # fmt: skip
+
+
+def vidtok_bar(folder: Path, seed: int = 0) -> Log:
+    """Lightning's progress bar, captured: numbers with three digits; a warning of the data loader in between."""
+    terms = _vidtok(seed)
+    text = "[vidtok.data.vidtok][VidTokDataset] Warning: using the pure black image as the frame sample\n"
+    for i in range(ROWS):
+        at = (i + 1) * 50
+        values = ", ".join(f"train/{k}_step={float(v[i]):.3g}" for k, v in terms.items())
+        text += (
+            f"\rEpoch 0:  {at // 80}%|#2        | {at}/8000 [10:12<1:14:10,  1.01it/s, v_num=0, {values}, lr_abs=1e-5]"
+        )
+    (folder / "console.log").write_text(text + "\n")
+    return Log(folder / "console.log", "vidtok", "key_value", VIDTOK_COLUMNS, (50, 8000), 4050,
+               {}, VIDTOK_CONFIG, latent="4x5x32x32", nats=4.0)  # fmt: skip
 
 
 def seed_voken_tensorboard(folder: Path, seed: int = 0) -> Log:
@@ -648,7 +669,7 @@ DIALECTS: dict[str, Callable[[Path], Log]] = {
     for f in (
         pyramid_flow_console, pyramid_flow_log_txt, radiodiff_text, radiodiff_tensorboard, taming_csv, ldm_csv, sgm_csv,
         vidtok_tensorboard, wf_vae_csv, open_sora_bar, seed_voken_tensorboard, diffusers_bar, diffusers_tensorboard,
-        magvit2_stdout, vqgan_training_text, open_sora_plan_wandb, open_sora_wandb, open_sora_v1_wandb,
+        magvit2_stdout, vqgan_training_text, vidtok_bar, open_sora_plan_wandb, open_sora_wandb, open_sora_v1_wandb,
         seed_voken_ibq_tensorboard, diffusers_wandb, diffusers_vqgan_tensorboard,
     )
 }  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab.errors import LogError
-from vaelab.readers.base import RawLog
+from vaelab.readers.base import RawColumn, RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.event_proto import Value, parse_event
 from vaelab.readers.folder import tag_prefix
@@ -207,7 +207,14 @@ class _Points:
             text = f"{self.not_scalar:,} images, histograms, graphs and other summaries are not scalars; left out"
             self.notes.append(ReadNote("other_summaries", self.not_scalar, text))
         steps, columns, epochs = columns_of(series, list(self.tags))
+        if len(columns) > 1:
+            columns = [column for column in columns if not _is_placeholder(column)]
         return RawLog(name, "tensorboard", steps, columns, epochs, dict(self.config), [], list(self.notes))
+
+
+def _is_placeholder(column: RawColumn) -> bool:
+    """Whether it is the -1 that Lightning writes at step 0 so that TensorBoard shows the hyper-parameters."""
+    return column.original == "hp_metric" and bool(np.all(column.values[column.logged] == -1))
 
 
 def _steps(data: ByteArray, starts: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
