@@ -198,7 +198,8 @@ def _show(evaluation: Evaluation, console: Console) -> None:
 
     from vaelab.evaluation.layout import PUBLISHED_WARNING, published_rows
 
-    console.print(Text(evaluation.data, style="bold"))
+    for text in evaluation.legend():
+        console.print(Text(text, style="bold"))
     console.print(_rich(evaluation.header(), evaluation.rows(), left=3))
     for text in evaluation.explanations():
         console.print(Text(f"- {text}", style="dim"))

@@ -44,27 +44,34 @@ class Evaluation:
         return [judge(table) for table in self.tables]
 
     def rows(self) -> list[list[str]]:
-        """Score, unit, which way is better, and of each checkpoint the value with its interval; then the differences."""
+        """Score, unit, which way is better, and of each checkpoint the value with half the width of its interval; then the
+        differences to the first one."""
         values = [table.scores() for table in self.tables]
         intervals = [table.intervals() for table in self.tables]
         differences = [table.differences(self.tables[0]) for table in self.tables[1:]]
         rows = []
         for name, score in SCORES.items():
-            if not any(math.isfinite(of.get(name, math.nan)) or of.get("psnr") != of.get("psnr") for of in values):
-                continue
-            if name not in values[0]:
+            if all(math.isnan(of.get(name, math.nan)) for of in values) and name != "psnr":
                 continue
             cells = [_with_interval(name, of[name], *inside.get(name, (math.nan, math.nan))) for of, inside in
                      zip(values, intervals, strict=True)]  # fmt: skip
             cells += [_with_interval(name, *of[name], signed=True) for of in differences]
-            title = f"{score.title} ({self.lpips})" if name == "lpips" else score.title
-            rows.append([title, score.unit, score.better, *cells])
+            rows.append([score.title, score.unit, score.better, *cells])
         return rows + self._more_rows(len(differences))
 
     def header(self) -> list[str]:
-        """Titles of the columns of ``rows``."""
-        first, *others = [table.title for table in self.tables]
-        return ["score", "unit", "better", first, *others, *(f"{title} minus {first}" for title in others)]
+        """Titles of the columns of ``rows``: a letter for each checkpoint, see ``legend``."""
+        if len(self.tables) == 1:
+            return ["score", "unit", "better", "value"]
+        first, *others = [letter(number) for number in range(len(self.tables))]
+        return ["score", "unit", "better", first, *others, *(f"{other} - {first}" for other in others)]
+
+    def legend(self) -> list[str]:
+        """What was measured on what."""
+        titles = [table.title for table in self.tables]
+        if len(titles) > 1:
+            titles = [f"{letter(number)}: {title}" for number, title in enumerate(titles)]
+        return [*titles, self.data]
 
     def _more_rows(self, differences: int) -> list[list[str]]:
         """Rows without intervals."""
@@ -90,10 +97,14 @@ class Evaluation:
         """One line a score, and what the rest of the table means."""
         shown = {row[0] for row in self.rows()}
         lines = [
-            f"{s.title}: {s.meaning}" for s in SCORES.values() if any(title.startswith(s.title) for title in shown)
+            f"{score.title}: {score.meaning}" for score in SCORES.values() if score.meaning and score.title in shown
         ]
+        if self.lpips:
+            lines.insert(2, f"LPIPS: network {self.lpips}; compare only with the same one")
         if "grid" in shown:
-            lines.append("grid: strongest line of the error's spectrum at the decoder's strides, and its amplitude")
+            lines.append(
+                "grid: period and amplitude of the strongest line of the error's spectrum at the decoder's strides"
+            )
         if "seam of chunks" in shown:
             lines.append("seam of chunks: change of the error at the borders of chunks over that elsewhere; lost by chunks:"
                          " PSNR whole minus PSNR in chunks")  # fmt: skip
@@ -102,9 +113,8 @@ class Evaluation:
                          " distance of a clip's logits to those of its reconstruction, sound with few clips")  # fmt: skip
         clips = len(self.tables[0])
         if clips >= FEWEST_CLIPS:
-            lines.append(
-                f"in brackets: {COVERAGE:.0%} interval over clips (bootstrap of {clips}); differences are paired"
-            )
+            paired = "; of differences: over the same clips, paired" if len(self.tables) > 1 else ""
+            lines.append(f"+-: half of the {COVERAGE:.0%} interval over {clips} clips (bootstrap){paired}")
         else:
             lines.append(f"no intervals: {clips} clips are too few, {FEWEST_CLIPS} are needed")
         return lines
@@ -128,14 +138,14 @@ def judge(table: ClipTable) -> Diagnosis:
 
 
 def grid_text(table: ClipTable) -> str:
-    """``period 2 px, 1.2 levels (peak 14)``, ``none``, or "" where frames are too small to tell."""
+    """``2 px, 1.2 levels``, ``none``, or "" where frames are too small to tell."""
     grid = table.grid
     if not math.isfinite(grid.peak):
         return ""
     if grid.peak < 2.5 or grid.level < 0.5:
         return "none"
     own = "" if grid.level > 1.5 * grid.input_level else ", in the input too"
-    return f"period {grid.period:.3g} px, {grid.level:.1f} levels (peak {grid.peak:.0f}{own})"
+    return f"{grid.period:.3g} px, {grid.level:.1f} levels{own}"
 
 
 def to_json(evaluation: Evaluation, first: int = 0) -> str:
@@ -190,7 +200,14 @@ def _difference(table: ClipTable, base: ClipTable) -> dict[str, Any]:
 
 def to_markdown(evaluation: Evaluation) -> str:
     """A page: scores, findings, published scores, what was done."""
-    lines = ["# Evaluation", "", f"{evaluation.data}.", "", *_table(evaluation.header(), evaluation.rows()), ""]
+    lines = [
+        "# Evaluation",
+        "",
+        *(f"- {text}" for text in evaluation.legend()),
+        "",
+        *_table(evaluation.header(), evaluation.rows()),
+        "",
+    ]
     lines += [f"- {text}." for text in evaluation.explanations()]
     lines += ["", "## Findings", ""]
     for table, diagnosis in zip(evaluation.tables, evaluation.diagnoses, strict=True):
@@ -212,14 +229,18 @@ def published_rows(evaluation: Evaluation, most: int | None) -> tuple[list[str],
     return header, rows
 
 
+def letter(number: int) -> str:
+    """A, B, C ... for the columns of a table."""
+    return chr(ord("A") + number) if number < 26 else f"#{number + 1}"
+
+
 def _with_interval(name: str, value: float, low: float, high: float, signed: bool = False) -> str:
     score = SCORES[name]
-    if not math.isfinite(value):
-        return "-" if value != value else "inf"
-    form = f"{'+' if signed else ''}.{score.decimals}f"
-    text = format(value * score.factor, form)
-    inside = math.isfinite(low) and math.isfinite(high)
-    return f"{text} ({low * score.factor:{form}} to {high * score.factor:{form}})" if inside else text
+    if math.isnan(value):
+        return "-"
+    text = format(value * score.factor, f"{'+' if signed else ''}.{score.decimals}f")
+    half = (high - low) / 2 * score.factor
+    return f"{text} +-{half:.{score.decimals}f}" if math.isfinite(half) else text
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

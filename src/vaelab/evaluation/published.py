@@ -37,9 +37,9 @@ def published() -> tuple[Published, ...]:
 
 
 def comparable(kind: Literal["image", "video"], channels: int) -> tuple[Published, ...]:
-    """Rows of models of this kind with this number of latent channels; of all of this kind where there are none."""
-    of_kind = tuple(row for row in published() if row.kind == kind)
-    return tuple(row for row in of_kind if row.channels == channels) or of_kind
+    """Rows of models of this kind: those with this number of latent channels first."""
+    of_kind = (row for row in published() if row.kind == kind)
+    return tuple(sorted(of_kind, key=lambda row: row.channels != channels))
 
 
 def _row(row: dict[str, str]) -> Published:

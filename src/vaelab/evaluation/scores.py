@@ -35,7 +35,7 @@ class Score(NamedTuple):
 SCORES: dict[str, Score] = {
     "psnr": Score("PSNR", "dB", "higher", 2, "of values in -1 to 1 (range 2), clamped, MSE over a clip, mean over clips"),
     "ssim": Score("SSIM", "", "higher", 4, "Gaussian window 11 x 11, values moved to 0 to 1, mean over frames, then clips"),
-    "lpips": Score("LPIPS", "", "lower", 4, "compare only with the same network"),
+    "lpips": Score("LPIPS", "", "lower", 4, ""),
     "rec_mse": Score("MSE", "", "lower", 5, "of values in -1 to 1, not clamped"),
     "explained_variance": Score("1 - MSE / Var", "", "higher", 4, "0 is no better than each clip's mean colour"),
     "hf_ratio": Score("fine detail", "", "near 1", 3, "energy above 0.25 cycles a pixel against the original's: under 1 is"

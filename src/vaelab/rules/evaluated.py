@@ -363,6 +363,35 @@ class FlickeringOutput(Rule):
             )
 
 
+class TooLittleExplained(Rule):
+    """The model is not yet good enough for finer faults to be judged.
+
+    What it checks: ``evaluation.explained_variance`` (1 - MSE / variance) from 0.05 to 0.5, in the right range and order.
+
+    Why it matters: grids, blur, colours, noise, flicker and seams of so poor an output say nothing of their own.
+
+    Evidence it needs: ``evaluation.explained_variance``.
+
+    What to do: train on, or check that the clips are of the kind the model was trained on.
+
+    References: docs/evaluation.md.
+    """
+
+    code = "REC118"
+    name = "too-little-explained"
+    needs = ("evaluation.explained_variance",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        skill, measured = measurement(facts, "explained_variance"), facts.run.measured
+        if 0.05 < skill <= TRAINED and wrong_range(measured) is None and wrong_order(measured) is None:
+            yield self.finding(
+                "info",
+                f"The output explains {skill:.2f} of the variance of held-out clips: under {TRAINED} finer faults (a grid, blur,"
+                " noise, colours, flicker, seams) are not judged.",
+                evidence=evidence(facts, "explained_variance"),
+            )
+
+
 class OutputExplainsNothing(Rule):
     """On held-out clips the output is no better than each clip's mean colour.
 
