@@ -161,6 +161,27 @@ def test_a_wandb_chart_of_two_runs(tmp_path: Path) -> None:
     assert second.steps.tolist() == [10]
 
 
+@pytest.mark.parametrize("axis", ["Step", "trainer/global_step", "Relative Time (Process)", "Wall Time"])
+def test_a_wandb_chart_over_any_axis(tmp_path: Path, axis: str) -> None:
+    path = tmp_path / "wandb_export_2025-11-21.csv"
+    names = [axis]
+    for run in ("vae - big", "small"):
+        names += [f"{run} - _step", f"{run} - _step__MIN", f"{run} - _step__MAX"]
+        names += [f"{run} - loss_.nll_rec", f"{run} - loss_.nll_rec__MIN", f"{run} - loss_.nll_rec__MAX"]
+    rows = [["10", "1", "1", "1", "5", "5", "5", "", "", "", "", "", ""],
+            ["20", "", "", "", "", "", "", "1", "1", "1", "NaN", "NaN", "NaN"],
+            ["30", "2", "2", "2", "4", "4", "4", "2", "2", "2", "Infinity", "Infinity", "Infinity"]]  # fmt: skip
+    with path.open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([names, *rows])
+    big, small = read_all(path)
+    assert (big.source, small.source) == (f"{path}[vae - big]", f"{path}[small]")
+    assert list(big) == list(small) == ["rec_loss"]
+    assert big["rec_loss"].tolist() == [5, 4]
+    np.testing.assert_array_equal(small["rec_loss"], [np.nan, np.inf])
+    counted = axis not in ("Relative Time (Process)", "Wall Time")
+    assert (big.steps.tolist(), small.steps.tolist()) == (([10, 30], [20, 30]) if counted else ([0, 2], [1, 2]))
+
+
 CELL = st.one_of(st.none(), st.floats(), st.floats(width=32), st.integers(-(10**6), 10**6).map(float))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -236,3 +237,63 @@ def test_detect_ranks_the_readers(csv_file: Path) -> None:
     ((name, confidence, what), *_) = detect(Source(csv_file))
     assert (name, confidence) == ("csv", 0.95)
     assert "CSV" in what
+
+
+def test_one_unreadable_run_of_a_folder_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name, text in (("a", "step,rec_loss\n0,nan\n1,x\n"), ("b", CSV), ("c", CSV.replace("1.0000", "2.0000"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.csv").write_text(text)
+    (tmp_path / "a" / "metrics.csv").write_text("step,epoch\n" + "".join(f"{i},0\n" for i in range(9)))
+    runs = read_all(tmp_path)
+    assert [Path(run.source).parent.name for run in runs] == ["b", "c"]
+    (note,) = [n for n in runs[0].notes if n.kind == "unreadable"]
+    assert str(tmp_path / "a") in note.text
+    with pytest.raises(LogError, match="no metric with a value"):
+        read_all(tmp_path / "a")
+
+
+def test_equal_runs_in_one_file_are_two_runs(tmp_path: Path) -> None:
+    half = "step,rec_loss\n" + "".join(f"{i},{i}\n" for i in range(5)) + "".join(f"{i},{i}\n" for i in range(5))
+    (tmp_path / "metrics.csv").write_text(half)
+    assert len(read_all(tmp_path)) == len(read_all(tmp_path / "metrics.csv")) == 2
+
+
+def test_a_folder_without_end(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    (tmp_path / "metrics.csv").write_text(CSV)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert len(read(tmp_path)) == 50
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # too deep for shutil.rmtree
+
+
+def test_a_repository_of_aim_says_how_to_export_it(tmp_path: Path) -> None:
+    (tmp_path / ".aim" / "meta").mkdir(parents=True)
+    (tmp_path / ".aim" / "meta" / "LOG").write_text("rec_loss: 1\n" * 20)
+    for path in (tmp_path, tmp_path / ".aim"):
+        with pytest.raises(LogError, match=r"repository of Aim.*Export"):
+            read(path)
+    (tmp_path / "metrics.csv").write_text(CSV)
+    assert len(read(tmp_path)) == 50
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>", "a\nb", "../../etc/passwd", "", " ", "train/", "x" * 3000, "\x1b[31m", "_step"]
+)
+def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
+    import json
+
+    (tmp_path / "metrics").mkdir()
+    path = tmp_path / "messages.json"
+    metrics = [{"metricName": n, "metricValue": 1.0, "step": i} for i in range(3) for n in (name, "rec_loss")]
+    path.write_text(
+        "".join(json.dumps({"payload": {"message_id": 1, "metric": m}, "type": "metric_msg"}) + "\n" for m in metrics)
+    )
+    run = read(path)
+    assert run["rec_loss"].tolist() == [1, 1, 1]
+    assert len(run) == 3
