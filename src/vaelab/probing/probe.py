@@ -61,12 +61,14 @@ def probe(
         )
     kind = open_clips(data, settings, model, size, clips)
     result = ProbeResult(str(checkpoint), kind.title, 0, kind.size, model.name, found.step)
-    first = _latent_part(result, model, kind, clips, place, report)
-    summary = _add_latent(result, model, first, scale, shift)
-    _decoder_part(result, model, kind, place, folder, report)
-    if discriminator:
-        assert settings is not None
-        probe_training(result, found, model, settings, kind, clips, place, report)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.manual_seed(0)  # the same noise, and so the same numbers, at every probe
+        groups = _latent_part(result, model, kind, clips, place, report)
+        summary = _add_latent(result, model, groups, scale, shift)
+        _decoder_part(result, model, kind, place, folder, report)
+        if discriminator:
+            assert settings is not None
+            probe_training(result, found, model, settings, kind, clips, place, report)
     result.statements += tables.sentences(result, summary)
     return result
 
