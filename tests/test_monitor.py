@@ -96,6 +96,34 @@ def test_nan_is_told_by_the_thread_without_wait(monitor: Monitor) -> None:
     assert any(c.kind == "finding" and "NUM501" in (c.new or "") for c in changes)
 
 
+def collapsed_at_first(step: int) -> dict[str, float]:
+    """The latent of a healthy run carries next to nothing in the first fifty steps."""
+    return {**healthy(step), "kl_loss": 0.5 if step < 50 else 500.0 + step % 7}
+
+
+@pytest.mark.parametrize(("last", "told"), [(60, []), (150, ["healthy"])])
+def test_the_first_steps_are_no_alarm(last: int, told: list[str]) -> None:
+    changes: list[Change] = []
+    monitor = Monitor({"kl_weight": 1e-6, "latent_shape": [4, 8, 8]}, callbacks=[changes.append], interval=0.0)
+    for step in range(last):
+        row = collapsed_at_first(step)
+        monitor.log(
+            step, {"train/rec_loss": row["rec_loss"], "train/kl_loss": row["kl_loss"], "aeloss": row["rec_loss"]}
+        )
+        assert monitor._engine is not None
+        monitor._engine.judge()
+    assert [c.new for c in changes if c.kind == "status"] == told
+    monitor.close()
+
+
+def test_nan_in_the_first_steps_is_told(monitor: Monitor) -> None:
+    for step in range(10):
+        monitor.log(step, {"rec_loss": float("nan"), "kl_loss": float("nan")})
+    assert monitor._engine is not None
+    monitor._engine.judge()
+    assert monitor.status == "stop"
+
+
 def test_report(tmp_path: Path, monitor: Monitor) -> None:
     assert monitor.report(tmp_path / "early") == []
     for step in range(30):
@@ -384,7 +412,8 @@ def test_a_broken_callback_does_not_stop_the_others(monitor: Monitor, caplog: py
         raise ValueError("mine")
 
     monitor.on_change(got.append)
-    monitor.log(0, {"rec_loss": 1.0})
+    for step in range(30):
+        monitor.log(step, healthy(step))
     monitor.wait()
     assert got and sum("callback broken failed" in text for text in warnings_of(caplog)) == 1
 

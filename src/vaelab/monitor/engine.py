@@ -31,6 +31,10 @@ logger = logging.getLogger("vaelab.monitor")
 CLOSING_SECONDS = 10.0
 """How long the end of the program waits for each thread, at most."""
 
+FIRST_STEPS = 100
+"""Steps before which only a value that is not finite is told: at the start of training a loop that logs every step looks like
+many a fault, a latent that carries nothing yet among them."""
+
 Callback = Callable[[Change], object]
 
 
@@ -62,7 +66,7 @@ class Engine:
         self._taking, self._judging = threading.RLock(), threading.RLock()
         self._said: set[str] = set()
         self._judged = 0  # rows that the last diagnosis saw
-        self._begun, self._ended, self._spent, self._longest = time.monotonic(), 0.0, 0.0, 0.0
+        self._begun, self._ended, self._spent, self._cost = time.monotonic(), 0.0, 0.0, 0.0
         self._pid = os.getpid()
         self._threads = [
             threading.Thread(target=target, name=f"vaelab-{name}", daemon=True)
@@ -183,25 +187,27 @@ class Engine:
     # Diagnosis -------------------------------------------------------------------------------------------------------
 
     def judge(self, final: bool = False) -> None:
-        """Diagnose all that was logged so far and tell what has changed. final: no more rows will come."""
+        """Diagnose all that was logged so far and tell what has changed. final: show it as it is, wait for no more rows."""
         with self._judging:
-            begun = time.monotonic()
+            begun = time.thread_time()  # what is taken from the loop, not what other programs take
             try:
                 with self._taking:
                     self.drain()
                     run, count = self.rows.run(), len(self.rows)
                 if run is None or (count == self._judged and not final):
                     return
-                self._judged = count
-                self.diagnosis = diagnose(run)
+                if count != self._judged or self.diagnosis is None:
+                    self._judged, self.diagnosis = count, diagnose(run)
+                if self.stable.step is None and not final and too_early(self.diagnosis):
+                    return
                 changes = self.stable.update(int(run.steps[-1]), self.diagnosis, final)
             except Exception as error:
                 self.failed("a diagnosis", error)
                 return
             finally:
                 self._ended = time.monotonic()
-                self._spent += self._ended - begun
-                self._longest = max(self._longest, self._ended - begun)
+                self._cost = time.thread_time() - begun
+                self._spent += self._cost
             news = [change for change in changes if (change.kind, change.new) not in self._told]
             self._told.clear()
             for change in news:
@@ -240,7 +246,7 @@ class Engine:
         """Seconds until the next diagnosis fits into the budget."""
         if not self._ended:
             return 0.0
-        afforded = self._begun + (self._spent + self._longest) / self.budget
+        afforded = self._begun + (self._spent + self._cost) / self.budget
         return max(0.0, self._ended + self.interval - time.monotonic(), afforded - time.monotonic())
 
     # State -----------------------------------------------------------------------------------------------------------
@@ -273,3 +279,12 @@ class Engine:
             self._judged = 0
         except Exception as error:
             self.failed("loading the state of a checkpoint", error)
+
+
+def too_early(diagnosis: Diagnosis) -> bool:
+    """Whether the first judgement, which is shown without a second one, should wait for more rows."""
+    if diagnosis.status == "cannot-tell":
+        return True
+    steps = diagnosis.run.steps
+    not_finite = any(f.code.startswith("NUM") and f.severity == "critical" for f in diagnosis.findings)
+    return int(steps[-1] - steps[0]) < FIRST_STEPS and not not_finite

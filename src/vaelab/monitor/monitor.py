@@ -142,10 +142,10 @@ class Monitor:
         return file_of(self._arguments["path"])
 
     def wait(self) -> Status:
-        """Diagnose all that was logged so far, now and in this thread, and return the status: for the end of a run."""
+        """Diagnose all that was logged so far, now and in this thread, and return its status as it is: for the end of a run."""
         try:
             if self._engine and self._is_own_process():
-                self._engine.judge()
+                self._engine.judge(final=True)
         except Exception as error:
             self._failed("wait", error)
         return self.status
