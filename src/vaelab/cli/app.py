@@ -21,6 +21,7 @@ from vaelab.cli.lint import lint
 from vaelab.cli.mcp import mcp
 from vaelab.cli.presets import presets
 from vaelab.cli.probe import probe
+from vaelab.cli.reconstruct import reconstruct
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
 from vaelab.cli.smoke import smoke
@@ -86,6 +87,7 @@ app.command(no_args_is_help=True)(watch)
 app.command()(presets)
 app.command(no_args_is_help=True)(probe)
 app.command(no_args_is_help=True)(evaluate)
+app.command(no_args_is_help=True)(reconstruct)
 app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)

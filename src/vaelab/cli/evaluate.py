@@ -200,7 +200,7 @@ def _show(evaluation: Evaluation, console: Console) -> None:
 
     for text in evaluation.legend():
         console.print(Text(text, style="bold"))
-    console.print(_rich(evaluation.header(), evaluation.rows(), left=3))
+    console.print(rich_table(evaluation.header(), evaluation.rows(), left=3))
     for text in evaluation.explanations():
         console.print(Text(f"- {text}", style="dim"))
     console.print()
@@ -218,18 +218,20 @@ def _show(evaluation: Evaluation, console: Console) -> None:
             console.print("No fault found in these numbers.")
     console.print()
     console.print(Text(PUBLISHED_WARNING))
-    console.print(_rich(*published_rows(evaluation, MOST_PUBLISHED), left=2))
+    console.print(rich_table(*published_rows(evaluation, MOST_PUBLISHED), left=2))
     for note in evaluation.notes:
         console.print(Text(note))
 
 
-def _rich(header: list[str], rows: list[list[str]], left: int) -> object:
+def rich_table(header: list[str], rows: list[list[str]], left: int) -> object:
+    """A table for the screen whose first ``left`` columns stand on the left side."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for number, title in enumerate(header):
-        table.add_column(Text(title), justify="left" if number < left else "right", overflow="fold")
+        is_number = number >= left
+        table.add_column(Text(title), justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

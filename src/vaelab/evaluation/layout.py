@@ -205,7 +205,7 @@ def to_markdown(evaluation: Evaluation) -> str:
         "",
         *(f"- {text}" for text in evaluation.legend()),
         "",
-        *_table(evaluation.header(), evaluation.rows()),
+        *markdown_table(evaluation.header(), evaluation.rows()),
         "",
     ]
     lines += [f"- {text}." for text in evaluation.explanations()]
@@ -213,7 +213,7 @@ def to_markdown(evaluation: Evaluation) -> str:
     for table, diagnosis in zip(evaluation.tables, evaluation.diagnoses, strict=True):
         found = [f"**{f.code} {f.name}** ({f.severity}): {f.message}" for f in diagnosis.findings]
         lines += [f"- {table.title}: {text}" for text in found or ["nothing found."]]
-    lines += ["", "## Published", "", PUBLISHED_WARNING, "", *_table(*published_rows(evaluation, None)), ""]
+    lines += ["", "## Published", "", PUBLISHED_WARNING, "", *markdown_table(*published_rows(evaluation, None)), ""]
     lines += [f"- {note}" for note in evaluation.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -243,7 +243,9 @@ def _with_interval(name: str, value: float, low: float, high: float, signed: boo
     return f"{text} +-{half:.{score.decimals}f}" if math.isfinite(half) else text
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

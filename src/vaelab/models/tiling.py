@@ -54,15 +54,15 @@ class Tiling:
     def is_tiled(self) -> bool:
         return self.tile != self.padded
 
-    def describe(self) -> str:
-        """A sentence for the table."""
+    def describe(self, is_video: bool = True) -> str:
+        """How clips of this size are cut, in words; of an image without what is said of time."""
+        parts = [f"chunks of {self.frames} frames" if self.frames > 1 else "frame by frame"] if is_video else []
         height, width = self.size
-        text = f"chunks of {self.frames} frames" if self.frames > 1 else "frame by frame"
         if self.is_tiled:
-            text += f", tiles of {self.tile[0]} x {self.tile[1]} pixels that overlap by {self.overlap}"
+            parts.append(f"tiles of {self.tile[0]} x {self.tile[1]} pixels that overlap by {self.overlap}")
         if self.padded != self.size:
-            text += f", padded from {height} x {width} to {self.padded[0]} x {self.padded[1]} and cropped back"
-        return text
+            parts.append(f"padded from {height} x {width} to {self.padded[0]} x {self.padded[1]} and cropped back")
+        return ", ".join(parts) or "whole"
 
 
 def plan(
