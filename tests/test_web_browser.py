@@ -102,6 +102,21 @@ def test_the_page_follows_the_log_as_it_grows(opened: Callable[..., Any], tmp_pa
     wait(lambda: "steps 0 to 1,490" in text_of(browser, "[data-part=verdict]"))
 
 
+def test_a_state_that_comes_while_the_page_loads_another_is_not_lost(
+    opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = write_log(tmp_path / "a.csv")
+    browser, _ = opened(path)
+    slow = "const f = fetch; window.fetch = async (a) => { const r = await f(a); await new Promise(d => setTimeout(d, 2000)); return r; }"
+    script(browser, slow)
+    step = "return vaelab.state.runs[0].step"
+    for first, last in ((120, 1290), (130, 1390)):
+        append(path, first, 10)
+        wait(lambda last=last: script(browser, step) == last)
+    assert "1,390" not in text_of(browser, "[data-part=verdict]")  # or this tests nothing
+    wait(lambda: "steps 0 to 1,390" in text_of(browser, "[data-part=verdict]"))
+
+
 def test_a_zoom_asks_for_the_points_of_the_range_and_stays_while_the_log_grows(
     opened: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -262,6 +262,13 @@ def test_loopback_needs_no_token_and_other_hosts_get_one() -> None:
     assert all(checked_token(host, None) for host in ("0.0.0.0", "192.168.0.7", "machine.example", "::"))
 
 
+def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vaelab.web.server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ConfigError, match=r"needs uvicorn, .* pip install 'vaelab\[web\]'"):
+        from vaelab.web import serve  # noqa: F401
+
+
 def test_an_address_in_use_is_said_in_one_sentence(two_runs: Server, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1 port {two_runs.port}: .*--port"):
         server(tmp_path, port=two_runs.port)

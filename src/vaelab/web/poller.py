@@ -70,6 +70,9 @@ class Poller:
         runs = list(self.watcher.runs.values())
         names = short_names([watched.source for watched in runs])
         self.views = {watched.id: self._view(watched, name) for watched, name in zip(runs, names, strict=True)}
+        for known in (self._seen, self._files):
+            for gone in known.keys() - self.views.keys():
+                del known[gone]
 
     def _view(self, watched: WatchedRun, name: str) -> RunView:
         old = self.views.get(watched.id)

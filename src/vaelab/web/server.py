@@ -117,7 +117,10 @@ def serve(
     console.print("Ctrl-C ends it.")
     if open_browser:
         threading.Timer(0.5, webbrowser.open, [server.url]).start()
-    server.run()
+    try:
+        server.run()
+    finally:
+        server.stop()
 
 
 class _Uvicorn(uvicorn.Server):

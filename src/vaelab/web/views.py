@@ -30,8 +30,8 @@ _VALIDATION = (("val", ""), ("val_ema", " (EMA)"))
 class RunView:
     """One run as it was at one moment; nothing in it changes afterwards, so any thread may read it.
 
-    id: of the watched run. version: other text, other version, also after the server was started again. name: the source
-    without what all sources share. row_at: when the newest row was written, seconds since 1970.
+    id: of the watched run. version: other text, other version, also after the server was started again. name: as
+    much of the source as tells it from the others. row_at: when the newest row was written, seconds since 1970.
     """
 
     id: str

@@ -4,6 +4,7 @@ import { Previews } from "./previews.js";
 import { RunList } from "./run-list.js";
 import { RunPage } from "./run-page.js";
 
+const RETRY = 2000; // milliseconds
 const WORST_FIRST = ["stop", "act", "watch", "cannot-tell", "healthy"];
 const byId = (id) => document.getElementById(id);
 const query = (ids) => ids.map((id) => `run=${encodeURIComponent(id)}`).join("&");
@@ -102,14 +103,14 @@ async function refresh() {
     current().show({ ...content, version });
     if (ids.length === 1) previews.show(ids[0], content.previews);
     current().showJumps();
-    showTimes();
+    loading = null;
+    refresh(); // a newer state may have come meanwhile
   } catch (error) {
     if (signal.aborted) return;
     if (!shown.version) showWaiting(error.message);
-    setTimeout(refresh, 2000);
+    loading = null;
+    setTimeout(refresh, RETRY);
   }
-  if (!signal.aborted) loading = null;
-  if (shown.version && shown.version !== version) refresh();
 }
 
 follow((newest) => {

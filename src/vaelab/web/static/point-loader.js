@@ -2,12 +2,13 @@
 import { getJson } from "./feed.js";
 
 const TOGETHER = 4; // requests at a time
+const RETRY = 3000; // milliseconds
 const POINTS_PER_PIXEL = 2; // the lowest and the highest value of every column of pixels
 
 export class PointLoader {
   // address: gives the address of a chart's points without the range.
   constructor(set, address) {
-    Object.assign(this, { set, address, version: "", visible: new Set(), running: 0 });
+    Object.assign(this, { set, address, version: "", visible: new Set(), running: 0, stopped: false });
     set.onRange = settled(() => this.refresh(), 120);
     this.observer = new IntersectionObserver((changes) => {
       for (const { target, isIntersecting } of changes) {
@@ -28,9 +29,15 @@ export class PointLoader {
     this.visible.delete(entry);
   }
 
+  // The charts are not shown any more: answers that come later are dropped.
+  stop() {
+    this.stopped = true;
+    this.observer.disconnect();
+  }
+
   // Load what is on the screen and not of this version, range and width.
   refresh() {
-    if (document.hidden) return;
+    if (document.hidden || this.stopped) return;
     for (const entry of this.set.entries) {
       if (this.running >= TOGETHER) return;
       if (!this.visible.has(entry) || entry.figure.hidden) continue;
@@ -50,27 +57,31 @@ export class PointLoader {
   async #load(entry, key, query) {
     entry.loading = key;
     this.running += 1;
+    let points = null;
     try {
-      const points = await getJson(query);
-      // of two answers that overtake each other the one asked for last counts
-      if (entry.loading === key) {
-        entry.loaded = key;
-        this.set.setPoints(entry, points);
-      }
+      points = await getJson(query);
     } catch {
-      // the connection line says that the server is gone; the next state asks again
-      if (entry.loading === key) entry.failed = key;
-    } finally {
-      if (entry.loading === key && entry.failed !== key) entry.loading = null;
-      this.running -= 1;
-      this.refresh();
+      // the connection line says that the server is gone
+      setTimeout(() => this.#forgive(entry, key), RETRY);
     }
+    this.running -= 1;
+    // of two answers that overtake each other the one asked for last counts
+    if (points && entry.loading === key && !this.stopped && this.set.entries.includes(entry)) {
+      [entry.loaded, entry.loading] = [key, null];
+      this.set.setPoints(entry, points);
+    }
+    this.refresh();
   }
 
-  // A new state: what has failed may be asked for again.
+  // What has failed may be asked for again.
+  #forgive(entry, key) {
+    if (entry.loading === key) entry.loading = null;
+    this.refresh();
+  }
+
+  // A newer state of the run.
   update(version) {
     this.version = version;
-    for (const entry of this.set.entries) entry.loading = entry.failed = null;
     this.refresh();
   }
 }

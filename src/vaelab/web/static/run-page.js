@@ -25,7 +25,7 @@ export class RunPage {
 
   // Another run: nothing of the last one is kept.
   clear() {
-    this.loader?.observer.disconnect();
+    this.loader?.stop();
     this.set?.entries.forEach(({ plot }) => plot?.destroy());
     this.set = this.loader = null;
     this.all = false;
@@ -54,11 +54,9 @@ export class RunPage {
   click(button) {
     const { action, first, last, metrics } = button.dataset;
     if (action === "copy") copyBlock(button);
-    else if (action === "finding") {
-      this.set?.showFinding(Number(first), Number(last), JSON.parse(metrics));
-      this.loader?.refresh();
-    }
+    else if (action === "finding") this.set?.showFinding(Number(first), Number(last), JSON.parse(metrics));
     else this.set?.command(action);
+    this.loader?.refresh();
   }
 
   #showCharts(charts) {
