@@ -133,6 +133,17 @@ def test_the_end_of_a_run_is_told_if_wanted(wanted: bool, sent: list[tuple[str, 
     assert send(change("finished", new="healthy")) == sent
 
 
+def test_a_run_that_ends_badly_is_an_alarm_and_one_that_ends_well_a_recovery() -> None:
+    send = Collected()
+    assert send(status(None, "act"), change("finished", new="act")) == [("alarm", "act", 0)]
+    again = Collected()
+    again(status(None, "act"))
+    assert again(change("finished", new="act"), after=400) == [("finished", "act", 0)]
+    well = Collected()
+    well(status(None, "act"))
+    assert well(status("act", "healthy"), change("finished", new="healthy"), after=400) == [("recovery", "healthy", 0)]
+
+
 def test_the_grade_can_be_chosen() -> None:
     send = Collected(at_least="stop")
     assert send(status("watch", "act")) == []

@@ -15,6 +15,7 @@ import sys
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -257,7 +258,7 @@ def test_an_alert_command_is_run(tmp_path: Path) -> None:
     command = f'echo "$VAELAB_KIND $VAELAB_STATUS $VAELAB_RUN" >> {out}'
     code, _, err = run(str(LOGS / "radiodiff-collapse"), "--once", "--alert-command", command)
     assert (code, err) == (0, "")
-    assert re.fullmatch(r"finished stop run-radiodiff-collapse-train-log-[0-9a-f]{8}\n", out.read_text())
+    assert re.fullmatch(r"alarm stop run-radiodiff-collapse-train-log-[0-9a-f]{8}\n", out.read_text())
 
 
 def test_an_alert_that_fails_is_said_once_on_standard_error() -> None:
@@ -269,3 +270,26 @@ def test_an_alert_that_fails_is_said_once_on_standard_error() -> None:
 def test_an_address_that_cannot_be_right_is_refused(option: str) -> None:
     done = CliRunner().invoke(app, ["watch", str(LOGS), option, "nonsense"])
     assert done.exit_code == 2 and "Traceback" not in done.output
+
+
+# The live page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_web_options_reach_the_live_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    served: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("vaelab.web.server.serve", lambda *arguments: served.append(arguments))
+    out = tmp_path / "alerts"
+    options = ["--web", "--host", "0.0.0.0", "--port", "0", "--token", "secret", "--interval", "0.5"]
+    command = f"echo $VAELAB_STATUS >> {out}"
+    done = CliRunner().invoke(app, ["watch", str(LOGS), *options, "--alert-command", command])
+    assert done.exit_code == 0, done.output
+    ((watcher, host, port, token, open_browser, interval, on_changes),) = served
+    assert (host, port, token, open_browser, interval) == ("0.0.0.0", 0, "secret", False, 0.5)
+    assert len({change.run_id for change in watcher.poll()}) == 5 and on_changes([]) is None
+
+
+def test_without_the_packages_of_the_live_page_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vaelab.web.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = CliRunner().invoke(app, ["watch", str(LOGS), "--web"])
+    assert done.exit_code == 2 and "pip install 'vaelab[web]'" in done.output

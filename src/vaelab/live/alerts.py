@@ -181,7 +181,8 @@ class _Pending:
         alarm = self.bad or bool(self.broken)
         if not alarm and not self.alarmed and not ended:
             return None  # it came and went while it waited
-        kind = "finished" if ended else "alarm" if alarm else "recovery"
+        told = self.alarmed and self.sent_status == self.status
+        kind = "recovery" if not alarm and self.alarmed else "finished" if ended and (told or not alarm) else "alarm"
         changes = [change for batch in batches for change in batch]
         left_out = len(batches) - 1
         self.sent_at, self.sent_status, self.alarmed = now, self.status, alarm
