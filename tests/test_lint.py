@@ -304,6 +304,11 @@ def test_bad_input_gets_one_sentence(content: bytes, name: str, says: str | None
     assert shown.exit_code == 2 and says in shown.stderr and "Traceback" not in shown.stderr
 
 
+def test_the_files_beside_a_bad_one_are_checked(faulty: Path, tmp_path: Path) -> None:
+    shown = runner.invoke(app, ["lint", str(tmp_path / "none.yaml"), str(faulty)])
+    assert shown.exit_code == 2 and "LNT101" in shown.stdout and "does not exist" in shown.stderr
+
+
 def test_missing_and_forbidden_files(tmp_path: Path) -> None:
     for source in (str(tmp_path / "none.yaml"), str(tmp_path), "no-such-preset"):
         with pytest.raises(ConfigError):
@@ -320,3 +325,14 @@ def test_no_yaml_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, d
         lint(str(path))
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_the_screen_in_the_docs_is_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(root)
+    block = next(b for b in (root / "docs" / "linting.md").read_text().split("```") if "$ vaelab lint tests/data" in b)
+    arguments = re.search(r"\$ vaelab (lint .*)", block)
+    assert arguments
+    shown = runner.invoke(app, arguments[1].split(), env={"COLUMNS": "96"}).stdout
+    for line in block.split(arguments[1])[1].splitlines():
+        assert line.strip() in ("", "...") or line.strip() in shown, f"docs/linting.md shows: {line}"

@@ -258,6 +258,17 @@ def test_counters_of_two_optimizers_are_told_apart(tmp_path: Path) -> None:
     assert "LNT101" in codes(short)
 
 
+def test_the_size_is_read_for_other_data_of_radiodiff(tmp_path: Path) -> None:
+    edge = RADIODIFF.replace("name: radio", "name: edge, img_folder: edges").replace("[256, 256]", "[320, 320]")
+    found = report(tmp_path, edge)
+    assert not {"LNT203", "LNT201", "RD-9"} & codes(found)
+
+
+def test_a_file_with_nothing_but_a_model_is_not_taken_for_ours(tmp_path: Path) -> None:
+    text = "model: {base_learning_rate: 4.5e-6, target: taming.models.vqgan.VQModel, params: {n_embed: 1024}}"
+    assert report(tmp_path, text).plan.trainer == "taming"
+
+
 def test_the_gpus_of_a_yaml_are_not_guessed(tmp_path: Path) -> None:
     found = finding(report(tmp_path, RADIODIFF), "RD-1")
     assert not found.certain and found.severity == "warn" and "more than one GPU" in found.message

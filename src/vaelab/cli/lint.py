@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,9 +66,18 @@ def lint(
     from vaelab.lint import lint as check
 
     chosen, left_out = _codes("--select", select), _codes("--ignore", ignore)
-    reports = [report for file in files for report in check(file, chosen, left_out)]
-    _print(reports, format, output)
-    raise typer.Exit(1 if _fails(reports, fail_on.value) else 0)
+    reports: list[LintReport] = []
+    errors = []
+    for file in files:
+        try:
+            reports += check(file, chosen, left_out)
+        except ConfigError as error:  # the other files are still worth a look
+            errors.append(error)
+    if reports:
+        _print(reports, format, output)
+    for unread in errors:
+        print(f"vaelab: {unread}", file=sys.stderr)
+    raise typer.Exit(2 if errors else 1 if _fails(reports, fail_on.value) else 0)
 
 
 def _codes(option: str, values: Sequence[str] | None) -> tuple[str, ...]:

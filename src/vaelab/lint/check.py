@@ -72,10 +72,20 @@ def _of_bug(bug: Bug, plan: Plan, certain: bool) -> LintFinding:
     if not certain:
         message += f". It bites if {' and '.join(bug.when.open_questions(plan))}, which the file does not say"
     option = next((key for key in bug.options if key in plan.options), "")
+    repeated = any(bug.fix.removeprefix("add ") in line for line in bug.patch)
     severity = bug.severity if certain else MILDER[bug.severity]
     line, place = plan.options.line(option), where(bug, plan.trainer)
     return LintFinding(
-        bug.code, bug.name, severity, message, line, option, bug.patch, certain, advice=bug.fix, where=place
+        bug.code,
+        bug.name,
+        severity,
+        message,
+        line,
+        option,
+        bug.patch,
+        certain,
+        advice="" if repeated else bug.fix,
+        where=place,
     )
 
 

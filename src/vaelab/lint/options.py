@@ -68,7 +68,8 @@ class Options(Mapping[str, Any]):
 
     def written(self, key: str, value: Any = None) -> str:
         """``key`` set to ``value``, as a person would write it for this trainer; a switch without value."""
-        text = "" if value is None else _plain(value)
+        switch = value is None or (value is True and self.style == "flag")
+        text = "" if switch else _plain(value)
         if self.style == "flag":
             return f"--{key} {text}".rstrip()
         if self.style == "override":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _STYLES = {"critical": "bold red", "warn": "yellow", "info": "cyan"}
 _WORDS = {"critical": ("critical", "critical"), "warn": ("warning", "warnings"), "info": ("note", "notes")}
 OF_SETTINGS = "Settings"
-OF_CODE = "Faults of the trainer's public code that no setting of this file avoids"
+OF_CODE = "Faults of the trainer's public code that bite here"
 OPEN = "Cannot be ruled out: the file does not say"
 
 

@@ -38,7 +38,7 @@ BUGS = (
     ),
     Bug(
         "LDM-1",
-        ("ldm", "taming"),
+        LDM,
         "critical",
         "the VQ loss uses the name exists, which is not imported",
         "ldm/modules/losses/vqperceptual.py:100",
@@ -48,7 +48,7 @@ BUGS = (
     ),
     Bug(
         "LDM-2",
-        ("taming", "ldm"),
+        LDM,
         "critical",
         "VQModel uses LitEma, np, version and LambdaLR without importing them: EMA, batch_resize_range, the scheduler and, from Lightning 1.4 on, validation fail",
         "ldm/models/autoencoder.py:1-11,55,136,191,222",
@@ -70,7 +70,7 @@ BUGS = (
         "ldm/modules/losses/contperceptual.py:75-90",
         "give disc_start in optimizer steps",
         ACCUMULATES,
-        ("lightning.trainer.accumulate_grad_batches",),
+        ("model.params.lossconfig.params.disc_start", "lightning.trainer.accumulate_grad_batches"),
         (),
         "LNT104",
     ),

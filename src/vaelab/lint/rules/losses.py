@@ -11,7 +11,7 @@ from vaelab.words import rough
 
 # effective beta; see the docstrings for where the numbers are from
 STRONG, DOMINANT, NEGLIGIBLE = 0.1, 1.0, 1e-7
-USUAL = 1e-6
+USUAL = 1e-5
 
 
 def _unit(plan: Plan) -> str:

@@ -60,9 +60,14 @@ class UnknownOption(LintRule):
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
         for key in plan.unknown:
-            end = "; the trainer does not start with it" if plan.options.style == "flag" else ": nothing reads it"
+            flag = plan.options.style == "flag"
+            end = "the trainer does not start with it" if flag else "if it is misspelt, the default is used in silence"
             yield self.finding(
-                "warn", f"{key} is not an option of the public version of {plan.title}{end}", plan, key, certain=False
+                "warn" if flag else "info",
+                f"{key} is not known as an option of {plan.title}: {end}",
+                plan,
+                key,
+                certain=False,
             )
 
 

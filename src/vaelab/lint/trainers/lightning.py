@@ -42,9 +42,8 @@ def family(options: Options) -> str:
         return "vidtok"
     if target.startswith("sgm."):
         return "sgm"
-    if target.startswith("taming.") or "vq" in target.lower() or "model.params.n_embed" in options:
-        return "taming"
-    return "ldm"
+    is_vq = "vq" in target.lower() or "model.params.n_embed" in options
+    return "taming" if target.startswith("taming.") or (is_vq and not target.startswith("ldm.")) else "ldm"
 
 
 def plans(text: str, parsed: Any, path: str) -> list[Plan]:
@@ -116,9 +115,9 @@ def _loss(o: Options, loss: str, name: str) -> Loss:
     perceptual = o.number(f"{loss}perceptual_weight", 1.0)
     learned = o.flag(f"{loss}learn_logvar")
     weights = f"{loss}regularization_weights.kl_loss"
-    if name == "ldm":
+    if name == "ldm" and "model.params.n_embed" not in o:
         return Loss("sum", 1.0, perceptual, o.number(f"{loss}kl_weight", 1.0), "sum", learned)
-    if name == "taming":
+    if name in ("ldm", "taming"):  # with a codebook
         return Loss("mean", 1.0, perceptual)
     if name == "sgm":
         return Loss("sum", 1.0, perceptual, o.number(weights), "sum", learned)
@@ -156,7 +155,7 @@ def _sample(o: Options, network: str, name: str) -> Sample:
 
 def _optim(o: Options, name: str) -> Optim:
     base = o.number("model.base_learning_rate")
-    batch = o.whole("data.params.batch_size")
+    batch = o.whole("data.params.batch_size", o.whole("data.params.train.loader.batch_size"))
     gpus = devices_of(o.get(f"{TRAINER}gpus", o.get(f"{TRAINER}devices")))
     accumulate = o.whole(f"{TRAINER}accumulate_grad_batches", 1)
     scaled = name in ("ldm", "taming")  # sgm only with the switch --scale_lr of its main.py

@@ -31,6 +31,8 @@ KEYS = {
     "perceptual_weight": "loss.perceptual_weight",
     "disc_warmup": "loss.disc_warmup",
 }
+# keys below model that only other trainers have
+FOREIGN = {"target", "params", "class_path", "init_args", "ddconfig", "lossconfig", "base_learning_rate"}
 # a file that states a default, as the config.yaml of a run does, asks for nothing
 DEFAULTS = flat(TrainConfig().model_dump())
 # frames: (step, first), frames of one latent, pixels of one latent, latent channels
@@ -44,10 +46,12 @@ CLASSES = {
 
 
 def matches(text: str, parsed: Any) -> bool:
-    """A mapping of vaelab's sections."""
-    return isinstance(parsed, dict) and bool(set(parsed) & {*SECTIONS, "base"}) and set(parsed) <= {
-        *SECTIONS, "base", "name", "description",
-    }  # fmt: skip
+    """A mapping of vaelab's sections, whose model is not described as another trainer does."""
+    if not isinstance(parsed, dict) or not set(parsed) & {*SECTIONS, "base"}:
+        return False
+    model = parsed.get("model")
+    foreign = isinstance(model, dict) and bool(FOREIGN & set(model))
+    return not foreign and set(parsed) <= {*SECTIONS, "base", "name", "description"}
 
 
 def plan(config: TrainConfig, text: str) -> Plan:

@@ -35,8 +35,12 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
     o = Options(flat(parsed), yaml_lines(text))
     lr = o.number("trainer.lr", 1e-4)
     ignored, unknown = importer_notes(importer.convert, text, parsed, o, (f"{NETWORK}resolution",))
-    # options of the data are not read, but do not change what a person expects of the training either
-    ignored = tuple(Ignored(i.key, i.why, matters=not i.key.startswith("data.")) for i in ignored)
+    # only the data set radio has a size and a folder of its own; these change nothing that a person expects of the training
+    radio = o.get("data.name", "radio") == "radio"
+    ignored = tuple(Ignored(i.key, i.why, matters=False) if i.key.startswith("data.") else i for i in ignored)
+    ignored = tuple(i for i in ignored if radio or not i.key.startswith("data."))
+    size = o.get(f"{NETWORK}resolution")
+    height, width = (MAP, MAP) if radio else size if isinstance(size, list) and len(size) == 2 else (None, None)
     multipliers = o.get(f"{NETWORK}ch_mult")
     return [
         Plan(
@@ -65,8 +69,8 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
             Sample(
                 o.whole(f"{NETWORK}in_channels", 1),
                 1,
-                MAP,
-                MAP,
+                height,
+                width,
                 o.whole("model.embed_dim"),
                 None,
                 1,

@@ -68,7 +68,7 @@ def importer_notes(
         if key not in options or key in leave_out:
             continue
         if note.kind == "no-effect" and options[key] not in (None, "", False, [], "False", "false"):
-            ignored.append(Ignored(key, note.text))
+            ignored.append(Ignored(key, note.text.split("; here ")[0]))  # what vaelab does instead is for its importer
         elif note.kind == "unknown":
             unknown.append(key)
     return tuple(ignored), tuple(unknown)
