@@ -228,7 +228,7 @@ def rich_table(header: list[str], rows: list[list[str]], left: int) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for number, title in enumerate(header):
         is_number = number >= left
         table.add_column(Text(title), justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)

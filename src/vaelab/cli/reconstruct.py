@@ -205,7 +205,7 @@ def _show(rows: list[Row], problems: list[str], output: Path, where: Mapping[str
     files.write_text(output / "table.md", "\n".join(page) + "\n")
     with console_for(None) as console:
         if rows:
-            console.print(rich_table(header, cells, left=2))
+            console.print(rich_table(*table(rows, short=True), left=1))
         for line in lines:
             console.print(Text(line, style="dim"))
         for problem in problems:

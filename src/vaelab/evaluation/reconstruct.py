@@ -36,6 +36,8 @@ COLUMNS = {
 }
 """Scores of one file, as ``vaelab evaluate`` has them, and the titles of their columns."""
 
+ON_SCREEN = ("psnr", "ssim", "lpips", "explained_variance", "hf_ratio", "motion_ratio")
+
 
 @dataclass(frozen=True)
 class How:
@@ -117,17 +119,18 @@ def reconstruct(
     return rows
 
 
-def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: one line a file and model, columns that no file defines left out."""
+def table(rows: Sequence[Row], short: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: one line a file and model, without columns that no file defines. short: as a screen holds."""
     names = [name for name in COLUMNS if any(math.isfinite(row.scores.get(name, math.nan)) for row in rows)]
+    names = [name for name in names if not short or name in ON_SCREEN]
     seams = any(math.isfinite(row.seam) for row in rows)
-    header = ["file", "weights", "frames", "size"]
-    header += [COLUMNS[name] for name in names] + ["seam"] * seams
+    several = len({row.model for row in rows}) > 1
+    header = ["file", *["weights"] * several, "frames", "size", *(COLUMNS[name] for name in names), *["seam"] * seams]
     cells = []
     for row in rows:
+        place = [row.name, *[row.model] * several, str(row.frames), f"{row.height}x{row.width}"]
         values = [_cell(name, row.scores.get(name, math.nan)) for name in names]
-        size = f"{row.height}x{row.width}"
-        cells.append([row.name, row.model, str(row.frames), size, *values, *[_number(row.seam, 2)] * seams])
+        cells.append([*place, *values, *[_number(row.seam, 2)] * seams])
     return header, cells
 
 
