@@ -151,10 +151,18 @@ def test_the_grade_can_be_chosen() -> None:
     assert send(status("stop", "act"), after=400) == [("recovery", "act", 0)]
 
 
+def test_a_run_that_goes_back_keeps_its_alarm() -> None:
+    send = Collected()
+    send(status("watch", "act"))
+    assert send(change("resumed", "600", "500"), after=400) == []
+    assert send(status("act", "watch"), after=400) == [("recovery", "watch", 0)]
+
+
 def test_another_run_in_the_same_place_begins_with_nothing() -> None:
     send = Collected()
     send(status("watch", "act"))
     assert send(change("restarted"), status(None, "healthy"), after=400) == []
+    assert send(change("finished", new="healthy"), after=400) == [("finished", "healthy", 0)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["healthy", "watch", "act", "stop"]), st.floats(0, 400)), max_size=40))

@@ -207,7 +207,7 @@ def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
     watcher.poll()
     write(log, healthy_rows(500, 520))  # from the checkpoint of step 500
     told = watcher.poll()
-    (back,) = [change for change in told if change.kind == "restarted"]
+    (back,) = [change for change in told if change.kind == "resumed"]
     assert back.text == "the run went back from step 590 to step 510"
     write(log, healthy_rows(520, 800))
     watcher.poll()
@@ -215,35 +215,52 @@ def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
     assert run.step == 790 and run.status == "healthy" and len(run.run or ()) == 80
 
 
+WRITER = """
+import json, os, sys, time
+from pathlib import Path
+
+log = Path(sys.argv[1])
+
+def rows(first, last):
+    with log.open("a", buffering=1) as file:
+        for step in range(first, last, 10):
+            rec = 0.02 + 0.2 / (1 + step / 100)
+            file.write(json.dumps({"step": step, "rec_loss": rec, "kl_loss": 30 + step / 100}) + "\\n")
+            time.sleep(0.002)
+    sys.stdin.readline()  # until the last row was seen
+
+rows(0, 600)
+log.rename(log.with_suffix(".jsonl.1"))
+rows(600, 900)
+os.truncate(log, 0)
+rows(900, 1200)
+part = log.with_suffix(".part")
+part.write_bytes(log.read_bytes())
+part.replace(log)
+rows(1200, 1500)
+"""
+
+
 def test_a_writer_in_another_process_that_rotates_truncates_and_replaces(tmp_path: Path) -> None:
-    log = tmp_path / "metrics.jsonl"
-    script = tmp_path / "writer.py"
-    script.write_text(
-        "import json, os, sys, time\n"
-        "from pathlib import Path\n"
-        "log = Path(sys.argv[1])\n"
-        "def rows(first, last):\n"
-        "    with log.open('a', buffering=1) as f:\n"
-        "        for s in range(first, last, 10):\n"
-        "            f.write(json.dumps({'step': s, 'rec_loss': 0.02 + 0.2 / (1 + s / 100), 'kl_loss': 30 + s / 100}) + '\\n')\n"
-        "            time.sleep(0.002)\n"
-        "rows(0, 600)\n"
-        "log.rename(log.with_suffix('.jsonl.1')); rows(600, 900)\n"
-        "os.truncate(log, 0); rows(900, 1200)\n"
-        "part = log.with_suffix('.part'); part.write_bytes(log.read_bytes()); part.replace(log); rows(1200, 1500)\n"
-    )
+    log, script = tmp_path / "metrics.jsonl", tmp_path / "writer.py"
+    script.write_text(WRITER)
     watcher = Watcher([log], clock=frozen)
     told: list[Change] = []
-    with subprocess.Popen([sys.executable, str(script), str(log)]) as writer:
-        while writer.poll() is None:
-            told += watcher.poll()
-            time.sleep(0.01)
-    assert writer.returncode == 0
+    with subprocess.Popen([sys.executable, str(script), str(log)], stdin=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        for last in (590, 890, 1190, 1490):
+            while not watcher.runs or only(watcher).step != last:
+                assert writer.poll() is None
+                told += watcher.poll()
+                time.sleep(0.01)
+            writer.stdin.write("seen\n")
+            writer.stdin.flush()
+        assert writer.wait(60) == 0
     told += watcher.poll()
     run = only(watcher)
-    assert run.step == 1490 and run.problem is None and run.status == "healthy"
-    assert run.run is not None and run.run.steps[0] == 0
-    assert not [c for c in told if c.kind in ("restarted", "finding")]
+    assert run.problem is None and run.status == "healthy"
+    assert run.run is not None and run.run.steps.tolist() == list(range(0, 1500, 10))
+    assert not [c for c in told if c.kind in ("restarted", "resumed", "finding")]
     assert [c.new for c in told if c.kind == "status"] in (["cannot-tell", "healthy"], ["healthy"])
 
 
@@ -399,9 +416,17 @@ def test_a_rule_that_fails_does_not_end_the_watch(tmp_path: Path, monkeypatch: p
     log = tmp_path / "metrics.jsonl"
     write(log, healthy_rows(0, 300))
     watcher = Watcher([log], clock=frozen)
-    monkeypatch.setattr("vaelab.live.watcher.diagnose", lambda *_, **__: 1 / 0)
-    watcher.poll()
-    assert "an error of vaelab's own (ZeroDivisionError" in (only(watcher).problem or "")
+    with monkeypatch.context() as broken:
+        broken.setattr("vaelab.live.watcher.diagnose", lambda *_, **__: 1 / 0)
+        watcher.poll()
+        assert "an error of vaelab's own (ZeroDivisionError" in (only(watcher).problem or "")
+        told = []
+        for step in range(300, 400, 10):
+            write(log, healthy_rows(step, step + 10))
+            told += watcher.poll()
+        assert kinds(told) == ["problem"]
+    write(log, healthy_rows(400, 410))
+    assert kinds(watcher.poll())[0] == "recovered" and only(watcher).step == 400
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ class _Pending:
             before_broken, self.broken = self.broken, set()
             return bool(before_broken)
         if change.kind == "restarted":
-            self.bad, self.waiting = False, []
+            self.bad, self.alarmed, self.waiting = False, False, []
         return change.kind == "finished" and finished
 
     def next_alert(self, now: float, min_seconds: float) -> Alert | None:

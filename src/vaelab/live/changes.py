@@ -16,8 +16,9 @@ class Change:
 
     kind: ``status`` (old and new status), ``finding`` (``KL201 critical``; old None: it came, new None: it is gone),
     ``cause`` (ids of the most likely cause), ``problem`` (the log cannot be read: new is the sentence), ``stalled`` (no new
-    row for long), ``recovered`` (from either), ``restarted`` (another run stands in its place, or the run went back),
-    ``finished``. time: seconds since 1970. text: one sentence for a person; it may quote the log, without control characters.
+    row for long), ``recovered`` (from either), ``resumed`` (the run went back to an earlier step), ``restarted`` (another run
+    stands in its place), ``finished``. time: seconds since 1970. text: one sentence for a person; it may quote the log,
+    without control characters.
     """
 
     run_id: str

@@ -8,6 +8,7 @@ from vaelab.run import FloatArray
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = "_.-~=+*#"
+MOST = float(np.finfo(np.float64).max)
 
 
 def sparkline(values: FloatArray, width: int, ascii_only: bool = False) -> str:
@@ -24,6 +25,7 @@ def sparkline(values: FloatArray, width: int, ascii_only: bool = False) -> str:
     marks = ASCII if ascii_only else BLOCKS
     if high <= low:
         return marks[0] * len(parts)
-    # halves first: high - low may be beyond the largest float
-    share = (parts / 2 - low / 2) / (high / 2 - low / 2)
+    if high - low > MOST:
+        parts, low, high = parts / 2, low / 2, high / 2
+    share = (parts - low) / (high - low)
     return "".join(marks[min(int(s * len(marks)), len(marks) - 1)] for s in share)

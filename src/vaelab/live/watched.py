@@ -82,7 +82,6 @@ class WatchedRun:
 
     def take(self, run: Run, changed_at: float, diagnose: Callable[[Run], Diagnosis]) -> None:
         """The log was read again and holds ``run`` (one row or more); ``changed_at``: its time of change since 1970."""
-        self._readable()
         old = self.run
         if old is not None and is_other_run(old, run):
             self._restart(run)
@@ -98,6 +97,7 @@ class WatchedRun:
                 f"the diagnosis failed, an error of vaelab's own ({type(error).__name__}: {error}): please report it."
             )
             return
+        self._readable()
         self.updated = time.time()
         ended = has_finished(run, self.diagnosis)
         self.history += self.stable.update(int(run.steps[-1]), self.diagnosis, final=ended or self.stalled)
@@ -149,7 +149,7 @@ class WatchedRun:
 
     def _readable(self) -> None:
         if self._problem_polls >= 2:
-            self.say("recovered", self.problem, None, "the log can be read again")
+            self.say("recovered", self.problem, None, "the log can be read now")
         self.problem, self._problem_polls = None, 0
 
     def _restart(self, run: Run) -> None:
@@ -167,7 +167,7 @@ class WatchedRun:
     def _new_rows(self, run: Run, changed_at: float) -> None:
         if self.run is not None and run.steps[-1] < self.run.steps[-1]:
             first, last = steps(int(run.steps[-1])), steps(self.step)
-            self.say("restarted", last, first, f"the run went back from step {last} to step {first}")
+            self.say("resumed", last, first, f"the run went back from step {last} to step {first}")
         if self.stalled and self.run is not None:
             self.say("recovered", None, None, f"new rows again after {self.stale / 60:.0f} minutes")
         if self._last_row_at is not None:
