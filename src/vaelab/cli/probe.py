@@ -107,6 +107,10 @@ def probe(
 
     found = find_checkpoint(checkpoint, ema)
     folder = output or (found.run / "probe" if found.run is not None else Path("probe"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror or error}. Choose another --output.") from None
     with progress_bar() as report:
         result = measure(
             checkpoint,
