@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -258,7 +259,9 @@ def test_equal_runs_in_one_file_are_two_runs(tmp_path: Path) -> None:
     assert len(read_all(tmp_path)) == len(read_all(tmp_path / "metrics.csv")) == 2
 
 
-def test_a_folder_without_end(tmp_path: Path) -> None:
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder of folders, deeper than Python recurses; removed again, because pytest could not."""
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(1200):
         os.mkdir("d", dir_fd=here)
@@ -266,10 +269,14 @@ def test_a_folder_without_end(tmp_path: Path) -> None:
         os.close(here)
         here = below
     os.close(here)
-    (tmp_path / "metrics.csv").write_text(CSV)
-    (tmp_path / "loop").symlink_to(tmp_path)
-    assert len(read(tmp_path)) == 50
-    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # too deep for shutil.rmtree
+    yield tmp_path
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
+
+
+def test_a_folder_without_end(deep_folder: Path) -> None:
+    (deep_folder / "metrics.csv").write_text(CSV)
+    (deep_folder / "loop").symlink_to(deep_folder)
+    assert len(read(deep_folder)) == 50
 
 
 def test_a_repository_of_aim_says_how_to_export_it(tmp_path: Path) -> None:
