@@ -349,6 +349,19 @@ def test_a_page_that_reads_nothing_holds_back_nobody_and_gets_the_newest_state(t
         asyncio.run(asyncio.wait_for(slow_and_fast(started), 60))
 
 
+def test_a_page_hears_from_the_server_also_when_nothing_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaelab.web.app.ALIVE_SECONDS", 0.05)
+    with (
+        server(write_log(tmp_path / "train.csv")) as started,
+        socket.create_connection(("127.0.0.1", started.port), timeout=20) as page,
+    ):
+        page.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        # without data a browser would not pass the event on
+        while b"event: alive\r\ndata: alive\r\n\r\n" not in received:
+            received += page.recv(4096)
+
+
 def test_a_server_with_open_pages_stops_and_its_port_is_free_again(tmp_path: Path) -> None:
     path = write_log(tmp_path / "train.csv")
     first = server(path).start()

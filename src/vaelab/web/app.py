@@ -117,7 +117,7 @@ class _Pages:
 
         return EventSourceResponse(
             states(), ping=ALIVE_SECONDS, send_timeout=SEND_TIMEOUT,
-            ping_message_factory=lambda: ServerSentEvent(data="", event="alive"),
+            ping_message_factory=lambda: ServerSentEvent(data="alive", event="alive"),
         )  # fmt: skip
 
     def run(self, request: Request) -> Response:
