@@ -3,7 +3,8 @@
 python benchmarks/bench_monitor.py [--steps 2000] [--values 14] [--step-ms 5] [--repeats 5]
 
 The loop's own work is a fixed number of small numpy operations, about ``--step-ms`` a step, so the threads of the Monitor
-compete with it for the interpreter as they do in a real loop. SummaryWriter of TensorBoard is the yardstick.
+compete with it for the interpreter as they do in a real loop. "Own" is processor time, of the call or of the whole program;
+the other times are by the clock. SummaryWriter of TensorBoard is the yardstick.
 """
 
 from __future__ import annotations
@@ -35,25 +36,30 @@ def work(rounds: int) -> None:
 
 
 def rounds_for(milliseconds: float) -> int:
-    """How many rounds of ``work`` take so long on this machine."""
+    """How many rounds of ``work`` take so much processor time on this machine."""
     work(200)
-    begun = time.perf_counter()
+    begun = time.process_time()
     work(2000)
-    return max(1, round(2000 * milliseconds / 1e3 / (time.perf_counter() - begun)))
+    return max(1, round(2000 * milliseconds / 1e3 / (time.process_time() - begun)))
 
 
-def loop(log: Log, number: Number, steps: int, count: int, rounds: int) -> tuple[float, list[float]]:
-    """``(seconds of the whole loop, microseconds of each call of log)``."""
+def loop(log: Log, number: Number, steps: int, count: int, rounds: int) -> tuple[float, list[float], list[float]]:
+    """``(processor seconds of the whole loop, microseconds of each call of log, processor microseconds of each call)``.
+
+    Processor time counts what the program uses, threads included in the first and not in the last; it does not count what
+    other programs on the machine take.
+    """
     noise = np.random.default_rng(0).normal(size=(steps, count))
-    calls = []
-    begun = time.perf_counter()
+    calls, own = [], []
+    begun = time.process_time()
     for step in range(steps):
         work(rounds)
         values = {NAMES[i]: number(1.0 / (1 + step / 100) + 0.01 * noise[step, i]) for i in range(count)}
-        before = time.perf_counter()
+        before, before_own = time.perf_counter(), time.thread_time()
         log(step, values)
+        own.append((time.thread_time() - before_own) * 1e6)
         calls.append((time.perf_counter() - before) * 1e6)
-    return time.perf_counter() - begun, calls
+    return time.process_time() - begun, calls, own
 
 
 def main() -> None:
@@ -83,7 +89,7 @@ def main() -> None:
             "Monitor, torch scalars": (Monitor, torch.tensor),
             "SummaryWriter, floats": (lambda: to_tensorboard, float),
         }
-        found: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in ways}
+        found: dict[str, list[tuple[float, list[float], list[float]]]] = {name: [] for name in ways}
         for _ in range(options.repeats):  # one after the other, so that other work on the machine meets all alike
             for name, (make, number) in ways.items():
                 way = make()
@@ -92,15 +98,14 @@ def main() -> None:
                     way.close()
         writer.close()
     print(f"{options.steps} steps, {options.values} values a step, median of {options.repeats} repeats")
-    print(f"{'':24}{'mean us':>9}{'median us':>11}{'99% us':>9}{'loop s':>9}{'loop / nothing':>16}")
+    print(f"{'':24}{'mean us, own':>14}{'median us':>11}{'99% us':>10}{'loop s, own':>13}{'loop / nothing':>16}")
     for name, repeats in found.items():
-        mean, middle, high = (
-            statistics.median(measure(calls) for _, calls in repeats)
-            for measure in (statistics.mean, statistics.median, lambda calls: statistics.quantiles(calls, n=100)[98])
-        )
-        seconds = statistics.median(seconds for seconds, _ in repeats)
-        ratio = statistics.median(own / bare for (own, _), (bare, _) in zip(repeats, found["nothing"], strict=True))
-        print(f"{name:24}{mean:9.1f}{middle:11.1f}{high:9.1f}{seconds:9.2f}{ratio:16.3f}")
+        own = statistics.median(statistics.mean(own) for _, _, own in repeats)
+        middle = statistics.median(statistics.median(calls) for _, calls, _ in repeats)
+        high = statistics.median(statistics.quantiles(calls, n=100)[98] for _, calls, _ in repeats)
+        seconds = statistics.median(seconds for seconds, _, _ in repeats)
+        ratio = statistics.median(mine[0] / bare[0] for mine, bare in zip(repeats, found["nothing"], strict=True))
+        print(f"{name:24}{own:14.1f}{middle:11.1f}{high:10.1f}{seconds:13.2f}{ratio:16.3f}")
 
 
 if __name__ == "__main__":

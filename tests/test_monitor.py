@@ -140,6 +140,7 @@ def test_alerts_get_the_changes() -> None:
         monitor.log(step, {"rec_loss": 0.1 if step < 20 else float("nan"), "kl_loss": 10.0})
     monitor.close()
     assert any(alert.status == "stop" for alert in got)
+    assert "ended at step 39: stop" in got[-1].text
 
 
 # The file ------------------------------------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_disk_that_becomes_full(caplog: pytest.LogCaptureFixture, tmp_path: Pa
         monitor.wait()
         if step == 9:
             assert monitor._engine is not None
-            monitor._engine.rows._file = Path("/dev/full").open("wb", buffering=0)
+            monitor._engine.rows._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
     assert monitor.diagnosis is not None and len(monitor.diagnosis.run) == 20
     assert sum("can no longer be written" in text for text in warnings_of(caplog)) == 1
     assert monitor.state_dict()["rows"] is not None
@@ -367,6 +368,14 @@ def test_text_and_odd_values_are_named_once(monitor: Monitor, caplog: pytest.Log
     for name in ("'phase'", "'odd'", "'z'", "'loss'"):
         assert sum(name in text for text in said) == 1, said
     assert monitor.diagnosis is not None and list(monitor.diagnosis.run) == ["rec_loss"]
+
+
+def test_notes_have_an_end(monitor: Monitor, caplog: pytest.LogCaptureFixture) -> None:
+    for step in range(100):
+        monitor.log(step, {f"caption {step}": "a street", "rec_loss": 0.1})
+    monitor.wait()
+    said = [text for text in warnings_of(caplog) if "recorded" in text or "notes" in text]
+    assert len(said) == 21 and "left out" in said[-1]
 
 
 def test_a_distributed_tensor_is_never_read() -> None:
@@ -687,6 +696,23 @@ assert monitor.diagnosis is not None
 assert not {"torch", "matplotlib", "scipy", "tensorboard"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_loop_of_several_threads(tmp_path: Path) -> None:
+    monitor = Monitor(path=tmp_path)
+    threads = [
+        threading.Thread(
+            target=lambda k=k: [monitor.log(i * 8 + k, {"rec_loss": 1.0, "kl_loss": 2.0}) for i in range(50)]
+        )
+        for k in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    monitor.close()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert sorted(steps) == list(range(400))
 
 
 def test_diagnoses_keep_to_their_budget() -> None:

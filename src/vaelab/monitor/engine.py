@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import VaelabError
-from vaelab.live.hysteresis import Change, StableStatus
+from vaelab.live.changes import Change
+from vaelab.live.hysteresis import StableStatus
 from vaelab.monitor.capture import Captured, number
 from vaelab.monitor.observed import Observed
 from vaelab.monitor.rows import Rows, usable_step
@@ -34,6 +35,8 @@ CLOSING_SECONDS = 10.0
 FIRST_STEPS = 100
 """Steps before which only a value that is not finite is told: at the start of training a loop that logs every step looks like
 many a fault, a latent that carries nothing yet among them."""
+
+MOST_NOTES = 20
 
 Callback = Callable[[Change], object]
 
@@ -53,7 +56,8 @@ class Engine:
         interval: float,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        self.rows, self.callbacks, self.alerts, self.budget, self.interval = rows, callbacks, alerts, budget, interval
+        self.rows, self.callbacks, self.alerts = rows, callbacks, alerts
+        self.budget, self.interval = min(max(budget, 1e-6), 1.0), interval
         self.observed = Observed()
         self.stable = StableStatus("monitor", str(rows.path or "Monitor"))
         self.diagnosis: Diagnosis | None = None
@@ -95,10 +99,11 @@ class Engine:
             self.rows.close()
 
     def say(self, text: str) -> None:
-        """One line in the log of the program, once."""
-        if text not in self._said:
-            self._said.add(text)
-            logger.warning("vaelab: %s", text)
+        """One line in the log of the program, once, and no more than ``MOST_NOTES`` of them."""
+        if text in self._said or len(self._said) > MOST_NOTES:
+            return
+        self._said.add(text)
+        logger.warning("vaelab: %s", text if len(self._said) <= MOST_NOTES else "further notes are left out.")
 
     def failed(self, what: str, error: Exception) -> None:
         """An error that must not reach the training loop: said once for each ``what``."""
@@ -239,8 +244,19 @@ class Engine:
                 self.judge()
         self._threads[0].join(CLOSING_SECONDS)
         self.judge(final=True)
+        if self.stable.step is not None:
+            self._tell_the_end(self.stable.step)
         if self.alerts is not None:
-            self.alerts.close()
+            try:
+                self.alerts.close()
+            except Exception as error:
+                self.failed("sending alerts", error)
+
+    def _tell_the_end(self, step: int) -> None:
+        text = f"the program has ended at step {step:,}: {self.stable.status}"
+        change = Change(self.stable.run_id, step, "finished", None, self.stable.status, text, self.stable.source)
+        self._tell(change)
+        self._alert([change])
 
     def _delay(self) -> float:
         """Seconds until the next diagnosis fits into the budget."""

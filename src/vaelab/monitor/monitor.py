@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vaelab.diagnosis import Diagnosis, Status
 from vaelab.errors import ConfigError, VaelabError
-from vaelab.live.hysteresis import Change
+from vaelab.live.changes import Change
 from vaelab.monitor.capture import Captured
 from vaelab.monitor.engine import Callback, Engine, logger
 from vaelab.monitor.processes import is_main_process
@@ -31,6 +32,7 @@ FIRST_SAMPLES = 20
 SAMPLE_SECONDS = 10.0
 STATE_VERSION = 1
 
+_BEGINNING = threading.Lock()
 C = TypeVar("C", bound=Callable[[Change], object])
 
 
@@ -48,7 +50,8 @@ class Monitor:
     model, or the path of a YAML file. Only settings that vaelab knows are kept.
     path: a folder, or a file that ends in ``.jsonl``: every row is written there at once, as ``vaelab diagnose`` and
     ``vaelab watch`` read it; a file of an earlier start is continued. None: the rows stay in memory.
-    callbacks: called with a ``vaelab.live.Change`` when the status, a finding or the likeliest cause changes, in a thread.
+    callbacks: called with a ``vaelab.live.Change`` when the status, a finding or the likeliest cause changes, and at the end of
+    the program, in a thread.
     alerts: sends the changes on, to a webhook, by e-mail ... (``vaelab.live.alerts``); it is closed with the Monitor.
     budget: share of the time that diagnoses may take, in (0, 1]. interval: seconds between two diagnoses, at least.
 
@@ -219,9 +222,10 @@ class Monitor:
         if not self._active:
             return None
         if self._engine is None:
-            self._active = is_main_process()
-            if self._active:
-                self._begin()
+            with _BEGINNING:  # loops may log from several threads
+                self._active = is_main_process()
+                if self._active and self._engine is None:
+                    self._begin()
         elif not self._is_own_process():
             return None
         return self._engine
