@@ -148,9 +148,11 @@ class NotCausal(Rule):
 
     Evidence it needs: vaelab probe of a video model whose clips have 1 + k x r frames.
 
-    What to do: pad in time in front only; no norm or attention over time without a causal mask.
+    What to do: in a model of your own, pad in time in front only, and let no norm or attention span frames without a causal
+    mask. Some published models are so by design (the decoder of LTX-Video, norms over time in CogVideoX and HunyuanVideo):
+    decode them in the lengths they were trained on.
 
-    References: MAGVIT-v2 (causal 3D convolutions); cause A8 is a look-alike.
+    References: MAGVIT-v2 (causal 3D convolutions); CausalVideoVAE here is causal exactly.
     """
 
     code = "REC134"
@@ -164,7 +166,7 @@ class NotCausal(Rule):
             return
         said = " and ".join(f"the {part} by {parts[part]:.0%}" for part in leaks)
         yield self.finding(
-            "warn",
+            "info",
             f"Later frames act on earlier ones, of their own effect {said}: the model is not causal.",
             steps=at_step(facts),
             evidence=tuple(evidence(facts, f"{part}_to_past") for part in leaks),
