@@ -80,6 +80,9 @@ def test_a_run_by_its_folder_and_by_its_file(store: Path) -> None:
     (source,) = [s for s in named if s.endswith("[done]")]
     folder = Path(source.rpartition("[")[0])
     assert len(read(folder)) == len(read(folder / "meta.yaml")) == STEPS
+    assert list(read(folder / "metrics" / "train" / "rec_loss")) == list(read(folder))
+    with pytest.raises(LogError, match="not in a run of MLflow's file store"):
+        read(store / "mlflow.db", format="mlruns")
     assert detect(Source(folder / "meta.yaml"))[0][:2] == ("mlflow_files", 1.0)
     assert detect(Source(store / "mlflow.db"))[0][:2] == ("mlflow_sqlite", 1.0)
 
@@ -122,7 +125,9 @@ def test_runs_of_one_name_and_of_two_experiments(database: Path) -> None:
 def test_the_newest_rows_of_a_live_database_are_read(database: Path) -> None:
     writer = sqlite3.connect(database)
     writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("INSERT INTO metrics SELECT 'new', 1.0, timestamp, run_uuid, step, 0 FROM metrics WHERE key = 'kl_loss'")
+    writer.execute(
+        "INSERT INTO metrics SELECT 'new', 1.0, timestamp, run_uuid, step, 0 FROM metrics WHERE key = 'kl_loss'"
+    )
     writer.commit()
     before = sorted(path.name for path in database.parent.iterdir())
     assert "new" in by_name(read_all(database))["done"]

@@ -24,27 +24,33 @@ MOST_FILES = 10_000
 MOST_DEPTH = 20  # of folders within metrics/ and params/
 PARAM_LIMIT = 1 << 16  # bytes
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_VALUE = re.compile(rb"\d{10,16} \S+ -?\d+\s")
 _FIELD = re.compile(rb"^(?:run_id|run_uuid): ", re.MULTILINE)
 
 
 class MlflowFilesReader:
-    """Reads the run whose ``meta.yaml`` is the source; the metrics stand beside it."""
+    """Reads the run whose ``meta.yaml``, or one of whose metrics, is the source."""
 
     name = "mlflow_files"
     title = "MLflow's file store (mlruns/<experiment>/<run>/meta.yaml)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        beside = source.path is not None and source.path.name == META
-        if not beside or not _FIELD.search(head):
+        if source.path is None or _run_of(source.path) is None:
+            return 0.0
+        if source.path.name != META:
+            return 0.4 if _VALUE.match(head) else 0.0  # one metric of a run, where the user named it
+        if not _FIELD.search(head):
             return 0.0
         return 0.4 if b"lifecycle_stage: deleted" in head else 1.0  # a deleted run is read only where it is named
 
     def read(self, source: Source) -> list[RawLog]:
         """One log. Raises LogError if no metric stands beside the file, or one of them may not be read."""
-        if source.path is None:
-            raise LogError(f"{source.name}: the metrics of an MLflow run stand beside its {META}; give its path.")
-        folder = source.path.parent
-        meta = parse_config_text(source.read().decode("utf-8", "replace"))
+        folder = source.path and _run_of(source.path)
+        if folder is None:
+            raise LogError(
+                f"{source.name} is not in a run of MLflow's file store: give the run's folder or its {META}."
+            )
+        meta = _read_meta(folder / META)
         points, notes = _read_metrics(folder / "metrics")
         if not len(points):
             raise LogError(f"{folder} is an MLflow run, but there is no metric in it yet.")
@@ -54,6 +60,23 @@ class MlflowFilesReader:
         log.events += end_of_run(_STATUS.get(status, "") if isinstance(status, int) else str(status), log)
         log.notes += notes
         return [log]
+
+
+def _run_of(path: Path) -> Path | None:
+    """The folder of the run whose ``meta.yaml``, or one of whose metrics, is at ``path``."""
+    if path.name == META:
+        return path.parent
+    for folder in path.absolute().parents[:MOST_DEPTH]:
+        if folder.name == "metrics" and folder.with_name(META).is_file():
+            return folder.parent
+    return None
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        return parse_config_text(path.read_bytes()[:PARAM_LIMIT].decode("utf-8", "replace"))
+    except OSError:
+        return {}
 
 
 def is_run_folder(folders: list[str], files: list[str]) -> bool:

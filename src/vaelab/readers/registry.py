@@ -86,8 +86,8 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     ranked = detect(source)
     if not ranked:
         raise LogError(
-            f"{source.name} looks like {_kind(source.head())}. vaelab reads: {'; '.join(r.title for r in READERS)}. "
-            f"If it is one of these, say which with --format ({', '.join(r.name for r in READERS)})."
+            f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
+            f"({', '.join(r.name for r in READERS)})."
         )
     if ranked[0][1] >= SURE_ENOUGH:
         ranked = ranked[:1]
