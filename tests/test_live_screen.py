@@ -165,6 +165,7 @@ def test_the_last_alert_and_its_trouble_are_at_the_foot(all_runs: list[WatchedRu
         (["runs/a.log", "runs/b.log"], ["a.log", "b.log"]),
         (["runs/a/x/train.log", "runs/a/y/metrics.csv"], ["x", "y"]),
         (["train.log"], ["train.log"]),
+        (["runs/a"], ["a"]),
         (["a.log", "x/a.log"], ["a.log", "x/a.log"]),
     ],
 )

@@ -148,6 +148,13 @@ def test_a_pipe_gets_plain_lines_without_colours() -> None:
     assert last.endswith("the run has finished at step 799: healthy")
 
 
+def test_what_is_waited_for_is_said_once(tmp_path: Path) -> None:
+    code, out, _ = run(str(tmp_path / "later"), "--interval", "0.1", "--idle", "0.01")
+    assert code == 3
+    (line,) = out.splitlines()
+    assert line.endswith("later does not exist yet: waiting for it.")
+
+
 def test_one_look_prints_the_screen() -> None:
     code, out, err = run(str(LOGS), "--once")
     assert (code, err) == (0, "") and "\x1b" not in out

@@ -90,9 +90,10 @@ def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None
 
 
 def short_names(runs: Sequence[WatchedRun]) -> dict[str, str]:
-    """The part of each path that tells the runs apart."""
+    """The part of each path that tells the runs apart, by id."""
     parts = {r.id: one_line(r.source).split("/") for r in runs}
-    if len({tuple(p[:-1]) for p in parts.values()}) == len(parts) and all(len(p) > 1 for p in parts.values()):
+    files_in_folders = all(len(p) > 1 and "." in p[-1] for p in parts.values())
+    if files_in_folders and len({tuple(p[:-1]) for p in parts.values()}) == len(parts):
         parts = {i: p[:-1] for i, p in parts.items()}  # the folder tells enough
     front = 0
     while all(len(p) > front + 1 for p in parts.values()) and len({p[front] for p in parts.values()}) == 1:

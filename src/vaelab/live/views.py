@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -111,20 +111,24 @@ class Lines(_Quiet):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._known: set[str] = set()
+        self._last: dict[str, str] = {}
 
     def show(self, runs: Sequence[WatchedRun], changes: Sequence[Change]) -> None:
         names = short_names(runs)
+        changed = {change.run_id for change in changes}
         for run in runs:
-            if run.id not in self._known and not any(change.run_id == run.id for change in changes):
-                self._line(time.time(), names[run.id], run.problem or f"{run.status}: {run.headline}")
-            self._known.add(run.id)
+            if run.id not in self._last and run.id not in changed:
+                self._line(time.time(), run.id, names, run.problem or f"{run.status}: {run.headline}")
         for change in changes:
-            self._line(change.time, names[change.run_id], change.text)
+            self._line(change.time, change.run_id, names, change.text)
 
-    def _line(self, when: float, name: str, text: str) -> None:
+    def _line(self, when: float, run_id: str, names: Mapping[str, str], text: str) -> None:
+        if self._last.get(run_id) == text:
+            return
+        self._last[run_id] = text
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
-        self.console.print(_group([Text(f"{clock}  {name}: {one_line(text)}")], self.console), soft_wrap=True)
+        line = Text(f"{clock}  {names[run_id]}: {one_line(text)}")
+        self.console.print(_group([line], self.console), soft_wrap=True)
 
 
 class JsonLines(_Quiet):
