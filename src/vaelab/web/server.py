@@ -46,7 +46,7 @@ class Server:
         AppStatus.disable_automatic_graceful_drain()
         config = uvicorn.Config(
             create_app(self.poller, host, self.port, self.token), log_level="warning", access_log=False,
-            server_header=False, lifespan="on", timeout_graceful_shutdown=STOP_SECONDS,
+            server_header=False, lifespan="on", ws="none", timeout_graceful_shutdown=STOP_SECONDS,
         )  # fmt: skip
         self._server = _Uvicorn(config, self.poller)
         self._thread: threading.Thread | None = None
