@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.functional import avg_pool3d, pad
 
+from small_training import small_config
+from vaelab.config.load import dump_config
 from vaelab.config.schema import DataConfig
 from vaelab.data import open_data, train_batches
 from vaelab.evaluation.clips import Clips
 from vaelab.evaluation.pictures import from_uint8
-from vaelab.models import Autoencoder
+from vaelab.models import Autoencoder, build_autoencoder
 
 SPACE, TIME = 2, 2
 CLIP = DataConfig(source="moving-shapes", frames=5, resolution=(32, 32), workers=0, val_samples=6)
@@ -156,3 +160,18 @@ def faulty(name: str) -> Autoencoder:
 def held_out(count: int = 6) -> Iterator[tuple[str, torch.Tensor]]:
     """Held-out clips, float (1, 3, 5, 32, 32)."""
     return iter(Clips(open_data(CLIP, 0).val, CLIP, count, "moving shapes"))
+
+
+def write_run(folder: Path, steps: tuple[int, ...] = (10, 20)) -> Path:
+    """A run folder as vaelab train leaves it, with an untrained model for clips of 3 x 8 x 8 and its log."""
+    config = small_config(video=True, data={"length": 20, "val_samples": 6})
+    torch.manual_seed(0)
+    model, averaged = (build_autoencoder(config.model, 3) for _ in range(2))
+    for step in steps:
+        place = folder / "checkpoints" / f"step-{step:08d}"
+        model.save(place / "autoencoder")
+        averaged.save(place / "autoencoder_ema")
+    (folder / "config.yaml").write_text(dump_config(config))
+    row = {"rec_mse": 0.3, "rec_loss": 0.4, "clip_coefficient": 1.0, "time": 0.0}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps({"step": i, **row}) + "\n" for i in range(30)))
+    return folder
