@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vaelab.diagnosis import Status
-from vaelab.live.alerts import Alerts
 from vaelab.live.changes import Change
 from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.watched import WatchedRun
 from vaelab.live.watcher import Watcher
+
+if TYPE_CHECKING:
+    from vaelab.live.alerts import Alerts
 
 FINISHED, REACHED, NO_ROWS = 0, 1, 3
 """What the loop ends with: every run has finished; a verdict is as grave as asked for; no new row for too long."""

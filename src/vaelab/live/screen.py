@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from vaelab.diagnosis import Diagnosis
-from vaelab.live.alerts import Alerts
 from vaelab.live.changes import clean
 from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.layout import Page, clip, clip_left, one_line
@@ -27,6 +27,9 @@ from vaelab.report.layout import (
 from vaelab.report.numbers import number, percent, steps
 from vaelab.report.terminal import _COLOUR as COLOURS
 from vaelab.report.terminal import _FILL as FILL
+
+if TYPE_CHECKING:
+    from vaelab.live.alerts import Alerts
 
 MOST_METRICS = 12
 MOST_FINDINGS = 6
