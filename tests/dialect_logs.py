@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import wandb
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -122,6 +121,8 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 def write_wandb(folder: Path, steps: Sequence[int], rows: Sequence[Mapping[str, Any]]) -> Path:
     """One offline run of W&B, logged with explicit steps; values may be dicts."""
+    import wandb
+
     settings = wandb.Settings(console="off", silent=True, x_disable_stats=True, x_disable_meta=True)
     run = wandb.init(mode="offline", project="vae", dir=folder, settings=settings, reinit="create_new")
     for step, row in zip(steps, rows, strict=True):

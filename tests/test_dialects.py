@@ -269,6 +269,7 @@ def test_open_sora_without_a_resolution_says_what_to_declare(tmp_path: Path) -> 
 def test_bare_names() -> None:
     assert bare_name(" Train/Rec_Loss_step") == "rec_loss"
     assert bare_name("validation recon loss") == "recon_loss"
+    assert bare_name("train.rec_loss") == "rec_loss"  # W&B's name of a nested value
     assert bare_name("global_step") == "global_step"
 
 

@@ -92,6 +92,7 @@ def test_a_file_by_itself_and_its_folder(project: Path) -> None:
     assert detect(Source(path))[0][:2] == ("wandb", 1.0)
     assert len(read(path)) == len(read(path.parent)) == len(read(path, format="wandb")) == 10
     assert len(read_all(project / "wandb")) == 4
+    assert read(project / "wandb" / "latest-run").steps.tolist() == list(range(len(read(files(project, "killed")[0]))))
 
 
 def test_one_run_beside_a_log_is_a_view_of_it(project: Path, tmp_path: Path) -> None:

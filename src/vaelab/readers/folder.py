@@ -42,8 +42,8 @@ VIEW_FOLDERS = re.compile(
     r"^(tensorboard|tb|tf|tb_logs|testtube|lightning_logs|csv|csv_logs|logs?|events|runs?|wandb|version_\d+)$", re.I
 )
 VERSION = re.compile(r"^version_\d+$")
-# W&B's folder of one start of a run; the last part is the run's id
-WANDB_FOLDER = re.compile(r"^(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)$")
+# W&B's folder of one start of a run, the last part is the run's id; and its link to the newest one
+WANDB_FOLDER = re.compile(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)|latest-run)$")
 WANDB_PARTS = frozenset(("files", "logs"))
 MOST_DEPTH = 64  # of folders; deeper ones are not looked at
 # TensorBoard writers for training and validation that stand side by side
@@ -102,7 +102,7 @@ def run_folder(path: Path, top: Path) -> tuple[Path, str]:
     if folder != top and folder.name in WANDB_PARTS and WANDB_FOLDER.match(folder.parent.name):
         folder = folder.parent
     if match := WANDB_FOLDER.match(folder.name):
-        version = match["id"]
+        version = match["id"] or ""
         folder = folder if folder == top else folder.parent
     while folder != top and VIEW_FOLDERS.match(folder.name):
         if VERSION.match(folder.name):

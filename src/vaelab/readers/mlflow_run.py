@@ -27,7 +27,7 @@ def left_out_note(count: int) -> list[ReadNote]:
 
 def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters with dots between the parts of their names, where MLflow's integrations put slashes."""
-    return {str(name).replace("/", "."): value for name, value in params.items()}
+    return {str(name).replace("/", "."): str(value) for name, value in params.items()}
 
 
 def end_of_run(status: str, log: RawLog) -> list[Event]:

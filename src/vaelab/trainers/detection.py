@@ -64,5 +64,5 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
 def bare_name(name: str) -> str:
     """A column's own name in lower case, without its split (``train/``) and Lightning's ``_step`` or ``_epoch``."""
     text = re.sub(r"\s+", "_", name.strip().lower())
-    text = re.sub(r"^(train|training|val|val_ema|valid|validation)[/_]", "", text)
+    text = re.sub(r"^(train|training|val|val_ema|valid|validation)[/_.]", "", text)
     return re.sub(r"_(step|epoch)$", "", text) if text not in ("global_step",) else text
