@@ -16,7 +16,7 @@ from vaelab.models import Autoencoder, Grid, build_autoencoder
 from vaelab.models.causal_layers import CausalConv3d
 from vaelab.probing.adversary import above, blurred, memory, score
 from vaelab.probing.cell import claims_causality, examine_cell, first_frame_of
-from vaelab.probing.clips import usual_size
+from vaelab.probing.clips import Part, usual_size
 from vaelab.probing.decoder import examine_decoder
 from vaelab.probing.gradients import histogram, shares_of
 from vaelab.probing.latent import LatentSums, declared_scale, scaled_std
@@ -48,6 +48,15 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     draw = np.random.default_rng(3)
     held = [got.low <= 2.0 <= got.high for got in (mean_interval(draw.normal(2.0, 1.0, 40)) for _ in range(60))]
     assert 50 <= sum(held) <= 60
+
+
+def test_clips_of_one_file_do_not_count_as_many() -> None:
+    draw = np.random.default_rng(0)
+    files = np.repeat(np.arange(6), 20)
+    found = draw.normal(0, 1, 6)[files] + draw.normal(0, 0.1, 120)
+    alone, by_file = mean_interval(found), mean_interval(found, files)
+    assert by_file.high - by_file.low > 2.5 * (alone.high - alone.low)
+    assert mean_interval(found, np.zeros(120)).low == mean_interval(found, np.zeros(120)).value
 
 
 def test_one_clip_has_no_interval() -> None:
@@ -269,7 +278,7 @@ class Halves(nn.Module):
 
 def test_scores_say_what_a_known_discriminator_tells_apart() -> None:
     torch.manual_seed(0)
-    batches = [torch.rand(4, 3, 1, 16, 16) * 2 - 1 for _ in range(4)]
+    batches = [Part(torch.rand(4, 3, 1, 16, 16) * 2 - 1, np.arange(4 * i, 4 * i + 4)) for i in range(4)]
     got = score(Detail(), Halves(), batches, "hinge", False, torch.device("cpu"))  # type: ignore[arg-type]
     assert got.clips == 16
     assert got.tells().value > 0.8 and got.tells("blurred").value > got.tells().value
@@ -286,7 +295,7 @@ class Constant(nn.Module):
 
 def test_memory_is_the_gap_that_held_out_clips_lack() -> None:
     torch.manual_seed(0)
-    batches = [torch.rand(4, 3, 1, 16, 16) * 2 - 1 for _ in range(4)]
+    batches = [Part(torch.rand(4, 3, 1, 16, 16) * 2 - 1, np.arange(4 * i, 4 * i + 4)) for i in range(4)]
     got = score(Detail(), Halves(), batches, "hinge", False, torch.device("cpu"))  # type: ignore[arg-type]
     assert memory(got, got).value == 0 and memory(got, got).low < 0
     knows = got._replace(real=got.real + 3)

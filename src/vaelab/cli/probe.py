@@ -104,6 +104,7 @@ def probe(
     from vaelab.models.opening import find_checkpoint
     from vaelab.probing import probe as measure
     from vaelab.probing.layout import judge
+    from vaelab.probing.result import ProbeError
 
     found = find_checkpoint(checkpoint, ema)
     folder = output or (found.run / "probe" if found.run is not None else Path("probe"))
@@ -112,19 +113,25 @@ def probe(
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror or error}. Choose another --output.") from None
     with progress_bar() as report:
-        result = measure(
-            checkpoint,
-            data,
-            clips=samples,
-            size=(size[0], size[1], size[2]) if size else None,
-            ema=ema,
-            discriminator=discriminator,
-            scale=scale,
-            shift=shift,
-            device=device,
-            folder=folder if pictures else None,
-            progress=report,
-        )
+        try:
+            result = measure(
+                checkpoint,
+                data,
+                clips=samples,
+                size=(size[0], size[1], size[2]) if size else None,
+                ema=ema,
+                discriminator=discriminator,
+                scale=scale,
+                shift=shift,
+                device=device,
+                folder=folder if pictures else None,
+                progress=report,
+            )
+        except RuntimeError as error:  # torch's: no memory left, an operation that a device lacks
+            reason = (str(error).strip().splitlines() or [""])[0][:200]
+            raise ProbeError(
+                f"{checkpoint} cannot be run on these clips ({reason}). Try a smaller --clip, or --device cpu."
+            ) from error
     diagnosis = judge(result)
     written = _write(result, diagnosis, folder, found.run)
     _print(result, diagnosis, format)

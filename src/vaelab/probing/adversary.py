@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch.nn.functional import conv2d, pad
 
 from vaelab.losses import disc_loss
 from vaelab.models import Autoencoder
-from vaelab.probing.statistics import Interval, interval, mean_interval
+from vaelab.probing.clips import Part
+from vaelab.probing.statistics import Interval, mean_interval
 
 BLUR_SIGMA = 1.5  # pixels
 MOST_PATCHES = 2048  # logits of one clip that are compared in pairs
@@ -23,7 +24,8 @@ CHANCE = {"hinge": 1.0, "vanilla": math.log(2), "non-saturating": math.log(2)}
 class Scores(NamedTuple):
     """One number a clip (n,): mean logits of data, reconstruction and blurred reconstruction, shares of patches on the
     right side of 0, and the probability that a patch of the data scores above one of the (blurred) reconstruction of the
-    same clip (0.5: it cannot tell, 1: it always can; the area under the ROC curve)."""
+    same clip (0.5: it cannot tell, 1: it always can; the area under the ROC curve); the loss over its chance level; the
+    number of the file that the clip was cut from."""
 
     real: np.ndarray
     fake: np.ndarray
@@ -34,6 +36,7 @@ class Scores(NamedTuple):
     tells_fake: np.ndarray
     tells_blurred: np.ndarray
     loss: np.ndarray
+    file: np.ndarray
 
     @property
     def clips(self) -> int:
@@ -41,39 +44,39 @@ class Scores(NamedTuple):
 
     def accuracy(self, of: str = "fake") -> Interval:
         """Share of patches on the right side of 0, data and ``fake`` or ``blurred`` counted alike."""
-        return mean_interval((self.right_real + getattr(self, f"right_{of}")) / 2)
+        return mean_interval((self.right_real + getattr(self, f"right_{of}")) / 2, self.file)
 
     def tells(self, of: str = "fake") -> Interval:
-        return mean_interval(getattr(self, f"tells_{of}"))
+        return mean_interval(getattr(self, f"tells_{of}"), self.file)
 
     def gap(self) -> Interval:
         """Mean logit of the data less that of the reconstruction."""
-        return mean_interval(self.real - self.fake)
+        return mean_interval(self.real - self.fake, self.file)
 
 
 @torch.no_grad()
 def score(
     discriminator: nn.Module,
     autoencoder: Autoencoder,
-    batches: Iterable[torch.Tensor],
+    batches: Iterable[Part],
     kind: str,
     sample: bool,
     device: torch.device,
 ) -> Scores:
-    """Logits on clips (B, C, T, H, W). sample: reconstruct a sample of the posterior, as training does. kind: of the loss."""
+    """Logits on clips. sample: reconstruct a sample of the posterior, as training does. kind: of the loss."""
     rows: list[tuple[float, ...]] = []
     generator = torch.Generator(device).manual_seed(0)
-    for x in batches:
-        x = x.to(device)
+    for part in batches:
+        x = part.pixels.to(device)
         r = autoencoder(x, sample=sample, generator=generator).x
         logits = [discriminator(clips).float() for clips in (x, r, blurred(r))]
         # a discriminator of frames folds them into the batch
-        for one in zip(*(part.reshape(len(x), -1).cpu() for part in logits), strict=True):
-            rows.append(_row(one, kind))
+        by_clip = (values.reshape(len(x), -1).cpu() for values in logits)
+        rows += [(*_row(one, kind), float(file)) for *one, file in zip(*by_clip, part.files, strict=True)]
     return Scores(*np.array(rows, np.float64).T)
 
 
-def _row(logits: tuple[torch.Tensor, ...], kind: str) -> tuple[float, ...]:
+def _row(logits: Sequence[torch.Tensor], kind: str) -> tuple[float, ...]:
     real, fake, blur = (part[:: max(1, len(part) // MOST_PATCHES)] for part in logits)
     return (
         *(float(part.mean()) for part in (real, fake, blur)),
@@ -109,9 +112,7 @@ def memory(training: Scores, held_out: Scores) -> Interval:
 
     Gaps and not logits of the data: a scene that scores high scores high in its reconstruction too.
     """
-    of_training, of_held_out = training.real - training.fake, held_out.real - held_out.fake
-    value = float(of_training.mean() - of_held_out.mean())
-    parts = [interval({"gap": gap}, lambda rows: float(rows["gap"].mean())) for gap in (of_training, of_held_out)]
+    a, b = training.gap(), held_out.gap()
     # the two sets are independent: half widths add in squares
-    half = math.hypot(*((part.high - part.low) / 2 for part in parts))
-    return Interval(value, value - half, value + half, min(training.clips, held_out.clips))
+    half = math.hypot((a.high - a.low) / 2, (b.high - b.low) / 2)
+    return Interval(a.value - b.value, a.value - b.value - half, a.value - b.value + half, min(a.clips, b.clips))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 
 from vaelab.config import TrainConfig
 from vaelab.config.load import load_config
 from vaelab.config.presets import preset_names
 from vaelab.config.schema import DataConfig
-from vaelab.data import Source, open_data, train_batches, val_batches
+from vaelab.data import Batch, Source, open_data, train_batches, val_batches
 from vaelab.data.files import FileSource
 from vaelab.data.folders import list_folder
 from vaelab.errors import ConfigError, DataError
@@ -23,6 +25,13 @@ from vaelab.models import Autoencoder, Grid
 Size = tuple[int, int, int]
 USUAL_SIDE = 128  # pixels of a clip where nothing says more: a minute on a CPU
 USUAL_FRAMES = 17
+
+
+class Part(NamedTuple):
+    """Some clips (B, C, T, H, W) in [-1, 1], and the number of the file that each was cut from."""
+
+    pixels: torch.Tensor
+    files: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,16 +47,21 @@ class Clips:
         """(frames, height, width)."""
         return (self.config.frames, *self.config.resolution)
 
-    def held_out(self, count: int, batch_size: int) -> Iterator[torch.Tensor]:
-        """At most ``count`` clips, always the same ones, as batches (B, C, T, H, W) in [-1, 1]; an image comes once."""
-        for batch in val_batches(self.source, self.config, batch_size, count):
-            yield from_uint8(batch.pixels)
+    def held_out(self, count: int, batch_size: int) -> Iterator[Part]:
+        """At most ``count`` clips, always the same ones; an image comes once, a video at several times."""
+        return _parts(val_batches(self.source, self.config, batch_size, count))
 
-    def training(self, batches: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
+    def training(self, batches: int, batch_size: int, seed: int) -> Iterator[Part]:
         """The first batches of an epoch as training sees them, cropped and mirrored at random."""
         with train_batches(self.source, self.config, batch_size, seed) as endless:
-            for _ in range(batches):
-                yield from_uint8(next(endless).pixels)
+            yield from _parts(itertools.islice(endless, batches))
+
+
+def _parts(batches: Iterable[Batch]) -> Iterator[Part]:
+    numbers: dict[str, int] = {}
+    for batch in batches:
+        files = [numbers.setdefault(name.split("@")[0], len(numbers)) for name in batch.names]
+        yield Part(from_uint8(batch.pixels), np.array(files))
 
 
 def open_clips(data: str | None, run: TrainConfig | None, model: Autoencoder, size: Size | None, count: int) -> Clips:

@@ -40,8 +40,11 @@ class DecoderReport(NamedTuple):
 
 
 @torch.no_grad()
-def examine_decoder(model: Autoencoder, batches: Sequence[torch.Tensor]) -> DecoderReport:
-    """batches: clips (B, C, T, H, W) on the model's device; at least two clips in all, in batches of two or more."""
+def examine_decoder(
+    model: Autoencoder, batches: Sequence[torch.Tensor], files: Sequence[np.ndarray] | None = None
+) -> DecoderReport:
+    """batches: clips (B, C, T, H, W) on the model's device; at least two clips in all, in batches of two or more.
+    files: for each batch (B,), the number of the file that each clip was cut from."""
     noise_source = torch.Generator().manual_seed(0)
     spread = _channel_std(model, batches)
     columns: dict[str, list[np.ndarray]] = {}
@@ -49,7 +52,9 @@ def examine_decoder(model: Autoencoder, batches: Sequence[torch.Tensor]) -> Deco
     def keep(name: str, values: torch.Tensor) -> None:
         columns.setdefault(name, []).append(values.double().cpu().numpy())
 
-    for x in batches:
+    for number, x in enumerate(batches):
+        if files is not None:
+            columns.setdefault("file", []).append(files[number])
         mean, logvar = model.encode(x)
         clean = model.decode(mean)
         keep("psnr", psnr(x, clean))
@@ -70,13 +75,14 @@ def examine_decoder(model: Autoencoder, batches: Sequence[torch.Tensor]) -> Deco
             keep("to_other", mse(swapped, other))
             keep("to_same", mse(swapped, x))
     rows = {name: np.concatenate(parts) for name, parts in columns.items()}
+
+    def mean_of(name: str) -> Interval:
+        return mean_interval(rows[name], rows.get("file"))
+
     return DecoderReport(
-        psnr=mean_interval(rows["psnr"]),
-        psnr_sample=mean_interval(rows["psnr_sample"]) if "psnr_sample" in rows else None,
-        noise=tuple(
-            NoiseRow(share, mean_interval(rows[f"data {share}"]), mean_interval(rows[f"clean {share}"]))
-            for share in NOISE_SHARES
-        ),
+        psnr=mean_of("psnr"),
+        psnr_sample=mean_of("psnr_sample") if "psnr_sample" in rows else None,
+        noise=tuple(NoiseRow(share, mean_of(f"data {share}"), mean_of(f"clean {share}")) for share in NOISE_SHARES),
         response=_ratio(rows, "change", "difference"),
         bypass=_ratio(rows, "to_other", "to_same"),
     )
@@ -93,4 +99,6 @@ def _ratio(rows: dict[str, np.ndarray], above: str, below: str) -> Interval:
     if above not in rows:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     chosen = {name: rows[name] for name in (above, below)}
+    if "file" in rows and len(rows["file"]) == len(rows[above]):
+        chosen["file"] = rows["file"]
     return interval(chosen, lambda r: float(r[above].sum() / max(float(r[below].sum()), 1e-12)))

@@ -30,8 +30,8 @@ class LatentSums:
         self.extremes: tuple[Array, Array] | None = None
         self.has_posterior = False
 
-    def add(self, mean: torch.Tensor, logvar: torch.Tensor | None) -> None:
-        """mean, logvar: (B, C, T, H, W); logvar None without a posterior."""
+    def add(self, mean: torch.Tensor, logvar: torch.Tensor | None, files: Array | None = None) -> None:
+        """mean, logvar: (B, C, T, H, W); logvar None without a posterior. files: (B,), the number of each clip's file."""
         mean = mean.detach().double().cpu()
         cells = mean.numpy()
         first, second = cells.sum(0), np.square(cells).sum(0)
@@ -47,6 +47,8 @@ class LatentSums:
             return values.mean((2, 3, 4)).numpy()
 
         rows = {"mean": per_clip(mean), "square": per_clip(mean.square())}
+        if files is not None:
+            rows["file"] = files
         if logvar is not None:
             self.has_posterior = True
             logvar = logvar.detach().double().cpu()

@@ -63,7 +63,8 @@ def show(result: ProbeResult, diagnosis: Diagnosis, console: Console) -> None:
 def _title(result: ProbeResult) -> str:
     step = "" if result.step is None else f", step {result.step:,}"
     size = " x ".join(map(str, result.size))
-    return plain(f"{result.checkpoint}: {result.model}{step}; {result.clips} clips of {size} from {result.data}")
+    files = f" (cut from {result.files} files)" if result.files < result.clips else ""
+    return plain(f"{result.checkpoint}: {result.model}{step}; {result.clips} clips of {size} from {result.data}{files}")
 
 
 def _rich(table: Table) -> RenderableType:

@@ -60,7 +60,7 @@ def probe(
             f"{checkpoint} has no discriminator that vaelab can open: --discriminator needs a checkpoint of vaelab train."
         )
     kind = open_clips(data, settings, model, size, clips)
-    result = ProbeResult(str(checkpoint), kind.title, 0, kind.size, model.name, found.step)
+    result = ProbeResult(str(checkpoint), kind.title, 0, 0, kind.size, model.name, found.step)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(0)  # the same noise, and so the same numbers, at every probe
         groups = _latent_part(result, model, kind, clips, place, report)
@@ -79,19 +79,21 @@ def _latent_part(
     """Sums by group of frames: ``all``; ``first`` and ``rest`` where the first frame stands alone; ``image``, single
     frames encoded by themselves."""
     groups = {"all": LatentSums()}
+    names: set[int] = set()
     images = kind.config.frames > 1 and _takes(model, 1, *kind.config.resolution)
     with torch.no_grad():
-        for x in kind.held_out(count, BATCH):
+        for x, files in kind.held_out(count, BATCH):
+            names |= set(files.tolist())
             mean, logvar = _encode(model, x.to(device))
-            groups["all"].add(mean, logvar)
+            groups["all"].add(mean, logvar, files)
             if claims_causality(model.grid) and mean.shape[2] > 1:
                 for name, part in (("first", slice(0, 1)), ("rest", slice(1, None))):
                     sums = groups.setdefault(name, LatentSums())
-                    sums.add(mean[:, :, part], None if logvar is None else logvar[:, :, part])
+                    sums.add(mean[:, :, part], None if logvar is None else logvar[:, :, part], files)
             if images:
-                groups.setdefault("image", LatentSums()).add(*_encode(model, x[:, :, :1].to(device)))
+                groups.setdefault("image", LatentSums()).add(*_encode(model, x[:, :, :1].to(device)), files)
             report("encoding", len(groups["all"]), count)
-    result.clips = len(groups["all"])
+    result.clips, result.files = len(groups["all"]), len(names)
     return groups
 
 
@@ -149,12 +151,13 @@ def _measure_latent(result: ProbeResult, whole: LatentSummary, groups: dict[str,
 def _decoder_part(
     result: ProbeResult, model: Autoencoder, kind: Clips, device: torch.device, folder: Path | None, report: Progress
 ) -> None:
-    batches = [x.to(device) for x in kind.held_out(DECODED_CLIPS, BATCH)]
+    parts = list(kind.held_out(DECODED_CLIPS, BATCH))
+    batches = [part.pixels.to(device) for part in parts]
     report("decoding", 0, 2)
     together = torch.cat(batches)[:BATCH]
     cell = examine_cell(model, together)
     if sum(map(len, batches)) >= 2:
-        decoder = examine_decoder(model, batches)
+        decoder = examine_decoder(model, batches, [part.files for part in parts])
         result.tables.append(tables.noise(decoder))
         if result.clips >= ENOUGH_CLIPS:
             result.measure("psnr", decoder.psnr)

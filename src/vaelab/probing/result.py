@@ -36,13 +36,14 @@ class Table:
 class ProbeResult:
     """Filled by each part of a probe in turn.
 
-    measured: numbers that rules read (``Run.measured``), only those that rest on enough clips. intervals: 95% over
+    files: that the clips were cut from. measured: numbers that rules read (``Run.measured``), only those that rest on enough clips. intervals: 95% over
     clips. scale: shift and factor by group of frames, to paste. cannot_tell: what was not judged, and why.
     """
 
     checkpoint: str
     data: str
     clips: int
+    files: int
     size: tuple[int, int, int]
     model: str
     step: int | None = None
@@ -72,6 +73,7 @@ class ProbeResult:
             "step": self.step,
             "data": self.data,
             "clips": self.clips,
+            "files": self.files,
             "clip_shape": list(self.size),
             "measured": self.measured,
             "intervals": {name: list(ends) for name, ends in self.intervals.items()},

@@ -49,7 +49,7 @@ def scales(groups: Mapping[str, LatentSummary]) -> Table:
         "Scale of the latent: a diffusion model takes (z - shift) * factor",
         ("frames", "clips", "mean = shift", "std of samples", "factor = 1 / std"),
         rows,
-        "Brackets: 95% over clips. Per-channel lists are in probe.json under scale.",
+        "Brackets: 95% over clips, or over files where several clips are of one file. Per-channel lists are in probe.json.",
     )
 
 

@@ -15,7 +15,7 @@ from vaelab.models import Autoencoder
 from vaelab.models.opening import Checkpoint, find_checkpoint, load
 from vaelab.probing import tables
 from vaelab.probing.adversary import Scores, memory, score
-from vaelab.probing.clips import Clips, training_clips
+from vaelab.probing.clips import Clips, Part, training_clips
 from vaelab.probing.gradients import Shares, gradient_norm, shares_of, term_gradients
 from vaelab.probing.result import ProbeResult, Progress
 from vaelab.probing.training_state import open_training
@@ -69,14 +69,14 @@ def probe_training(
     _measure_gradients(result, step, training, min(found.step, config.run.steps - 1), config, report)
 
 
-def _scores(step: TrainingStep, batches: Iterator[torch.Tensor], title: str, count: int, report: Progress) -> Scores:
+def _scores(step: TrainingStep, batches: Iterator[Part], title: str, count: int, report: Progress) -> Scores:
     assert step.discriminator is not None
 
-    def counted() -> Iterator[torch.Tensor]:
+    def counted() -> Iterator[Part]:
         done = 0
-        for x in batches:
-            yield x
-            done += len(x)
+        for part in batches:
+            yield part
+            done += len(part.pixels)
             report(f"scoring {title}", done, count)
 
     with in_eval_mode(step.autoencoder), in_eval_mode(step.discriminator):
@@ -119,7 +119,7 @@ def _measure_gradients(
     shares: list[Shares] = []
     values: list[float] = []
     for done in range(UPDATES):
-        micro_batches = [x.to(step.ranks.device) for x in itertools.islice(batches, micro)]
+        micro_batches = [part.pixels.to(step.ranks.device) for part in itertools.islice(batches, micro)]
         if done < SHARED_UPDATES:
             shares.append(term_gradients(step, micro_batches[0], number))
         values.append(gradient_norm(step, micro_batches, number))
