@@ -206,7 +206,7 @@ class GanTermDominates(Rule):
 
     What it checks: ``|d_weight * g_loss|`` against nll by value, late in the GAN phase.
 
-    Why it matters: the adaptive weight balances gradients, so its value may be large while nothing is wrong; beyond five
+    Why it matters: the adaptive weight balances gradients, so its value may be large while nothing is wrong; beyond three
     times nll with a damaged reconstruction the adversary has taken over.
 
     Evidence it needs: ``d_weight``, ``g_loss`` and nll (or rec with its solved weight).
@@ -227,12 +227,12 @@ class GanTermDominates(Rule):
         shock = facts.phases.shock("rec_loss")
         drift = facts.changes.drift
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
-        hurt = hurt or (drift is not None and drift.ratio > 1.4 and drift.onset >= (facts.phases.gan.start_step or 0))
+        hurt = hurt or (drift is not None and drift.ratio > 1.3 and drift.onset >= (facts.phases.gan.start_step or 0))
         # at the clamp the weight no longer balances anything: less damage is enough
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
         yield self.finding(
-            "critical" if hurt and a.gan_to_nll > 5 else "warn",
+            "critical" if hurt else "warn",
             f"The GAN term |d_weight x g_loss| is {a.gan_to_nll:.3g} times nll by value"
             f"{' and the reconstruction has suffered' if hurt else ''}; d_weight stands at {a.d_weight:,.4g}.",
             metrics=("d_weight", "g_loss", "total_loss"),
@@ -318,7 +318,8 @@ class AtClamp(Rule):
 class LogitDrift(Rule):
     """Both logits drift away from zero together.
 
-    What it checks: mean of the two logits beyond 1 with a gap smaller than half of it, and disc_loss above chance.
+    What it checks: mean of the two logits beyond 1 with a gap smaller than 0.8 of it in most of the last half of the GAN
+    rows, or in nearly all of the last quarter, and disc_loss above chance.
 
     Why it matters: with hinge both at +3 gives disc_loss 2 at no skill; g_loss and the total drift with them and mean
     nothing.
@@ -338,13 +339,17 @@ class LogitDrift(Rule):
         a = facts.adversary
         if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None:
             return
-        real, fake = active(facts, "logits_real").tail(0.5, 8), active(facts, "logits_fake").tail(0.5, 8)
-        if len(real) != len(fake):
+        for late, most in ((0.5, 0.6), (0.25, 0.75)):
+            real, fake = active(facts, "logits_real").tail(late, 8), active(facts, "logits_fake").tail(late, 8)
+            if len(real) != len(fake):
+                return
+            middle = np.abs(real.values + fake.values) / 2
+            share = float(np.mean((middle > 1) & (np.abs(real.values - fake.values) < 0.8 * middle)))
+            if share >= most:
+                break
+        else:
             return
-        middle = np.abs(real.values + fake.values) / 2
-        drift = (middle > 1) & (np.abs(real.values - fake.values) < 0.8 * middle)
-        share = float(np.mean(drift))
-        if share < 0.6 or a.disc_loss < 1.15 * a.chance:
+        if a.disc_loss < 1.15 * a.chance:
             return
         yield self.finding(
             "critical" if a.disc_loss > 1.4 * a.chance else "warn",
