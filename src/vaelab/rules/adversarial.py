@@ -319,7 +319,8 @@ class LogitDrift(Rule):
     """Both logits drift away from zero together.
 
     What it checks: mean of the two logits beyond 1 with a gap smaller than 0.8 of it in most of the last half of the GAN
-    rows, or in nearly all of the last quarter, and disc_loss above chance.
+    rows, or in nearly all of the last quarter, and disc_loss above chance. Or: both beyond 0.5 on one side in the last five
+    rows, with disc_loss rising and above 1.1 times chance in the last three, 1.25 in the last.
 
     Why it matters: with hinge both at +3 gives disc_loss 2 at no skill; g_loss and the total drift with them and mean
     nothing.
@@ -339,6 +340,7 @@ class LogitDrift(Rule):
         a = facts.adversary
         if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None:
             return
+        now = _drifts_now(facts, a.chance)
         for late, most in ((0.5, 0.6), (0.25, 0.75)):
             real, fake = active(facts, "logits_real").tail(late, 8), active(facts, "logits_fake").tail(late, 8)
             if len(real) != len(fake):
@@ -348,18 +350,30 @@ class LogitDrift(Rule):
             if share >= most:
                 break
         else:
-            return
-        if a.disc_loss < 1.15 * a.chance:
+            if not now:
+                return
+        late_loss = max(a.disc_loss, level(active(facts, "disc_loss").tail(0, 3).values))
+        if late_loss < 1.15 * a.chance:
             return
         yield self.finding(
-            "critical" if a.disc_loss > 1.4 * a.chance else "warn",
+            "critical" if now or a.disc_loss > 1.4 * a.chance else "warn",
             f"Both logits have drifted together (mean |logit| {level(middle):.2f}, gap {a.gap or 0:.2f}) in {share:.0%} of"
-            f" the late GAN rows; disc_loss {a.disc_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
+            f" the late GAN rows; disc_loss {late_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
             metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
             steps=(int(real.steps[0]), int(real.steps[-1])),
-            evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", a.disc_loss)),
+            evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", late_loss)),
             phase="gan",
         )
+
+
+def _drifts_now(facts: Facts, chance: float) -> bool:
+    """Both logits beyond 0.5 on one side in the last five rows, and a rising disc_loss above chance."""
+    disc, real, fake = (active(facts, name) for name in ("disc_loss", "logits_real", "logits_fake"))
+    nearer = np.minimum(np.abs(real.values[-5:]), np.abs(fake.values[-5:])) * np.sign(
+        real.values[-5:] * fake.values[-5:]
+    )
+    far = bool(np.all(nearer > 0.5)) and bool(np.all(disc.values[-3:] > np.array([1.1, 1.1, 1.25]) * chance))
+    return far and trend(disc.tail(0.5, 8).values).direction == "rising"
 
 
 class NegativeTotal(Rule):

@@ -16,7 +16,8 @@ class AtChance(Rule):
     """The discriminator is at chance.
 
     What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Critical where it
-    was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its noise.
+    was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its
+    noise; and where real and fake get equal logits in row after row (the gap scatters by less than 5% of what both do).
 
     Why it matters: chance is what an untrained discriminator gives. A perfect VAE and a useless discriminator look the
     same in this column; the GAN gives no useful gradient either way.
@@ -48,13 +49,16 @@ class AtChance(Rule):
             and a.best_gap < 0.1
             and (other is None or other.remaining > 1 / other.margin)
         )
+        equal = _equal_logits(facts)
         yield self.finding(
-            "critical" if never else "warn",
+            "critical" if never or equal else "warn",
             f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (
                 "It never told real from fake, and d_weight rises as its gradient fades: it does not learn."
                 if never
+                else "Real and fake get the same logits in every row, while both move: its input does not tell them apart."
+                if equal
                 else "It either cannot learn or has nothing left to see; the log cannot tell which."
             ),
             metrics=("disc_loss", "logits_real", "logits_fake"),
@@ -62,6 +66,13 @@ class AtChance(Rule):
             evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
             phase="gan",
         )
+
+
+def _equal_logits(facts: Facts) -> bool:
+    real, fake = active(facts, "logits_real"), active(facts, "logits_fake")
+    if len(real) < ENOUGH or len(real) != len(fake):
+        return False
+    return float(np.std(real.values - fake.values)) < 0.05 * float(np.std(real.values))
 
 
 class WorseThanChance(Rule):
