@@ -373,7 +373,8 @@ def _drifts_now(facts: Facts, chance: float) -> bool:
         real.values[-5:] * fake.values[-5:]
     )
     far = bool(np.all(nearer > 0.5)) and bool(np.all(disc.values[-3:] > np.array([1.1, 1.1, 1.25]) * chance))
-    return far and trend(disc.tail(0.5, 8).values).direction == "rising"
+    # three above all of the eight before: less than once in a hundred by chance
+    return far and len(disc) >= 11 and bool(disc.values[-3:].min() > disc.values[-11:-3].max())
 
 
 class NegativeTotal(Rule):
