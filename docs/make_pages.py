@@ -11,6 +11,8 @@ from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES, FAMILIES
 from vaelab.config.describe import presets_page
 from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
+from vaelab.lint import KNOWN_BUGS, LINT_RULES
+from vaelab.lint.trainers import SOURCES, TITLES
 from vaelab.report.schema import json_schema
 from vaelab.rules import ALL_RULES
 
@@ -83,6 +85,38 @@ def rules_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def lint_rules_page() -> str:
+    """The page of lint's rules and of the known faults of public trainers, by trainer."""
+    rows = [
+        f"| [{r.code}](#{_anchor(f'{r.code} {r.name}')}) | {r.name} | {_text(first_sentence(r.documentation()))} |"
+        for r in LINT_RULES
+    ]
+    parts = [
+        "# Rules of lint, and known faults of public trainers",
+        NOTE,
+        f"The {len(LINT_RULES)} checks that `vaelab lint` makes on settings, and the {len(KNOWN_BUGS)} faults of public trainers' "
+        "code that it names where they bite. Codes never change their meaning. [linting.md](linting.md) says how to use it.",
+        "\n".join(["| Code | Name | What it says |", "| --- | --- | --- |", *rows]),
+    ]
+    for rule in LINT_RULES:
+        explanation = explain_rule(rule)
+        summary = explanation.title.removeprefix(f"{rule.name}: ").rstrip(".")
+        parts.append(_with_causes(_entry(f"{rule.code} {rule.name}", explanation, lead=summary)))
+    for trainer, title in TITLES.items():
+        bugs = [bug for bug in KNOWN_BUGS.values() if trainer in bug.trainers]
+        parts.append(
+            f"## {_text(title)}\n\nRead at {SOURCES[trainer]}. Faults shared by several trainers are listed under each."
+        )
+        lines = [
+            f"| {bug.code} | {_text(bug.title)} | {_text(bug.when.text)} | {_text(bug.fix)} | {_text(bug.place(trainer))} |"
+            for bug in bugs
+        ]
+        parts.append(
+            "\n".join(["| Code | Fault | Bites when | What to do | Where |", "| --- | --- | --- | --- | --- |", *lines])
+        )
+    return "\n\n".join(parts) + "\n"
+
+
 def schema_page() -> str:
     """The JSON schema of ``vaelab diagnose --format json``."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -135,6 +169,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "causes.md": causes_page,
     "rules.md": rules_page,
+    "lint-rules.md": lint_rules_page,
     "presets.md": presets_page,
     "schema/vaelab.diagnosis-1.json": schema_page,
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import wandb
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -117,6 +118,16 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
         for row in rows:
             writer.writerow({k: float(np.float32(v)) if isinstance(v, float) else v for k, v in row.items()})
     return path
+
+
+def write_wandb(folder: Path, steps: Sequence[int], rows: Sequence[Mapping[str, Any]]) -> Path:
+    """One offline run of W&B, logged with explicit steps; values may be dicts."""
+    settings = wandb.Settings(console="off", silent=True, x_disable_stats=True, x_disable_meta=True)
+    run = wandb.init(mode="offline", project="vae", dir=folder, settings=settings, reinit="create_new")
+    for step, row in zip(steps, rows, strict=True):
+        run.log(dict(row), step=int(step))
+    run.finish()
+    return next(folder.glob("wandb/offline-run-*/*.wandb"))
 
 
 # --- Pyramid-Flow --------------------------------------------------------------------------------------------------------
@@ -531,11 +542,113 @@ def vqgan_training_text(folder: Path, seed: int = 0) -> Log:
                decimals={"perceptual_loss": 4})  # fmt: skip
 
 
+def open_sora_plan_wandb(folder: Path, seed: int = 0) -> Log:
+    """train_ddp.py logs the generator every 10 steps and, in between, the discriminator."""
+    c = curves(seed=seed)
+    nll = 196608 * (c.l1 + c.p)
+    total = nll + 1e-6 * c.nats * 8 * 7 * 32 * 32 + np.where(c.on, 0.5 * 3000 * c.ratio * c.g, 0) + 90 * c.l1
+    steps: list[int] = []
+    rows: list[dict[str, Any]] = []
+    for i in range(ROWS):
+        rows.append({"train/generator_loss": total[i], "train/rec_loss": nll[i], "train/wl_loss": 900 * c.l1[i],
+                     "train/latents_std": 0.9 + 0.1 * c.t[i]})  # fmt: skip
+        steps.append(10 * i)
+        if i % 20 == 19:
+            rows[-1] |= {"val/recon": c.l1[i], "val/psnr": 25 + 5 * c.t[i], "val_ema/lpips": c.p[i]}
+        if c.on[i]:
+            rows.append({"train/discriminator_loss": c.hinge[i]})
+            steps.append(10 * i + 5)
+    names = frozenset(
+        ("total_loss", "rec_loss", "latents_std", "disc_loss", "wavelet_loss", "val/psnr", "val_ema/lpips")
+    )
+    return Log(write_wandb(folder, steps, rows), "wf_vae", "wandb", names, (0, 1595), 805, {},
+               {"disc_start": 801, "kl_weight": 1e-6, "disc_weight": 0.5})  # fmt: skip
+
+
+def open_sora_wandb(folder: Path, seed: int = 0) -> Log:
+    """Dicts in the rows; steps are updates, ``iter`` counts the micro-batches of an update (here two) too."""
+    c = curves(seed=seed)
+    nll_rec, nll_per = single(196608 * c.l1), single(196608 * c.p)
+    kl, gen_w = single(1e-6 * c.nats * 16 * 1024), single(np.where(c.on, 0.05 * 30000 * c.ratio * c.g, 0))
+    nll = single(nll_rec + 0.5 * nll_per)
+    total = single(nll + kl + gen_w)
+    terms = {"all": total, "nll": nll, "nll_rec": nll_rec, "nll_per": nll_per, "kl": kl, "gen": np.where(c.on, c.g, 0),
+             "gen_w": gen_w, "disc": c.hinge * c.on}  # fmt: skip
+    rows = [
+        {"iter": 100 * i + 99, "epoch": i // 100, "lr": 5e-5, "avg_loss": total[i], "loss": 8 * total[i],
+         "loss_": {k: float(v[i]) for k, v in terms.items()}, "avg_loss_": {k: float(v[i]) for k, v in terms.items()},
+         "global_grad_norm": 3.0} for i in range(ROWS)
+    ]  # fmt: skip
+    names = frozenset(
+        ["total_loss", "nll_loss", "rec_loss", "perceptual_loss", "kl_loss", "g_loss", "g_loss_weighted", "disc_loss",
+         "lr", "grad_norm", "loss_summed_over_gpus"]
+    )  # fmt: skip
+    return Log(write_wandb(folder, range(50, 8001, 50), rows), "open_sora", "wandb", names, (50, 8000), 4050,
+               {"perceptual_weight": 0.5, "pixelloss_weight": 1}, {"disc_start": 4001, "resolution": 256})  # fmt: skip
+
+
+def open_sora_v1_wandb(folder: Path, seed: int = 0) -> Log:
+    """Open-Sora 1.2: the latents of an image VAE are reconstructed too; ``loss`` holds the terms the config asks for."""
+    c = curves(seed=seed)
+    nll, z_nll, kl = 196608 * (c.l1 + 0.1 * c.p), 4096 * c.l1, 1e-6 * c.nats * 4 * 5 * 32 * 32
+    gan = np.where(c.on, 0.5 * 3000 * c.ratio * c.g, 0)
+    rows = [
+        {"iter": 50 * i, "num_samples": 400 * i, "epoch": i // 20, "loss": z_nll[i] + gan[i], "avg_loss": z_nll[i],
+         "kl_loss": kl[i], "nll_loss": nll[i], "z_nll_loss": z_nll[i], "adversarial_loss": gan[i],
+         "disc_loss": c.hinge[i] * c.on[i]} for i in range(ROWS)
+    ]  # fmt: skip
+    names = frozenset(("nll_loss", "kl_loss", "g_loss_weighted", "disc_loss", "z_nll_loss", "training_loss"))
+    return Log(write_wandb(folder, range(0, 50 * ROWS, 50), rows), "open_sora_v1", "wandb", names, (0, 7950), 4000, {},
+               {"disc_start": 4000})  # fmt: skip
+
+
+def seed_voken_ibq_tensorboard(folder: Path, seed: int = 0) -> Log:
+    c = curves(seed=seed)
+    d_weight, entropy, quant = 0.8 * 0.5 * c.ratio, 0.02 * c.ratio - 0.03 * c.t, 0.05 + 0.2 * c.l1
+    nll, weighted = c.l1 + c.p, np.where(c.on, d_weight * c.g, 0)
+    codebook, lecam = quant + 0.1 * entropy, 0.02 + 0.01 * c.ratio
+    terms = {"total_loss": nll + weighted + codebook, "codebook_quant_loss": quant, "codebook_entropy_loss": entropy,
+             "codebook_sample_entropy_loss": 0.3 - 0.1 * c.t, "codebook_avg_entropy_loss": 11 + c.t,
+             "codebook_loss": codebook, "nll_loss": nll, "reconstruct_loss": c.l1, "perceptual_loss": c.p,
+             "d_weight": np.where(c.on, d_weight, 0), "disc_factor": c.on.astype(float), "g_loss": weighted,
+             "unsacled_g_loss": np.where(c.on, c.g, 0), "disc_loss": c.on * (c.hinge + 0.05 * lecam),
+             "logits_real": c.real * c.on, "logits_fake": c.fake * c.on, "lecam_loss": lecam * c.on}  # fmt: skip
+    tags = {f"train/{k}_step": v for k, v in terms.items()} | {"lr-Adam": np.full(ROWS, 1e-4)}
+    path = write_events(folder, range(49, 50 * ROWS, 50), tags)
+    names = GAN_COLUMNS | {"g_loss_weighted", "perceptual_loss", "quant_loss", "entropy_loss", "codebook_loss", "lr"}
+    return Log(path, "seed_voken_ibq", "tensorboard", frozenset(names), (49, 7999), 4049,
+               {"pixelloss_weight": 1, "perceptual_weight": 1, "codebook_weight": 1, "entropy_weight": 0.1},
+               {"disc_start": 4001})  # fmt: skip
+
+
+def diffusers_wandb(folder: Path, seed: int = 0) -> Log:
+    """accelerate's tracker logs with the global step; generator and discriminator take turns."""
+    c, terms = _diffusers(seed)
+    steps, rows = [], []
+    for i in range(ROWS):
+        steps += [50 * (i + 1), 50 * (i + 1) + 1]
+        rows.append({k: float(v[i]) for k, v in terms.items()})
+        rows.append({"disc_loss": c.hinge[i] * c.on[i], "logits_real": c.real[i], "logits_fake": c.fake[i],
+                     "disc_lr": 4.5e-6})  # fmt: skip
+    return Log(write_wandb(folder, steps, rows), "diffusers", "wandb", DF_COLUMNS, (50, 8001), 4050,
+               {"n_pixels": 196608, "kl_weight": 1e-6}, DF_CONFIG, latent="4x32x32", nats=4.0)  # fmt: skip
+
+
+def diffusers_vqgan_tensorboard(folder: Path, seed: int = 0) -> Log:
+    c = curves(seed=seed)
+    tags = {"step_gen_loss": c.mse + 0.1 * c.p + 0.3 * c.ratio * c.g, "step_discr_loss": 2 * c.hinge + 0.02,
+            "lr": np.full(ROWS, 1e-4), "samples/sec/gpu": np.full(ROWS, 30.0), "batch_time": np.full(ROWS, 0.3)}  # fmt: skip
+    path = write_events(folder / "logs/vqgan", range(2, 2 * ROWS + 1, 2), tags)
+    return Log(path, "diffusers_vqgan", "tensorboard", frozenset(("total_loss", "disc_loss", "lr", "step_time")),
+               (2, 2 * ROWS), None)  # fmt: skip
+
+
 DIALECTS: dict[str, Callable[[Path], Log]] = {
     f.__name__: f
     for f in (
         pyramid_flow_console, pyramid_flow_log_txt, radiodiff_text, radiodiff_tensorboard, taming_csv, ldm_csv, sgm_csv,
         vidtok_tensorboard, wf_vae_csv, open_sora_bar, seed_voken_tensorboard, diffusers_bar, diffusers_tensorboard,
-        magvit2_stdout, vqgan_training_text,
+        magvit2_stdout, vqgan_training_text, open_sora_plan_wandb, open_sora_wandb, open_sora_v1_wandb,
+        seed_voken_ibq_tensorboard, diffusers_wandb, diffusers_vqgan_tensorboard,
     )
 }  # fmt: skip

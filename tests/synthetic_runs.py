@@ -37,6 +37,7 @@ class Draft:
     epochs: npt.NDArray[np.int64] | None = None
     events: list[Event] = field(default_factory=list)
     notes: list[ReadNote] = field(default_factory=list)
+    measured: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> Run:
         lines = np.arange(1, len(self.steps) + 1, dtype=np.int64)
@@ -55,6 +56,7 @@ class Draft:
             source="synthetic", format=self.format, trainer=self.trainer, trainer_confidence=1.0,
             trainer_reason="made for a test", steps=self.steps.copy(), columns=columns, epochs=self.epochs,
             config=dict(self.config), raw_config=dict(self.raw_config), events=tuple(self.events), notes=tuple(self.notes),
+            measured=dict(self.measured),
         )  # fmt: skip
 
     def keep(self, *names: str) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import probed_runs  # noqa: F401 - registers its cases
 from rule_runs import CASES, ROWS, fires, noise, vae, with_rec
 from synthetic_runs import Draft, decay, draft, healthy, hinge, negative_totals, warm_up_then_cosine
 from vaelab.diagnosis import diagnose

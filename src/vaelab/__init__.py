@@ -1,6 +1,7 @@
 """vaelab: read the log of a VAE-GAN training run and say what it means.
 
 ``vaelab.read(path)`` gives a ``Run``, ``vaelab.diagnose(run)`` a ``Diagnosis``; both show themselves in notebooks.
+``vaelab.Monitor`` does the same inside a training loop.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vaelab.diagnosis import Diagnosis, diagnose
     from vaelab.errors import ConfigError, LogError, VaelabError
+    from vaelab.monitor import Monitor
     from vaelab.readers import read, read_all
     from vaelab.run import Run
 
 __version__ = "0.1.0"
 
-__all__ = ["ConfigError", "Diagnosis", "LogError", "Run", "VaelabError", "__version__", "diagnose", "read", "read_all"]
+__all__ = [
+    "ConfigError", "Diagnosis", "LogError", "Monitor", "Run", "VaelabError", "__version__", "diagnose", "read", "read_all",
+]  # fmt: skip
 
 _HOMES = {
     "Diagnosis": "vaelab.library",
@@ -23,6 +27,7 @@ _HOMES = {
     "read": "vaelab.library",
     "read_all": "vaelab.library",
     "Run": "vaelab.run",
+    "Monitor": "vaelab.monitor",
     "LogError": "vaelab.errors",
     "ConfigError": "vaelab.errors",
     "VaelabError": "vaelab.errors",

@@ -1,4 +1,4 @@
-"""What a metric, a rule, a cause or a trainer is, as structured text: for the command line and for the docs pages."""
+"""What a metric, a rule, a cause, a trainer or a known fault of one is, as structured text: for the command line and for the docs pages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 from vaelab.catalog import METRICS, Band, Metric, canonical
 from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
 from vaelab.errors import ConfigError
+from vaelab.lint import KNOWN_BUGS, LINT_RULES, Bug, LintRule
+from vaelab.lint.trainers import SOURCES
+from vaelab.lint.trainers import TITLES as LINTED
 from vaelab.rules.base import Rule
 from vaelab.run import Run
 from vaelab.trainers import TRAINERS, Trainer
@@ -26,7 +29,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Explanation:
-    """kind: ``metric``, ``rule``, ``cause`` or ``trainer``. name: the topic's canonical name, code or id."""
+    """kind: ``metric``, ``rule``, ``cause``, ``trainer`` or ``known fault``. name: the topic's canonical name, code or id."""
 
     kind: str
     name: str
@@ -40,7 +43,8 @@ class Explanation:
 
 
 def explain(topic: str, trainer: str | None = None) -> Explanation:
-    """Explain ``topic``: a metric under any alias, a rule's code or name, a cause's id or name, or a trainer's id.
+    """Explain ``topic``: a metric under any alias, a rule's code or name (of diagnose or lint), a cause's id or name, a
+    trainer's id, or the code of a known fault of one (PF-1).
 
     trainer: give the formulas of this trainer only. Raises ConfigError, with the closest matches, if the topic or the
     trainer is unknown.
@@ -58,6 +62,8 @@ def explain(topic: str, trainer: str | None = None) -> Explanation:
         return explain_metric(metric, chosen)
     if key in _trainer_keys():
         return explain_trainer(_trainer_keys()[key])
+    if key in _bugs():
+        return explain_bug(_bugs()[key])
     raise ConfigError(_unknown(word))
 
 
@@ -107,12 +113,26 @@ def explain_cause(cause: Cause) -> Explanation:
     return Explanation("cause", cause.id, f"{cause.name}: {cause.title}", tuple(s for s in sections if s.lines))
 
 
-def explain_rule(rule: type[Rule]) -> Explanation:
+def explain_rule(rule: type[Rule] | type[LintRule]) -> Explanation:
     """The documentation of ``rule``: its docstring cut at the section headings."""
     summary, sections = _docstring(rule.documentation())
-    if rule.needs:
-        sections.append(Section("Columns and facts it needs", rule.needs))
+    if needs := getattr(rule, "needs", ()):  # rules of lint need no columns
+        sections.append(Section("Columns and facts it needs", needs))
     return Explanation("rule", rule.code, f"{rule.name}: {summary}".rstrip(": "), tuple(sections))
+
+
+def explain_bug(bug: Bug) -> Explanation:
+    """A known fault of a public trainer's code: where it is, when it bites, what to do."""
+    places = (f"{LINTED[t]}: {SOURCES[t]}, {bug.place(t)}" for t in bug.trainers)
+    rules = tuple(f"{rule.code} {rule.name}" for rule in LINT_RULES if rule.code == bug.rule)
+    sections = [
+        Section("When it bites", (bug.when.text,)),
+        Section("How bad", (bug.severity,)),
+        Section("What to do", (bug.fix, *bug.patch)),
+        Section("Rule that finds it in the settings", rules),
+        Section("Where", tuple(places)),
+    ]
+    return Explanation("known fault", bug.code, bug.title, tuple(s for s in sections if s.lines))
 
 
 def explain_trainer(trainer: Trainer) -> Explanation:
@@ -166,10 +186,15 @@ def _metric(word: str) -> Metric | None:
     return METRICS.get(name) or METRICS.get(name.split("/", 1)[-1]) or METRICS.get(canonical(word.replace("-", "_")))
 
 
-def _rules() -> Mapping[str, type[Rule]]:
+def _rules() -> Mapping[str, type[Rule] | type[LintRule]]:
     from vaelab.rules import ALL_RULES
 
-    return {_key(name): rule for rule in ALL_RULES for name in (rule.code, rule.name)}
+    rules: list[type[Rule] | type[LintRule]] = [*ALL_RULES, *LINT_RULES]
+    return {_key(name): rule for rule in rules for name in (rule.code, rule.name)}
+
+
+def _bugs() -> Mapping[str, Bug]:
+    return {_key(code): bug for code, bug in KNOWN_BUGS.items()}
 
 
 def _trainer_keys() -> dict[str, Trainer]:
@@ -191,6 +216,7 @@ def _unknown(word: str) -> str:
     names: dict[str, str] = {_key(alias): alias for m in METRICS.values() for alias in (m.name, *m.aliases)}
     names |= {_key(c.name): c.name for c in CAUSES.values()} | {_key(i): i for i in CAUSES}
     names |= {key: rule.code for key, rule in _rules().items()} | {key: key for key in _trainer_keys()}
+    names |= {key: bug.code for key, bug in _bugs().items()}
     close = [names[match] for match in difflib.get_close_matches(_key(word), list(names), n=4, cutoff=0.6)]
     hint = f"Did you mean {', '.join(dict.fromkeys(close))}?" if close else "Try a column's name, C2, or a rule's code."
     return f"Nothing is known of {word!r}. {hint}"

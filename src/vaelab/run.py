@@ -84,6 +84,8 @@ class Run:
     trainer: id in ``vaelab.trainers.TRAINERS`` whose column conventions it follows, or ``unknown``.
     config: declared values under canonical names (``kl_weight``, ``disc_start``, ``lr`` ...); may be empty.
     raw_config: the config as the log printed it, flattened with dots.
+    measured: numbers that ``vaelab evaluate`` and ``vaelab probe`` measured on a checkpoint of the run, by name
+    (``evaluation.grid_peak``); empty where neither has been run.
     """
 
     source: str
@@ -99,6 +101,7 @@ class Run:
     events: tuple[Event, ...] = ()
     notes: tuple[ReadNote, ...] = ()
     step_unit: str = "step"
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.steps)

@@ -371,6 +371,26 @@ TRAINERS: dict[str, Trainer] = {
             },
         ),
         Trainer(
+            id="open_sora_v1",
+            title="Open-Sora 1.2 (scripts/train_vae.py)",
+            signature=("z_nll_loss", "adversarial_loss"),
+            columns={"loss": "training_loss", "adversarial_loss": "g_loss_weighted"},
+            nll_reduction="sum-per-frame",
+            kl_reduction="weighted",
+            disc_loss_family="hinge",
+            formulas={
+                "nll_loss": "(|x - recon| + perceptual_loss_weight * LPIPS) / exp(logvar) + logvar, summed over one frame's"
+                " pixels",
+                "kl_loss": "already multiplied by kl_loss_weight",
+                "g_loss_weighted": "printed as adversarial_loss: -mean D(recon) with its adaptive weight",
+                "total_loss": "printed as loss: the sum of the terms that the config switches on (nll_loss + kl_loss with"
+                " use_real_rec_loss; with use_z_rec_loss z_nll_loss, the distance between the latents of the image VAE and"
+                " their reconstruction; image_identity_loss) and adversarial_loss, mean over the GPUs. The log does not say"
+                " which: it is read as training_loss, and the sum is not checked",
+                "disc_loss": _HINGE,
+            },
+        ),
+        Trainer(
             id="seed_voken",
             title="SEED-Voken (Open-MAGVIT2, IBQ)",
             signature=("train/reconstruct_loss", "train/perceptual_loss"),
@@ -386,6 +406,27 @@ TRAINERS: dict[str, Trainer] = {
                 "total_loss": "nll_loss + g_loss + commit_weight * commit_loss + codebook_weight * entropy_loss (times an"
                 " enlargement that is annealed to 1)",
                 "disc_loss": "disc_factor * (non_saturated_d_loss + lecam weight * lecam_loss)",
+            },
+        ),
+        Trainer(
+            id="seed_voken_ibq",
+            title="SEED-Voken IBQ (Lightning)",
+            signature=("train/unsacled_g_loss", "train/codebook_quant_loss"),
+            # their spelling
+            columns={"g_loss": "g_loss_weighted", "unsacled_g_loss": "g_loss", "codebook_loss": "codebook_loss"},
+            extra_terms={"quant_loss": "codebook_weight", "entropy_loss": "entropy_weight"},
+            rec_kind="l1",
+            nll_reduction="mean",
+            kl_reduction="none",
+            disc_loss_family="hinge",
+            formulas={
+                "nll_loss": "reconstruct_loss + perceptual_weight * perceptual_loss",
+                "g_loss_weighted": "printed as g_loss: already multiplied by d_weight * disc_factor in training",
+                "g_loss": "printed as unsacled_g_loss: disc_factor * -mean D(recon)",
+                "quant_loss": "printed as codebook_quant_loss; without the entropy loss it is already weighted",
+                "total_loss": "nll_loss + g_loss_weighted + codebook_loss, which is quant_loss_weight * quant_loss +"
+                " entropy_loss_weight * entropy_loss",
+                "disc_loss": "disc_factor * (plain hinge loss + lecam weight * lecam_loss)",
             },
         ),
         Trainer(
@@ -424,6 +465,19 @@ TRAINERS: dict[str, Trainer] = {
                     "the discriminator step does not detach the reconstruction: its gradient leaks into the generator",
                 ),
             ),
+        ),
+        Trainer(
+            id="diffusers_vqgan",
+            title="diffusers train_vqgan.py",
+            signature=("step_gen_loss", "step_discr_loss"),
+            kl_reduction="none",
+            disc_loss_family="hinge",
+            disc_loss_scale=2.0,
+            formulas={
+                "total_loss": "printed as step_gen_loss: mse + commitment + LPIPS + adaptive weight * -mean D(recon)",
+                "disc_loss": "printed as step_discr_loss: mean relu(1 + fake) + mean relu(1 - real), not halved, + 10 *"
+                " gradient penalty: chance is 2.0",
+            },
         ),
         Trainer(
             id="magvit2",
@@ -514,6 +568,7 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
         ("vaelab", {"kl_nats_per_element"}, set(), 0.99),
         ("sgm", {"loss/rec"}, set(), 0.95),
         ("vidtok", {"non_saturated_d_loss", "rec_loss"}, {"reconstruct_loss"}, 0.95),
+        ("seed_voken_ibq", {"unsacled_g_loss", "codebook_quant_loss"}, set(), 0.95),
         ("seed_voken", {"reconstruct_loss", "perceptual_loss"}, set(), 0.9),
         ("taming", {"aeloss", "quant_loss"}, set(), 0.95),
         ("ldm", {"aeloss", "kl_loss", "rec_loss"}, set(), 0.95),
@@ -521,6 +576,8 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
         ("wf_vae", {"generator_loss", "latents_std"}, set(), 0.95),
         ("open_sora", {"nll_rec", "nll_per"}, set(), 0.95),
         ("open_sora", {"loss_.nll_rec", "loss_.nll_per"}, set(), 0.95),
+        ("open_sora_v1", {"z_nll_loss", "nll_loss", "kl_loss"}, set(), 0.95),
+        ("diffusers_vqgan", {"step_gen_loss", "step_discr_loss"}, set(), 0.95),
         ("diffusers", {"p_loss", "nll_loss", "kl_loss", "disc_weight"}, set(), 0.9),
         ("vqgan_training", {"overall_vae_loss"}, set(), 0.95),
         ("magvit2", {"recon_loss", "discr_loss"}, set(), 0.8),

@@ -70,8 +70,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "FoundationVision/LlamaGen#35",
         ),
         prior=3.0,
-        predicts={"ADV307": 0.7, "ADV303": 2.5, "ADV304": 2, "ADV310": 0.5},
-        excludes={"ADV305": 2, "KL206": 1, "DAT708": 3},
+        predicts={"ADV307": 0.7, "ADV303": 2.5, "ADV304": 2, "ADV310": 0.5, "ADV331": 4.5},
+        excludes={"ADV305": 2, "KL206": 1, "DAT708": 3, "ADV332": 4, "ADV333": 1},
     ),
     Cause(
         "D4",
@@ -99,7 +99,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "soumith/ganhacks#36",
         ),
         prior=2.0,
-        predicts={"REC110": 0.3, "ADV305": 3, "ADV307": 0.3},
+        predicts={"REC110": 0.3, "ADV305": 3, "ADV307": 0.3, "ADV334": 3},
         excludes={
             "KL201": 2.5,
             "DAT701": 3,
@@ -111,6 +111,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "REC107": 1,
             "KL206": 2,
             "REC103": 1,
+            "ADV331": 3,
+            "ADV335": 1,
         },
     ),
     Cause(
@@ -157,7 +159,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="Held-out LPIPS is clearly better than before the start.",
         sources=("CompVis/latent-diffusion#350", "songweige/TATS#28", "CompVis/taming-transformers#44"),
         prior=2.0,
-        predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5, "REC117": 1},
+        predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5, "REC117": 1, "ADV336": 1, "REC124": 2.5},
         excludes={"ADV304": 2.5, "ADV317": 2, "DAT701": 2.5, "OPT404": 2, "KL206": 1, "DAT708": 3},
     ),
     Cause(
@@ -185,7 +187,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Project-MONAI/GenerativeModels#144",
         ),
         prior=2.0,
-        predicts={"REC110": 0.5, "ADV308": 3.5, "ADV309": 1.5, "ADV307": 1, "OPT402": 0.5},
+        predicts={"REC110": 0.5, "ADV308": 3.5, "ADV309": 1.5, "ADV307": 1, "OPT402": 0.5, "ADV336": 2},
         excludes={"KL206": 1, "DAT708": 4},
     ),
     Cause(
@@ -216,6 +218,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         expected="The two gaps come together.",
         falsify="The gaps are equal.",
         sources=("samb-t/unleashing-transformers#17", "google/lecam-gan#1"),
+        predicts={"ADV335": 4.5},
     ),
     Cause(
         "D10",
@@ -234,7 +237,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
             "Shubhamai/pytorch-vqgan#3",
             "Stability-AI/stable-audio-tools#55",
         ),
-        predicts={"ADV307": 0.5, "ADV317": 4, "ADV304": 2.5, "ADV303": 0.3},
+        predicts={"ADV307": 0.5, "ADV317": 4, "ADV304": 2.5, "ADV303": 0.3, "ADV331": 1},
     ),
     Cause(
         "D11",
@@ -358,6 +361,6 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="d_weight is above 0 but too small to print: look at more decimals.",
         sources=("lavinal712/AutoencoderKL#10",),
         prior=0.5,
-        predicts={"ADV314": 4.5, "ADV304": 0.5},
+        predicts={"ADV314": 4.5, "ADV304": 0.5, "ADV336": 1},
     ),
 )

@@ -33,7 +33,7 @@ DATA: tuple[Cause, ...] = (
             "AntixK/PyTorch-VAE#48",
             "AntixK/PyTorch-VAE#108",
         ),
-        predicts={"REC107": 5},
+        predicts={"REC107": 5, "REC127": 5},
     ),
     Cause(
         "A2",
@@ -182,6 +182,7 @@ DATA: tuple[Cause, ...] = (
         expected="The error of the first frames equals that of the rest.",
         falsify="The frame count is already on the grid.",
         sources=("zai-org/CogVideo#102", "Lightricks/LTX-Video-Trainer#3"),
+        predicts={"REC128": 3.5, "REC122": 2},
     ),
     Cause(
         "A9",

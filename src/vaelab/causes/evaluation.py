@@ -71,6 +71,7 @@ EVALUATION: tuple[Cause, ...] = (
         falsify="The hash agrees.",
         sources=("deepbeepmeep/Wan2GP#2367", "Wan-Video/Wan2.1#297"),
         prior=0.5,
+        predicts={"REC120": 2.5, "REC121": 1},
     ),
     Cause(
         "I6",

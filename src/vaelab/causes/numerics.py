@@ -29,7 +29,7 @@ NUMERICS: tuple[Cause, ...] = (
             "rohitgandikota/sliders#30",
         ),
         prior=2.0,
-        predicts={"NUM501": 2, "NUM502": 1.5, "NUM503": 1.5, "NUM504": 2.5, "NUM509": 2.5},
+        predicts={"NUM501": 2, "NUM502": 1.5, "NUM503": 1.5, "NUM504": 2.5, "NUM509": 2.5, "REC120": 2},
         excludes={"OPT403": 2, "KL206": 1},
     ),
     Cause(
@@ -79,7 +79,7 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The log-variance is already clamped.",
         sources=("vanderschaarlab/synthcity#331", "clementchadebec/benchmark_VAE#102"),
         prior=0.5,
-        predicts={"NUM501": 1, "KL206": 1.5},
+        predicts={"NUM501": 1, "KL206": 1.5, "KL226": 4},
     ),
     Cause(
         "F5",

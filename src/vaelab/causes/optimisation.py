@@ -96,7 +96,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="grad_norm is logged after clipping.",
         sources=("google-research/flood-forecasting#298", "verl-project/verl#2282"),
         prior=2.0,
-        predicts={"OPT401": 1},
+        predicts={"OPT401": 1, "OPT421": 1},
     ),
     Cause(
         "E5",

@@ -24,6 +24,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="The high-frequency ratio is near 1.",
         sources=("PKU-YuanGroup/Open-Sora-Plan: report 1.0.0", "WF-VAE paper"),
         prior=2.0,
+        predicts={"REC123": 3},
     ),
     Cause(
         "B2",
@@ -39,7 +40,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="The gradient of the perceptual loss alone is not 0.",
         sources=("huggingface/diffusers: examples/research_projects/autoencoderkl/train_autoencoderkl.py",),
         prior=0.5,
-        predicts={"NUM508": 3.0},
+        predicts={"NUM508": 3.0, "REC136": 5},
     ),
     Cause(
         "B3",
@@ -67,7 +68,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="PSNR up, flicker down, LPIPS slightly up.",
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
-        predicts={"REC107": 1.5, "SCH604": 4.5, "REC106": 1},
+        predicts={"REC107": 1.5, "SCH604": 4.5, "REC106": 1, "REC124": 1.5, "REC130": 1},
         excludes={"SCH602": 2},
     ),
     Cause(
@@ -88,6 +89,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
             "dome272/VQGAN-pytorch#15",
             "junyanz/pytorch-CycleGAN-and-pix2pix#190",
         ),
+        predicts={"REC121": 5},
     ),
     Cause(
         "B6",
@@ -102,6 +104,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="The mean error per channel is already 0.",
         sources=("madebyollin/taesd#11",),
         prior=0.5,
+        predicts={"REC125": 4},
     ),
     Cause(
         "B7",
@@ -136,8 +139,8 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="The reconstruction loss leaves the variance of the data within 1,000 steps.",
         falsify="Outputs differ between inputs.",
         sources=("lucidrains/magvit2-pytorch#12", "CompVis/taming-transformers#44"),
-        predicts={"REC113": 0.5, "NUM507": 2.0, "REC103": 1.5, "REC116": 4, "REC117": 2.5},
-        excludes={"KL201": 0.5, "KL206": 1, "DAT709": 2, "ADV307": 3, "ADV306": 1.5, "OPT404": 2},
+        predicts={"REC113": 0.5, "NUM507": 2.0, "REC103": 1.5, "REC116": 4, "REC117": 2.5, "REC131": 4, "REC119": 3},
+        excludes={"KL201": 0.5, "KL206": 1, "DAT709": 2, "ADV307": 3, "ADV306": 1.5, "OPT404": 2, "REC137": 8},
     ),
     Cause(
         "B9",
@@ -157,6 +160,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="The error of frame differences falls at equal PSNR.",
         falsify="Frame differences are as good as frames.",
         sources=("Overworldai/owl-vaes#10", "Tencent-Hunyuan/HunyuanVideo#257"),
+        predicts={"REC130": 4},
     ),
     Cause(
         "B10",
@@ -173,6 +177,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="Output frames differ.",
         sources=("Lightricks/LTX-Video-Trainer#3",),
         prior=0.5,
+        predicts={"REC122": 4.5},
     ),
     Cause(
         "B11",
@@ -206,5 +211,6 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         expected="Tiled and untiled decoding agree.",
         falsify="Untiled decoding shows the same seams.",
         sources=("WF-VAE paper, table 5", "PKU-YuanGroup/WF-VAE#9", "deepbeepmeep/Wan2GP#2367"),
+        predicts={"REC129": 4.5},
     ),
 )

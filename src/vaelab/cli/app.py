@@ -14,12 +14,18 @@ from typer.core import TyperGroup
 from vaelab import __version__
 from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
+from vaelab.cli.evaluate import evaluate
 from vaelab.cli.explain import explain
 from vaelab.cli.import_config import import_config
+from vaelab.cli.lint import lint
+from vaelab.cli.mcp import mcp
 from vaelab.cli.presets import presets
+from vaelab.cli.probe import probe
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
+from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
+from vaelab.cli.watch import watch
 from vaelab.errors import VaelabError
 
 INTERRUPTED = 130
@@ -76,8 +82,14 @@ for command in (diagnose, report, compare, explain, rules):
     app.command(no_args_is_help=command is not rules)(command)
 app.command(no_args_is_help=True, cls=TrainCommand)(train)
 app.command(no_args_is_help=True)(resume)
+app.command(no_args_is_help=True)(watch)
 app.command()(presets)
+app.command(no_args_is_help=True)(probe)
+app.command(no_args_is_help=True)(evaluate)
+app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
+app.command(no_args_is_help=True)(lint)
+app.command(no_args_is_help=True)(smoke)
 
 
 def _print_version(wanted: bool) -> None:

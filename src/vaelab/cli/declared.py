@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def read_config(path: Path) -> dict[str, Any]:
             f"The config {path} holds no setting that vaelab knows, such as kl_weight, disc_start, lr or latent_shape."
         )
     return declared
+
+
+def measured_numbers(files: Sequence[Path], runs: int) -> dict[str, float]:
+    """What ``vaelab probe`` and ``vaelab evaluate`` measured, from their JSON files, to be laid over what stands beside the
+    log. Raises LogError if a file cannot be read, ConfigError if there are several ``runs`` that it could belong to."""
+    from vaelab.readers.measured import read_measured
+
+    found: dict[str, float] = {}
+    for file in files:
+        found.update(read_measured(file))
+    if files and runs > 1:
+        raise ConfigError(f"--probe belongs to one run, and {runs} were found: name the log of that run.")
+    return found
 
 
 def _sizes(option: str, text: str, lengths: tuple[int, ...], example: str) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vaelab.cli.declared import declared_config
+from vaelab.cli.declared import declared_config, measured_numbers
 from vaelab.cli.reading import output_and_dialect, read_runs
 from vaelab.errors import ConfigError
 
@@ -71,6 +72,16 @@ Range = Annotated[
     typer.Option("--range", metavar="LOW,HIGH", help="Lowest and highest input value, e.g. -1,1: for PSNR."),
 ]
 
+Probe = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--probe",
+        metavar="FILE",
+        help="What vaelab probe or vaelab evaluate measured on a checkpoint of this run (probe.json, evaluation.json). May"
+        " be given twice. Beside the log of vaelab train they are found without it.",
+    ),
+]
+
 
 class FailOn(str, Enum):
     """How bad a finding must be for exit code 1."""
@@ -104,6 +115,7 @@ def diagnose(
     compression: Compression = None,
     channels: Channels = None,
     input_range: Range = None,
+    probe: Probe = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of the screen.")
     ] = None,
@@ -124,7 +136,7 @@ def diagnose(
     """
     what, forced = output_and_dialect(format or (), OUTPUTS, dialect)
     declared = declared_config(config, latent, clip, compression, channels, input_range)
-    diagnoses = diagnose_paths(paths, forced, declared, select, ignore)
+    diagnoses = diagnose_paths(paths, forced, declared, select, ignore, probe or ())
     print_diagnoses(diagnoses, what, output)
     raise typer.Exit(1 if fails(diagnoses, fail_on.value) else 0)
 
@@ -135,12 +147,15 @@ def diagnose_paths(
     declared: dict[str, Any] | None = None,
     select: Sequence[str] | None = None,
     ignore: Sequence[str] | None = None,
+    probes: Sequence[Path] = (),
 ) -> list[Diagnosis]:
     """Diagnoses of all runs in ``paths``. Raises LogError or ConfigError with one sentence."""
     from vaelab import diagnosis
 
     chosen = {"select": rule_codes("--select", select), "ignore": rule_codes("--ignore", ignore)}
-    return [diagnosis.diagnose(run, **chosen) for run in read_runs(paths, dialect, declared)]
+    runs = read_runs(paths, dialect, declared)
+    measured = measured_numbers(probes, len(runs))
+    return [diagnosis.diagnose(replace(r, measured={**r.measured, **measured}), **chosen) for r in runs]
 
 
 def rule_codes(option: str, values: Sequence[str] | None) -> tuple[str, ...]:

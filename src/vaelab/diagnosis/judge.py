@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
 from vaelab.diagnosis.calibration import calibrated
@@ -12,10 +13,10 @@ from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
 from vaelab.rules import ALL_RULES
-from vaelab.rules.base import Finding, Skipped
+from vaelab.rules.base import Finding, Rule, Skipped
 from vaelab.run import Run
 
-STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205"}
+STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205", "KL222", "REC131"}
 """Critical findings after which more steps of the same run are wasted."""
 
 ENOUGH_ROWS = 12
@@ -62,7 +63,8 @@ def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[
         if not wanted or (ignore and rule.code.startswith(tuple(ignore))):
             skipped.append(Skipped(rule.code, rule.name, ("left out by --select or --ignore",)))
             continue
-        missing = facts.missing(rule.needs) if len(facts.run) else rule.needs or ("rows",)
+        anything = len(facts.run) or facts.run.measured
+        missing = facts.missing(rule.needs) if anything else rule.needs or ("rows",)
         if missing:
             skipped.append(Skipped(rule.code, rule.name, missing))
         else:
@@ -79,7 +81,19 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
     if any(f.severity == "warn" for f in findings):
         return "watch"
-    return "healthy" if rows >= ENOUGH_ROWS else "cannot-tell"
+    return "healthy" if rows >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
+
+
+def _measured_by(rule: type[Rule]) -> str:
+    """``probe`` or ``evaluation`` for a rule that judges what was measured on a checkpoint; empty for one on logs."""
+    kinds = {name.split(".")[0] for need in rule.needs for name in need.split("|")}
+    return kinds.pop() if kinds in ({"probe"}, {"evaluation"}) else ""
+
+
+def _only_measured(facts: Facts) -> bool:
+    """Whether there is no log, but numbers measured on a checkpoint that a rule can judge."""
+    needed = {name for rule in ALL_RULES for need in rule.needs for name in need.split("|")}
+    return not len(facts.run) and not needed.isdisjoint(facts.run.measured)
 
 
 def _confidence(
@@ -87,7 +101,7 @@ def _confidence(
 ) -> tuple[float, str]:
     """How sure the verdict is: from how much evidence there is, calibrated on the fault bench."""
     rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
-    enough = min(1.0, rows / 40)
+    enough = 1.0 if _only_measured(facts) else min(1.0, rows / 40)
     if status == "cannot-tell":
         return 0.0, f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
     if status in ("act", "stop"):
@@ -95,9 +109,13 @@ def _confidence(
         value = calibrated("alarm", 0.5 + 0.5 * (1 - 0.5**weight) * max(enough, 0.5))
         belief = f"; the first cause has {causes[0].score:.0%} of the belief" if causes else ""
         return value, f"that something is wrong{belief}"
-    ran = 1 - len(skipped) / max(1, len(ALL_RULES))
-    value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * ran))
-    return value, f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {rows} rows"
+    measured = _only_measured(facts)
+    kinds = {name.split(".")[0] for name in facts.run.measured} if measured else {""}
+    rules = {rule.code for rule in ALL_RULES if _measured_by(rule) in kinds}
+    run = len(rules - {s.code for s in skipped})
+    value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * run / max(1, len(rules))))
+    on = "what was measured; there is no log" if measured else f"{rows} rows"
+    return value, f"{run} of {len(rules)} rules could run on {on}"
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
@@ -122,7 +140,7 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
     steps: list[NextStep] = []
     for cause in causes[:3]:
         if cause.score >= 0.15 or cause is causes[0]:
-            steps.append(NextStep(**{**cause.fix.__dict__, "command": cause.test}))
+            steps.append(replace(cause.fix, command=cause.fix.command or cause.test))
     if not steps and status in ("act", "stop"):
         text = "Stop and look: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
         steps.append(NextStep(text))

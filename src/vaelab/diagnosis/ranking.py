@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from vaelab.causes import CAUSES, Cause
 from vaelab.diagnosis.calibration import calibrated_shares
+from vaelab.diagnosis.commands import deciding_command
 from vaelab.diagnosis.types import NextStep, RankedCause
 from vaelab.facts import Facts
 from vaelab.rules import SEVERITY_ORDER
@@ -45,7 +46,12 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "KL209": ("SCH606",),
     "KL202": ("KL206", "DAT704"),
     "KL204": ("KL201",),
-    "ADV303": ("ADV304", "DAT708"),
+    "ADV303": ("ADV304", "DAT708", "ADV331", "ADV332"),
+    "KL214": ("KL222", "KL221"),
+    "KL201": ("KL222",),
+    "REC131": ("KL222",),
+    "NUM508": ("REC136",),
+    "OPT401": ("OPT421",),
     "NUM504": ("NUM509",),
     "ADV305": ("KL201", "REC103", "REC116", "NUM509", "OPT407", "DAT701", "DAT704", "REC107", "KL206", "OPT403"),
     "ADV307": ("ADV304", "ADV317", "ADV308", "DAT701", "OPT404"),
@@ -80,11 +86,12 @@ def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
         seen = best.get(finding.code)
         if seen is None or SEVERITY_ORDER[finding.severity] > SEVERITY_ORDER[seen.severity]:
             best[finding.code] = finding
+    gan_on = facts.adversary is not None or "probe.gradient_share_gan" in facts.run.measured
     supported: list[tuple[float, Cause, list[Finding], list[Finding]]] = []
     for cause in CAUSES.values():
         pro = [best[c] for c in cause.predicts if c in best]
         con = [best[c] for c in cause.excludes if c in best]
-        if not any(f.severity != "info" for f in pro) or (cause.id in NEEDS_GAN and facts.adversary is None):
+        if not any(f.severity != "info" for f in pro) or (cause.id in NEEDS_GAN and not gan_on):
             continue
         logit = math.log(cause.prior) / 2
         logit += sum(cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity] * _own(f, cause) for f in pro)
@@ -128,7 +135,7 @@ def _fix(facts: Facts, cause: Cause) -> NextStep:
     jump = facts.optimiser.lr_jumps[0] if facts.optimiser.lr_jumps else None
     if cause.id == "E1" and jump is not None:
         text = f"Go back to the checkpoint before step {jump[0]:,} and find what raised the learning rate there."
-        return NextStep(text, (), cause.expected, cause.falsify, cause.id)
+        return NextStep(text, (), cause.expected, cause.falsify, cause.id, deciding_command(facts, cause.id))
     patch = []
     for key, change in cause.fix.options.items():
         options = facts.view.trainer.options
@@ -141,7 +148,8 @@ def _fix(facts: Facts, cause: Cause) -> NextStep:
         if value is not None and (value == str(declared) or value == str(declared).lower()):
             continue
         patch.append(options.get(key, f"{key}: {{}}").format(value) if value is not None else f"{key}: {change}")
-    return NextStep(cause.fix.text, tuple(patch), cause.expected, cause.falsify, cause.id)
+    command = deciding_command(facts, cause.id)
+    return NextStep(cause.fix.text, tuple(patch), cause.expected, cause.falsify, cause.id, command)
 
 
 def _scaled(facts: Facts, key: str, change: str) -> str | None:

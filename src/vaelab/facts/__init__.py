@@ -58,8 +58,9 @@ class Facts:
         return tuple(told)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of ``needs`` that this run lacks. A need is a column name, alternatives joined by ``|``, or one of
-        ``gan-active``, ``nats-per-element``, ``psnr``, ``effective-beta``, ``total_steps``, ``phases``, ``config``."""
+        """Those of ``needs`` that this run lacks. A need is a column name, a number measured on a checkpoint
+        (``probe.active_share``), alternatives joined by ``|``, or one of ``gan-active``, ``nats-per-element``, ``psnr``,
+        ``effective-beta``, ``total_steps``, ``phases``, ``config``."""
         known = {
             "gan-active": self.adversary is not None,
             "nats-per-element": self.scales.nats is not None,
@@ -72,7 +73,9 @@ class Facts:
         }
 
         def there(need: str) -> bool:
-            return any(known[n] if n in known else self.view.has(n) for n in need.split("|"))
+            return any(
+                known[n] if n in known else n in self.run.measured or self.view.has(n) for n in need.split("|")
+            )
 
         return tuple(need for need in needs if not there(need))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vaelab.live.hysteresis import Change, SeenFinding, StableStatus
+from vaelab.live.changes import Change
+from vaelab.live.hysteresis import SeenFinding, StableStatus
 from vaelab.live.watcher import WatchedRun, Watcher
 
 __all__ = ["Change", "SeenFinding", "StableStatus", "WatchedRun", "Watcher"]

@@ -7,16 +7,14 @@ better after the reason has stayed away for a number of rows and a share of the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.report.layout import headline, plain
+from vaelab.live.changes import Change, clean
+from vaelab.report.layout import headline
 from vaelab.report.numbers import steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Severity
 from vaelab.run import Run
@@ -33,42 +31,14 @@ CLEAR_SHARE = 0.05
 STATUS_ORDER: dict[Status, int] = {"cannot-tell": 0, "healthy": 1, "watch": 2, "act": 3, "stop": 4}
 _STATUSES: tuple[Status, ...] = tuple(STATUS_ORDER)
 _SEVERITIES: tuple[Severity, ...] = ("info", "warn", "critical")
+# the status that a finding of this severity supports at most
+_GRADE: dict[Severity, int] = {
+    "info": STATUS_ORDER["healthy"],
+    "warn": STATUS_ORDER["watch"],
+    "critical": STATUS_ORDER["stop"],
+}
 _ABSENT = -1
 _MOST_GONE = 50  # findings that are gone and still remembered
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that a person who watches wants to know. ``step`` is the last logged step, None before the first row.
-
-    kind: ``status`` (old and new status), ``finding`` (``KL201 critical``; old None: it came, new None: it is gone),
-    ``cause`` (ids of the most likely cause), ``problem`` (the log cannot be read: new is the sentence), ``recovered`` (it can
-    be read again), ``restarted`` (another run stands in its place, or the run went back), ``finished``. time: seconds since
-    1970. text: one sentence for a person; it may quote the log, without control characters.
-    """
-
-    run_id: str
-    step: int | None
-    kind: str
-    old: str | None
-    new: str | None
-    text: str
-    source: str = ""
-    time: float = field(default_factory=time.time, compare=False)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for ``json.dumps``; the time is ISO 8601 in UTC."""
-        when = datetime.fromtimestamp(self.time, timezone.utc).isoformat(timespec="seconds")
-        return {
-            "kind": self.kind,
-            "run": self.run_id,
-            "source": self.source,
-            "step": self.step,
-            "time": when,
-            "old": self.old,
-            "new": self.new,
-            "text": self.text,
-        }
 
 
 @dataclass(frozen=True)
@@ -184,10 +154,11 @@ class StableStatus:
             self._next_cause = (None, step)
         self.step = step
         confirm, clear = (0.0, 0.0) if first or final else waits(diagnosis.run)
-        changes = [
-            *self._update_status(step, diagnosis, confirm, clear, first),
-            *self._update_findings(step, diagnosis, confirm, clear),
-        ]
+        findings = list(self._update_findings(step, diagnosis, confirm, clear))
+        # where findings take turns and none of them lasts, the status waits longer than they do
+        wanted = min(STATUS_ORDER[diagnosis.status], self._level.rise[1] if self._level.rise else STATUS_ORDER["stop"])
+        supported = any(s.active and _GRADE[s.finding.severity] >= wanted for s in self.findings)
+        changes = list(self._update_status(step, diagnosis, confirm if supported else clear, clear, first)) + findings
         risen = any(c.kind == "status" and c.new in ("act", "stop") for c in changes)
         changes += self._update_cause(step, diagnosis, 0.0 if risen else clear if self.cause else confirm)
         self.confirmed = (
@@ -253,10 +224,8 @@ class StableStatus:
             yield self._change(step, "finding", before, None, text)
             return
         severity = _SEVERITIES[new]
-        since = f"since step {steps(tracked.since)}"
-        what = (
-            f"{severity} {name} {since}" if old == _ABSENT else f"{name} is now {severity}, it was {_SEVERITIES[old]}"
-        )
+        since = f" since step {steps(tracked.since)}" if tracked.since < step else ""
+        what = f"{severity} {name}{since}" if old == _ABSENT else f"{name} is now {severity}, it was {_SEVERITIES[old]}"
         text = f"{what}: {tracked.finding.message}"
         yield self._change(step, "finding", before, f"{tracked.finding.code} {severity}", text)
 
@@ -278,7 +247,7 @@ class StableStatus:
             yield self._change(step, "cause", old, raw, text)
 
     def _change(self, step: int, kind: str, old: str | None, new: str | None, text: str) -> Change:
-        return Change(self.run_id, step, kind, old, new, plain(text), self.source)
+        return Change(self.run_id, step, kind, old, new, clean(text), self.source)
 
 
 def waits(run: Run) -> tuple[float, float]:

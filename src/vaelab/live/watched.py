@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.live.hysteresis import Change, SeenFinding, StableStatus
+from vaelab.live.changes import Change, clean
+from vaelab.live.hysteresis import SeenFinding, StableStatus
 from vaelab.live.joining import is_continuation, is_other_run, join
-from vaelab.report.layout import plain
 from vaelab.report.numbers import steps
 from vaelab.run import Run
 
@@ -30,7 +30,8 @@ class WatchedRun:
     id: short and stable, of ``a-z``, ``0-9`` and ``-``, begins with a letter. run, diagnosis: the last ones that could be
     made, None before the first. problem: why the log cannot be read now, one sentence, or None. history: the changes so far,
     the oldest first. updated: when the diagnosis was made, seconds since 1970. finished: the log says that the run has ended.
-    stale: seconds since the log got its last row. stalled: that is too long for this run.
+    stale: seconds since the log got its last row. stalled: that is too long for this run. seconds_per_step: the pace since the
+    watch began, None where it is not known yet.
     """
 
     id: str
@@ -44,6 +45,8 @@ class WatchedRun:
     finished: bool = False
     stale: float = 0.0
     stalled: bool = False
+    seconds_per_step: float | None = None
+    _begun: tuple[int, float] | None = None  # step and time of the first read
     _last_row_at: float | None = None
     _longest_gap: float = 0.0
     _problem_polls: int = 0
@@ -97,14 +100,14 @@ class WatchedRun:
             return
         self.updated = time.time()
         ended = has_finished(run, self.diagnosis)
-        self.history += self.stable.update(int(run.steps[-1]), self.diagnosis, final=ended)
+        self.history += self.stable.update(int(run.steps[-1]), self.diagnosis, final=ended or self.stalled)
         if ended and not self.finished:
             self.say("finished", None, self.status, f"the run has finished at step {steps(self.step)}: {self.status}")
         self.finished = ended
 
     def cannot(self, problem: str) -> None:
         """The log cannot be read now; what is known of the run stays."""
-        self.problem = plain(problem)
+        self.problem = clean(problem)
 
     def look_at_the_time(self) -> None:
         """Once a poll: how long there was no new row, and a problem that was no matter of a moment."""
@@ -125,14 +128,14 @@ class WatchedRun:
 
     def say(self, kind: str, old: str | None, new: str | None, text: str) -> None:
         """Add a change to the history."""
-        self.history.append(Change(self.id, self.step, kind, old, new, plain(text), self.source))
+        self.history.append(Change(self.id, self.step, kind, old, new, clean(text), self.source))
 
     def as_json(self) -> dict[str, Any]:
         """The present state as plain values for ``json.dumps``."""
         return {
             "kind": "state",
             "run": self.id,
-            "source": plain(self.source),
+            "source": clean(self.source),
             "step": self.step,
             "rows": len(self.run) if self.run is not None else 0,
             "status": self.status,
@@ -158,7 +161,7 @@ class WatchedRun:
             f"another run stands in the log now: it begins at step {first}, the one before had reached step {last}",
         )
         self.stable = StableStatus(self.id, self.source)
-        self.run = self.diagnosis = self._last_row_at = None
+        self.run = self.diagnosis = self._last_row_at = self._begun = self.seconds_per_step = None
         self.finished, self._longest_gap = False, 0.0
 
     def _new_rows(self, run: Run, changed_at: float) -> None:
@@ -169,6 +172,11 @@ class WatchedRun:
             self.say("recovered", None, None, f"new rows again after {self.stale / 60:.0f} minutes")
         if self._last_row_at is not None:
             self._longest_gap = max(self._longest_gap, changed_at - self._last_row_at)
+        step = int(run.steps[-1])
+        if self._begun is None or step < self._begun[0]:
+            self._begun = (step, changed_at)
+        elif step > self._begun[0] and changed_at > self._begun[1]:
+            self.seconds_per_step = (changed_at - self._begun[1]) / (step - self._begun[0])
         # an old log that is opened now is no news
         self._last_row_at, self.stalled = changed_at, self.run is None and time.time() - changed_at > STALLED_SECONDS
 
@@ -180,4 +188,4 @@ def has_finished(run: Run, diagnosis: Diagnosis) -> bool:
         return True
     planned = diagnosis.facts.progress.planned
     spacing = float(np.median(np.diff(run.steps[-100:]))) if len(run) > 1 else 1.0
-    return planned is not None and int(run.steps[-1]) + spacing >= planned
+    return planned is not None and int(run.steps[-1]) <= planned <= int(run.steps[-1]) + spacing

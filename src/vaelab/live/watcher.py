@@ -6,7 +6,6 @@ but not more often than a share of the time allows, so the cost stays bounded fo
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import re
 import time
@@ -14,22 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError, VaelabError
-from vaelab.live.hysteresis import Change
+from vaelab.live.changes import Change
+from vaelab.live.units import Signature, exists, look_up
 from vaelab.live.watched import MOST_CHANGES, WatchedRun
-from vaelab.readers import ALIASES, READERS, read_all
-from vaelab.readers import folder as folders
+from vaelab.readers import read_all
+from vaelab.readers.registry import Wanted
 from vaelab.run import Run
 
 __all__ = ["BUDGET", "WatchedRun", "Watcher", "run_id"]
 
-BUDGET = 0.1
+BUDGET = 0.2
 """Most that reading and diagnosing may take, as a share of the time."""
-
-Signature = tuple[tuple[str, int, int, int], ...]
-"""(path, inode, bytes, time of change in ns) of every file that belongs together."""
 
 # train.log.1 beside train.log: an earlier part of the same log
 _ROTATED = re.compile(r"(.+?)\.\d+(?:\.gz)?")
@@ -42,7 +38,8 @@ class Watcher:
 
     format, config: as for ``readers.read_all``. select, ignore: as for ``diagnosis.diagnose``. clock: seconds that only go
     forward. runs: the runs by id, in the order of the paths; a path without a run has an entry too, whose ``problem`` says
-    what is waited for. Where a file holds several runs one after the other, the newest one is watched.
+    what is waited for. Where a file holds several runs one after the other, the newest one is watched. on_read: called with
+    the path of a log, or of a run's folder, before it is read.
     Raises LogError for standard input and for a format that does not exist.
     """
 
@@ -60,26 +57,27 @@ class Watcher:
             raise LogError("no log was given to watch.")
         if any(str(path) == "-" for path in paths):
             raise LogError("standard input cannot be watched: write the log to a file and watch that file.")
-        if format is not None:
-            _check_format(format)
-        self.paths = [str(path) for path in paths]
+        Wanted.of(format)
+        self.paths = [str(Path(path)) for path in paths]
         self.format, self.config = format, dict(config or {})
         self.select, self.ignore = tuple(select), tuple(ignore)
         self.runs: dict[str, WatchedRun] = {}
+        self.on_read: Callable[[str], object] | None = None
         self._clock = clock
         self._rest_until = float("-inf")
         self._read: dict[str, Signature] = {}
         self._ids: dict[str, list[str]] = {}  # of the runs in each unit
+        self._may_grow = False
 
     def poll(self) -> list[Change]:
         """Read what has changed since the last poll and diagnose it. Never raises on what a log holds."""
         begun, before = self._clock(), {i: len(watched.history) for i, watched in self.runs.items()}
-        known: list[str] = []
-        for path in self.paths:
-            known += self._poll_path(path, begun >= self._rest_until)
-        self.runs = {i: self.runs[i] for i in dict.fromkeys(known)}
-        self._ids = {unit: ids for unit, ids in self._ids.items() if all(i in self.runs for i in ids)}
-        self._rest_until = max(self._rest_until, begun + (self._clock() - begun) / BUDGET)
+        if begun >= self._rest_until:
+            self._may_grow = False
+            known = [i for path in self.paths for i in self._poll_path(path)]
+            self.runs = {i: self.runs[i] for i in dict.fromkeys(known)}
+            self._ids = {unit: ids for unit, ids in self._ids.items() if all(i in self.runs for i in ids)}
+            self._rest_until = begun + (self._clock() - begun) / BUDGET
         changes: list[Change] = []
         for i, watched in self.runs.items():
             watched.look_at_the_time()
@@ -87,27 +85,38 @@ class Watcher:
             del watched.history[:-MOST_CHANGES]
         return changes
 
-    def _poll_path(self, path: str, may_read: bool) -> list[str]:
-        """Ids of the runs in ``path``; reads those that have changed if there is time."""
-        units = _units(path)
-        why = f"{path} does not exist yet: waiting for it."
-        if Path(path).is_dir():
-            why = f"there is no training log in the folder {path} yet: waiting for one."
-        if not units and path in self._ids:
-            for i in self._ids[path]:
-                self.runs[i].cannot(f"{path} is gone: waiting for it to come back.")
-            return self._ids[path]
+    @property
+    def all_finished(self) -> bool:
+        """Every run has ended, and no path is a folder of several runs or a pattern, to which more may come."""
+        return bool(self.runs) and not self._may_grow and all(watched.finished for watched in self.runs.values())
+
+    def _poll_path(self, path: str) -> list[str]:
+        """Ids of the runs in ``path``; reads those that have changed."""
+        units, why = look_up(path)
+        self._may_grow |= list(units) != [path]
+        if not units and path in self._ids:  # a log that is being rotated is away for a moment
+            self._read.pop(path, None)
+            return self._cannot(path, f"{path} is gone: waiting for it to come back.")
         for unit, signature in units.items():
-            if may_read and signature != self._read.get(unit):
-                self._read[unit] = signature
-                try:
-                    self._read_unit(unit, signature)
-                except VaelabError as error:
-                    why = self._put_off(unit, str(error))
-                except MemoryError:
-                    why = self._put_off(
-                        unit, f"{unit} does not fit into memory (its values take about as much as the file)."
-                    )
+            if signature == self._read.get(unit):
+                continue
+            self._read[unit] = signature
+            if self.on_read is not None:
+                self.on_read(unit)
+            try:
+                self._read_unit(unit, signature, [u for u in units if Path(unit) in Path(u).parents])
+            except VaelabError as error:
+                why = str(error)
+            except MemoryError:
+                why = f"{unit} does not fit into memory (its values take about as much as the file)."
+            except Exception as error:  # a reader that fails on one log must not end the watch of all others
+                why = f"{unit} cannot be read, an error of vaelab's own ({type(error).__name__}: {error}): please report it."
+            else:
+                continue
+            self._cannot(unit, why)
+            # it is tried again, whether its files change or not, unless it may be no log at all
+            if unit in self.paths or unit in self._ids:
+                del self._read[unit]
         ids = [i for unit in units for i in self._ids.get(unit, [])]
         if ids:
             return ids
@@ -115,28 +124,32 @@ class Watcher:
         waiting.cannot(why)
         return [waiting.id]
 
-    def _read_unit(self, unit: str, signature: Signature) -> None:
-        """Read a log, or the folder of one run, and diagnose the runs in it."""
-        found = {_NUMBERED.sub("", run.source): run for run in read_all(unit, self.format, self.config) if len(run)}
-        newest = {s: run for s, run in found.items() if not ((part := _ROTATED.fullmatch(s)) and part[1] in found)}
+    def _read_unit(self, unit: str, signature: Signature, inside: Sequence[str]) -> None:
+        """Read a log, or the folder of one run, and diagnose the runs in it. inside: units in its folder."""
+        runs = [run for run in read_all(unit, self.format, self.config) if len(run)]
+        own = [run for run in runs if not any(run.source.startswith(f"{other}/") for other in inside)]
+        found = {_NUMBERED.sub("", run.source): run for run in own}
+        newest = {s: run for s, run in found.items() if not self._is_rotated(s, found)}
         changed_at = min(time.time(), max(entry[3] for entry in signature) / 1e9)
         for source, run in newest.items():
             i = run_id(source)
             self.runs.setdefault(i, WatchedRun.new(i, source)).take(run, changed_at, self._diagnose)
-        # a log that is being rotated is away for a moment
-        here = set(map(run_id, newest))
-        gone = [i for i in self._ids.get(unit, []) if i not in here and not Path(self.runs[i].source).exists()]
+        here = list(map(run_id, newest))
+        gone = [i for i in self._ids.get(unit, []) if i not in here and not exists(self.runs[i].source)]
         for i in gone:
             self.runs[i].cannot(f"{self.runs[i].source} is gone: waiting for it to come back.")
-        self._ids[unit] = list(dict.fromkeys([*map(run_id, newest), *gone]))
+        self._ids[unit] = [*here, *gone]
 
-    def _put_off(self, unit: str, problem: str) -> str:
-        """The unit cannot be read: it is tried again, whether its files change or not, unless it may be no log at all."""
-        if unit in self.paths or unit in self._ids:
-            del self._read[unit]
+    def _is_rotated(self, source: str, found: Mapping[str, Run]) -> bool:
+        """Whether it is an earlier part of another log (train.log.1 of train.log)."""
+        part = _ROTATED.fullmatch(source)
+        return part is not None and (part[1] in found or run_id(part[1]) in self.runs)
+
+    def _cannot(self, unit: str, problem: str) -> list[str]:
+        """Tell the runs of the unit; returns their ids."""
         for i in self._ids.get(unit, []):
             self.runs[i].cannot(problem)
-        return problem
+        return self._ids.get(unit, [])
 
     def _diagnose(self, run: Run) -> Diagnosis:
         return diagnose(run, select=self.select, ignore=self.ignore)
@@ -149,48 +162,3 @@ def run_id(source: str) -> str:
     return f"run-{words}-{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}".replace(
         "--", "-"
     )
-
-
-def _units(path: str) -> dict[str, Signature]:
-    """What is read together below ``path`` (a file, or the folder of one run), with the state of its files."""
-    if Path(path).is_dir():
-        return _folder_units(Path(path))
-    if any(c in path for c in "*?[") and not Path(path).exists():
-        units: dict[str, Signature] = {}
-        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
-            units.update(_units(match))
-        return units
-    # what happened in a run of vaelab train stands beside its rows
-    signature = _signature([Path(path), Path(path).with_name("events.jsonl")])
-    return {path: signature} if signature and signature[0][0] == path else {}
-
-
-def _folder_units(top: Path) -> dict[str, Signature]:
-    """The folders below ``top`` that hold one run each; a run above other runs is read together with them."""
-    files: dict[Path, list[Path]] = {}
-    for path in folders.candidates(top):
-        files.setdefault(folders.run_folder(path, top)[0], []).append(path)
-    units: dict[Path, list[Path]] = {}
-    for folder in sorted(files, key=lambda f: f.parts):
-        above = next((unit for unit in units if unit in folder.parents), folder)
-        units.setdefault(above, []).extend(files[folder])
-    return {str(folder): _signature(paths) for folder, paths in units.items()}
-
-
-def _signature(paths: Sequence[Path]) -> Signature:
-    """Of those of ``paths`` that can be looked at."""
-    entries = []
-    for path in paths:
-        try:
-            stat = path.stat()
-        except (OSError, ValueError):
-            continue
-        entries.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(entries)
-
-
-def _check_format(format: str) -> None:
-    known = [*(reader.name for reader in READERS), *ALIASES, *trainers.TRAINERS]
-    if format.strip().lower().replace("-", "_") not in known:
-        names = ", ".join([*(reader.name for reader in READERS), *trainers.TRAINERS])
-        raise LogError(f"there is no log format or trainer '{format}': choose one of {names}.")

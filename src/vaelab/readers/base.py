@@ -6,9 +6,9 @@ a resumed log stitched, a restarted one split, the trainer recognised.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ class RawLog:
     steps: int64 (n,), in the order of the log; they may repeat or go back.
     epochs: int64 (n,), ``UNKNOWN_EPOCH`` where the log does not say.
     config: what the log declares, nested or flat.
+    measured: of a checkpoint, see ``Run.measured``; it belongs to the last run of the log.
     """
 
     source: str
@@ -62,6 +63,7 @@ class RawLog:
     events: list[Event] = field(default_factory=list)
     notes: list[ReadNote] = field(default_factory=list)
     step_unit: str = "step"
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 class Reader(Protocol):
@@ -76,6 +78,19 @@ class Reader(Protocol):
 
     def read(self, source: Source) -> list[RawLog]:
         """Parse the log. Raises LogError if it holds nothing of this format."""
+        ...
+
+
+@runtime_checkable
+class JoiningReader(Reader, Protocol):
+    """A reader that takes several files of one run together: each start of the run begins a new file."""
+
+    def first_time(self, source: Source) -> float:
+        """Unix time at which the file was begun: the files are read in this order."""
+        ...
+
+    def read_together(self, sources: Sequence[Source], name: str) -> list[RawLog]:
+        """The log of several files; ``name`` is that of the run. Raises LogError as ``read`` does."""
         ...
 
 
@@ -113,6 +128,7 @@ def build_runs(raw: RawLog) -> list[Run]:
                 events=tuple(piece.events),
                 notes=tuple([*notes, *merge_notes, *name_notes]),
                 step_unit=raw.step_unit,
+                measured=raw.measured if number == len(pieces) else {},
             )
         )
     return runs
@@ -256,6 +272,9 @@ def _row_lines(raw: RawLog) -> IntArray:
     return lines
 
 
+_ENDS = ("crash", "non_finite_stop", "finished")
+
+
 def _share_events(events: list[Event], pieces: list[_Piece], lines: IntArray) -> None:
     """Give each event to the run whose lines it stands among; how a run ended belongs to the run before the gap."""
     known = [lines[piece.rows][lines[piece.rows] > 0] for piece in pieces]
@@ -263,14 +282,16 @@ def _share_events(events: list[Event], pieces: list[_Piece], lines: IntArray) ->
     lasts = [int(k[-1]) if len(k) else 0 for k in known]
     for event in events:
         index = 0
-        if event.line is not None:
-            ends = event.kind in ("crash", "non_finite_stop", "finished", "checkpoint")
+        if event.line is None:
+            index = len(pieces) - 1 if event.kind in _ENDS else 0
+        else:
+            ends = event.kind in (*_ENDS, "checkpoint")
             for i in range(1, len(pieces)):
                 if event.line >= firsts[i] or (not ends and event.line > lasts[i - 1]):
                     index = i
         pieces[index].events.append(event)
     for piece in pieces:
-        piece.events.sort(key=lambda e: e.line or 0)
+        piece.events.sort(key=lambda e: (e.line is None and e.kind in _ENDS, e.line or 0))
 
 
 # Rows of one step ----------------------------------------------------------------------------------------------------

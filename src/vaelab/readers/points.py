@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn
+from vaelab.errors import LogError
+from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
 from vaelab.run import FloatArray, IntArray
 
 
@@ -18,6 +20,40 @@ class Series(NamedTuple):
     step: IntArray
     value: FloatArray
     record: IntArray
+
+
+class Points:
+    """Collects points one by one, in the order in which they were logged."""
+
+    def __init__(self) -> None:
+        self._tags: dict[str, int] = {}
+        self._tag, self._step, self._record = array("q"), array("q"), array("q")
+        self._value = array("d")
+
+    def __len__(self) -> int:
+        return len(self._tag)
+
+    @property
+    def last_step(self) -> int:
+        """The highest step so far, 0 if there is no point."""
+        return max(self._step, default=0)
+
+    def add(self, tag: str, step: int, value: float, record: int = 0) -> None:
+        """Add one point; ``record`` is its 1-based number in the file. A step that no int64 holds is left out."""
+        if -(2**63) <= step < 2**63:
+            self._tag.append(self._tags.setdefault(tag, len(self._tags)))
+            self._step.append(step)
+            self._value.append(value)
+            self._record.append(record)
+
+    def to_log(self, source: str, format: str, config: Mapping[str, Any] | None = None) -> RawLog:
+        """The points as a log. Raises LogError if there is none."""
+        if not len(self):
+            raise LogError(f"{source} was read as {format}, but there is no metric in it yet.")
+        tag, step, record = (np.frombuffer(part, np.int64) for part in (self._tag, self._step, self._record))
+        series = Series(tag, step, np.frombuffer(self._value, np.float64), record)
+        steps, columns, epochs = columns_of(series, list(self._tags))
+        return RawLog(source, format, steps, columns, epochs, dict(config or {}))
 
 
 def columns_of(series: Series, tags: Sequence[str]) -> tuple[IntArray, list[RawColumn], IntArray | None]:

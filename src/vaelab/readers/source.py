@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,8 @@ UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 SMALLEST_READ = 4096  # bytes; the first piece must show what kind of file it is
 INFLATE_STEP = 4096  # compressed bytes at a time: no more than this is lost where the data is damaged
+
+MOST_UNPACKED = 8 << 30  # bytes of a compressed or piped database or archive
 
 Progress = Callable[[int], None]
 
@@ -95,6 +98,30 @@ class Source:
     def read(self) -> bytes:
         """The whole log at once."""
         return b"".join(self.chunks())
+
+    @contextmanager
+    def local_file(self) -> Iterator[Path]:
+        """The path of the log as a plain file, for formats that are not read from front to back.
+
+        What is compressed or piped in is copied to a temporary file first, at most ``MOST_UNPACKED`` bytes of it.
+        """
+        if self.path is not None and not self._is_gzip():
+            yield self.path
+            if self._progress and self.size:
+                self._progress(self.size)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            copy, written = Path(folder, "log"), 0
+            with copy.open("wb") as file:
+                for chunk in self.chunks():
+                    written += len(chunk)
+                    if written > MOST_UNPACKED:
+                        raise LogError(f"{self.name} unpacks to more than {MOST_UNPACKED >> 30} GiB: unpack it first.")
+                    file.write(chunk)
+            yield copy
+
+    def _is_gzip(self) -> bool:
+        return next(self._stored(SMALLEST_READ, None), b"").startswith(GZIP_MAGIC)
 
     def _decoded(self, size: int, progress: Progress | None) -> Iterator[bytes]:
         """Pieces as UTF-8 (or as they are, where no byte order mark says otherwise)."""

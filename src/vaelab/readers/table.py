@@ -21,8 +21,9 @@ STEP_NAMES = (
 EPOCH_NAMES = ("epoch", "train/epoch", "trainer/epoch", "current_epoch", "epochs", "_epoch")
 # bookkeeping that trackers write beside the metrics
 NOT_METRICS = frozenset(
-    ("_runtime", "_timestamp", "timestamp", "created_at", "wall_time", "wall time", "n_parameters", "unnamed: 0", "")
-)
+    ("_runtime", "_timestamp", "timestamp", "created_at", "wall_time", "wall time", "n_parameters", "unnamed: 0", "",
+     "relative time (process)", "relative time (wall)")
+)  # fmt: skip
 LARGEST_STEP = 2.0**53
 
 
@@ -53,8 +54,12 @@ class Table:
         return list(self._cells)
 
     def add_row(self, line: int, items: Iterable[tuple[str, float]]) -> None:
-        row = len(self.lines)
         self.lines.append(line)
+        self.extend_row(items)
+
+    def extend_row(self, items: Iterable[tuple[str, float]]) -> None:
+        """Add cells to the last row."""
+        row = len(self.lines) - 1
         for name, value in items:
             cells = self._cells.get(name)
             if cells is None:
@@ -91,12 +96,16 @@ class Table:
         notes: Iterable[ReadNote] = (),
         smoothing: Smoothing | None = None,
         row_unit: str = "row",
+        step_names: tuple[str, ...] = STEP_NAMES,
     ) -> RawLog:
-        """The rows as a RawLog. Raises LogError if there is none."""
+        """The rows as a RawLog; ``step_names``: lower-case names of the column that counts steps, the surest first.
+
+        Raises LogError if there is no row.
+        """
         if not len(self):
             raise LogError(f"{source} was read as {format}, but there is no row with a number in it.")
         notes = list(notes)
-        step_name, epoch_name = _pick(self, STEP_NAMES), _pick(self, EPOCH_NAMES)
+        step_name, epoch_name = _pick(self, step_names), _pick(self, EPOCH_NAMES)
         epochs = _whole(*self.column(epoch_name)) if epoch_name else None
         if step_name:
             steps, unit = _whole(*self.column(step_name)), "step"
@@ -114,13 +123,20 @@ class Table:
         lines = np.frombuffer(self.lines, np.int64)
         columns = []
         for name in self.names:
-            if name.strip().lower() in NOT_METRICS or (step_name and name.strip().lower() in STEP_NAMES):
+            if name.strip().lower() in NOT_METRICS or (step_name and name.strip().lower() in step_names):
                 continue  # bookkeeping, or another count of the same rows
             if name == epoch_name:
                 continue
             values, logged = self.column(name)
             columns.append(RawColumn(name, values, logged, lines, self.decimals.get(name), smoothing or Smoothing()))
         return RawLog(source, format, steps, columns, epochs, dict(config or {}), [], notes, unit)
+
+
+def explicit_steps_first(table: Table, name: str) -> tuple[str, ...]:
+    """``STEP_NAMES`` with ``name``, a tracker's own count, in front if the trainer set it: a count of log calls has no gaps."""
+    values, logged = table.column(name)
+    counted = np.diff(values[logged])
+    return (name, *STEP_NAMES) if np.any(counted > 1) else STEP_NAMES
 
 
 def _pick(table: Table, candidates: tuple[str, ...]) -> str | None:

@@ -19,6 +19,7 @@ from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.event_proto import Value, parse_event
+from vaelab.readers.folder import tag_prefix
 from vaelab.readers.points import Series, columns_of
 from vaelab.readers.source import Source
 from vaelab.readers.tfrecord import HEADER, Records, RecordStream, is_record
@@ -43,13 +44,15 @@ class TensorBoardReader:
         return struct.unpack_from("<d", head, HEADER + 1)[0] if head[HEADER : HEADER + 1] == b"\x09" else 0.0
 
     def read(self, source: Source) -> list[RawLog]:
-        return self.read_together([("", source)], source.name)
-
-    def read_together(self, sources: Sequence[tuple[str, Source]], name: str) -> list[RawLog]:
-        """Several ``(tag prefix, file)`` of one run in the order they were written: a resume begins a new file."""
         points = _Points()
-        for prefix, source in sources:
-            points.add_file(source, prefix)
+        points.add_file(source)
+        return [points.to_log(source.name)]
+
+    def read_together(self, sources: Sequence[Source], name: str) -> list[RawLog]:
+        """Several files of one run; the tags of one in a folder ``validation`` begin with ``val/``."""
+        points = _Points()
+        for source in sources:
+            points.add_file(source, tag_prefix(source.path) if source.path else "")
         return [points.to_log(name)]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.json_lines import read_records, sniff_records
+from vaelab.readers.measured import add_measured
 from vaelab.readers.source import Source
 from vaelab.readers.table import Table
 from vaelab.run import Event, EventKind, ReadNote, Smoothing
@@ -44,6 +45,7 @@ class RunReader:
             events, notes = read_events(source.path.parent / EVENTS)
             log.events.extend(events)
             log.notes.extend(notes)
+            add_measured(log, source.path.parent)
         return [log]
 
 
@@ -73,7 +75,10 @@ class ConsoleReader:
         if not len(table):
             raise LogError(f"{source.name} has no line of vaelab train (`Epoch: [0]  [ 10/100]  lr: ...  data: ...`).")
         notes = [ReadNote("foreign_lines", other, f"{other:,} lines are no rows and were left out")] if other else []
-        return [table.to_log(source.name, self.name, notes=notes)]
+        log = table.to_log(source.name, self.name, notes=notes)
+        if source.path is not None:
+            add_measured(log, source.path.parent)
+        return [log]
 
 
 def _lines(source: Source) -> Iterator[bytes]:

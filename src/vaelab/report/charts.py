@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
 from vaelab.report.layout import markers, metric_title, phase_spans, plain
@@ -48,7 +49,8 @@ def charts(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
 
 
 def about_chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
-    """Texts of a chart. level: the loss of a discriminator that only guesses, where a line marks it."""
+    """Texts of a chart. level: the loss of a discriminator that only guesses, where a line marks it. decibels: already a
+    logarithm, so the axis starts linear."""
     run = diagnosis.run
     return {
         "metrics": list(map(plain, metrics)),
@@ -56,7 +58,14 @@ def about_chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
         "original": ", ".join(plain(run.columns[m].original) for m in metrics),
         "rows": int(max(len(run.series(m)[0]) for m in metrics)),
         "level": chance_level(diagnosis) if metrics[0] == "disc_loss" else None,
+        "decibels": in_decibels(metrics[0]),
     }
+
+
+def in_decibels(metric: str) -> bool:
+    """Whether ``metric`` is logged in dB."""
+    name = metric.rpartition("/")[2]
+    return name in METRICS and METRICS[name].unit == "dB"
 
 
 def points(
@@ -76,15 +85,17 @@ def points(
 
 def not_finite(run: Run, metric: str) -> list[int]:
     """Steps, about a hundred at most, at which ``metric`` was logged as NaN or infinity."""
-    logged = run.rows(metric)
-    bad = run.steps[logged[~np.isfinite(run[metric][logged])]]
+    column = run.columns[metric]
+    bad = run.steps[column.logged & ~np.isfinite(column.values)]
     return bad[:: max(len(bad) // MOST_NOT_FINITE, 1)].tolist()
 
 
 def _shown_rows(steps: IntArray, values: FloatArray, limit: int, first: float | None, last: float | None) -> IntArray:
     finite = np.flatnonzero(np.isfinite(values))
-    start = 0 if first is None else max(int(np.searchsorted(steps[finite], first)) - 1, 0)
-    stop = len(finite) if last is None else int(np.searchsorted(steps[finite], last, side="right")) + 1
+    # rows of the range, then their places among the finite ones: the steps of a long log are not copied
+    start = 0 if first is None else max(int(np.searchsorted(finite, np.searchsorted(steps, first))) - 1, 0)
+    after = len(steps) if last is None else np.searchsorted(steps, last, side="right")
+    stop = int(np.searchsorted(finite, after)) + 1
     finite = finite[start:stop]
     return finite[keep_extremes(values[finite], limit)]
 

@@ -23,6 +23,7 @@ from vaelab.report.layout import (
     plain,
 )
 from vaelab.report.markdown import config_rows, environment, facts_by_group, observation
+from vaelab.rules.base import Finding
 
 POINTS = 2000
 
@@ -53,7 +54,7 @@ def run_layout(diagnosis: Diagnosis) -> dict[str, Any]:
         "config": config_rows(diagnosis),
         "observations": {m.metric: observation(m) for m in diagnosis.metrics},
         "strip": _strip(diagnosis),
-        **_findings(diagnosis),
+        **findings_layout(diagnosis.findings),
     }
 
 
@@ -80,9 +81,9 @@ def _script_safe_json(value: Any) -> str:
     return text
 
 
-def _findings(diagnosis: Diagnosis) -> dict[str, list[tuple[int, FindingNode]]]:
+def findings_layout(findings: Sequence[Finding]) -> dict[str, list[tuple[int, FindingNode]]]:
     """Findings in reading order, and apart from them the trees in which nothing is worse than info."""
-    trees = [flatten([root]) for root in finding_tree(diagnosis.findings)]
+    trees = [flatten([root]) for root in finding_tree(findings)]
     remarks = [t for t in trees if all(node.finding.severity == "info" for _, node in t)]
     return {
         "findings": [row for t in trees if t not in remarks for row in t],

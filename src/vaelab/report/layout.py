@@ -162,7 +162,17 @@ _NEED_TEXT = {
 
 def needed(need: str) -> str:
     """A need of a rule in words: alternatives are joined by ``or``; names of columns stay as they are."""
-    return " or ".join(_NEED_TEXT.get(part, part) for part in plain(need).split("|"))
+    return " or ".join(dict.fromkeys(_need_text(part) for part in plain(need).split("|")))
+
+
+def _need_text(need: str) -> str:
+    """What was not measured is named by the command that measures it."""
+    if need.startswith("evaluation."):
+        return "vaelab evaluate"
+    if need.startswith("probe."):
+        of_training = need.startswith(("probe.disc_", "probe.clip_", "probe.grad_")) or "gradient" in need
+        return "vaelab probe --discriminator" if of_training else "vaelab probe"
+    return _NEED_TEXT.get(need, need)
 
 
 def new_patch_lines(steps: Sequence[NextStep]) -> list[tuple[str, ...]]:

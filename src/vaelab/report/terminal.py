@@ -246,7 +246,8 @@ def _next(diagnosis: Diagnosis) -> list[RenderableType]:
             falsified = f" Not it if: {sentence(step.falsify)}" if step.falsify else ""
             body.append(_indented(f"Expect: {sentence(step.expected)}{falsified}", 3))
         if step.command and step.command not in tests:
-            body.append(_indented(plain(step.command), 3))
+            decides = "Decide: " if step.cause and step.command.startswith("vaelab ") else ""
+            body.append(_indented(decides + plain(step.command), 3))
     if len(diagnosis.next) > _NEXT:
         body.append(Text(f"and {len(diagnosis.next) - _NEXT} more in the full report", style="dim"))
     return body
@@ -263,8 +264,8 @@ def _skipped(diagnosis: Diagnosis) -> list[RenderableType]:
     """How many rules missed what; the full report names them."""
     if not diagnosis.skipped:
         return []
-    lacks = Counter(need for rule in diagnosis.skipped for need in rule.missing)
-    groups = ", ".join(f"{needed(need)} ({count})" for need, count in lacks.most_common(_NEEDS))
+    lacks = Counter(text for rule in diagnosis.skipped for text in dict.fromkeys(map(needed, rule.missing)))
+    groups = ", ".join(f"{text} ({count})" for text, count in lacks.most_common(_NEEDS))
     groups += f" and {len(lacks) - _NEEDS} more" if len(lacks) > _NEEDS else ""
     count = len(diagnosis.skipped)
     return [Text(f"{count} rule{'s' if count > 1 else ''}, for lack of: {groups}", style="dim")]

@@ -7,10 +7,14 @@ from vaelab.rules import (
     data,
     discriminator,
     easy_data,
+    evaluated,
     kl_weight,
     latent,
     numerics,
     optimisation,
+    probed,
+    probed_decoder,
+    probed_training,
     quality,
     reconstruction,
     resume,
@@ -32,7 +36,11 @@ FAMILIES = (
     schedule,
     data,
     easy_data,
+    evaluated,
     resume,
+    probed,
+    probed_decoder,
+    probed_training,
 )
 
 ALL_RULES: tuple[type[Rule], ...] = tuple(

@@ -25,6 +25,9 @@ function extremes(lines) {
 const gridLines = (u, splits) => u.scales.y.distr === 3 && u.scales.y.max > 300 * u.scales.y.min
   ? splits.map((v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null) : splits;
 
+// Room for the longest number, and for most charts the same.
+const axisSize = (_, texts) => Math.max(62, 16 + 7.5 * Math.max(0, ...(texts ?? []).map((text) => text.length)));
+
 // A flat curve lies in the middle of its plot.
 function linearRange(low, high) {
   if (low == null) return [0, 1];
@@ -92,7 +95,7 @@ class ChartSet {
     Object.assign(this, { parent, key, axis, onRange, entries: [], range: [...axis.steps] });
   }
 
-  // chart: {metrics, title, original, rows, level}, and x, y, notFinite once they are known.
+  // chart: {metrics, title, original, rows, level, decibels}, and x, y, notFinite once they are known.
   add(chart) {
     const figure = document.createElement("section");
     figure.className = "chart";
@@ -119,6 +122,22 @@ class ChartSet {
     Object.assign(entry.chart, about);
     entry.title.textContent = entry.chart.title;
     entry.title.title = `in the log: ${entry.chart.original}; ${entry.chart.rows.toLocaleString("en-US")} values`;
+  }
+
+  remove(entry) {
+    entry.plot?.destroy();
+    entry.figure.remove();
+    this.entries = this.entries.filter((e) => e !== entry);
+  }
+
+  // Show only charts whose title or name in the log holds `text`; without a text the first `most`.
+  filter(text, most = Infinity) {
+    const part = text.trim().toLowerCase();
+    this.entries.forEach(({ chart, figure }, i) => {
+      const name = `${chart.title} ${chart.original} ${chart.metrics.join(" ")}`.toLowerCase();
+      figure.hidden = part ? !name.includes(part) : i >= most;
+    });
+    this.resize();
   }
 
   // New points for a chart; the steps shown stay.
@@ -185,7 +204,9 @@ class ChartSet {
     this.zoom(Math.max(from - pad, first), Math.min(to + pad, last));
     const meant = this.entries.filter((e) => e.chart.metrics.some((m) => metrics.includes(m)));
     for (const entry of this.entries) entry.figure.classList.toggle("meant", meant.includes(entry));
-    const target = (meant.find((e) => !e.figure.hidden) ?? this.entries.find((e) => !e.figure.hidden))?.figure;
+    for (const entry of meant) entry.figure.hidden = false;
+    this.resize();
+    const target = (meant[0] ?? this.entries.find((e) => !e.figure.hidden))?.figure;
     if (!target) return;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     target.scrollIntoView({ block: "center", behavior: calm ? "auto" : "smooth" });
@@ -196,7 +217,7 @@ class ChartSet {
     const { chart, box, button } = entry;
     const [low, high] = extremes(chart.y);
     // A layout choice only: positive values that span more than a decade start on a log axis.
-    entry.log = low > 0 && (entry.log ?? high / low > 10);
+    entry.log = low > 0 && (entry.log ?? (!chart.decibels && high / low > 10));
     button.disabled = !(low > 0);
     button.textContent = entry.log ? "log axis" : "linear axis";
     button.title = button.disabled ? "A log axis needs positive values" : "Change between log and linear axis";
@@ -220,13 +241,13 @@ class ChartSet {
       scales: { x: { time: false }, y: log ? { distr: 3 } : { distr: 1, range: (_, low, high) => linearRange(low, high) } },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70 },
-        { ...axis, size: 62, grid: { ...axis.grid, filter: gridLines }, values: (_, ticks) => ticks.map((v) => v == null ? "" : formatValue(v)) },
+        { ...axis, size: axisSize, grid: { ...axis.grid, filter: gridLines }, values: (_, ticks) => ticks.map((v) => v == null ? "" : formatValue(v)) },
       ],
       series: [
         { label: this.axis.stepUnit, value: (_, v) => formatStep(v) },
         ...(chart.lines ?? chart.metrics).map((name, i) => ({
           label: name, stroke: cssColour(`line-${i % 8}`), width: 1.5, dash: i < 8 ? undefined : [6, 4], spanGaps: true,
-          value: (_, v) => formatValue(v), points: { show: (u, _, from, to) => to - from < 60 },
+          value: (_, v) => formatValue(v), points: { show: (u, _, from, to) => to - from < u.bbox.width / devicePixelRatio / 20 },
         })),
       ],
       hooks: {

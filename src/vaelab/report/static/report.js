@@ -6,6 +6,7 @@
   const sets = data.map((run, i) => {
     const set = new ChartSet(articles[i].querySelector(".charts"), `run-${i}`, run);
     run.charts.forEach((chart) => set.add(chart));
+    articles[i].querySelector(".chart-filter input").addEventListener("input", (event) => set.filter(event.target.value));
     return set;
   });
 

@@ -1,0 +1,174 @@
+"""``vaelab probe``: measure a trained checkpoint on some clips."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaelab.cli.declared import declared_config
+from vaelab.cli.diagnose import FailOn, fails
+from vaelab.errors import ConfigError, TrainError
+
+if TYPE_CHECKING:
+    from vaelab.diagnosis import Diagnosis
+    from vaelab.probing.result import ProbeResult, Progress
+
+OUTPUTS = ("terminal", "json", "markdown")
+
+
+def probe(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            show_default=False,
+            help="A run of vaelab train, one of its checkpoints, a folder of diffusers, or a file of weights.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="A folder or file of videos or images, a preset, or a settings file. A run of vaelab train needs none: its"
+            " held-out data are taken.",
+        ),
+    ] = None,
+    discriminator: Annotated[
+        bool,
+        typer.Option(
+            "--discriminator", help="Also the discriminator and the gradients of the losses (runs of vaelab train)."
+        ),
+    ] = False,
+    samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="Clips to measure on, at most.")] = 64,
+    clip: Annotated[
+        str | None,
+        typer.Option(
+            "--clip", metavar="TxHxW", help="Size of a clip, e.g. 17x256x256; else as the run or the model says."
+        ),
+    ] = None,
+    ema: Annotated[bool, typer.Option("--ema", help="The averaged weights of a run of vaelab train.")] = False,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            "--scale", min=1e-9, metavar="FACTOR", help="The scale factor in use, to be checked: (z - shift) * FACTOR."
+        ),
+    ] = None,
+    shift: Annotated[float, typer.Option("--shift", metavar="VALUE", help="The shift that belongs to --scale.")] = 0.0,
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            show_default=False,
+            help="Where probe.json, probe.md and pictures go; without it the folder probe, of the run if there is one.",
+        ),
+    ] = None,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Draw pictures.")] = True,
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="NAME", help="What to print: terminal, json or markdown.")
+    ] = "terminal",
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="End with exit code 1 if a finding is at least this bad.")
+    ] = FailOn.critical,
+) -> None:
+    """Measure a trained autoencoder on some clips: is its latent healthy, does its decoder bear noise, which scale factor
+    does it need, is its discriminator of any use?
+
+    The result is written as probe.json. Beside the log of a run of vaelab train it sharpens what **vaelab diagnose** says
+    of that run; for other trainers give it with **vaelab diagnose LOG --probe probe.json**.
+
+    Examples:
+
+    - **vaelab probe runs/video-tiny --discriminator**
+
+    - **vaelab probe vae/ my-clips/ --clip 17x256x256 --scale 0.18215**
+
+    Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 bad usage or unreadable input.
+    """
+    if format not in OUTPUTS:
+        raise ConfigError(f"--format {format}: choose one of {', '.join(OUTPUTS)}.")
+    size = declared_config(clip=clip).get("clip_shape") if clip else None
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise TrainError("probing needs torch, which is not installed here: pip install 'vaelab[train]'") from None
+    from vaelab.models.opening import find_checkpoint
+    from vaelab.probing import probe as measure
+    from vaelab.probing.layout import judge
+
+    found = find_checkpoint(checkpoint, ema)
+    folder = output or (found.run / "probe" if found.run is not None else Path("probe"))
+    with progress_bar() as report:
+        result = measure(
+            checkpoint,
+            data,
+            clips=samples,
+            size=(size[0], size[1], size[2]) if size else None,
+            ema=ema,
+            discriminator=discriminator,
+            scale=scale,
+            shift=shift,
+            device=device,
+            folder=folder if pictures else None,
+            progress=report,
+        )
+    diagnosis = judge(result)
+    written = _write(result, diagnosis, folder, found.run)
+    _print(result, diagnosis, format)
+    pictured = f" and {len(result.pictures)} pictures" if result.pictures else ""
+    said = f"\nWritten: {', '.join(map(str, written))}{pictured} in {folder}"
+    print(said, file=sys.stderr if format != "terminal" else sys.stdout)
+    raise typer.Exit(1 if fails([diagnosis], fail_on.value) else 0)
+
+
+def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
+    """probe.md in ``folder``, and probe.json there or, for a ``run``, beside its log, where diagnose finds it."""
+    from vaelab.probing.layout import to_markdown
+    from vaelab.report import files
+
+    page = folder / "probe.md"
+    written = result.write((run or folder) / "probe.json")
+    files.write_text(page, to_markdown(result, diagnosis))
+    return [written, page]
+
+
+def _print(result: ProbeResult, diagnosis: Diagnosis, format: str) -> None:
+    from vaelab import report
+    from vaelab.cli.output import console_for, write_out
+    from vaelab.probing.layout import show, to_markdown
+
+    if format == "terminal":
+        with console_for(None) as console:
+            show(result, diagnosis, console)
+    elif format == "markdown":
+        write_out(to_markdown(result, diagnosis), None)
+    else:
+        whole: dict[str, Any] = {**result.to_dict(), "diagnosis": json.loads(report.to_json([diagnosis]))}
+        write_out(json.dumps(whole, indent=1), None)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on standard error while the work goes on, one line for each part; nothing off a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(part: str, done: int, whole: int) -> None:
+            if part not in tasks:
+                tasks[part] = bar.add_task(part, total=whole)
+            bar.update(tasks[part], completed=min(done, whole), total=whole)
+
+        yield report

@@ -1,0 +1,1 @@
+"""vaelab inside other programs: trainers, trackers and agents."""

@@ -1,0 +1,283 @@
+"""SEED-Voken, diffusers' two scripts, magvit2-pytorch and vqgan-training."""
+
+from __future__ import annotations
+
+from vaelab.lint.bugs.types import Bug
+from vaelab.lint.conditions import (
+    FP16,
+    GAN,
+    PERCEPTUAL,
+    REDUCED,
+    SEVERAL_GPUS,
+    given,
+    is_set,
+    open_question,
+    says,
+    switched_on,
+)
+
+SV = ("seed_voken",)
+DF = ("diffusers",)
+DV = ("diffusers_vq",)
+MV = ("magvit2",)
+CS = ("vqgan_training",)
+SV_LOSS = "model.init_args.lossconfig.params."
+_WARMUP_SV = says(
+    "scheduler_type is a warm-up", lambda plan: "warmup" in str(plan.options.get("model.init_args.scheduler_type", ""))
+)
+_LFQ = says(
+    "the model is of Open-MAGVIT2", lambda plan: "Open_MAGVIT2" in str(plan.options.get("model.class_path", ""))
+)
+_VIDEO_SV = says(
+    "the model is a video model", lambda plan: "video" in str(plan.options.get("model.class_path", "")).lower()
+)
+_NULL_LECAM = says(
+    "lecam_loss_weight is null",
+    lambda plan: f"{SV_LOSS}lecam_loss_weight" in plan.options and plan.options[f"{SV_LOSS}lecam_loss_weight"] is None,
+)
+_NO_VALIDATION_IMAGE = says("--validation_image is missing", lambda plan: "validation_image" not in plan.options)
+_NO_LECAM = says("--use_lecam is missing", lambda plan: not plan.options.flag("use_lecam"))
+
+BUGS = (
+    Bug(
+        "SV-1",
+        SV,
+        "critical",
+        "the schedulers are never stepped: with a warm-up the rate is 0 for ever",
+        "src/Open_MAGVIT2/models/lfqgan.py:192,200",
+        'scheduler_type: "None"',
+        _WARMUP_SV & _LFQ,
+        ("model.init_args.scheduler_type",),
+        ('model.init_args.scheduler_type: "None"',),
+    ),
+    Bug(
+        "SV-2",
+        SV,
+        "critical",
+        "lecam_loss_weight null with disc_factor 0 leaves lecam_loss undefined",
+        "src/Open_MAGVIT2/modules/losses/vqperceptual.py:260,268",
+        "lecam_loss_weight: 0.05",
+        _NULL_LECAM & is_set(f"{SV_LOSS}disc_factor", 0, 0.0),
+        (f"{SV_LOSS}lecam_loss_weight",),
+    ),
+    Bug(
+        "SV-3",
+        SV,
+        "info",
+        "LPIPS runs again in the discriminator's pass",
+        "src/Open_MAGVIT2/modules/losses/vqperceptual.py:156-164",
+        "expect slower steps",
+        PERCEPTUAL,
+    ),
+    Bug(
+        "SV-4",
+        SV,
+        "critical",
+        "max_iter of a video model ends with UnboundLocalError",
+        "src/Open_MAGVIT2/models/video_lfqgan.py:298",
+        "remove max_iter",
+        _VIDEO_SV & given("model.init_args.max_iter"),
+        ("model.init_args.max_iter",),
+    ),
+    Bug(
+        "SV-5",
+        SV,
+        "critical",
+        "disc_loss non_saturate of a video model ends with AttributeError",
+        "src/Open_MAGVIT2/modules/losses/video_vqperceptual.py:129",
+        "disc_loss: hinge",
+        _VIDEO_SV & is_set(f"{SV_LOSS}disc_loss", "non_saturate"),
+        (f"{SV_LOSS}disc_loss",),
+    ),
+    Bug(
+        "SV-6",
+        SV,
+        "info",
+        "cudnn runs deterministic and without benchmark",
+        "main.py:13-14",
+        "remove the two lines for speed",
+    ),
+    Bug(
+        "SV-7",
+        SV,
+        "warn",
+        "fp16 without clipping and without a guard against NaN",
+        "src/Open_MAGVIT2/models/lfqgan.py",
+        "precision: bf16-mixed",
+        FP16 & _LFQ,
+        ("trainer.precision",),
+        ("trainer.precision: bf16-mixed",),
+    ),
+    Bug(
+        "DF-1",
+        DF,
+        "critical",
+        "LPIPS is computed under no_grad: it is logged, added, and trains nothing",
+        "examples/research_projects/autoencoderkl/train_autoencoderkl.py:909-910",
+        "remove the no_grad",
+        PERCEPTUAL,
+        ("perceptual_scale",),
+    ),
+    Bug(
+        "DF-2",
+        DF,
+        "critical",
+        "--resume_from_checkpoint always fails: the path is given to load_state_dict",
+        "train_autoencoderkl.py:675-677",
+        "do not use it",
+        given("resume_from_checkpoint"),
+        ("resume_from_checkpoint",),
+    ),
+    Bug(
+        "DF-3",
+        DF,
+        "critical",
+        "with several GPUs the VAE's gradients are not synchronised: it is called through unwrap_model",
+        "train_autoencoderkl.py:895-897",
+        "train on one GPU",
+        SEVERAL_GPUS,
+    ),
+    Bug(
+        "DF-4",
+        DF,
+        "critical",
+        "mixed precision casts the weights: with small rates AdamW moves nothing in bf16, and fp16 fails in the scaler",
+        "train_autoencoderkl.py:721,820-824",
+        "--mixed_precision no",
+        REDUCED,
+        ("mixed_precision",),
+        ("--mixed_precision no",),
+    ),
+    Bug(
+        "DF-5",
+        DF,
+        "critical",
+        "each network's loss fills the other's gradients: the discriminator's step does not detach, and nobody clears them",
+        "train_autoencoderkl.py:953",
+        "detach the reconstructions and zero both gradients before each backward",
+        GAN,
+    ),
+    Bug(
+        "DF-6",
+        DF,
+        "critical",
+        "validation without --validation_image fails at step 1; with TensorBoard it stacks five dimensions",
+        "train_autoencoderkl.py:117,1044-1049",
+        "give --validation_image and --report_to wandb",
+        _NO_VALIDATION_IMAGE,
+        ("report_to",),
+        ("--validation_image FILE.png",),
+    ),
+    Bug(
+        "DF-7",
+        DF,
+        "info",
+        "the EMA moves on the discriminator's steps too",
+        "train_autoencoderkl.py:980-990",
+        "use the square root of the decay that you mean",
+        switched_on("use_ema"),
+        ("use_ema",),
+    ),
+    Bug(
+        "DF-8",
+        DV,
+        "warn",
+        "--scale_lr is computed and not used; with a seed every rank sees the same batches; the perceptual network collects gradients; a sigmoid stands before the hinge loss",
+        "examples/vqgan/train_vqgan.py:650,705-709,726,832-835",
+        "train on one GPU, and write the rate that is meant",
+        options=("scale_lr", "seed"),
+    ),
+    Bug(
+        "MV-1",
+        MV,
+        "warn",
+        "the discriminator is stepped twice an iteration, and its scheduler never",
+        "magvit2_pytorch/trainer.py:438,442",
+        "remove the second step",
+        GAN,
+    ),
+    Bug(
+        "MV-2",
+        MV,
+        "critical",
+        "the multiscale generator loss maximises the mean pixel value: its logits are the reconstruction",
+        "magvit2_pytorch/magvit2_pytorch.py:1856",
+        "multiscale_discrs=()",
+        open_question("the tokenizer has multiscale discriminators"),
+    ),
+    Bug(
+        "MV-3",
+        MV,
+        "warn",
+        "the perceptual loss of equal pictures is not 0: VGG's dropout is on, and its inputs are not normalised",
+        "magvit2_pytorch/magvit2_pytorch.py:1803-1808",
+        "put the VGG into eval mode",
+        PERCEPTUAL,
+    ),
+    Bug(
+        "MV-4",
+        MV,
+        "critical",
+        "all ranks but the first end with an error: the EMA exists on the first only",
+        "magvit2_pytorch/trainer.py:108-113,239",
+        "train on one GPU",
+        SEVERAL_GPUS,
+    ),
+    Bug(
+        "MV-5",
+        MV,
+        "info",
+        "the discriminator's step takes a new batch with a full graph; clips are always the first frames, the last two are dropped; GIFs fail",
+        "magvit2_pytorch/magvit2_pytorch.py:1712,1741; magvit2_pytorch/data.py:183,191,255-262",
+        "cut the videos yourself",
+    ),
+    Bug(
+        "CS-1",
+        CS,
+        "critical",
+        "with several GPUs the VAE is not synchronised: it is called on vae.module; rank 0's is saved",
+        "vae_trainer.py:538,624",
+        "train on one GPU",
+        SEVERAL_GPUS,
+    ),
+    Bug(
+        "CS-2",
+        CS,
+        "critical",
+        "lecam_loss_item is logged with --do_ganloss but defined only with --use_lecam: it ends with NameError",
+        "vae_trainer.py:649-655,740,792",
+        "add --use_lecam",
+        switched_on("do_ganloss") & _NO_LECAM,
+        ("do_ganloss",),
+        ("--use_lecam",),
+    ),
+    Bug(
+        "CS-3",
+        CS,
+        "warn",
+        "the pixel loss is multiplied by 0: only LPIPS and the GAN train",
+        "vae_trainer.py:179-209,680",
+        "pass do_recon=True and remove the factor",
+    ),
+    Bug(
+        "CS-4",
+        CS,
+        "warn",
+        "--dataset_url is overwritten by a path in the code; the seed is the same on all ranks; only weights are saved",
+        "vae_trainer.py:386-387,542-559",
+        "edit the path in the code",
+        given("dataset_url", "test_dataset_url"),
+        ("dataset_url", "test_dataset_url"),
+        (),
+        "LNT201",
+    ),
+    Bug(
+        "CS-5",
+        CS,
+        "warn",
+        "utils.py uses os without importing it",
+        "utils.py:29",
+        "import os",
+        open_question("the weights of LPIPS are not downloaded yet"),
+    ),
+)

@@ -1,0 +1,275 @@
+"""Engine: the two threads behind a Monitor. One takes the rows and writes them, the other judges them.
+
+Both are daemon threads. A diagnosis is left out while all of them together have taken more than their budget of the time
+since the start, so the cost stays bounded however much is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from vaelab.diagnosis import Diagnosis, diagnose
+from vaelab.errors import VaelabError
+from vaelab.live.hysteresis import Change, StableStatus
+from vaelab.monitor.capture import Captured, number
+from vaelab.monitor.observed import Observed
+from vaelab.monitor.rows import Rows, usable_step
+from vaelab.trainers import canonical_config
+
+if TYPE_CHECKING:
+    from vaelab.live.alerts import Alerts
+
+logger = logging.getLogger("vaelab.monitor")
+
+CLOSING_SECONDS = 10.0
+"""How long the end of the program waits for each thread, at most."""
+
+Callback = Callable[[Change], object]
+
+
+class Engine:
+    """Rows, observed shapes, the last diagnosis and what is shown of it.
+
+    budget: share of the time that diagnoses may take. interval: seconds between two of them at least. state: of a checkpoint.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        callbacks: list[Callback],
+        alerts: Alerts | None,
+        budget: float,
+        interval: float,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.rows, self.callbacks, self.alerts, self.budget, self.interval = rows, callbacks, alerts, budget, interval
+        self.observed = Observed()
+        self.stable = StableStatus("monitor", str(rows.path or "Monitor"))
+        self.diagnosis: Diagnosis | None = None
+        self._told: set[tuple[str, str | None]] = set()  # what was shown when the state was saved
+        self._opened, self._state = False, state
+        self._declared = canonical_config(rows.settings)
+        self._waiting: deque[Captured] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._news, self._stop = threading.Event(), threading.Event()
+        self._taking, self._judging = threading.RLock(), threading.RLock()
+        self._said: set[str] = set()
+        self._judged = 0  # rows that the last diagnosis saw
+        self._begun, self._ended, self._spent, self._longest = time.monotonic(), 0.0, 0.0, 0.0
+        self._pid = os.getpid()
+        self._threads = [
+            threading.Thread(target=target, name=f"vaelab-{name}", daemon=True)
+            for name, target in (("rows", self._take_rows), ("diagnosis", self._judge_rows))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, item: Captured) -> None:
+        """Called in the training loop. Neither of the two steps takes a lock that a thread may hold."""
+        self._waiting.append(item)
+        self._wake.put(None)
+
+    def close(self) -> None:
+        """Take and judge what is left, within ``CLOSING_SECONDS`` for each thread. A forked child does nothing."""
+        if os.getpid() != self._pid:
+            return
+        self._stop.set()
+        self._wake.put(None)
+        self._news.set()
+        for thread in self._threads:
+            thread.join(CLOSING_SECONDS)
+        if not self._threads[0].is_alive():
+            self.rows.close()
+
+    def say(self, text: str) -> None:
+        """One line in the log of the program, once."""
+        if text not in self._said:
+            self._said.add(text)
+            logger.warning("vaelab: %s", text)
+
+    def failed(self, what: str, error: Exception) -> None:
+        """An error that must not reach the training loop: said once for each ``what``."""
+        if what not in self._said:
+            self._said.add(what)
+            logger.warning("vaelab: %s failed (%s: %s). Training goes on.", what, type(error).__name__, error)
+
+    # Rows ------------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take everything that was logged so far."""
+        with self._taking:
+            if not self._opened:
+                self._open()
+            rows = []
+            while self._waiting:
+                item = self._waiting.popleft()
+                try:
+                    row = self._row(item)
+                except Exception as error:
+                    self.failed("recording a row", error)
+                    continue
+                if row is not None:
+                    rows.append(row)
+            try:
+                self.rows.declare({k: v for k, v in self.observed.settings().items() if k not in self._declared})
+                self.rows.add(rows)
+            except VaelabError as error:
+                self.say(str(error))
+            except Exception as error:
+                self.failed("recording rows", error)
+
+    def _open(self) -> None:
+        """Here and not in the training loop: the file of a long run takes seconds to read."""
+        self._opened = True
+        try:
+            self.rows.open()
+        except VaelabError as error:
+            self.say(str(error))
+        if self._state is not None:
+            self._load(self._state)
+
+    def declare(self, settings: Mapping[str, Any]) -> None:
+        """Settings that the user names; they win over what is observed."""
+        with self._taking:
+            self._declared |= canonical_config(settings)
+            self.rows.declare(settings)
+
+    def _row(self, item: Captured) -> tuple[int, float, dict[str, float]] | None:
+        for tensor in item.tensors:
+            if text := self.observed.add(tensor):
+                self.say(text)
+        if item.tensors:
+            self._compare_with_declared()
+        values = {}
+        for name, value in item.numbers:
+            converted = number(value)
+            if converted is None:
+                item.ignored[name] = f"a {type(value).__name__} is not a number"
+            else:
+                values[name] = converted
+        for name, why in item.ignored.items():
+            self.say(f"'{name}' is not recorded: {why}.")
+        if item.step is None or not values:
+            return None
+        if not usable_step(item.step):
+            self.say(f"step {item.step} is not recorded: steps are whole numbers from 0 on.")
+            return None
+        return item.step, item.time, values
+
+    def _compare_with_declared(self) -> None:
+        for key, seen in self.observed.settings().items():
+            declared = self._declared.get(key)
+            if key in ("latent_shape", "input_channels") and declared is not None and declared != seen:
+                self.say(f"{key} is declared as {declared}, but the tensors have {seen}. The declared one is used.")
+
+    def _take_rows(self) -> None:
+        while not self._stop.is_set():
+            self._wake.get()
+            while not self._wake.empty():
+                self._wake.get()
+            self.drain()
+            self._news.set()
+        self.drain()
+
+    # Diagnosis -------------------------------------------------------------------------------------------------------
+
+    def judge(self, final: bool = False) -> None:
+        """Diagnose all that was logged so far and tell what has changed. final: no more rows will come."""
+        with self._judging:
+            begun = time.monotonic()
+            try:
+                with self._taking:
+                    self.drain()
+                    run, count = self.rows.run(), len(self.rows)
+                if run is None or (count == self._judged and not final):
+                    return
+                self._judged = count
+                self.diagnosis = diagnose(run)
+                changes = self.stable.update(int(run.steps[-1]), self.diagnosis, final)
+            except Exception as error:
+                self.failed("a diagnosis", error)
+                return
+            finally:
+                self._ended = time.monotonic()
+                self._spent += self._ended - begun
+                self._longest = max(self._longest, self._ended - begun)
+            news = [change for change in changes if (change.kind, change.new) not in self._told]
+            self._told.clear()
+            for change in news:
+                self._tell(change)
+            self._alert(news)
+
+    def _alert(self, changes: list[Change]) -> None:
+        if self.alerts is not None:
+            try:
+                self.alerts(changes)
+            except Exception as error:
+                self.failed("sending alerts", error)
+
+    def _tell(self, change: Change) -> None:
+        if change.kind == "status":
+            logger.log(logging.WARNING if change.new in ("act", "stop") else logging.INFO, "vaelab: %s", change.text)
+        for callback in tuple(self.callbacks):
+            try:
+                callback(change)
+            except Exception as error:
+                self.failed(f"the callback {getattr(callback, '__name__', callback)}", error)
+
+    def _judge_rows(self) -> None:
+        while not self._stop.is_set():
+            self._news.wait()
+            self._news.clear()
+            self._alert([])  # what was kept back may be due
+            if not self._stop.wait(self._delay()):
+                self.judge()
+        self._threads[0].join(CLOSING_SECONDS)
+        self.judge(final=True)
+        if self.alerts is not None:
+            self.alerts.close()
+
+    def _delay(self) -> float:
+        """Seconds until the next diagnosis fits into the budget."""
+        if not self._ended:
+            return 0.0
+        afforded = self._begun + (self._spent + self._longest) / self.budget
+        return max(0.0, self._ended + self.interval - time.monotonic(), afforded - time.monotonic())
+
+    # State -----------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values; without the rows where a file holds them."""
+        with self._taking:
+            self.drain()
+            shown: list[list[str | None]] = [["status", self.stable.status], ["cause", self.stable.cause]]
+            for seen in self.stable.findings:
+                if seen.active:
+                    shown.append(["finding", f"{seen.finding.code} {seen.finding.severity}"])
+            return {"rows": self.rows.state_dict(), "observed": self.observed.state_dict(), "shown": shown}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        with self._judging, self._taking:
+            self.drain()
+            self._load(state)
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        try:
+            if state["rows"] is not None:
+                self.rows.load_state_dict(state["rows"])
+            elif not len(self.rows):
+                self.say(
+                    "the rows before the checkpoint are not here: give Monitor the same path, with its file in it."
+                )
+            self.observed.load_state_dict(state["observed"])
+            self._told = {(kind, new) for kind, new in state["shown"]}
+            self._judged = 0
+        except Exception as error:
+            self.failed("loading the state of a checkpoint", error)

@@ -1,0 +1,124 @@
+"""The list of readers, and which of them fits a log. Adding a format is one file and one entry in ``READERS``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vaelab import trainers
+from vaelab.errors import LogError
+from vaelab.readers import (
+    archive,
+    clearml_offline,
+    comet_offline,
+    delimited,
+    json_lines,
+    key_value,
+    metric_logger,
+    mlflow_files,
+    mlflow_sqlite,
+    radiodiff_log,
+    sqlite_file,
+    tensorboard,
+    trackio_sqlite,
+    trainer_state,
+    vaelab_run,
+    wandb_run,
+)
+from vaelab.readers.base import Reader
+from vaelab.readers.source import Source
+
+# The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
+# a file rounds to three digits, so ``key_value`` comes after the trackers.
+READERS: tuple[Reader, ...] = (
+    vaelab_run.READER,
+    metric_logger.READER,
+    radiodiff_log.READER,
+    delimited.READER,
+    json_lines.READER,
+    trainer_state.READER,
+    tensorboard.READER,
+    wandb_run.READER,
+    mlflow_files.READER,
+    mlflow_sqlite.READER,
+    trackio_sqlite.READER,
+    comet_offline.READER,
+    clearml_offline.READER,
+    vaelab_run.CONSOLE_READER,
+    key_value.READER,
+    json_lines.PYRAMID_FLOW_READER,
+)
+BINARY_READERS: tuple[Reader, ...] = (
+    tensorboard.READER,
+    wandb_run.READER,
+    mlflow_sqlite.READER,
+    trackio_sqlite.READER,
+    comet_offline.READER,
+    clearml_offline.READER,
+)
+ALIASES = {
+    "tb": "tensorboard", "tfevents": "tensorboard", "tsv": "csv", "delimited": "csv", "jsonl": "json_lines",
+    "json": "json_lines", "hf": "trainer_state", "text": "key_value", "tqdm": "key_value", "mlflow": "mlflow_sqlite",
+    "mlruns": "mlflow_files",
+}  # fmt: skip
+SURE_ENOUGH = 0.5  # below this a file in a folder is not taken for a log
+
+# what a file that no reader takes begins with, and what can be done with it
+_KINDS = {
+    sqlite_file.MAGIC: "an SQLite database without the tables of MLflow or trackio",
+    archive.MAGIC: "a zip archive that is no offline run of Comet or ClearML",
+    b"PAR1": "a Parquet file (turn it into CSV first, with pandas: read_parquet(...).to_csv(...))",
+}
+
+
+def detect(source: Source) -> list[tuple[str, float, str]]:
+    """``(reader name, confidence 0..1, what it reads)``, the surest first; readers that say 0 are left out."""
+    head = source.head()
+    binary = head.count(b"\0") > len(head) / 100  # a torn text log may have a few
+    readers = BINARY_READERS if binary else READERS
+    found = [(reader.name, reader.sniff(head, source), reader.title) for reader in readers]
+    return sorted((f for f in found if f[1] > 0), key=lambda f: -f[1])
+
+
+def choose(source: Source, wanted: Wanted) -> list[Reader]:
+    """The readers to try on a file that the user named, the likeliest first. Raises LogError if none fits."""
+    if wanted.reader:
+        return [wanted.reader]
+    ranked = detect(source)
+    if not ranked:
+        raise LogError(
+            f"{source.name} looks like {_kind(source.head())}. vaelab reads: {'; '.join(r.title for r in READERS)}. "
+            f"If it is one of these, say which with --format ({', '.join(r.name for r in READERS)})."
+        )
+    if ranked[0][1] >= SURE_ENOUGH:
+        ranked = ranked[:1]
+    by_name = {reader.name: reader for reader in READERS}
+    return [by_name[name] for name, _, _ in ranked]
+
+
+def _kind(head: bytes) -> str:
+    for magic, text in _KINDS.items():
+        if head.startswith(magic):
+            return text
+    return "a binary file" if b"\0" in head else "text without anything that looks like metrics"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What ``format`` asks for: one reader, or a trainer's conventions, or neither."""
+
+    reader: Reader | None = None
+    trainer: str | None = None
+
+    @classmethod
+    def of(cls, format: str | None) -> Wanted:
+        if format is None:
+            return cls()
+        name = format.strip().lower().replace("-", "_")
+        name = ALIASES.get(name, name)
+        for reader in READERS:
+            if reader.name == name:
+                return cls(reader=reader)
+        if name in trainers.TRAINERS:
+            return cls(trainer=name)
+        known = ", ".join([*(reader.name for reader in READERS), *trainers.TRAINERS])
+        raise LogError(f"there is no log format or trainer '{format}': choose one of {known}.")

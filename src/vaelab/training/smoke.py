@@ -1,0 +1,303 @@
+"""Two dozen steps of the trainer that must show that everything which trains does train: a gate for CI.
+
+Each check measures on the real objects after a real run: the rows that it logged, its networks, its optimizers and its
+checkpoint. What it guards against was found in public trainers (docs/faults.md): a perceptual loss without gradient, clipping
+after the step, discriminators that differ between GPUs, an EMA that nothing moves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import exp, isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from vaelab.config import TrainConfig
+from vaelab.data import train_batches, val_batches
+from vaelab.errors import TrainError, VaelabError
+from vaelab.evaluation.pictures import from_uint8
+from vaelab.losses import disc_loss
+from vaelab.losses.objective import nll_elements
+from vaelab.training.build import build_step
+from vaelab.training.checkpoint import Checkpoints
+from vaelab.training.distributed import Ranks, checksum
+from vaelab.training.run_log import METRICS
+from vaelab.training.screen import Screen
+from vaelab.training.step import TrainingStep
+from vaelab.training.trainer import Trainer
+
+TOLERANCE = 1e-4  # of the identities, relative
+DISC_STEPS = 24
+DISC_RATE = 1e-3  # at least, for these steps: a recipe's own rate may be meant for 100,000 of them
+BLUR = 5  # pixels
+ABOVE_CHANCE = 0.65  # share of pairs ranked right; chance is 0.5
+LOSS_FALLS = 0.95  # the discriminator's held-out loss must fall below this times what it was
+
+
+@dataclass(frozen=True)
+class Check:
+    """passed: None where the settings do not ask for what it checks. text: what was measured, with the numbers."""
+
+    name: str
+    passed: bool | None
+    text: str
+
+
+def smoke(config: TrainConfig, folder: Path, ranks: Ranks, screen: Screen | None = None) -> list[Check]:
+    """Run ``config`` (from ``short_settings``) to its end in ``folder``, and check it. All ranks call it; rank 0's list counts.
+
+    Raises VaelabError where the run cannot start, and KeyboardInterrupt if it was interrupted.
+    """
+    trainer = Trainer(config, folder, ranks, screen)
+    step = trainer.step
+    averaged = None if step.ema is None else checksum(step.ema.network)
+    outcome = trainer.run()
+    if outcome.reason == "interrupted":
+        raise KeyboardInterrupt
+    rows = _rows(folder) if ranks.is_main else []
+    x = from_uint8(_batch(trainer).to(ranks.device))
+    checks = [
+        _all_steps(outcome.done, outcome.reason, config, trainer.counters.skipped),
+        _identities(rows, config) if ranks.is_main else Check("identities", None, ""),
+        _ema(step, averaged),
+        _checkpoint(trainer),
+    ]
+    checks.append(_perceptual(step, x))
+    checks.append(_clipping(step, x, config))
+    checks.append(_discriminator(trainer))
+    checks.append(_ranks(step, ranks))  # the last one: after every update
+    return checks
+
+
+def _rows(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+
+
+def _batch(trainer: Trainer) -> torch.Tensor:
+    config = trainer.config
+    with train_batches(
+        trainer.data.train,
+        config.data,
+        config.run.batch_size,
+        config.run.seed,
+        rank=trainer.ranks.rank,
+        world=trainer.ranks.world,
+    ) as batches:
+        return next(batches).pixels
+
+
+def _all_steps(done: int, reason: str, config: TrainConfig, skipped: int) -> Check:
+    text = f"{done} of {config.run.steps} updates, {skipped} of them skipped because a gradient was not finite"
+    passed = done == config.run.steps and skipped == 0
+    return Check("steps", passed, text if reason == "finished" else f"{text}; the run ended early ({reason})")
+
+
+def _identities(rows: list[dict[str, float]], config: TrainConfig) -> Check:
+    """The logged terms add up to the logged sums, computed here from the settings and nothing else."""
+    worst, where = 0.0, "no row"
+    for row in rows:
+        for name, logged, expected in _sums(row, config):
+            difference = abs(logged - expected) / max(abs(expected), 1e-8)
+            if not isfinite(difference) or difference > worst:
+                worst, where = (
+                    difference,
+                    f"{name} at step {row['step']}: logged {logged:.6g}, the terms give {expected:.6g}",
+                )
+            if not isfinite(difference):
+                return Check("identities", False, where)
+    text = f"largest difference {worst:.1e} (allowed {TOLERANCE:g}) over {len(rows)} rows"
+    return Check("identities", bool(rows) and worst <= TOLERANCE, text if worst <= TOLERANCE else f"{text}: {where}")
+
+
+def _sums(row: Mapping[str, float], config: TrainConfig) -> list[tuple[str, float, float]]:
+    """(name, logged, computed) of each sum in a row."""
+    loss, data = config.loss, config.data
+    terms = loss.pixelloss_weight * row["rec_loss"] + loss.perceptual_weight * row.get("perceptual_loss", 0.0)
+    if loss.logvar == "learned":
+        terms = terms / exp(row["logvar"]) + row["logvar"]
+    found = []
+    # a batch of single images among clips has another number of values: only the mean is the same for both
+    if loss.nll_reduction == "mean" or data.image_share == 0:
+        n = nll_elements((1, data.channels, data.frames, *data.resolution), loss.nll_reduction)
+        found.append(("nll_loss", row["nll_loss"], n * terms))
+    kl_weight = loss.kl_weight * min(1.0, (row["step"] + 1) / (loss.kl_warmup + 1))
+    total = row["nll_loss"] + kl_weight * row.get("kl_loss", 0.0) + row.get("g_loss_weighted", 0.0)
+    found.append(("total_loss", row["total_loss"], total))
+    if "g_loss" in row and config.optim.accumulate == 1:  # a mean of products is no product of means
+        weighted = row["d_weight"] * row["disc_factor"] * row["g_loss"]
+        found.append(("g_loss_weighted", row["g_loss_weighted"], weighted))
+    return found
+
+
+def _perceptual(step: TrainingStep, x: torch.Tensor) -> Check:
+    """The difference that the perceptual weight makes to the gradient of nll at the reconstruction and in the decoder."""
+    name, objective, loss = "perceptual-gradient", step.objective, step.loss
+    if loss.perceptual_weight == 0:
+        return Check(name, None, "loss.perceptual_weight is 0: there is no perceptual loss")
+    out = step.autoencoder(x, sample=False)
+    gradients = []
+    try:
+        for weight in (loss.perceptual_weight, 0.0):
+            objective.config = loss.model_copy(update={"perceptual_weight": weight, "perceptual_frames": None})
+            r = out.x.detach().float().requires_grad_()
+            nll = objective.reconstruction(x, r).nll
+            # without a pixel loss nothing depends on r once the perceptual weight is 0
+            (gradient,) = torch.autograd.grad(nll, r, allow_unused=True) if nll.requires_grad else (None,)
+            gradients.append(torch.zeros_like(r) if gradient is None else gradient)
+    finally:
+        objective.config = loss
+    of_term = gradients[0] - gradients[1]
+    share = float(of_term.norm() / gradients[0].norm().clamp(min=1e-30))
+    (in_decoder,) = torch.autograd.grad(out.x, step.autoencoder.last_layer, of_term.to(out.x.dtype))
+    norm = float(in_decoder.norm())
+    text = f"{share:.1%} of the gradient of nll at the reconstruction; norm {norm:.3g} at the decoder's last layer"
+    return Check(name, isfinite(norm) and share > 1e-6 and norm > 0, text)
+
+
+def _discriminator(trainer: Trainer) -> Check:
+    """The discriminator's own pass and update, on pictures against blurred reconstructions; judged on held-out ones."""
+    name, step, config = "discriminator-learns", trainer.step, trainer.config
+    if step.discriminator is None or step.disc_update is None:
+        return Check(name, None, "loss.disc is none: there is no discriminator")
+    run, ranks = config.run, trainer.ranks
+    held_out = next(val_batches(trainer.data.val, config.data, config.data.val_samples, config.data.val_samples))
+    real = from_uint8(held_out.pixels.to(ranks.device))
+    fake = _blurred(step, real)
+    before = _judged(step, real, fake)
+    rate = max(DISC_RATE, step.disc_lr(run.steps - 1))
+    with train_batches(
+        trainer.data.train, config.data, run.batch_size, run.seed + 1, rank=ranks.rank, world=ranks.world
+    ) as batches:
+        for _ in range(DISC_STEPS):
+            x = from_uint8(next(batches).pixels.to(ranks.device))
+            step._discriminator_pass(x, _blurred(step, x), 1.0)
+            step.disc_update.apply(rate)
+    after = _judged(step, real, fake)
+    text = (
+        f"after {DISC_STEPS} steps at a rate of {rate:g} it ranks {after[0]:.0%} of held-out pairs of a picture and a blurred"
+        f" reconstruction right (before {before[0]:.0%}, chance 50%); its loss there {before[1]:.3f} -> {after[1]:.3f}"
+    )
+    return Check(name, after[0] >= ABOVE_CHANCE and after[1] < LOSS_FALLS * before[1], text)
+
+
+@torch.no_grad()
+def _blurred(step: TrainingStep, x: torch.Tensor) -> torch.Tensor:
+    r = step.autoencoder(x, sample=False).x.float()
+    frames = r.transpose(1, 2).flatten(0, 1)
+    soft = functional.avg_pool2d(frames, BLUR, stride=1, padding=BLUR // 2, count_include_pad=False)
+    return soft.unflatten(0, (r.shape[0], r.shape[2])).transpose(1, 2).contiguous()
+
+
+@torch.no_grad()
+def _judged(step: TrainingStep, real: torch.Tensor, fake: torch.Tensor) -> tuple[float, float]:
+    """Share of (real, fake) pairs of logits in the right order, ties counting half; and the discriminator's loss."""
+    assert step.discriminator is not None
+    of_real, of_fake = (step.discriminator(x).float() for x in (real, fake))
+    a, b = of_real.flatten()[:2000, None], of_fake.flatten()[None, :2000]
+    right = (a > b).double().mean() + 0.5 * (a == b).double().mean()
+    return float(right), float(disc_loss(step.loss.disc_loss, of_real, of_fake))
+
+
+def _clipping(step: TrainingStep, x: torch.Tensor, config: TrainConfig) -> Check:
+    """With a limit far below the norm that was measured, the optimizer must find gradients of the limit's norm."""
+    name = "clip-before-step"
+    updates = [("autoencoder", "", step.generator_update, config.optim.clip_grad)]
+    if step.disc_update is not None:
+        updates.append(("discriminator", "disc_", step.disc_update, config.optim.disc_clip_grad))
+    asked = [(who, prefix, update) for who, prefix, update, clip in updates if clip is not None]
+    if not asked:
+        return Check(name, None, "optim.clip_grad is null: nothing is clipped")
+    last = config.run.steps - 1
+    norms = step([x], last)
+    seen: dict[str, float] = {}
+    hooks, before = [], [(update, update.clip) for *_, update in asked]
+    limits = {who: 0.1 * float(norms[f"{prefix}grad_norm"]) for who, prefix, _ in asked}
+    for who, _, update in asked:
+        update.clip = limits[who]
+        hooks.append(update.optimizer.register_step_pre_hook(_look(seen, who, update.parameters)))
+    step([x], last)
+    for hook in hooks:
+        hook.remove()
+    for update, clip in before:
+        update.clip = clip
+    wrong = [who for who in limits if not seen.get(who, float("inf")) <= 1.001 * limits[who] or limits[who] == 0]
+    text = "; ".join(
+        f"{who}: limit {limits[who]:.3g}, the optimizer saw {seen.get(who, float('nan')):.3g}" for who in limits
+    )
+    return Check(name, not wrong, text)
+
+
+def _look(seen: dict[str, float], who: str, parameters: list[torch.nn.Parameter]) -> Callable[..., None]:
+    def look(*_: Any) -> None:
+        seen[who] = float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+
+    return look
+
+
+def _ema(step: TrainingStep, first: torch.Tensor | None) -> Check:
+    if step.ema is None or first is None:
+        return Check("ema-moves", None, "optim.ema_decay is null: there is no EMA")
+    averages, weights = list(step.ema.network.parameters()), list(step.autoencoder.parameters())
+    gap = float(sum((a - w.detach()).double().square().sum() for a, w in zip(averages, weights, strict=True)) ** 0.5)
+    moved = not torch.equal(checksum(step.ema.network), first)
+    text = (
+        f"{'moved from' if moved else 'still at'} its first weights; at a distance of {gap:.3g} from the trained ones"
+    )
+    return Check("ema-moves", moved and gap > 0 and step.ema.updates > 0, f"{step.ema.updates} updates: {text}")
+
+
+def _checkpoint(trainer: Trainer) -> Check:
+    """A second step with other weights, restored from the run's last checkpoint, equals the first in all its state."""
+    name, ranks, config = "checkpoint", trainer.ranks, trainer.config
+    path = Checkpoints(trainer.folder, config.run.keep_checkpoints, ranks).latest()
+    if path is None:
+        return Check(name, False, "no checkpoint was written")
+    with torch.random.fork_rng(devices=[ranks.device] if ranks.device.type == "cuda" else []):
+        torch.manual_seed(config.run.seed + 1000)
+        other = build_step(config, trainer.perceptual, ranks)
+        try:
+            Checkpoints(trainer.folder, config.run.keep_checkpoints, ranks).restore(other, path)
+        except VaelabError as error:
+            return Check(name, False, str(error))
+    different = _differences(trainer.step, other)
+    count = sum(p.numel() for _, network in other.networks() for p in network.parameters())
+    if different:
+        return Check(name, False, f"differs after loading: {', '.join(different[:4])}")
+    return Check(name, True, f"{path.name}: {count:,} weights, EMA, optimizers and counters are equal after loading")
+
+
+def _differences(a: TrainingStep, b: TrainingStep) -> list[str]:
+    pairs: list[tuple[str, Any, Any]] = [
+        (name, network.state_dict(), other.state_dict())
+        for (name, network), (_, other) in zip(a.networks(), b.networks(), strict=True)
+    ]
+    if a.ema is not None and b.ema is not None:
+        pairs.append(("EMA", a.ema.network.state_dict(), b.ema.network.state_dict()))
+    pairs.append(("optimizers", a.state_dict(), b.state_dict()))
+    return [name for name, left, right in pairs if not _same(left, right)]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and torch.equal(a.cpu(), b.cpu())
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def _ranks(step: TrainingStep, ranks: Ranks) -> Check:
+    name = "ranks-equal"
+    if ranks.world == 1:
+        return Check(name, None, "one process; --ranks 2 starts two")
+    try:
+        ranks.check_equal(step.networks())
+    except TrainError as error:
+        return Check(name, False, str(error).split(". ")[0])
+    return Check(name, True, f"both networks have equal checksums on {ranks.world} processes after all updates")

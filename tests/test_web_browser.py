@@ -1,0 +1,355 @@
+"""The live page in a real browser: it opens, follows the log, zooms, filters, compares, survives a restart of the server,
+works by keyboard, on a phone and in the dark, and shows whatever a log says as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+import test_html_browser
+from test_html_browser import complaints
+from vaelab.web.server import Server
+from web_helpers import COLUMNS, append, run_ids, server, wait, write_log
+
+browser = test_html_browser.browser
+HOSTILE = "<img/src=x/onerror=window.hacked=1><script>window.hacked=2</script>"
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Start a server, open its page in the browser, and wait for the first plot."""
+    started: list[Server] = []
+
+    def open_page(*paths: Path, fragment: str = "", **options: Any) -> tuple[Any, Server]:
+        at = server(*paths, **options).start()
+        started.append(at)
+        run_ids(at)
+        browser.get_log("browser")
+        browser.set_window_size(1500, 2400)  # plots are drawn when they come on the screen
+        browser.get(at.url + fragment)
+        wait(lambda: drawn(browser))
+        return browser, at
+
+    yield open_page
+    browser.get("about:blank")
+    for at in started:
+        at.stop()
+
+
+def script(browser: Any, text: str, *arguments: Any) -> Any:
+    return browser.execute_script(text, *arguments)
+
+
+def drawn(browser: Any) -> bool:
+    """Whether a plot is drawn."""
+    return script(
+        browser,
+        "return Boolean(globalThis.vaelab) && Object.values(vaelab.pages).some(p => p.set?.entries.some(e => e.plot))",
+    )
+
+
+def last_points(browser: Any) -> list[float]:
+    """The newest step that each drawn plot of the run holds."""
+    return script(browser, "return vaelab.pages.run.set.entries.filter(e => e.plot).map(e => e.plot.data[0].at(-1))")
+
+
+def shown_steps(browser: Any) -> list[list[float]]:
+    return script(
+        browser,
+        "return vaelab.pages.run.set.entries.filter(e => e.plot).map(({plot: {scales: {x}}}) => [x.min, x.max])",
+    )
+
+
+def text_of(browser: Any, selector: str) -> str:
+    return browser.find_element(By.CSS_SELECTOR, selector).text
+
+
+def click(browser: Any, selector: str) -> None:
+    script(browser, "document.querySelector(arguments[0]).click()", selector)
+
+
+def test_the_page_opens_with_verdict_plots_and_nothing_on_the_console(
+    opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    browser, at = opened(write_log(tmp_path / "run/metrics.csv"))
+    (view,) = at.poller.views.values()
+    assert text_of(browser, ".verdict .status") == view.status
+    assert browser.title == f"{view.status}: run/metrics.csv - vaelab"
+    assert text_of(browser, "#connection") == "live"
+    assert not browser.find_element(By.ID, "runs").is_displayed()  # one run needs no list
+    wait(lambda: last_points(browser).count(1190) >= 2)
+    assert complaints(browser) == []
+
+
+def test_everything_comes_from_this_server(opened: Callable[..., Any], tmp_path: Path) -> None:
+    browser, at = opened(write_log(tmp_path / "a.csv"))
+    fetched = script(browser, "return performance.getEntriesByType('resource').map(e => e.name)")
+    assert fetched and [name for name in fetched if not name.startswith(at.url)] == []
+
+
+def test_the_page_follows_the_log_as_it_grows(opened: Callable[..., Any], tmp_path: Path) -> None:
+    path = write_log(tmp_path / "a.csv")
+    browser, _ = opened(path)
+    wait(lambda: set(last_points(browser)) == {1190})
+    append(path, 120, 30)
+    wait(lambda: set(last_points(browser)) == {1490})
+    assert all(span == [0, 1490] for span in shown_steps(browser))
+    wait(lambda: "steps 0 to 1,490" in text_of(browser, "[data-part=verdict]"))
+
+
+def test_a_zoom_asks_for_the_points_of_the_range_and_stays_while_the_log_grows(
+    opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = write_log(tmp_path / "a.csv", 6000)
+    browser, _ = opened(path)
+    wait(lambda: set(last_points(browser)) == {59_990})
+    first = "return vaelab.pages.run.set.entries[0].chart.x"
+    assert len(script(browser, first)) < 3000  # of 6,000
+    script(browser, "vaelab.pages.run.set.zoom(20000, 25000)")
+    wait(lambda: len(script(browser, first)) == 503)  # every row of the range, and one on either side
+    append(path, 6000, 20)
+    wait(lambda: script(browser, "return vaelab.state.runs[0].step") == 60_190)
+    assert all(span == [20_000, 25_000] for span in shown_steps(browser))
+
+
+def test_who_looks_at_the_newest_steps_goes_on_with_them(opened: Callable[..., Any], tmp_path: Path) -> None:
+    path = write_log(tmp_path / "a.csv")
+    browser, _ = opened(path)
+    click(browser, "#run [data-action=newest]")
+    assert shown_steps(browser)[0] == [1071, 1190]
+    append(path, 120, 10)
+    wait(lambda: shown_steps(browser)[0] == [1171, 1290])
+
+
+def test_a_finding_zooms_every_plot_and_names_its_own(opened: Callable[..., Any]) -> None:
+    browser, _ = opened(Path(__file__).parents[1] / "examples/logs/pyramid-flow-gan-weight")
+    button = browser.find_element(By.CSS_SELECTOR, "[data-part=judgement] button[data-action=finding]")
+    before = shown_steps(browser)[0]
+    script(browser, "arguments[0].click()", button)
+    first, last = int(button.get_attribute("data-first")), int(button.get_attribute("data-last"))
+    wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".chart.meant"))
+    low, high = shown_steps(browser)[0]
+    assert before[0] <= low <= first and last <= high <= before[1]
+    copy = browser.find_element(By.CSS_SELECTOR, "[data-part=judgement] button[data-action=copy]")
+    script(browser, "arguments[0].click()", copy)
+    wait(lambda: copy.text in ("copied", "selected: press Ctrl+C"))
+
+
+def test_plots_and_runs_are_filtered(opened: Callable[..., Any], tmp_path: Path) -> None:
+    browser, _ = opened(write_log(tmp_path / "a/metrics.csv"), write_log(tmp_path / "b/metrics.csv"))
+    box = browser.find_element(By.CSS_SELECTOR, "#run .chart-filter input")
+    box.send_keys("kl_l")
+    shown = lambda: [c.text for c in browser.find_elements(By.CSS_SELECTOR, "#run .chart h3") if c.is_displayed()]  # noqa: E731
+    wait(lambda: shown() == ["KL loss"])
+    box.send_keys(Keys.ESCAPE)
+    wait(lambda: len(shown()) == len(COLUMNS))
+    names = lambda: [b.text for b in browser.find_elements(By.CSS_SELECTOR, "#run-list b") if b.is_displayed()]  # noqa: E731
+    browser.find_element(By.ID, "run-filter").send_keys("b/")
+    wait(lambda: names() == ["b/metrics.csv"])
+    browser.find_element(By.ID, "run-filter").send_keys(Keys.ESCAPE)
+    script(browser, "const s = arguments[0]; s.value = 'stop'; s.dispatchEvent(new Event('change'))",
+           browser.find_element(By.ID, "status-filter"))  # fmt: skip
+    wait(lambda: names() == [])
+    assert text_of(browser, "#no-run") == "No run fits the filter."
+
+
+def test_runs_are_marked_and_compared_over_each_other(opened: Callable[..., Any], tmp_path: Path) -> None:
+    browser, _ = opened(write_log(tmp_path / "a/metrics.csv"), write_log(tmp_path / "b/metrics.csv", 60))
+    for box in browser.find_elements(By.CSS_SELECTOR, "#run-list input"):
+        box.click()
+    browser.find_element(By.ID, "compare-button").click()
+    lines = "return vaelab.pages.compare.set?.entries.filter(e => e.plot).map(e => e.plot.series.map(s => s.label))"
+    wait(lambda: ["step", "a", "b"] in (script(browser, lines) or []))
+    assert "2 runs over each other" in text_of(browser, "#compare")
+    assert browser.title == "2 runs - vaelab"
+    browser.back()
+    wait(lambda: browser.find_element(By.ID, "run").is_displayed())
+    assert not browser.find_element(By.ID, "compare").is_displayed()
+
+
+def test_the_page_goes_on_after_the_server_was_started_again(browser: Any, tmp_path: Path) -> None:
+    path = write_log(tmp_path / "a.csv")
+    first = server(path).start()
+    run_ids(first)
+    browser.set_window_size(1500, 2400)
+    browser.get(first.url)
+    wait(lambda: drawn(browser) and set(last_points(browser)) == {1190})
+    first.stop()
+    wait(lambda: "does not answer" in text_of(browser, "#connection"))
+    append(path, 120, 30)
+    with server(path, port=first.port):
+        wait(lambda: text_of(browser, "#connection") == "live")
+        wait(lambda: set(last_points(browser)) == {1490})
+        browser.get("about:blank")
+
+
+def test_many_tabs_of_one_browser_share_one_connection(opened: Callable[..., Any], tmp_path: Path) -> None:
+    path = write_log(tmp_path / "a.csv")
+    browser, at = opened(path)
+    home = browser.current_window_handle
+    for _ in range(7):  # with one connection for each tab, a browser would stop at six
+        browser.switch_to.new_window("tab")
+        browser.get(at.url)
+        wait(lambda: text_of(browser, "#connection") == "live" and drawn(browser))
+    assert at.poller.feed.clients == 1
+    append(path, 120, 30)
+    for handle in browser.window_handles:
+        browser.switch_to.window(handle)
+        wait(lambda: set(last_points(browser)) == {1490})
+        if handle != home:
+            browser.close()
+    browser.switch_to.window(home)
+
+
+def test_a_token_in_the_address_becomes_a_cookie(opened: Callable[..., Any], tmp_path: Path) -> None:
+    browser, at = opened(write_log(tmp_path / "a.csv"), token="a-token-of-mine")
+    assert browser.current_url == f"http://127.0.0.1:{at.port}/"
+    assert script(browser, "return document.cookie") == ""  # no script can read it
+    browser.delete_all_cookies()
+    browser.get(browser.current_url)
+    assert "needs its token" in browser.find_element(By.TAG_NAME, "body").text
+
+
+def test_whatever_a_log_says_is_text(opened: Callable[..., Any], tmp_path: Path) -> None:
+    name = "<img src=x onerror=window.hacked=1><script>window.hacked=2;"  # no slash: it is a file name
+    hostile = write_log(
+        tmp_path / f"{name} dir" / f"{name}.csv", names=("rec_loss", HOSTILE, "kl_loss", "a&amp;b", "<b>")
+    )
+    other = write_log(tmp_path / "other/metrics.csv", names=("rec_loss", HOSTILE, "kl_loss", "a&amp;b", "<b>"))
+    config = {"dataset": HOSTILE, "kl_weight": 1e-6, "output_dir": "'\"><script>window.hacked=3</script>"}
+    from vaelab.live import Watcher
+
+    at = Server(Watcher([str(hostile), str(other)], config=config), port=0, interval=0.05).start()
+    try:
+        ids = run_ids(at)
+        browser, _ = opened(other)
+        browser.get(f"{at.url}#run={ids[0]}")
+        wait(lambda: drawn(browser))
+        click(browser, "[data-part=details] summary")
+        wait(lambda: HOSTILE in text_of(browser, "[data-part=details]"))  # the configuration
+        assert (
+            HOSTILE in text_of(browser, ".charts")
+            and name in text_of(browser, "h1")
+            and name in text_of(browser, "nav")
+        )
+        assert "<b>" in text_of(browser, ".charts") and "a&amp;b" in text_of(browser, ".charts")
+        wait(lambda: script(browser, "return vaelab.pages.run.set.entries.filter(e => e.plot).length") == 5)
+        browser.get(f"{at.url}#compare={','.join(ids)}")
+        wait(
+            lambda: script(browser, "return (vaelab.pages.compare.set?.entries ?? []).filter(e => e.plot).length") >= 4
+        )
+        assert script(browser, "return window.hacked") is None
+        assert browser.find_elements(By.CSS_SELECTOR, "main script, main img") == []
+        assert complaints(browser) == []  # what the policy had to stop would stand here
+        browser.get("about:blank")
+    finally:
+        at.stop()
+
+
+def test_what_is_read_does_not_move_while_the_log_grows(opened: Callable[..., Any], tmp_path: Path) -> None:
+    path = write_log(tmp_path / "a.csv")
+    browser, _ = opened(path)
+    click(browser, "[data-part=details] > details > summary")
+    summary = "document.querySelector('[data-part=details] summary')"
+    script(browser, f"{summary}.focus()")
+    before = script(browser, "return document.querySelector('[data-part=details]').shown")
+    append(path, 120, 40)
+    wait(lambda: script(browser, "return document.querySelector('[data-part=details]').shown") != before)
+    assert script(browser, f"return {summary}.parentElement.open && document.activeElement === {summary}")
+
+
+def test_the_keyboard_reaches_everything(opened: Callable[..., Any], tmp_path: Path) -> None:
+    browser, _ = opened(write_log(tmp_path / "a/metrics.csv"), write_log(tmp_path / "b/metrics.csv"))
+    focused = lambda: browser.switch_to.active_element  # noqa: E731
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert focused().text == "Skip to the run"
+    focused().send_keys(Keys.ENTER)
+    assert focused().get_attribute("id") == "content"
+    first, second = browser.find_elements(By.CSS_SELECTOR, "#run-list a")
+    first.send_keys(Keys.ARROW_DOWN)
+    assert focused() == second
+    second.send_keys(Keys.ENTER)
+    wait(lambda: second.get_attribute("aria-current") == "true" and drawn(browser))
+    before = shown_steps(browser)[0]
+    chart = browser.find_element(By.CSS_SELECTOR, "#run .chart")
+    chart.send_keys("+")
+    wait(lambda: shown_steps(browser)[0][0] > before[0])
+    chart.send_keys(Keys.ARROW_RIGHT)
+    chart.send_keys(Keys.ESCAPE)
+    wait(lambda: shown_steps(browser)[0] == before)
+    unnamed = script(
+        browser,
+        """return [...document.querySelectorAll("a, button, input, select, summary, [tabindex='0']")].filter((e) =>
+             e.checkVisibility() && !(e.textContent.trim() || e.getAttribute("aria-label") || e.labels?.length))
+             .map((e) => e.outerHTML)""",
+    )
+    assert unnamed == []
+
+
+def test_light_and_dark_are_switched_and_remembered(opened: Callable[..., Any], tmp_path: Path) -> None:
+    browser, at = opened(write_log(tmp_path / "a.csv"))
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    light = script(browser, paper)
+    choose = "const s = document.getElementById('theme'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))"
+    script(browser, choose, "dark")
+    assert script(browser, paper) != light
+    browser.get(at.url)
+    wait(lambda: drawn(browser))
+    assert script(browser, paper) != light
+    emulated = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    try:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", emulated)
+        script(browser, choose, "light")
+        assert script(browser, paper) == light
+        script(browser, choose, "auto")
+        assert script(browser, paper) != light
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert script(browser, paper) == light
+
+
+def test_a_phone_needs_no_sideways_scrolling(opened: Callable[..., Any], tmp_path: Path) -> None:
+    long = tmp_path / "a-folder-with-a-very-long-name-that-does-not-end/a-file-with-a-very-long-name.csv"
+    browser, at = opened(write_log(long), write_log(tmp_path / "b/metrics.csv"))
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        width = "return document.documentElement.scrollWidth"
+        for fragment in (f"#run={run_ids(at)[0]}", f"#compare={','.join(run_ids(at))}"):
+            browser.get("about:blank")
+            browser.get(at.url + fragment)
+            wait(lambda: [c for c in browser.find_elements(By.CSS_SELECTOR, ".chart") if c.is_displayed()])
+            script(browser, "[...document.querySelectorAll('.chart')].find(c => c.checkVisibility()).scrollIntoView()")
+            wait(lambda: drawn(browser))
+            assert script(browser, width) <= 390
+            assert not browser.find_element(By.ID, "run-list").is_displayed()  # folded away
+        click(browser, "nav summary")
+        assert script(browser, width) <= 390
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_preview_is_shown_and_its_slider_goes_back(opened: Callable[..., Any], tmp_path: Path) -> None:
+    from PIL import Image
+
+    write_log(tmp_path / "b/metrics.csv")
+    own = tmp_path / "own"
+    (own / "previews").mkdir(parents=True)
+    for step, colour in ((10, "red"), (20, "blue")):
+        Image.new("RGB", (64, 32), colour).save(own / f"previews/preview_{step:08d}.png")
+    lines = (
+        f'{{"step": {i}, "rec_mse": {0.5 / (i + 1)}, "rec_loss": {0.4 / (i + 1)}, "clip_coefficient": 1.0}}\n'
+        for i in range(60)
+    )
+    (own / "metrics.jsonl").write_text("".join(lines))
+    browser, _ = opened(own)
+    loaded = "const i = document.querySelector('#previews img'); return i?.naturalWidth && i.src"
+    assert wait(lambda: script(browser, loaded)).endswith("/previews/20.png")
+    browser.find_element(By.CSS_SELECTOR, "#previews input").send_keys(Keys.ARROW_LEFT)
+    wait(lambda: str(script(browser, loaded)).endswith("/previews/10.png"))
+    assert "10 (1 of 2)" in text_of(browser, "#previews output")
