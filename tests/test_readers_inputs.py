@@ -236,3 +236,12 @@ def test_detect_ranks_the_readers(csv_file: Path) -> None:
     ((name, confidence, what), *_) = detect(Source(csv_file))
     assert (name, confidence) == ("csv", 0.95)
     assert "CSV" in what
+
+
+def test_the_project_settings_of_lightning_scripts_count_for_a_single_file(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_text("step,train/rec_loss,train/kl_loss\n" + "".join(f"{i},0.{9 - i % 3},3.1\n" for i in range(20)))
+    (tmp_path / "2026-11-21T10-00-00-project.yaml").write_text(
+        "model:\n  params:\n    lossconfig:\n      params:\n        disc_start: 50001\n"
+    )
+    assert read(log).config["disc_start"] == 50001

@@ -122,7 +122,9 @@ def test_runs_of_one_name_and_of_two_experiments(database: Path) -> None:
 def test_the_newest_rows_of_a_live_database_are_read(database: Path) -> None:
     writer = sqlite3.connect(database)
     writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("INSERT INTO metrics SELECT 'new', 1.0, timestamp, run_uuid, step, 0 FROM metrics WHERE key = 'kl_loss'")
+    writer.execute(
+        "INSERT INTO metrics SELECT 'new', 1.0, timestamp, run_uuid, step, 0 FROM metrics WHERE key = 'kl_loss'"
+    )
     writer.commit()
     before = sorted(path.name for path in database.parent.iterdir())
     assert "new" in by_name(read_all(database))["done"]
