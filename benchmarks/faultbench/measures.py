@@ -108,10 +108,12 @@ def scores(runs: Iterable[Judged]) -> Scores:
 
 
 def first_alarm(run: Judged, right: bool) -> Verdict | None:
-    """The first replay point at or after the onset with an alarm; with `right`, one whose first cause is accepted."""
+    """The first replay point at or after the onset with an alarm; with `right`, one whose first cause is accepted. The whole
+    log counts as after the onset: a run that ends in NaN may have its last row before it."""
     onset = run.truth.onset_step or 0
     for point in run.points:
-        if point.step >= onset and point.alarm and (not right or point.names(run.truth.accepted, 1)):
+        after = point.step >= onset or point is run.points[-1]
+        if after and point.alarm and (not right or point.names(run.truth.accepted, 1)):
             return point
     return None
 
@@ -120,7 +122,7 @@ def delay(run: Judged, right: bool) -> float:
     """Steps from the onset to the first (right) alarm as a share of the steps after the onset; inf if there is none."""
     alarm = first_alarm(run, right)
     onset = run.truth.onset_step or 0
-    return math.inf if alarm is None else (alarm.step - onset) / max(1, run.truth.steps - onset)
+    return math.inf if alarm is None else max(0, alarm.step - onset) / max(1, run.truth.steps - onset)
 
 
 def delay_rows(run: Judged) -> float:
@@ -138,7 +140,7 @@ def in_time(run: Judged, rows_after: int = 0) -> bool:
     before = [s for s in run.rows if onset <= s < doubled]
     after = [s for s in run.rows if s >= doubled]
     allowed = before + after[: rows_after if before else 1]
-    return alarm.step <= max(allowed, default=-1)
+    return alarm.step <= max(allowed, default=run.rows[-1] if run.rows else -1)
 
 
 def _onset_error(run: Judged) -> float:
