@@ -110,8 +110,9 @@ def test_the_first_steps_are_no_alarm(last: int, told: list[str]) -> None:
         monitor.log(
             step, {"train/rec_loss": row["rec_loss"], "train/kl_loss": row["kl_loss"], "aeloss": row["rec_loss"]}
         )
-        assert monitor._engine is not None
-        monitor._engine.judge()
+        if step % 10 == 9:
+            assert monitor._engine is not None
+            monitor._engine.judge()
     assert [c.new for c in changes if c.kind == "status"] == told
     monitor.close()
 

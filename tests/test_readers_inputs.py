@@ -304,3 +304,12 @@ def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
     run = read(path)
     assert run["rec_loss"].tolist() == [1, 1, 1]
     assert len(run) == 3
+
+
+def test_the_project_settings_of_lightning_scripts_count_for_a_single_file(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_text("step,train/rec_loss,train/kl_loss\n" + "".join(f"{i},0.{9 - i % 3},3.1\n" for i in range(20)))
+    (tmp_path / "2026-11-21T10-00-00-project.yaml").write_text(
+        "model:\n  params:\n    lossconfig:\n      params:\n        disc_start: 50001\n"
+    )
+    assert read(log).config["disc_start"] == 50001

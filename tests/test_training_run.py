@@ -183,6 +183,16 @@ def test_the_prescribed_change(cause: str | None, change: str) -> None:
     assert changed_options(config, after, {}) == {section: {option: value}}
 
 
+def test_a_row_holds_the_largest_rec_loss_since_the_row_before(finished: Path, tmp_path: Path) -> None:
+    train(small(run__log_every=1, run__diagnose_every=15), tmp_path / "run")
+    single = [row["rec_loss"] for row in rows(tmp_path / "run")]
+    seen = [(row["step"], row["rec_loss_max"]) for row in rows(finished)]
+    before = 0
+    for step, largest in seen:
+        assert largest == max(single[before : step + 1])
+        before = step + 1
+
+
 def test_diagnoses_keep_within_their_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vaelab.training import watch as module
 

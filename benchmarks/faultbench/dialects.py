@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -62,7 +63,8 @@ def _events(result: Result, log: RunLog) -> None:
 
 
 def _vaelab_rows(result: Result) -> list[tuple[int, Row]]:
-    """As the trainer writes them: every log_every steps and at validations, with the clipped share since the last row."""
+    """As the trainer writes them: every log_every steps and at validations, with the clipped share and the
+    largest rec_loss since the last row."""
     run, scores = result.config.run, dict(result.validations)
     rows: list[tuple[int, Row]] = []
     window: list[Row] = []
@@ -74,6 +76,7 @@ def _vaelab_rows(result: Result) -> list[tuple[int, Row]]:
         for name in ("clipped", "disc_clipped"):
             if name in row:
                 values[name.replace("clipped", "clip_share")] = statistics.mean(r.get(name, 0.0) for r in window)
+        values["rec_loss_max"] = max([r["rec_loss"] for r in window if not math.isnan(r["rec_loss"])], default=0.0)
         if result.config.uses_gan:
             values.setdefault("d_weight", 0.0)
             if step < result.config.loss.disc_start - result.config.loss.disc_warmup and "disc_lr" not in row:

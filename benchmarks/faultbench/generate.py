@@ -76,6 +76,8 @@ def generate(name: str, seed: int, out: Path) -> Truth:
     result = training.run(dialect)
     if recipe.start:
         result.derived["pretrained"] = True
+        model = result.config.model.model_copy(update={"pretrained": "/data/vae"})
+        result.config = result.config.model_copy(update={"model": model})  # as such a run would have logged it
     folder = out / f"{name}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     log = dialects.write(dialect, result, folder)

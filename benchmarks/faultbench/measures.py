@@ -67,6 +67,8 @@ class Scores:
     delay: float
     """Median over faulty runs of the first alarm with an accepted first cause, as a share of the run after onset;
     runs never alarmed rightly count as infinite."""
+    delay_rows: float
+    """The same in rows of the log."""
     delay_any: float
     """The same for the first alarm of any cause."""
     before_doubling: Share
@@ -97,6 +99,7 @@ def scores(runs: Iterable[Judged]) -> Scores:
         phase=_count(named, lambda r: r.onset_phase == r.said_phase),
         onset_error=_median([_onset_error(r) for r in named]),
         delay=_median([delay(r, right=True) for r in faulty]),
+        delay_rows=_median([delay_rows(r) for r in faulty]),
         delay_any=_median([delay(r, right=False) for r in faulty]),
         before_doubling=_count(diverging, in_time),
         at_doubling=_count(diverging, lambda r: in_time(r, rows_after=1)),
@@ -105,10 +108,12 @@ def scores(runs: Iterable[Judged]) -> Scores:
 
 
 def first_alarm(run: Judged, right: bool) -> Verdict | None:
-    """The first replay point at or after the onset with an alarm; with `right`, one whose first cause is accepted."""
+    """The first replay point at or after the onset with an alarm; with `right`, one whose first cause is accepted. The whole
+    log counts as after the onset: a run that ends in NaN may have its last row before it."""
     onset = run.truth.onset_step or 0
     for point in run.points:
-        if point.step >= onset and point.alarm and (not right or point.names(run.truth.accepted, 1)):
+        after = point.step >= onset or point is run.points[-1]
+        if after and point.alarm and (not right or point.names(run.truth.accepted, 1)):
             return point
     return None
 
@@ -117,7 +122,13 @@ def delay(run: Judged, right: bool) -> float:
     """Steps from the onset to the first (right) alarm as a share of the steps after the onset; inf if there is none."""
     alarm = first_alarm(run, right)
     onset = run.truth.onset_step or 0
-    return math.inf if alarm is None else (alarm.step - onset) / max(1, run.truth.steps - onset)
+    return math.inf if alarm is None else max(0, alarm.step - onset) / max(1, run.truth.steps - onset)
+
+
+def delay_rows(run: Judged) -> float:
+    """Rows of the log from the onset to the first right alarm, that row included; inf if there is none."""
+    alarm, onset = first_alarm(run, right=True), run.truth.onset_step or 0
+    return math.inf if alarm is None else sum(onset <= step <= alarm.step for step in run.rows)
 
 
 def in_time(run: Judged, rows_after: int = 0) -> bool:
@@ -129,7 +140,7 @@ def in_time(run: Judged, rows_after: int = 0) -> bool:
     before = [s for s in run.rows if onset <= s < doubled]
     after = [s for s in run.rows if s >= doubled]
     allowed = before + after[: rows_after if before else 1]
-    return alarm.step <= max(allowed, default=-1)
+    return alarm.step <= max(allowed, default=run.rows[-1] if run.rows else -1)
 
 
 def _onset_error(run: Judged) -> float:

@@ -56,6 +56,7 @@ GOALS: tuple[tuple[str, str, Callable[[Scores], str]], ...] = (
     ("right cause first", "≥ 80%", lambda s: with_interval(s.top1)),
     ("right cause among the first three", "≥ 95%", lambda s: with_interval(s.top3)),
     ("median delay of the right alarm, share of the run after onset", "≤ 5%", lambda s: percent(s.delay)),
+    ("median delay of the right alarm, rows of the log", "", lambda s: _rows(s.delay_rows)),
     ("median delay of any alarm", "", lambda s: percent(s.delay_any)),
     ("diverging runs: alarm before the loss has doubled", "all", lambda s: share(s.before_doubling)),
     ("diverging runs: alarm by the first row that shows it doubled", "", lambda s: share(s.at_doubling)),
@@ -63,6 +64,10 @@ GOALS: tuple[tuple[str, str, Callable[[Scores], str]], ...] = (
     ("median error of the onset, share of the run", "", lambda s: percent(s.onset_error)),
     ("planted but harmless runs with an alarm", "", lambda s: share(s.harmless_alarms)),
 )
+
+
+def _rows(value: float) -> str:
+    return "–" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.0f}"
 
 
 def goals(runs: Sequence[Judged]) -> str:

@@ -192,6 +192,16 @@ LOSSES: tuple[Metric, ...] = (
         sources=("vaelab: src/vaelab/losses/objective.py",),
     ),
     Metric(
+        "rec_loss_max",
+        "largest reconstruction loss since the row before",
+        ("rec_loss_max",),
+        "loss",
+        meaning="Largest rec_loss of a batch among all steps since the row before, of any process.",
+        read_as="Two or three times rec_loss is ordinary. Far more: a few samples out of range, which the rows themselves "
+        "do not show.",
+        sources=("vaelab: src/vaelab/training/window.py",),
+    ),
+    Metric(
         "perceptual_loss",
         "perceptual loss (LPIPS)",
         (

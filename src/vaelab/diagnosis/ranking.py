@@ -19,6 +19,9 @@ SEVERITY_WEIGHT = {"info": 0.5, "warn": 0.8, "critical": 1.0}
 SOMETHING_ELSE = 1.0
 """Log-odds of "a cause that is not in the list": no cause gets near 1 on thin evidence."""
 
+FOLLOWED = 0.5
+"""Weight of a finding that follows from another one, for causes that do not predict that other one."""
+
 NEEDS_GAN = {"D3", "D4", "D5", "D6", "D7", "D8", "D9", "D10", "D11", "D12", "D14", "D16", "D17"}
 """Causes that can only act while the GAN is on."""
 
@@ -50,7 +53,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "NUM508": ("REC136",),
     "OPT401": ("OPT421",),
     "NUM504": ("NUM509",),
-    "ADV305": ("KL201", "REC116", "NUM509", "OPT407", "DAT701", "DAT704", "REC107", "KL206", "OPT403"),
+    "ADV305": ("KL201", "REC103", "REC116", "NUM509", "OPT407", "DAT701", "DAT704", "REC107", "KL206", "OPT403"),
     "ADV307": ("ADV304", "ADV317", "ADV308", "DAT701", "OPT404"),
     "ADV301": ("ADV318",),
     "ADV308": ("DAT708",),
@@ -91,7 +94,7 @@ def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
         if not any(f.severity != "info" for f in pro) or (cause.id in NEEDS_GAN and not gan_on):
             continue
         logit = math.log(cause.prior) / 2
-        logit += sum(cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity] for f in pro)
+        logit += sum(cause.predicts[f.code] * SEVERITY_WEIGHT[f.severity] * _own(f, cause) for f in pro)
         logit -= sum(cause.excludes[f.code] * SEVERITY_WEIGHT[f.severity] for f in con)
         supported.append((logit, cause, pro, con))
     if not supported:
@@ -120,6 +123,11 @@ def rank(facts: Facts, findings: Sequence[Finding]) -> tuple[RankedCause, ...]:
             )
         )
     return tuple(causes)
+
+
+def _own(finding: Finding, cause: Cause) -> float:
+    """How much a finding says of ``cause``: less where it follows from another one that the cause does not predict."""
+    return FOLLOWED if finding.explained_by is not None and finding.explained_by not in cause.predicts else 1.0
 
 
 def _fix(facts: Facts, cause: Cause) -> NextStep:

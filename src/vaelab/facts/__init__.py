@@ -73,9 +73,7 @@ class Facts:
         }
 
         def there(need: str) -> bool:
-            return any(
-                known[n] if n in known else n in self.run.measured or self.view.has(n) for n in need.split("|")
-            )
+            return any(known[n] if n in known else n in self.run.measured or self.view.has(n) for n in need.split("|"))
 
         return tuple(need for need in needs if not there(need))
 

@@ -260,8 +260,10 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
     # from the worst point on: a level held before it is no recovery
     back = _first_run(smooth[peak:] <= margin * before, 3)
-    recovered = int(post.steps[peak + back]) if back is not None else None
     after = level(post.tail(0.25, 1 if len(post) < 4 else 3).values)
+    if back is not None and after > margin * before and np.mean(smooth[peak + back :] <= margin * before) < 0.5:
+        back = None  # it touched the old level and left it again
+    recovered = int(post.steps[peak + back]) if back is not None else None
     return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
 
 

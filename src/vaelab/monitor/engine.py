@@ -20,6 +20,7 @@ from vaelab.errors import VaelabError
 from vaelab.live.changes import Change
 from vaelab.live.hysteresis import StableStatus
 from vaelab.monitor.capture import Captured, number
+from vaelab.monitor.notes import Notes, logger
 from vaelab.monitor.observed import Observed
 from vaelab.monitor.rows import Rows, usable_step
 from vaelab.trainers import canonical_config
@@ -27,16 +28,12 @@ from vaelab.trainers import canonical_config
 if TYPE_CHECKING:
     from vaelab.live.alerts import Alerts
 
-logger = logging.getLogger("vaelab.monitor")
-
-CLOSING_SECONDS = 10.0
+CLOSING_SECONDS = 30.0
 """How long the end of the program waits for each thread, at most."""
 
 FIRST_STEPS = 100
 """Steps before which only a value that is not finite is told: at the start of training a loop that logs every step looks like
 many a fault, a latent that carries nothing yet among them."""
-
-MOST_NOTES = 20
 
 Callback = Callable[[Change], object]
 
@@ -54,13 +51,15 @@ class Engine:
         alerts: Alerts | None,
         budget: float,
         interval: float,
+        notes: Notes,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self.rows, self.callbacks, self.alerts = rows, callbacks, alerts
         self.budget, self.interval = min(max(budget, 1e-6), 1.0), interval
-        self.observed = Observed()
+        self.notes, self.observed = notes, Observed()
         self.stable = StableStatus("monitor", str(rows.path or "Monitor"))
         self.diagnosis: Diagnosis | None = None
+        self._shown: list[list[str | None]] = []  # kind and value of everything that is shown, for the state
         self._told: set[tuple[str, str | None]] = set()  # what was shown when the state was saved
         self._opened, self._state = False, state
         self._declared = canonical_config(rows.settings)
@@ -98,19 +97,6 @@ class Engine:
         if not self._threads[0].is_alive():
             self.rows.close()
 
-    def say(self, text: str) -> None:
-        """One line in the log of the program, once, and no more than ``MOST_NOTES`` of them."""
-        if text in self._said or len(self._said) > MOST_NOTES:
-            return
-        self._said.add(text)
-        logger.warning("vaelab: %s", text if len(self._said) <= MOST_NOTES else "further notes are left out.")
-
-    def failed(self, what: str, error: Exception) -> None:
-        """An error that must not reach the training loop: said once for each ``what``."""
-        if what not in self._said:
-            self._said.add(what)
-            logger.warning("vaelab: %s failed (%s: %s). Training goes on.", what, type(error).__name__, error)
-
     # Rows ------------------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
@@ -119,22 +105,25 @@ class Engine:
             if not self._opened:
                 self._open()
             rows = []
+            tensors = False
             while self._waiting:
                 item = self._waiting.popleft()
+                tensors |= bool(item.tensors)
                 try:
                     row = self._row(item)
                 except Exception as error:
-                    self.failed("recording a row", error)
+                    self.notes.failed("recording a row", error)
                     continue
                 if row is not None:
                     rows.append(row)
             try:
-                self.rows.declare({k: v for k, v in self.observed.settings().items() if k not in self._declared})
+                if tensors:
+                    self._declare_observed()
                 self.rows.add(rows)
             except VaelabError as error:
-                self.say(str(error))
+                self.notes.say(str(error))
             except Exception as error:
-                self.failed("recording rows", error)
+                self.notes.failed("recording rows", error)
 
     def _open(self) -> None:
         """Here and not in the training loop: the file of a long run takes seconds to read."""
@@ -142,7 +131,7 @@ class Engine:
         try:
             self.rows.open()
         except VaelabError as error:
-            self.say(str(error))
+            self.notes.say(str(error))
         if self._state is not None:
             self._load(self._state)
 
@@ -155,9 +144,7 @@ class Engine:
     def _row(self, item: Captured) -> tuple[int, float, dict[str, float]] | None:
         for tensor in item.tensors:
             if text := self.observed.add(tensor):
-                self.say(text)
-        if item.tensors:
-            self._compare_with_declared()
+                self.notes.say(text)
         values = {}
         for name, value in item.numbers:
             converted = number(value)
@@ -166,19 +153,23 @@ class Engine:
             else:
                 values[name] = converted
         for name, why in item.ignored.items():
-            self.say(f"'{name}' is not recorded: {why}.")
+            self.notes.say(f"'{name}' is not recorded: {why}.")
         if item.step is None or not values:
             return None
         if not usable_step(item.step):
-            self.say(f"step {item.step} is not recorded: steps are whole numbers from 0 on.")
+            self.notes.say(f"step {item.step} is not recorded: steps are whole numbers from 0 on.")
             return None
         return item.step, item.time, values
 
-    def _compare_with_declared(self) -> None:
-        for key, seen in self.observed.settings().items():
-            declared = self._declared.get(key)
-            if key in ("latent_shape", "input_channels") and declared is not None and declared != seen:
-                self.say(f"{key} is declared as {declared}, but the tensors have {seen}. The declared one is used.")
+    def _declare_observed(self) -> None:
+        found = self.observed.settings()
+        for key in ("latent_shape", "input_channels"):
+            declared, seen = self._declared.get(key), found.get(key)
+            if declared is not None and seen is not None and declared != seen:
+                self.notes.say(
+                    f"{key} is declared as {declared}, but the tensors have {seen}. The declared one is used."
+                )
+        self.rows.declare({key: value for key, value in found.items() if key not in self._declared})
 
     def _take_rows(self) -> None:
         while not self._stop.is_set():
@@ -206,8 +197,9 @@ class Engine:
                 if self.stable.step is None and not final and too_early(self.diagnosis):
                     return
                 changes = self.stable.update(int(run.steps[-1]), self.diagnosis, final)
+                self._shown = shown_by(self.stable)
             except Exception as error:
-                self.failed("a diagnosis", error)
+                self.notes.failed("a diagnosis", error)
                 return
             finally:
                 self._ended = time.monotonic()
@@ -221,19 +213,19 @@ class Engine:
 
     def _alert(self, changes: list[Change]) -> None:
         if self.alerts is not None:
-            try:
-                self.alerts(changes)
-            except Exception as error:
-                self.failed("sending alerts", error)
+            self._try("sending alerts", self.alerts, changes)
+
+    def _try(self, what: str, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            self.notes.failed(what, error)
 
     def _tell(self, change: Change) -> None:
         if change.kind == "status":
             logger.log(logging.WARNING if change.new in ("act", "stop") else logging.INFO, "vaelab: %s", change.text)
         for callback in tuple(self.callbacks):
-            try:
-                callback(change)
-            except Exception as error:
-                self.failed(f"the callback {getattr(callback, '__name__', callback)}", error)
+            self._try(f"the callback {getattr(callback, '__name__', callback)}", callback, change)
 
     def _judge_rows(self) -> None:
         while not self._stop.is_set():
@@ -247,10 +239,7 @@ class Engine:
         if self.stable.step is not None:
             self._tell_the_end(self.stable.step)
         if self.alerts is not None:
-            try:
-                self.alerts.close()
-            except Exception as error:
-                self.failed("sending alerts", error)
+            self._try("sending alerts", self.alerts.close)
 
     def _tell_the_end(self, step: int) -> None:
         text = f"the program has ended at step {step:,}: {self.stable.status}"
@@ -271,11 +260,7 @@ class Engine:
         """Plain values; without the rows where a file holds them."""
         with self._taking:
             self.drain()
-            shown: list[list[str | None]] = [["status", self.stable.status], ["cause", self.stable.cause]]
-            for seen in self.stable.findings:
-                if seen.active:
-                    shown.append(["finding", f"{seen.finding.code} {seen.finding.severity}"])
-            return {"rows": self.rows.state_dict(), "observed": self.observed.state_dict(), "shown": shown}
+            return {"rows": self.rows.state_dict(), "observed": self.observed.state_dict(), "shown": self._shown}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         with self._judging, self._taking:
@@ -287,14 +272,16 @@ class Engine:
             if state["rows"] is not None:
                 self.rows.load_state_dict(state["rows"])
             elif not len(self.rows):
-                self.say(
+                self.notes.say(
                     "the rows before the checkpoint are not here: give Monitor the same path, with its file in it."
                 )
             self.observed.load_state_dict(state["observed"])
-            self._told = {(kind, new) for kind, new in state["shown"]}
+            self._shown = list(state["shown"])
+            self._told = {(str(kind), new) for kind, new in self._shown}
             self._judged = 0
+            self._declare_observed()
         except Exception as error:
-            self.failed("loading the state of a checkpoint", error)
+            self.notes.failed("loading the state of a checkpoint", error)
 
 
 def too_early(diagnosis: Diagnosis) -> bool:
@@ -304,3 +291,10 @@ def too_early(diagnosis: Diagnosis) -> bool:
     steps = diagnosis.run.steps
     not_finite = any(f.code.startswith("NUM") and f.severity == "critical" for f in diagnosis.findings)
     return int(steps[-1] - steps[0]) < FIRST_STEPS and not not_finite
+
+
+def shown_by(stable: StableStatus) -> list[list[str | None]]:
+    """Kind and value, as in a Change, of the status, the cause and the findings that are shown."""
+    active = (seen.finding for seen in stable.findings if seen.active)
+    findings: list[list[str | None]] = [["finding", f"{finding.code} {finding.severity}"] for finding in active]
+    return [["status", stable.status], ["cause", stable.cause], *findings]

@@ -5,7 +5,6 @@ The loop only appends to a buffer. Two daemon threads write the rows and diagnos
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.errors import ConfigError, VaelabError
+from vaelab.errors import ConfigError
 from vaelab.live.changes import Change
 from vaelab.monitor.capture import Captured
-from vaelab.monitor.engine import Callback, Engine, logger
+from vaelab.monitor.engine import Callback, Engine
+from vaelab.monitor.notes import Notes
 from vaelab.monitor.processes import is_main_process
 from vaelab.monitor.rows import Rows, file_of
 from vaelab.monitor.settings import plain_settings
@@ -77,7 +77,7 @@ class Monitor:
         self._engine: Engine | None = None
         self._pid: int | None = None  # of the process whose loop this is, from the first call on
         self._active = True
-        self._warned = False
+        self._notes = Notes()
         self._samples, self._sampled = 0, 0.0
         self.declare(config)
 
@@ -93,7 +93,7 @@ class Monitor:
             if engine := self._ready():
                 engine.put(self._capture(int(step), {**(values or {}), **more}))
         except Exception as error:
-            self._failed("log", error)
+            self._notes.failed("Monitor.log", error)
 
     def observe(self, **tensors: Any) -> None:
         """Show tensors once, or every step: ``observe(x=batch, reconstruction=recon, latent=z, logits_real=..., ...)``.
@@ -105,7 +105,7 @@ class Monitor:
             if engine := self._ready():
                 engine.put(self._capture(None, tensors))
         except Exception as error:
-            self._failed("observe", error)
+            self._notes.failed("Monitor.observe", error)
 
     def declare(self, config: Any = None, /, **more: Any) -> None:
         """Add settings of the run, in any form that ``Monitor`` takes; later ones win."""
@@ -115,7 +115,7 @@ class Monitor:
             if self._engine is not None:
                 self._engine.declare(settings)
         except Exception as error:
-            self._failed("declare", error)
+            self._notes.failed("Monitor.declare", error)
 
     def on_change(self, callback: C) -> C:
         """Register ``callback``; may be used as a decorator."""
@@ -150,7 +150,7 @@ class Monitor:
             if self._engine and self._is_own_process():
                 self._engine.judge(final=True)
         except Exception as error:
-            self._failed("wait", error)
+            self._notes.failed("Monitor.wait", error)
         return self.status
 
     def report(self, path: str | Path = "vaelab-report") -> list[Path]:
@@ -163,7 +163,7 @@ class Monitor:
 
             return write_report([self.diagnosis], path)
         except Exception as error:
-            self._failed("report", error)
+            self._notes.failed("Monitor.report", error)
             return []
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class Monitor:
             if self._engine:
                 self._engine.close()
         except Exception as error:
-            self._failed("close", error)
+            self._notes.failed("Monitor.close", error)
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Monitor:
             if self._state is not None:
                 return dict(self._state)
         except Exception as error:
-            self._failed("state_dict", error)
+            self._notes.failed("Monitor.state_dict", error)
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -201,7 +201,7 @@ class Monitor:
             else:
                 self._engine.load_state_dict(state)
         except Exception as error:
-            self._failed("load_state_dict", error)
+            self._notes.failed("Monitor.load_state_dict", error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Callbacks and alerts are left out: give them again."""
@@ -233,7 +233,7 @@ class Monitor:
     def _begin(self) -> None:
         path, budget, interval = (self._arguments[name] for name in ("path", "budget", "interval"))
         rows = Rows(file_of(path), self._settings)
-        engine = Engine(rows, self._callbacks, self._alerts, budget, interval, self._state)
+        engine = Engine(rows, self._callbacks, self._alerts, budget, interval, self._notes, self._state)
         engine.start()
         self._engine, self._pid, self._state = engine, os.getpid(), None
         weakref.finalize(self, engine.close)  # at the end of the program too
@@ -248,9 +248,3 @@ class Monitor:
         if taken.tensors:
             self._samples, self._sampled = self._samples + 1, now
         return taken
-
-    def _failed(self, what: str, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
-            text = str(error) if isinstance(error, VaelabError) else f"{type(error).__name__}: {error}"
-            logger.log(logging.WARNING, "vaelab: Monitor.%s failed (%s). Training goes on.", what, text)

@@ -129,12 +129,13 @@ def tag_prefix(path: Path) -> str:
 def declared_beside(folders: Iterable[Path], every_yaml: bool) -> tuple[dict[str, Any], list[str]]:
     """Config values from YAML files in ``folders`` under their flat names, and the files they come from.
 
-    Only files with a key that vaelab knows count. ``every_yaml``: any ``*.yaml``, not only ``CONFIG_NAMES``.
+    Only files with a key that vaelab knows count. ``every_yaml``: any ``*.yaml``, not only ``CONFIG_NAMES`` and ``*project.yaml``.
     """
     config: dict[str, Any] = {}
     used = []
     for folder in dict.fromkeys(folders):
-        names = [folder / name for name in CONFIG_NAMES]
+        # Lightning scripts in latent-diffusion's way write <time>-project.yaml
+        names = [*(folder / name for name in CONFIG_NAMES), *sorted(folder.glob("*project.yaml"))]
         if every_yaml:
             names += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("configs/*.yaml")])
         for path in dict.fromkeys(names):

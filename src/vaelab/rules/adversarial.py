@@ -206,7 +206,7 @@ class GanTermDominates(Rule):
 
     What it checks: ``|d_weight * g_loss|`` against nll by value, late in the GAN phase.
 
-    Why it matters: the adaptive weight balances gradients, so its value may be large while nothing is wrong; beyond five
+    Why it matters: the adaptive weight balances gradients, so its value may be large while nothing is wrong; beyond three
     times nll with a damaged reconstruction the adversary has taken over.
 
     Evidence it needs: ``d_weight``, ``g_loss`` and nll (or rec with its solved weight).
@@ -227,12 +227,12 @@ class GanTermDominates(Rule):
         shock = facts.phases.shock("rec_loss")
         drift = facts.changes.drift
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
-        hurt = hurt or (drift is not None and drift.ratio > 1.4 and drift.onset >= (facts.phases.gan.start_step or 0))
+        hurt = hurt or (drift is not None and drift.ratio > 1.3 and drift.onset >= (facts.phases.gan.start_step or 0))
         # at the clamp the weight no longer balances anything: less damage is enough
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
         yield self.finding(
-            "critical" if hurt and a.gan_to_nll > 5 else "warn",
+            "critical" if hurt else "warn",
             f"The GAN term |d_weight x g_loss| is {a.gan_to_nll:.3g} times nll by value"
             f"{' and the reconstruction has suffered' if hurt else ''}; d_weight stands at {a.d_weight:,.4g}.",
             metrics=("d_weight", "g_loss", "total_loss"),
@@ -318,7 +318,9 @@ class AtClamp(Rule):
 class LogitDrift(Rule):
     """Both logits drift away from zero together.
 
-    What it checks: mean of the two logits beyond 1 with a gap smaller than half of it, and disc_loss above chance.
+    What it checks: mean of the two logits beyond 1 with a gap smaller than 0.8 of it in most of the last half of the GAN
+    rows, or in nearly all of the last quarter, and disc_loss above chance. Or: both beyond 0.5 on one side in the last five
+    rows, with disc_loss rising and above 1.1 times chance in the last three, 1.25 in the last.
 
     Why it matters: with hinge both at +3 gives disc_loss 2 at no skill; g_loss and the total drift with them and mean
     nothing.
@@ -338,23 +340,41 @@ class LogitDrift(Rule):
         a = facts.adversary
         if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None:
             return
-        real, fake = active(facts, "logits_real").tail(0.5, 8), active(facts, "logits_fake").tail(0.5, 8)
-        if len(real) != len(fake):
-            return
-        middle = np.abs(real.values + fake.values) / 2
-        drift = (middle > 1) & (np.abs(real.values - fake.values) < 0.8 * middle)
-        share = float(np.mean(drift))
-        if share < 0.6 or a.disc_loss < 1.15 * a.chance:
+        now = _drifts_now(facts, a.chance)
+        for late, most in ((0.5, 0.6), (0.25, 0.75)):
+            real, fake = active(facts, "logits_real").tail(late, 8), active(facts, "logits_fake").tail(late, 8)
+            if len(real) != len(fake):
+                return
+            middle = np.abs(real.values + fake.values) / 2
+            share = float(np.mean((middle > 1) & (np.abs(real.values - fake.values) < 0.8 * middle)))
+            if share >= most:
+                break
+        else:
+            if not now:
+                return
+        late_loss = max(a.disc_loss, level(active(facts, "disc_loss").tail(0, 3).values))
+        if late_loss < 1.15 * a.chance:
             return
         yield self.finding(
-            "critical" if a.disc_loss > 1.4 * a.chance else "warn",
+            "critical" if now or a.disc_loss > 1.4 * a.chance else "warn",
             f"Both logits have drifted together (mean |logit| {level(middle):.2f}, gap {a.gap or 0:.2f}) in {share:.0%} of"
-            f" the late GAN rows; disc_loss {a.disc_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
+            f" the late GAN rows; disc_loss {late_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
             metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
             steps=(int(real.steps[0]), int(real.steps[-1])),
-            evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", a.disc_loss)),
+            evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", late_loss)),
             phase="gan",
         )
+
+
+def _drifts_now(facts: Facts, chance: float) -> bool:
+    """Both logits beyond 0.5 on one side in the last five rows, and a rising disc_loss above chance."""
+    disc, real, fake = (active(facts, name) for name in ("disc_loss", "logits_real", "logits_fake"))
+    nearer = np.minimum(np.abs(real.values[-5:]), np.abs(fake.values[-5:])) * np.sign(
+        real.values[-5:] * fake.values[-5:]
+    )
+    far = bool(np.all(nearer > 0.5)) and bool(np.all(disc.values[-3:] > np.array([1.1, 1.1, 1.25]) * chance))
+    # three above all of the eight before: less than once in a hundred by chance
+    return far and len(disc) >= 11 and bool(disc.values[-3:].min() > disc.values[-11:-3].max())
 
 
 class NegativeTotal(Rule):

@@ -16,7 +16,8 @@ class AtChance(Rule):
     """The discriminator is at chance.
 
     What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Critical where it
-    was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its noise.
+    was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its
+    noise; and where real and fake get equal logits in row after row (the gap scatters by less than 5% of what both do).
 
     Why it matters: chance is what an untrained discriminator gives. A perfect VAE and a useless discriminator look the
     same in this column; the GAN gives no useful gradient either way.
@@ -48,13 +49,16 @@ class AtChance(Rule):
             and a.best_gap < 0.1
             and (other is None or other.remaining > 1 / other.margin)
         )
+        equal = _equal_logits(facts)
         yield self.finding(
-            "critical" if never else "warn",
+            "critical" if never or equal else "warn",
             f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (
                 "It never told real from fake, and d_weight rises as its gradient fades: it does not learn."
                 if never
+                else "Real and fake get the same logits in every row, while both move: its input does not tell them apart."
+                if equal
                 else "It either cannot learn or has nothing left to see; the log cannot tell which."
             ),
             metrics=("disc_loss", "logits_real", "logits_fake"),
@@ -62,6 +66,13 @@ class AtChance(Rule):
             evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
             phase="gan",
         )
+
+
+def _equal_logits(facts: Facts) -> bool:
+    real, fake = active(facts, "logits_real"), active(facts, "logits_fake")
+    if len(real) < ENOUGH or len(real) != len(fake):
+        return False
+    return float(np.std(real.values - fake.values)) < 0.05 * float(np.std(real.values))
 
 
 class WorseThanChance(Rule):
@@ -73,7 +84,7 @@ class WorseThanChance(Rule):
     learning rate, frozen, missing optimizer step), or labels or signs are swapped, while the generator learns to raise
     its logits.
 
-    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on (10 if all agree).
 
     What to do: train the discriminator alone on one batch: its loss must fall below 0.1 of chance.
 
@@ -86,7 +97,7 @@ class WorseThanChance(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < 10 or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         disc, real, fake = (active(facts, m) for m in ("disc_loss", "logits_real", "logits_fake"))
         if len(real) != len(fake) or a.disc_trend is None:
@@ -95,7 +106,9 @@ class WorseThanChance(Rule):
         above = float(np.mean(disc.values > 1.005 * a.chance))
         # the same calm loss above chance, row after row: an exploding run scatters far more
         calm = float(np.median(np.abs(disc.values - a.disc_loss))) < 0.15 * a.chance
-        if negative < 0.75 or above < 0.75 or a.disc_trend.direction == "falling" or not calm:
+        # 10 of 10 rows, or three quarters of 15: either comes by chance less than once in 50 trials of an idle coin
+        most = 0.75 if a.rows >= ENOUGH else 1.0
+        if negative < most or above < most or a.disc_trend.direction == "falling" or not calm:
             return
         yield self.finding(
             "critical",
@@ -116,8 +129,8 @@ class WorseThanChance(Rule):
 class DiscriminatorWins(Rule):
     """The discriminator separates real from fake without effort.
 
-    What it checks: disc_loss below a tenth of chance with real logits at or above +1 and fake at or below -1 (hinge), over
-    the last half of the GAN phase.
+    What it checks: disc_loss below 12% of chance over the last half of the GAN phase. Critical below 2% of chance, where
+    next to no gradient is left, or where rec_loss stands clearly above its level before the GAN.
 
     Why it matters: a saturated discriminator only tells the generator that everything is wrong. It is a fault of balance,
     or the symptom of reconstructions that are bad for another reason.
@@ -148,8 +161,10 @@ class DiscriminatorWins(Rule):
             return
         first = int(disc.steps[int(np.argmax(low))])
         gap = f", logit gap {a.gap:.2f}" if a.gap is not None else ""
+        shock = facts.phases.shock("rec_loss")
+        hurt = shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.margin)
         yield self.finding(
-            "critical",
+            "critical" if a.disc_loss < 0.02 * a.chance or hurt else "warn",
             f"The discriminator has won: disc_loss {a.disc_loss:.3g} (chance {a.chance:.3g}){gap}, in {share:.0%} of the"
             f" last half of the GAN rows, from step {first:,}. The generator gets no useful signal from it.",
             metrics=("disc_loss", "logits_real", "logits_fake"),

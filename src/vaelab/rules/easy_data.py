@@ -89,16 +89,16 @@ class BatchesAlike(Rule):
 
 
 class SpikeBetweenRows(Rule):
-    """The mean over all steps lies far above the rows that were printed.
+    """Steps between the rows lie far above the rows that were printed.
 
     What it checks: means that the log gives over every step of an epoch (``epoch/...`` columns, or the running mean that is
     printed beside a windowed median) against the printed single rows or medians of the same steps: 4 times or more, where
-    the rows around it are level.
+    the rows around it are level. Or a largest value since the row before (``rec_loss_max``) of 20 times the rows around it.
 
     Why it matters: most steps are never printed. One freak sample between two rows is invisible in the rows and in
     medians, and it is the whole of the mean.
 
-    Evidence it needs: ``rec_loss``, ``nll_loss`` or ``total_loss`` with a mean of its epoch.
+    Evidence it needs: ``rec_loss``, ``nll_loss`` or ``total_loss`` with a mean of its epoch, or ``rec_loss_max``.
 
     What to do: log the largest value between two rows and its sample ids.
 
@@ -110,6 +110,18 @@ class SpikeBetweenRows(Rule):
     needs = ("rec_loss|nll_loss|total_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        row = _largest(facts)
+        if row is not None:
+            ratio, first, last = row
+            yield self.finding(
+                "critical" if ratio >= 50 else "warn",
+                f"Between steps {first:,} and {last:,} rec_loss was up to {number(ratio)} times the rows around: a few samples"
+                " were far out of range. Not the optimiser: the rows go on as before.",
+                metrics=("rec_loss",),
+                steps=(first, last),
+                evidence=(Evidence("largest / rows", ratio, "x"),),
+            )
+            return
         for metric in ("rec_loss", "nll_loss", "total_loss"):
             found = [(mean / typical, first, last) for mean, typical, first, last in _means(facts, metric)]
             found = [f for f in found if f[0] >= 4]
@@ -130,6 +142,21 @@ class SpikeBetweenRows(Rule):
                 evidence=(Evidence("mean / rows", ratio, "x"),),
             )
             return
+
+
+def _largest(facts: Facts) -> tuple[float, int, int] | None:
+    """(largest rec_loss since the row before over the rows around, step of that row before, step) where it is 20 and more."""
+    rec, largest = facts.view.series("rec_loss"), facts.view.series("rec_loss_max")
+    if len(rec) != len(largest) or len(rec) < 6:
+        return None
+    padded = np.pad(rec.values, 2, mode="edge")
+    around = np.max([padded[i : i + len(rec)] for i in (0, 1, 3, 4)], axis=0)
+    # the first rows fall by themselves; at the last one nobody knows how it goes on
+    ratio = (largest.high / np.maximum(around, 1e-300))[2:-1]
+    at = 2 + int(np.argmax(ratio))
+    if ratio.max() < 20:
+        return None
+    return float(ratio.max()), int(rec.steps[at - 1]), int(rec.steps[at])
 
 
 def _means(facts: Facts, metric: str) -> Iterator[tuple[float, float, int, int]]:

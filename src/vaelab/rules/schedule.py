@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -114,12 +115,13 @@ class OptionIgnored(Rule):
 class WeightsChange(Rule):
     """A loss weight changes inside the run.
 
-    What it checks: nll (or total) over its rebuilt value from one set of weights: a lasting step in the ratio.
+    What it checks: nll over rec: a lasting change of the ratio where the nll identity does not close. Without nll, total
+    over rec: a step of three times and more from one row to the next that neither rec, KL nor the GAN term explains.
 
     Why it matters: nll, total and grad_norm change by a constant and the model does not; only the unweighted terms can be
     compared across the step.
 
-    Evidence it needs: an nll identity with exact or mean columns and 16 rows.
+    Evidence it needs: an nll identity with exact or mean columns, or ``total_loss``, and 16 rows.
 
     What to do: compare rec_loss and perceptual_loss only.
 
@@ -128,32 +130,62 @@ class WeightsChange(Rule):
 
     code = "SCH602"
     name = "loss-weights-change"
-    needs = ("nll_loss", "rec_loss")
+    needs = ("nll_loss|total_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        names = ("nll_loss", "rec_loss") + (("perceptual_loss",) if facts.view.has("perceptual_loss") else ())
         if facts.view.has("logvar") and np.any(facts.view.series("logvar").values):
             return
-        nll = next((i for i in facts.algebra.identities if i.name == "nll"), None)
-        values, rows, how = facts.view.joint(names)
-        if nll is None or nll.status == "closes" or len(rows) < 16 or how == "medians":
+        total = "nll_loss" if facts.view.has("nll_loss") else "total_loss"
+        found = _nll_over_rec(facts) if total == "nll_loss" else _total_over_rec(facts)
+        if found is None:
             return
-        ratio = values["nll_loss"] / np.maximum(values["rec_loss"], 1e-12)
-        a, b = level(ratio[: len(ratio) // 4]), level(ratio[-len(ratio) // 4 :])
-        # a switch shows at once: three rows on a new level
-        found = step_change(np.log(np.maximum(ratio, 1e-12)), side=8, least=3)
-        if found is not None and found.score > 6 and found.index + 3 >= len(ratio) - len(ratio) // 4:
-            a, b = float(np.exp(found.before)), float(np.exp(found.after))
-        if max(a, b) < 1.5 * min(a, b):
-            return
+        a, b, first = found
         yield self.finding(
             "critical" if max(a, b) > 3 * min(a, b) else "warn",
-            f"nll_loss / rec_loss goes from {a:.3g} to {b:.3g}: a loss weight has changed inside this log. Compare"
+            f"{total} / rec_loss goes from {a:.3g} to {b:.3g}: a loss weight has changed inside this log. Compare"
             " rec_loss and perceptual_loss only.",
-            metrics=("nll_loss",),
-            steps=(nll.first_bad_step, int(facts.run.steps[-1])),
+            metrics=(total,),
+            steps=(first, int(facts.run.steps[-1])),
             evidence=(Evidence("early ratio", a), Evidence("late ratio", b)),
         )
+
+
+def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
+    """Early ratio, late ratio, first step; None where it does not change."""
+    names = ("nll_loss", "rec_loss") + (("perceptual_loss",) if facts.view.has("perceptual_loss") else ())
+    nll = next((i for i in facts.algebra.identities if i.name == "nll"), None)
+    values, rows, how = facts.view.joint(names)
+    if nll is None or nll.status == "closes" or len(rows) < 16 or how == "medians":
+        return None
+    ratio = values["nll_loss"] / np.maximum(values["rec_loss"], 1e-12)
+    a, b = level(ratio[: len(ratio) // 4]), level(ratio[-len(ratio) // 4 :])
+    # a switch shows at once: three rows on a new level
+    found = step_change(np.log(np.maximum(ratio, 1e-12)), side=8, least=3)
+    if found is not None and found.score > 6 and found.index + 3 >= len(ratio) - len(ratio) // 4:
+        a, b = float(np.exp(found.before)), float(np.exp(found.after))
+    return None if max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
+
+
+def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
+    """Early ratio, late ratio, first step; None where it does not step, or another term steps with it."""
+    optional = [m for m in ("kl_loss", "d_weight", "g_loss") if facts.view.has(m)]
+    values, rows, how = facts.view.joint(("total_loss", "rec_loss", *optional))
+    keep = (values["total_loss"] > 0) & (values["rec_loss"] > 0)
+    if how == "medians" or keep.sum() < 16 or not keep.all():
+        return None
+    found = step_change(np.log(values["total_loss"] / values["rec_loss"]), side=8, least=3)
+    if found is None or found.score < 6 or abs(found.after - found.before) < math.log(3):
+        return None
+    near = slice(max(0, found.index - 8), found.index), slice(found.index, found.index + 8)
+    for name in ("rec_loss", "kl_loss"):
+        sides = [level(np.abs(values[name][part])) for part in near] if name in values else [1.0, 1.0]
+        if max(sides) > 2 * min(sides):
+            return None
+    if "d_weight" in values and "g_loss" in values:
+        term = np.abs(values["d_weight"] * values["g_loss"])
+        if any(level(term[part]) > 0.5 * level(values["total_loss"][part]) for part in near):
+            return None
+    return float(np.exp(found.before)), float(np.exp(found.after)), int(facts.run.steps[rows[found.index]])
 
 
 class WeightsOutOfFamily(Rule):

@@ -39,6 +39,12 @@ class Ranks:
             values /= self.world
         return values
 
+    def highest(self, values: torch.Tensor) -> torch.Tensor:
+        """Largest of ``values`` over the ranks, in place."""
+        if self.world > 1:
+            dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        return values
+
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of ``values`` over the ranks, in place."""
         if self.world > 1:

@@ -19,7 +19,7 @@ class Skipped(NamedTuple):
 
 
 class Window:
-    """The steps since the last row: their count, time, clipped share, and whether each of them was finite."""
+    """The steps since the last row: their count, time, clipped share, largest rec_loss, and whether each was finite."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -30,6 +30,7 @@ class Window:
         self.seconds = 0.0
         self.data_seconds = 0.0
         self.clipped: dict[str, torch.Tensor] = {}
+        self.largest = torch.zeros((), device=self.device)
         self._finite: list[tuple[int, torch.Tensor, list[str]]] = []
 
     def add(self, step: int, measured: Measured, names: list[str], seconds: float, data_seconds: float) -> None:
@@ -40,6 +41,8 @@ class Window:
                 self.clipped[name] = self.clipped[name] + value if name in self.clipped else value
         finite = measured.pop("finite") * measured.pop("disc_finite", torch.ones((), device=self.device))
         self._finite.append((step, finite, names))
+        # fmax leaves NaN out: such a step is counted as not finite already
+        self.largest = torch.fmax(self.largest, measured["rec_loss"])
         self.steps += 1
         self.seconds += seconds
         self.data_seconds += data_seconds
@@ -53,18 +56,21 @@ class Window:
         return [(Skipped(step, names), bool(flag)) for (step, _, names), flag in zip(steps, flags, strict=True)]
 
     def row(self, measured: Measured, ranks: Ranks) -> dict[str, float]:
-        """Values of the last step, means over the ranks, with the window's shares and times."""
+        """Values of the last step, means over the ranks, with the window's shares, times and largest rec_loss of any rank."""
         shares = {name.replace("clipped", "clip_share"): total / self.steps for name, total in self.clipped.items()}
         everything = measured | shares
         names = sorted(everything)
         packed = ranks.mean(torch.stack([everything[name].float() for name in names]))
         values = dict(zip(names, packed.tolist(), strict=True))
+        values["rec_loss_max"] = float(ranks.highest(self.largest))
         return values | {"step_time": self.seconds / self.steps, "data_time": self.data_seconds / self.steps}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "clipped": {name: total.item() for name, total in self.clipped.items()}}
+        clipped = {name: total.item() for name, total in self.clipped.items()}
+        return {"steps": self.steps, "clipped": clipped, "largest": self.largest.item()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.clear()
         self.steps = state["steps"]
+        self.largest = torch.tensor(state["largest"], device=self.device)
         self.clipped = {name: torch.tensor(total, device=self.device) for name, total in state["clipped"].items()}

@@ -1,0 +1,140 @@
+"""REC: faults of single frames in what ``vaelab evaluate`` measured: a grid, blur, noise, colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vaelab.facts import Facts
+from vaelab.rules.base import Finding, Rule
+from vaelab.rules.evaluated import evidence, is_trained, measurement
+from vaelab.words import number
+
+LEVELS = 127.5  # 8-bit levels in one unit of the range -1 to 1
+NOISY = 1.5  # energy of fine detail over that of the originals
+
+
+class GridInOutput(Rule):
+    """A regular grid or checkerboard lies over the output.
+
+    What it checks: lines in the spectrum of the error at the multiples of 1 / stride of the decoder: power over 2.5
+    times that of the neighbouring frequencies, an amplitude over half an 8-bit level, and 1.5 times that of the same line in the
+    originals.
+
+    Why it matters: no loss shows it, it is visible in flat areas, and a diffusion model learns to make it too.
+
+    Evidence it needs: ``evaluation.grid_peak`` of ``vaelab evaluate``.
+
+    What to do: resize and convolve in place of transposed convolutions, or a pixel shuffle with ICNR initialisation;
+    train longer; look at the pictures of ``vaelab reconstruct``.
+
+    References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5.
+    """
+
+    code = "REC121"
+    name = "grid-in-output"
+    needs = ("evaluation.grid_peak",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        peak, level = measurement(facts, "grid_peak"), measurement(facts, "grid_level")
+        if peak < 2.5 or level < max(0.5, 1.5 * measurement(facts, "grid_input_level")) or not is_trained(facts):
+            return
+        yield self.finding(
+            "critical" if level > 3 else "warn",
+            f"A pattern with a period of {number(measurement(facts, 'grid_period'))} pixels lies over the output: its line in"
+            f" the spectrum of the error is {number(peak)} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
+            f" the originals have {measurement(facts, 'grid_input_level'):.1f} there.",
+            evidence=evidence(facts, "grid_peak", "grid_period", "grid_level"),
+        )
+
+
+class BlurredOutput(Rule):
+    """Fine detail is missing from the output.
+
+    What it checks: energy above 0.25 cycles a pixel against the originals' under 0.5, in a model that explains more than
+    half of the variance.
+
+    Why it matters: PSNR hardly sees it, people do. The best answer to a pixel loss alone is the average of what is
+    plausible, which is blurred.
+
+    Evidence it needs: ``evaluation.hf_ratio``.
+
+    What to do: add or raise LPIPS, start the GAN; with few nats per element lower the KL weight first.
+
+    References: Open-Sora-Plan report 1.0.0; causes B1, C2.
+    """
+
+    code = "REC123"
+    name = "blurred-output"
+    needs = ("evaluation.hf_ratio",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        ratio = measurement(facts, "hf_ratio")
+        if ratio < 0.5 and is_trained(facts):
+            yield self.finding(
+                "warn",
+                f"The output has {ratio:.0%} of the originals' fine detail (power above 0.25 cycles a pixel): it is blurred.",
+                evidence=evidence(facts, "hf_ratio", "psnr"),
+            )
+
+
+class NoisyOutput(Rule):
+    """The output has more fine detail than the originals: noise or invented texture.
+
+    What it checks: energy above 0.25 cycles a pixel against the originals' over 1.5, without a regular grid, which REC121
+    names.
+
+    Why it matters: invented texture flickers in videos and is not in the right place; LPIPS and a GAN reward it.
+
+    Evidence it needs: ``evaluation.hf_ratio``.
+
+    What to do: less GAN or LPIPS weight; compare with the checkpoint before the GAN.
+
+    References: criteria D6, B4; CompVis/latent-diffusion.
+    """
+
+    code = "REC124"
+    name = "noisy-output"
+    needs = ("evaluation.hf_ratio",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        ratio = measurement(facts, "hf_ratio")
+        grid = any(True for _ in GridInOutput().check(facts))
+        if ratio > NOISY and not grid and is_trained(facts):
+            yield self.finding(
+                "warn",
+                f"The output has {number(ratio)} times the originals' fine detail (power above 0.25 cycles a pixel): noise, or"
+                " texture that is not in the input.",
+                evidence=evidence(facts, "hf_ratio", "psnr"),
+            )
+
+
+class ColourBias(Rule):
+    """The colours or the brightness of all clips are shifted the same way.
+
+    What it checks: mean of output minus input of a channel, over all clips: more than 4 of 255 levels.
+
+    Why it matters: LPIPS is nearly blind to it, and a chain of encodings adds it up.
+
+    Evidence it needs: ``evaluation.colour_bias``.
+
+    What to do: more pixel weight; train at the resolution of use; check that both sides of the loss are normalised alike.
+
+    References: madebyollin/taesd#11; cause B6.
+    """
+
+    code = "REC125"
+    name = "colour-bias"
+    needs = ("evaluation.colour_bias",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        bias = LEVELS * measurement(facts, "colour_bias")
+        if not bias > 4 or not is_trained(facts):
+            return
+        names = {"bias_r": "red", "bias_g": "green", "bias_b": "blue", "bias_grey": "grey"}
+        shifts = {word: LEVELS * measurement(facts, name) for name, word in names.items()}
+        said = ", ".join(f"{word} {value:+.1f}" for word, value in shifts.items() if value == value)
+        yield self.finding(
+            "critical" if bias > 12 else "warn",
+            f"The output's mean differs from the input's in all clips alike, in 8-bit levels: {said}.",
+            evidence=evidence(facts, "colour_bias"),
+        )

@@ -1,0 +1,83 @@
+"""Rules that have a second way to their finding, and the look-alike of it that must stay silent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rule_runs import ROWS, noise, vae, with_rec
+from synthetic_runs import Draft, decay
+from test_rules_fire import gan
+from vaelab.diagnosis import diagnose
+from vaelab.rules.base import Finding
+
+
+def finding(out: Draft, code: str) -> Finding | None:
+    return next((f for f in diagnose(out.run(), select=[code]).findings if f.code == code), None)
+
+
+@pytest.mark.parametrize(("times", "severity"), [(3, None), (30, "warn"), (2000, "critical")])
+def test_the_largest_value_between_two_rows_shows_a_freak_sample(times: float, severity: str | None) -> None:
+    out = with_rec(vae(warm_up=0.0), decay(ROWS, 0.4, 0.02, 12) * noise())
+    out.columns["rec_loss_max"] = 1.5 * out.columns["rec_loss"]
+    out.columns["rec_loss_max"][200] = times * out.columns["rec_loss"][200]
+    found = finding(out, "DAT710")
+    assert (found and found.severity) == severity
+    if found:
+        assert (found.first_step, found.last_step) == (out.steps[199], out.steps[200])
+
+
+def test_a_lasting_jump_is_no_freak_sample() -> None:
+    rec = np.where(np.arange(ROWS) < 200, 0.02, 2.0) * noise()
+    out = with_rec(vae(warm_up=0.0), rec)
+    out.columns["rec_loss_max"] = 1.5 * rec
+    assert finding(out, "DAT710") is None
+
+
+def total_only(weight: np.ndarray, kl: np.ndarray | float = 50.0) -> Draft:
+    out = vae("radiodiff", warm_up=0.0).keep("rec_loss", "kl_loss", "total_loss")
+    out.columns["rec_loss"] = 0.05 * noise(0.1)
+    out.columns["kl_loss"] = kl * noise(0.1, seed=1)
+    out.columns["total_loss"] = weight * out.columns["rec_loss"] + 0.001 * weight.max() * out.columns["kl_loss"] / 50
+    return out
+
+
+def test_a_weight_that_changes_shows_in_the_total_alone() -> None:
+    late = np.arange(ROWS) >= 180
+    out = total_only(np.where(late, 4000.0, 500.0))
+    found = finding(out, "SCH602")
+    assert found is not None and found.severity == "critical"
+    assert found.first_step in out.steps[178:183]
+    assert found.evidence[0].value == pytest.approx(580, rel=0.1)
+    assert finding(total_only(np.full(ROWS, 500.0)), "SCH602") is None
+    # a KL that jumps moves the total too
+    out = total_only(np.full(ROWS, 500.0), np.where(late, 5000.0, 50.0))
+    out.columns["total_loss"] += out.columns["kl_loss"]
+    assert finding(out, "SCH602") is None
+
+
+def test_logits_that_drift_away_late_are_seen() -> None:
+    out = gan(0.3, -0.3)
+    both = np.linspace(0, 5, 60)
+    for name in ("logits_real", "logits_fake"):
+        out.columns[name][-60:] += both
+    out.columns["disc_loss"][-60:] += both / 2
+    found = finding(out, "ADV311")
+    assert found is not None and found.severity == "critical"
+
+
+def test_a_discriminator_that_wins_without_damage_is_watched() -> None:
+    won = finding(gan(2.5, -2.5), "ADV305")
+    assert won is not None and won.severity == "critical"
+    out = gan(1.3, -1.3)
+    on = out.columns["disc_loss"] > 0
+    out.columns["disc_loss"] = np.where(on, 0.06, out.columns["disc_loss"])
+    watched = finding(out, "ADV305")
+    assert watched is not None and watched.severity == "warn"
+
+
+@pytest.mark.parametrize(("rows", "found"), [(8, False), (12, True)])
+def test_ten_rows_that_all_agree_show_a_discriminator_below_chance(rows: int, found: bool) -> None:
+    out = gan(-0.2, 0.2)
+    start = int(np.argmax(np.isfinite(out.columns["logits_real"]) & (out.columns["disc_loss"] > 0)))
+    assert (finding(out.head(start + rows), "ADV304") is not None) == found
