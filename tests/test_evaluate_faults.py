@@ -21,7 +21,7 @@ from vaelab.models import Autoencoder
 from vaelab.models.grid import Grid
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding
-from vaelab.rules.evaluated import ChunkSeams
+from vaelab.rules.evaluated_video import ChunkSeams
 from vaelab.run import Run
 
 CAUSES = {
@@ -76,6 +76,12 @@ def test_an_untrained_model_is_not_blamed_for_fine_points() -> None:
     assert [f.code for f in judge_numbers(numbers)] == ["REC118"]
 
 
+def test_two_clips_are_too_few_for_fine_points() -> None:
+    numbers = {"evaluation.explained_variance": 0.9, "evaluation.hf_ratio": 0.1}
+    assert [f.code for f in judge_numbers({**numbers, "evaluation.clips": 2})] == ["REC118"]
+    assert [f.code for f in judge_numbers({**numbers, "evaluation.clips": 3})] == ["REC123"]
+
+
 def test_a_grid_that_the_clips_have_too_is_not_the_decoders() -> None:
     numbers = {"evaluation.explained_variance": 0.9, "evaluation.grid_peak": 50.0, "evaluation.grid_level": 3.0}
     assert [f.code for f in judge_numbers({**numbers, "evaluation.grid_input_level": 2.5})] == []
@@ -121,8 +127,8 @@ def test_a_jump_at_the_border_of_two_chunks_is_a_seam() -> None:
         scores = ClipScores((2, 2))
         for t in range(8):
             scores.add(x[:, t], r[:, t], seam=t == 4)
-        part = stack([scores.components()])
-        tables[name] = measured(ClipTable(name, ("a",), part, chunked=part))
+        part = stack([scores.components()] * 3)
+        tables[name] = measured(ClipTable(name, ("a", "b", "c"), part, chunked=part))
     assert tables["even"]["evaluation.seam"] < 1.3 and tables["jump"]["evaluation.seam"] > 5
     assert [f.code for f in judge_numbers(tables["jump"]) if f.code == "REC129"] == ["REC129"]
 

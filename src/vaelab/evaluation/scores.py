@@ -132,8 +132,9 @@ def measured(table: ClipTable) -> dict[str, float]:
             numbers[f"{name}_error"] = float(value / m["rec_mse"])
         if name.startswith("bias_"):
             numbers[name] = float(value)
-    if table.chunked:
-        numbers |= chunk_scores(table)
+    numbers |= chunk_scores(table)
+    low, high = table.intervals().get("explained_variance", (math.nan, math.nan))
+    numbers |= {"explained_variance_low": low, "explained_variance_high": high}
     return {f"evaluation.{name}": float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
