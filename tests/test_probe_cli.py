@@ -22,7 +22,7 @@ from vaelab.causes import CAUSES
 from vaelab.cli.app import app
 from vaelab.diagnosis.commands import DECIDED_BY, deciding_command
 from vaelab.facts import infer
-from vaelab.probing import training_part
+from vaelab.probing import measure, training_part
 from vaelab.training import train
 
 COLLAPSED = ROOT / "examples/logs/radiodiff-collapse/train.log"
@@ -155,13 +155,13 @@ def test_the_commands_are_those_of_this_run_and_exist(run: Path) -> None:
     ("arguments", "said"),
     [
         (("nowhere",), "nowhere does not exist"),
-        (("RUN", "nowhere"), "nowhere does not exist: give a folder or file of videos or images"),
+        (("RUN", "nowhere"), "nowhere"),
         (("RUN", "--clip", "1x33x32"), "multiple of 2"),
         (("RUN", "--clip", "big"), "--clip 'big' is not understood"),
         (("RUN", "--device", "abacus"), "--device abacus cannot be used here"),
         (("RUN", "-f", "pdf"), "--format pdf"),
         (("RUN", "--output", "FILE/below"), "cannot be written"),
-        (("VAE",), "name a folder of videos or images"),
+        (("VAE",), "name a folder of clips or images"),
         (("VAE", "PICTURE", "--discriminator"), "--discriminator needs a checkpoint of vaelab train"),
         (("RUN", "TEXT"), "holds no"),
     ],
@@ -214,3 +214,32 @@ def test_one_probe_belongs_to_one_run(run: Path, tmp_path: Path) -> None:
     (tmp_path / "probe.json").write_text('{"measured": {"probe.clips": 9}}')
     shown = vaelab_command("diagnose", ROOT / "examples/logs", "--probe", tmp_path / "probe.json")
     assert "--probe belongs to one run" in sentence(shown)
+
+
+# --- interruptions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("CUDA out of memory"), 2)])
+def test_a_probe_that_ends_early_leaves_no_result(
+    error: BaseException, code: int, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(measure, "examine_cell", ends)
+    copied(run, tmp_path)
+    (tmp_path / "copy/probe.json").unlink(missing_ok=True)
+    shown = vaelab_command("probe", tmp_path / "copy", "--samples", "8", "-o", tmp_path / "out")
+    assert shown.exit_code == code
+    assert not (tmp_path / "copy/probe.json").exists() and not list((tmp_path / "out").iterdir())
+    if code == 2:
+        assert "(CUDA out of memory). Try a smaller --clip" in sentence(shown)
+
+
+def test_averaged_weights_are_probed_beside_the_raw_discriminator(run: Path, tmp_path: Path) -> None:
+    copied(run, tmp_path)
+    options = (tmp_path / "copy", "--discriminator", "--samples", "8", "--no-pictures", "-f", "json")
+    raw, averaged = (json.loads(vaelab_command("probe", *options, *ema).stdout)["measured"] for ema in ((), ("--ema",)))
+    assert averaged["probe.latent_std"] != raw["probe.latent_std"]
+    # the gradients are those of the weights that are trained
+    assert averaged["probe.gradient_share_pixel"] == pytest.approx(raw["probe.gradient_share_pixel"], rel=0.05)

@@ -16,7 +16,7 @@ from vaelab.models import Autoencoder, Grid, build_autoencoder
 from vaelab.models.causal_layers import CausalConv3d
 from vaelab.probing.adversary import above, blurred, memory, score
 from vaelab.probing.cell import claims_causality, examine_cell, first_frame_of
-from vaelab.probing.clips import Part, usual_size
+from vaelab.probing.clips import Part
 from vaelab.probing.decoder import examine_decoder
 from vaelab.probing.gradients import histogram, shares_of
 from vaelab.probing.latent import LatentSums, declared_scale, scaled_std
@@ -237,14 +237,6 @@ def test_padding_on_both_sides_in_time_is_found(video: Autoencoder, monkeypatch:
 def test_first_frames_of_latents() -> None:
     assert [first_frame_of(Grid(4, 8, 8), t) for t in range(4)] == [0, 1, 5, 9]
     assert [first_frame_of(Grid(4, 8, 8, first_frame_alone=False), t) for t in range(3)] == [0, 4, 8]
-
-
-@given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([4, 8, 16, 32]), st.booleans(), st.sampled_from([1, 2]))
-@settings(max_examples=40, deadline=None)
-def test_the_usual_size_is_on_the_grid(time: int, space: int, alone: bool, group: int) -> None:
-    grid = Grid(time, space, space, first_frame_alone=alone, group=group)
-    grid.check(*usual_size(grid), who="it")
-    assert usual_size(Grid(1, 8, 8, images_only=True)) == (1, 128, 128)
 
 
 # --- discriminator --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The clips that a checkpoint is probed on, opened from whatever the user names."""
+"""The clips that a checkpoint is probed on, with the number of the file that each was cut from."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from vaelab.config import TrainConfig
-from vaelab.config.load import load_config
-from vaelab.config.presets import preset_names
 from vaelab.config.schema import DataConfig
 from vaelab.data import Batch, Source, open_data, train_batches, val_batches
-from vaelab.data.files import FileSource
-from vaelab.data.folders import list_folder
-from vaelab.errors import ConfigError, DataError
+from vaelab.data.generated import open_generated
+from vaelab.errors import DataError
+from vaelab.evaluation import clips as evaluated
 from vaelab.evaluation.pictures import from_uint8
-from vaelab.models import Autoencoder, Grid
+from vaelab.models import Autoencoder
 
 Size = tuple[int, int, int]
-USUAL_SIDE = 128  # pixels of a clip where nothing says more: a minute on a CPU
-USUAL_FRAMES = 17
+ENDLESS = ("moving-shapes", "path-loss")
+"""Generated data that make as many held-out samples as they are told to."""
 
 
 class Part(NamedTuple):
-    """Some clips (B, C, T, H, W) in [-1, 1], and the number of the file that each was cut from."""
+    """Some clips (B, C, T, H, W) in [-1, 1], and the number of the file that each was cut from (B,)."""
 
     pixels: torch.Tensor
     files: np.ndarray
@@ -64,78 +62,42 @@ def _parts(batches: Iterable[Batch]) -> Iterator[Part]:
         yield Part(from_uint8(batch.pixels), np.array(files))
 
 
-def open_clips(data: str | None, run: TrainConfig | None, model: Autoencoder, size: Size | None, count: int) -> Clips:
-    """Clips of ``data`` that the model takes: a folder or file of videos or images, a preset or settings file (their
-    held-out part), or None for the held-out part of the run's own data.
+def open_clips(
+    data: str | None, folder: Path | None, run: TrainConfig | None, model: Autoencoder, size: Size | None, count: int
+) -> Clips:
+    """Clips of ``data``, as :func:`vaelab.evaluation.clips.open_clips` finds them, in a size that the model takes.
 
-    size: (frames, height, width); None takes that of the settings, else one near 17 x 128 x 128 on the model's grid.
-    count: clips wanted; generated data have no fixed number and make as many.
-    Errors: DataError for data that are missing or of another kind, ConfigError for a size off the grid.
+    data: None for the held-out data of the run in ``folder``, whose settings are ``run``. size: (frames, height, width);
+    None takes that of the run, with one frame where the data are images. count: clips wanted; generated data have no fixed
+    number and make as many. Errors: DataError for data that are missing or of another kind, ConfigError for a size off the
+    grid.
     """
-    if data is None:
-        if run is None:
-            raise DataError(
-                "This checkpoint does not belong to a run of vaelab train, so its data are not known: name a folder of"
-                " videos or images, or a preset, after the checkpoint."
-            )
-        return _of_settings(run, "held-out data of the run", model, size, count)
-    path = Path(data).expanduser()
-    if not path.exists() and data in preset_names():
-        return _of_settings(load_config(data), f"held-out data of the preset {data}", model, size, count)
-    if path.suffix in (".yaml", ".yml"):
-        return _of_settings(load_config(data), f"held-out data of {data}", model, size, count)
-    if not path.exists():
-        raise DataError(
-            f"{data} does not exist: give a folder or file of videos or images, a settings file, or one of the presets"
-            f" {', '.join(preset_names())}."
+    seed = run.run.seed if run is not None else 0
+    if size is not None or run is None:
+        return _open(data, folder, seed, model, size, count)
+    height, width = run.data.resolution
+    try:
+        return _open(data, folder, seed, model, (run.data.frames, height, width), count)
+    except DataError:
+        return _open(data, folder, seed, model, (1, height, width), count)
+
+
+def _open(data: str | None, folder: Path | None, seed: int, model: Autoencoder, size: Size | None, count: int) -> Clips:
+    try:
+        found = evaluated.open_clips(
+            data, folder, model.grid, model.channels, count, size[0] if size else None, size[1:] if size else None
         )
-    return _of_files(path, run, model, size)
+    except DataError as error:
+        raise DataError(str(error).replace("--frames", "--clip")) from None
+    config, source = found.config, found.source
+    if config.source in ENDLESS and config.val_samples < count:
+        config = config.model_copy(update={"val_samples": count})
+        source = open_generated(config, seed, held_out=True)
+    return Clips(found.title, source, config)
 
 
 def training_clips(run: TrainConfig, size: Size) -> Clips:
     """The training part of the run's data. Errors as in :func:`open_clips`."""
-    config = _resized(run.data, size)
+    changes = {"frames": size[0], "resolution": size[1:], "workers": 0, "image_share": 0.0}
+    config = run.data.model_copy(update=changes)
     return Clips("training data of the run", open_data(config, run.run.seed).train, config)
-
-
-def _of_settings(settings: TrainConfig, title: str, model: Autoencoder, size: Size | None, count: int) -> Clips:
-    if settings.data.channels != model.channels:
-        raise ConfigError(
-            f"The {title} have {settings.data.channels} channels, and {model.name} takes {model.channels}: name other data."
-        )
-    config = _resized(settings.data, size or (settings.data.frames, *settings.data.resolution))
-    config = config.model_copy(update={"val_samples": max(count, config.val_samples)})
-    model.check_clip(config.frames, *config.resolution)
-    return Clips(f"{title} ({config.source})", open_data(config, settings.run.seed).val, config)
-
-
-def _of_files(path: Path, run: TrainConfig | None, model: Autoencoder, size: Size | None) -> Clips:
-    if size is None:
-        size = (run.data.frames, *run.data.resolution) if run is not None else usual_size(model.grid)
-    frames, height, width = size
-    try:
-        files = list_folder(str(path), videos=frames > 1)
-    except DataError:
-        files = list_folder(str(path), videos=frames == 1)
-        if frames > 1:
-            frames = 1  # images only: each is a clip of one frame, if the model takes that
-    model.check_clip(frames, height, width)
-    config = DataConfig(frames=frames, resolution=(height, width), channels=_channels(model.channels), workers=0)
-    return Clips(str(path), FileSource(files, config, augment=False), config)
-
-
-def usual_size(grid: Grid) -> Size:
-    """The clip on the grid that is nearest to 17 x 128 x 128 from below, and not empty."""
-    first = int(grid.first_frame_alone)
-    one_by_one = grid.images_only or (grid.time == 1 and grid.group == 1)
-    frames = 1 if one_by_one else first + max(1, (USUAL_FRAMES - first) // grid.step) * grid.step
-    height, width = (max(1, USUAL_SIDE // factor) * factor for factor in (grid.height, grid.width))
-    return frames, height, width
-
-
-def _resized(config: DataConfig, size: Size) -> DataConfig:
-    return config.model_copy(update={"frames": size[0], "resolution": size[1:], "workers": 0, "image_share": 0.0})
-
-
-def _channels(count: int) -> Literal[1, 3]:
-    return 1 if count == 1 else 3

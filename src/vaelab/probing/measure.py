@@ -59,7 +59,7 @@ def probe(
         raise CheckpointError(
             f"{checkpoint} has no discriminator that vaelab can open: --discriminator needs a checkpoint of vaelab train."
         )
-    kind = open_clips(data, settings, model, size, clips)
+    kind = open_clips(data, found.run, settings, model, size, clips)
     result = ProbeResult(str(checkpoint), kind.title, 0, 0, kind.size, model.name, found.step)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(0)  # the same noise, and so the same numbers, at every probe
