@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelerate.tracking import GeneralTracker, on_main_process  # type: ignore[import-untyped]
+from accelerate.tracking import GeneralTracker, on_main_process
 
 from vaelab.monitor import Monitor
 
