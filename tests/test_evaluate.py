@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate_models import CLIP, healthy, held_out
+from evaluate_models import CLIP, faulty, healthy, held_out
 from media_files import write_video
 from small_training import small_config
 from vaelab.data.types import Batch
@@ -280,6 +280,20 @@ def test_lpips_says_why_it_is_not_there() -> None:
 def test_fvd_of_clips_that_are_too_short_is_refused_before_the_work() -> None:
     with pytest.raises(ConfigError, match="at least 8 frames"):
         check_fvd(5)
+
+
+def test_fvd_compares_the_features_of_originals_and_reconstructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With features that are quick to compute in the place of I3D's, which test_i3d.py checks."""
+
+    def features(clips: torch.Tensor, layer: str) -> torch.Tensor:
+        assert layer == "logits" and float(clips.abs().max()) <= 1
+        return clips.mean((2, 3, 4))
+
+    monkeypatch.setattr("vaelab.evaluation.evaluate.i3d_features", features)
+    models = {"good": healthy(), "dark": faulty("range_0_1")}
+    good, dark = (table.fvd for table in evaluate(models, held_out(4), fvd=True).tables)
+    assert 0 <= good["paired_i3d"] < 0.01 < dark["paired_i3d"] and good["fvd"] < dark["fvd"]
+    assert evaluate({"nan": faulty("nan")}, held_out(2), fvd=True).tables[0].fvd == {}
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class ClipScores:
         self.perceptual = perceptual
         self.frames = self.non_finite = 0
         self.rows, self.columns = LineSpectrum(factors[1]), LineSpectrum(factors[0])
-        self._means: dict[str, list[float]] = {}
+        self._sums: dict[str, tuple[float, int]] = {}
         self._moments: dict[str, torch.Tensor] = {}
         self._values = 0
         self._before: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -66,7 +66,8 @@ class ClipScores:
         """Name -> mean over the clip; NaN where the clip does not define it or the output is not finite."""
         names = ["shown_mse", "ssim", "energy", "energy_r", "first_mse", "rest_mse", "flickering", "motion", "motion_r"]
         names += ["seam_change", "other_change"] + (["lpips"] if self.perceptual is not None else [])
-        found = {name: _mean(self._means.get(name, [])) for name in names}
+        sums = {name: self._sums.get(name, (0.0, 0)) for name in names}
+        found = {name: total / count if count else math.nan for name, (total, count) in sums.items()}
         mse = found.pop("shown_mse")
         found["psnr"] = (
             min(pictures.PSNR_MAX, 10 * math.log10(pictures.RANGE**2 / mse)) if mse > 0 else pictures.PSNR_MAX
@@ -75,7 +76,8 @@ class ClipScores:
         return {name: math.nan if self.non_finite else value for name, value in found.items()}
 
     def _mean(self, name: str, values: torch.Tensor) -> None:
-        self._means.setdefault(name, []).append(float(values.double().mean()))
+        total, count = self._sums.get(name, (0.0, 0))
+        self._sums[name] = total + float(values.double().mean()), count + 1
 
     def _add_motion(
         self, x: torch.Tensor, r: torch.Tensor, seam: bool, x_before: torch.Tensor, r_before: torch.Tensor
@@ -115,7 +117,3 @@ class ClipScores:
         found |= {f"bias_{COLOURS[i] if channels == 3 else 'grey'}": float(bias[i]) for i in same}
         found["colour_shift"] = float(bias.abs().max())
         return found
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
