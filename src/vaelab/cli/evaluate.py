@@ -216,6 +216,9 @@ def _show(evaluation: Evaluation, console: Console) -> None:
             console.print(Text(f"  {cause.score:.0%} {cause.id} {cause.title}"))
         if not diagnosis.findings:
             console.print("No fault found in these numbers.")
+    codes = {finding.code: None for diagnosis in evaluation.diagnoses for finding in diagnosis.findings}
+    if codes:
+        console.print(Text(f"What to do: {'; '.join(f'vaelab explain {code}' for code in codes)}", style="dim"))
     console.print()
     console.print(Text(PUBLISHED_WARNING))
     console.print(rich_table(*published_rows(evaluation, MOST_PUBLISHED), left=2))
