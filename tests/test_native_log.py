@@ -350,9 +350,14 @@ def test_recognised_by_its_columns(columns: set[str]) -> None:
 
 def test_other_trainers_keep_their_conventions() -> None:
     for known in trainers.TRAINERS.values():
-        if known.id != "vaelab":
+        if known.id not in ("vaelab", "unknown"):
             assert trainers.conventions(known.id, {"pixel_loss": "mse", "d_weight_max": 5.0}) is known
-    assert trainers.conventions("nobody", {}).id == "unknown"
+    assert trainers.conventions("nobody", {}) == trainers.TRAINERS["unknown"]
+
+
+def test_a_loop_of_ones_own_may_declare_its_conventions() -> None:
+    declared = trainers.conventions("unknown", {"kl_reduction": "mean", "pixel_loss": "mse"})
+    assert (declared.id, declared.kl_reduction, declared.rec_kind) == ("unknown", "mean", "mse")
 
 
 def test_every_option_is_one_of_the_command_line() -> None:

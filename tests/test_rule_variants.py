@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rule_runs import ROWS, noise, vae, with_rec
-from synthetic_runs import Draft, decay
+from synthetic_runs import Draft, decay, draft
 from test_rules_fire import gan
 from vaelab.diagnosis import diagnose
 from vaelab.rules.base import Finding
@@ -81,3 +81,13 @@ def test_ten_rows_that_all_agree_show_a_discriminator_below_chance(rows: int, fo
     out = gan(-0.2, 0.2)
     start = int(np.argmax(np.isfinite(out.columns["logits_real"]) & (out.columns["disc_loss"] > 0)))
     assert (finding(out.head(start + rows), "ADV304") is not None) == found
+
+
+@pytest.mark.parametrize(("first", "found"), [(0.5, False), (400.0, True)])
+def test_in_the_first_steps_only_a_kl_that_has_fallen_is_a_collapse(first: float, found: bool) -> None:
+    rows = 60
+    out = draft({"rec_loss": 0.4 * noise(rows=rows), "kl_loss": decay(rows, first, 0.5, 12)}, every=1)
+    out.trainer, out.config = "radiodiff", {"latent_shape": [3, 16, 16]}
+    assert (finding(out, "KL201") is not None) == found
+    out.steps = out.steps * 10
+    assert finding(out, "KL201") is not None

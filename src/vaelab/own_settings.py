@@ -83,10 +83,11 @@ def canonical_own(found: dict[str, Any], flat: Mapping[str, Any]) -> dict[str, A
 
 def own_conventions(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of ``vaelab.trainers.Trainer`` that follow from ``config`` (canonical names); what it lacks stays unknown."""
-    found: dict[str, Any] = {
-        "fixed_d_weight": config.get("disc_weight_mode") == "fixed",
-        "logvar_learned": config.get("learn_logvar") is True,
-    }
+    found: dict[str, Any] = {}
+    if "disc_weight_mode" in config:
+        found["fixed_d_weight"] = config["disc_weight_mode"] == "fixed"
+    if "learn_logvar" in config:
+        found["logvar_learned"] = config["learn_logvar"] is True
     for key, (name, values) in _CONVENTIONS.items():
         value = config.get(key)
         if isinstance(value, str) and value in values:

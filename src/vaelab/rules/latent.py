@@ -17,6 +17,8 @@ from vaelab.words import number, rough
 COLLAPSED = 0.001
 """Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
 
+EARLY_STEPS = 100
+
 COLLAPSED_SAMPLE = 8.0
 """Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
 
@@ -47,7 +49,8 @@ class Collapsed(Rule):
     Why it matters: a posterior equal to the prior tells the decoder nothing; it then paints the same average picture
     for every input. The losses look calm and converged.
 
-    Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over.
+    Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over; within the
+    first 100 steps a KL that has fallen to a third.
 
     What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
 
@@ -83,6 +86,10 @@ class Collapsed(Rule):
             return
         rising = trend(settled.tail(0.5).values).direction == "rising" and level(settled.tail(0.1, 3).values) > 3 * late
         if rising and not printed_zero:
+            return
+        # every KL is small at first; before 100 steps only one that has fallen says something
+        short = facts.run.step_unit == "step" and kl.steps[-1] - kl.steps[0] < EARLY_STEPS
+        if short and float(kl.values[:5].max()) < 3 * late:
             return
         amount = f"{total:.2g} nats for a whole sample" if total is not None and not printed_zero else "printed as 0"
         if per_input is not None and not printed_zero:

@@ -17,9 +17,9 @@ TRAINERS: dict[str, Trainer] = {trainer.id: trainer for family in _FAMILIES for 
 def conventions(trainer: str, config: Mapping[str, Any]) -> Trainer:
     """Conventions of ``trainer`` (an id; others give ``unknown``) under ``config``, declared values by canonical names.
 
-    Those of ``vaelab train`` follow its settings; what its log does not declare stays unknown.
+    Those of ``vaelab train``, and of a loop of one's own, follow the settings; what is not declared stays unknown.
     """
     known = TRAINERS.get(trainer, TRAINERS["unknown"])
-    if known.id != "vaelab":
+    if known.id not in ("vaelab", "unknown"):
         return known
     return replace(known, **own_conventions(config))
