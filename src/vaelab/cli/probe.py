@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,9 @@ def probe(
     if format not in OUTPUTS:
         raise ConfigError(f"--format {format}: choose one of {', '.join(OUTPUTS)}.")
     size = declared_config(clip=clip).get("clip_shape") if clip else None
+    os.environ.setdefault(
+        "GOMP_SPINCOUNT", "30000"
+    )  # waiting threads sleep: on a busy machine they took most of the time
     try:
         import torch  # noqa: F401
     except ImportError:

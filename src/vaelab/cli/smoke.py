@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("text", "json")
 FORMAT = "vaelab.smoke-1"
+WORKER = "vaelab.training.smoke_worker"  # what each process runs
 
 
 def smoke(
@@ -93,7 +95,7 @@ def _together(config: TrainConfig, folder: Path, count: int, notes: list[str]) -
         notes.append(f"on the CPU: there are fewer GPUs than the {count} processes")
     (folder / SETTINGS).write_text(dump_config(config), encoding="utf-8")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    command = [*launcher, "-m", "vaelab.training.smoke_worker", str(folder)]
+    command = [*launcher, "-m", WORKER, str(folder)]
     print(f"vaelab: {count} processes take {config.run.steps} steps ...", file=sys.stderr)
     done = subprocess.run(command, capture_output=True, text=True)
     result = folder / RESULT
@@ -142,7 +144,7 @@ def _print(name: str, checks: Sequence[Check], notes: Sequence[str], format: str
             "settings": name,
             "passed": failed == 0,
             "notes": list(notes),
-            "checks": [{"name": c.name, "passed": c.passed, "text": c.text} for c in checks],
+            "checks": [asdict(check) for check in checks],
         }
         write_out(json.dumps(shown, indent=2, ensure_ascii=False), None)
         return

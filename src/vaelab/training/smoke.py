@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import exp, isfinite
+from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from vaelab.data import train_batches, val_batches
 from vaelab.errors import TrainError, VaelabError
 from vaelab.evaluation.pictures import from_uint8
 from vaelab.losses import disc_loss
-from vaelab.losses.objective import nll_elements
 from vaelab.training.build import build_step
 from vaelab.training.checkpoint import Checkpoints
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.run_log import METRICS
 from vaelab.training.screen import Screen
+from vaelab.training.smoke_identities import largest_difference
 from vaelab.training.step import TrainingStep
 from vaelab.training.trainer import Trainer
 
@@ -41,11 +41,13 @@ LOSS_FALLS = 0.95  # the discriminator's held-out loss must fall below this time
 
 @dataclass(frozen=True)
 class Check:
-    """passed: None where the settings do not ask for what it checks. text: what was measured, with the numbers."""
+    """passed: None where the settings do not ask for what it checks. text: what was measured, for a person. values: the same
+    numbers by name, for programs."""
 
     name: str
     passed: bool | None
     text: str
+    values: dict[str, float] = field(default_factory=dict)
 
 
 def smoke(config: TrainConfig, folder: Path, ranks: Ranks, screen: Screen | None = None) -> list[Check]:
@@ -94,44 +96,17 @@ def _batch(trainer: Trainer) -> torch.Tensor:
 def _all_steps(done: int, reason: str, config: TrainConfig, skipped: int) -> Check:
     text = f"{done} of {config.run.steps} updates, {skipped} of them skipped because a gradient was not finite"
     passed = done == config.run.steps and skipped == 0
-    return Check("steps", passed, text if reason == "finished" else f"{text}; the run ended early ({reason})")
+    text = text if reason == "finished" else f"{text}; the run ended early ({reason})"
+    return Check("steps", passed, text, {"steps": done, "skipped": skipped})
 
 
 def _identities(rows: list[dict[str, float]], config: TrainConfig) -> Check:
-    """The logged terms add up to the logged sums, computed here from the settings and nothing else."""
-    worst, where = 0.0, "no row"
-    for row in rows:
-        for name, logged, expected in _sums(row, config):
-            difference = abs(logged - expected) / max(abs(expected), 1e-8)
-            if not isfinite(difference) or difference > worst:
-                worst, where = (
-                    difference,
-                    f"{name} at step {row['step']}: logged {logged:.6g}, the terms give {expected:.6g}",
-                )
-            if not isfinite(difference):
-                return Check("identities", False, where)
+    """The logged terms add up to the logged sums."""
+    worst, where = largest_difference(rows, config)
+    closes = bool(rows) and worst <= TOLERANCE
     text = f"largest difference {worst:.1e} (allowed {TOLERANCE:g}) over {len(rows)} rows"
-    return Check("identities", bool(rows) and worst <= TOLERANCE, text if worst <= TOLERANCE else f"{text}: {where}")
-
-
-def _sums(row: Mapping[str, float], config: TrainConfig) -> list[tuple[str, float, float]]:
-    """(name, logged, computed) of each sum in a row."""
-    loss, data = config.loss, config.data
-    terms = loss.pixelloss_weight * row["rec_loss"] + loss.perceptual_weight * row.get("perceptual_loss", 0.0)
-    if loss.logvar == "learned":
-        terms = terms / exp(row["logvar"]) + row["logvar"]
-    found = []
-    # a batch of single images among clips has another number of values: only the mean is the same for both
-    if loss.nll_reduction == "mean" or data.image_share == 0:
-        n = nll_elements((1, data.channels, data.frames, *data.resolution), loss.nll_reduction)
-        found.append(("nll_loss", row["nll_loss"], n * terms))
-    kl_weight = loss.kl_weight * min(1.0, (row["step"] + 1) / (loss.kl_warmup + 1))
-    total = row["nll_loss"] + kl_weight * row.get("kl_loss", 0.0) + row.get("g_loss_weighted", 0.0)
-    found.append(("total_loss", row["total_loss"], total))
-    if "g_loss" in row and config.optim.accumulate == 1:  # a mean of products is no product of means
-        weighted = row["d_weight"] * row["disc_factor"] * row["g_loss"]
-        found.append(("g_loss_weighted", row["g_loss_weighted"], weighted))
-    return found
+    values = {"largest_difference": worst, "rows": len(rows)}
+    return Check("identities", closes, text if closes else f"{text}: {where}", values)
 
 
 def _perceptual(step: TrainingStep, x: torch.Tensor) -> Check:
@@ -156,7 +131,8 @@ def _perceptual(step: TrainingStep, x: torch.Tensor) -> Check:
     (in_decoder,) = torch.autograd.grad(out.x, step.autoencoder.last_layer, of_term.to(out.x.dtype))
     norm = float(in_decoder.norm())
     text = f"{share:.1%} of the gradient of nll at the reconstruction; norm {norm:.3g} at the decoder's last layer"
-    return Check(name, isfinite(norm) and share > 1e-6 and norm > 0, text)
+    passed = isfinite(norm) and share > 1e-6 and norm > 0
+    return Check(name, passed, text, {"share_of_gradient": share, "norm_at_last_layer": norm})
 
 
 def _discriminator(trainer: Trainer) -> Check:
@@ -182,7 +158,8 @@ def _discriminator(trainer: Trainer) -> Check:
         f"after {DISC_STEPS} steps at a rate of {rate:g} it ranks {after[0]:.0%} of held-out pairs of a picture and a blurred"
         f" reconstruction right (before {before[0]:.0%}, chance 50%); its loss there {before[1]:.3f} -> {after[1]:.3f}"
     )
-    return Check(name, after[0] >= ABOVE_CHANCE and after[1] < LOSS_FALLS * before[1], text)
+    values = {"accuracy": after[0], "accuracy_before": before[0], "loss": after[1], "loss_before": before[1]}
+    return Check(name, after[0] >= ABOVE_CHANCE and after[1] < LOSS_FALLS * before[1], text, values)
 
 
 @torch.no_grad()
@@ -229,7 +206,10 @@ def _clipping(step: TrainingStep, x: torch.Tensor, config: TrainConfig) -> Check
     text = "; ".join(
         f"{who}: limit {limits[who]:.3g}, the optimizer saw {seen.get(who, float('nan')):.3g}" for who in limits
     )
-    return Check(name, not wrong, text)
+    values = {f"{who}_limit": limit for who, limit in limits.items()} | {
+        f"{who}_seen": norm for who, norm in seen.items()
+    }
+    return Check(name, not wrong, text, values)
 
 
 def _look(seen: dict[str, float], who: str, parameters: list[torch.nn.Parameter]) -> Callable[..., None]:
@@ -248,7 +228,10 @@ def _ema(step: TrainingStep, first: torch.Tensor | None) -> Check:
     text = (
         f"{'moved from' if moved else 'still at'} its first weights; at a distance of {gap:.3g} from the trained ones"
     )
-    return Check("ema-moves", moved and gap > 0 and step.ema.updates > 0, f"{step.ema.updates} updates: {text}")
+    passed = moved and gap > 0 and step.ema.updates > 0
+    return Check(
+        "ema-moves", passed, f"{step.ema.updates} updates: {text}", {"distance": gap, "updates": step.ema.updates}
+    )
 
 
 def _checkpoint(trainer: Trainer) -> Check:
@@ -268,7 +251,8 @@ def _checkpoint(trainer: Trainer) -> Check:
     count = sum(p.numel() for _, network in other.networks() for p in network.parameters())
     if different:
         return Check(name, False, f"differs after loading: {', '.join(different[:4])}")
-    return Check(name, True, f"{path.name}: {count:,} weights, EMA, optimizers and counters are equal after loading")
+    text = f"{path.name}: {count:,} weights, EMA, optimizers and counters are equal after loading"
+    return Check(name, True, text, {"weights": count})
 
 
 def _differences(a: TrainingStep, b: TrainingStep) -> list[str]:
@@ -300,4 +284,5 @@ def _ranks(step: TrainingStep, ranks: Ranks) -> Check:
         ranks.check_equal(step.networks())
     except TrainError as error:
         return Check(name, False, str(error).split(". ")[0])
-    return Check(name, True, f"both networks have equal checksums on {ranks.world} processes after all updates")
+    text = f"all weights have equal checksums on {ranks.world} processes after all updates"
+    return Check(name, True, text, {"processes": ranks.world})

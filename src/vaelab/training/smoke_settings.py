@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from vaelab.config import TrainConfig
 from vaelab.data import open_data
 from vaelab.errors import ConfigError, DataError
@@ -96,6 +98,10 @@ def _smaller(config: TrainConfig, notes: list[str]) -> TrainConfig:
     side = [min(size, SMALL_SIDE) for size in data.resolution]
     frames = min(data.frames, SMALL_FRAMES)
     batch, layers = min(run.batch_size, 4), min(loss.disc_layers, 3)
+    precision = config.optim.precision
+    if precision != "fp32" and not torch.cuda.is_available():
+        notes.append(f"fp32 in place of {precision}, which is very slow without a GPU")
+        precision = "fp32"
     notes.append(
         f"sizes are cut: clips of {frames}x{side[0]}x{side[1]}, batches of {batch}, networks of at most {SMALL_WIDTH} channels"
     )
@@ -105,7 +111,7 @@ def _smaller(config: TrainConfig, notes: list[str]) -> TrainConfig:
         data={"resolution": tuple(side), "frames": frames},
         loss={"disc_channels": min(loss.disc_channels, 16), "disc_layers": layers},
         run={"batch_size": batch},
-        optim={"accumulate": min(config.optim.accumulate, 2)},
+        optim={"accumulate": min(config.optim.accumulate, 2), "precision": precision},
     )
 
 
