@@ -144,18 +144,21 @@ class SpikeBetweenRows(Rule):
             return
 
 
+FIRST_ROWS = 5
+
+
 def _largest(facts: Facts) -> tuple[float, int, int] | None:
     """(largest rec_loss since the row before over the rows around, step of that row before, step) where it is 20 and more."""
     rec, largest = facts.view.series("rec_loss"), facts.view.series("rec_loss_max")
-    if len(rec) != len(largest) or len(rec) < 6:
+    if len(rec) != len(largest) or len(rec) < FIRST_ROWS + 2:
         return None
     padded = np.pad(rec.values, 2, mode="edge")
     around = np.max([padded[i : i + len(rec)] for i in (0, 1, 3, 4)], axis=0)
-    # the first rows fall by themselves; at the last one nobody knows how it goes on
-    ratio = (largest.high / np.maximum(around, 1e-300))[2:-1]
-    at = 2 + int(np.argmax(ratio))
+    # the first rows move by themselves; at the last one nobody knows how it goes on
+    ratio = (largest.high / np.maximum(around, 1e-300))[FIRST_ROWS:-1]
     if ratio.max() < 20:
         return None
+    at = FIRST_ROWS + int(np.argmax(ratio))
     return float(ratio.max()), int(rec.steps[at - 1]), int(rec.steps[at])
 
 
