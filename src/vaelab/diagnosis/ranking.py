@@ -37,6 +37,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "REC102": ("OPT403", "KL205"),
     "REC103": ("REC113", "ADV304", "ADV317", "KL201", "KL206", "REC107"),
     "DAT705": ("DAT701",),
+    "DAT710": ("OPT409", "OPT403", "OPT405"),
     "DAT701": ("REC116",),
     "DAT709": ("DAT701",),
     "REC104": ("REC116", "DAT701", "OPT404", "RES801"),
