@@ -72,7 +72,11 @@ def test_output_as_json_and_markdown_and_into_a_folder(run: Path, tmp_path: Path
 def test_two_runs_are_compared_on_the_data_of_the_first(run: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", steps=(5,))
     shown = call(run, other, "-n", "2", code=None)
-    assert "A: tiny step 20" in shown and "B: other step 5" in shown and "no intervals: 2 clips are too few" in shown
+    assert (
+        "A: tiny step 20" in shown
+        and "B: other step 5" in shown
+        and "no intervals: 2 clips are too few, 5 files are needed" in shown
+    )
     shown = call(run, other, "--data", "video-tiny", "-n", "2", "--clip", "3x16x16", code=None)
     assert "held-out data of video-tiny (example-clips): up to 2 clips, 3 frames of 16 x 16" in shown
 

@@ -14,7 +14,7 @@ import numpy as np
 from vaelab import __version__
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.evaluation.published import comparable
-from vaelab.evaluation.scores import COVERAGE, FEWEST_CLIPS, SCORES, ClipTable, chunk_scores, measured
+from vaelab.evaluation.scores import COVERAGE, FEWEST_FILES, SCORES, ClipTable, chunk_scores, measured
 from vaelab.rules import ALL_RULES
 from vaelab.run import Run
 
@@ -111,12 +111,13 @@ class Evaluation:
         if "rFVD-I3D" in shown:
             lines.append("rFVD-I3D: Fréchet distance of I3D logits; with few clips far too high. paired I3D: mean squared"
                          " distance of a clip's logits to those of its reconstruction, sound with few clips")  # fmt: skip
-        clips = len(self.tables[0])
-        if clips >= FEWEST_CLIPS:
-            paired = "; of differences: over the same clips, paired" if len(self.tables) > 1 else ""
-            lines.append(f"+-: half of the {COVERAGE:.0%} interval over {clips} clips (bootstrap){paired}")
+        clips, files = len(self.tables[0]), len(set(self.tables[0].files))
+        count = f"{clips} clips" if files == clips else f"{clips} clips of {files} files"
+        if files >= FEWEST_FILES:
+            paired = "; of differences: on the same draws, paired" if len(self.tables) > 1 else ""
+            lines.append(f"+-: half of the {COVERAGE:.0%} interval over {count} (bootstrap){paired}")
         else:
-            lines.append(f"no intervals: {clips} clips are too few, {FEWEST_CLIPS} are needed")
+            lines.append(f"no intervals: {count} are too few, {FEWEST_FILES} files are needed")
         return lines
 
 

@@ -1,4 +1,4 @@
-"""Scores of a set of clips from the means of each clip, with intervals over clips and paired differences."""
+"""Scores of a set of clips from the means of each clip, with intervals over files and paired differences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Components = Mapping[str, Array]
 
 RESAMPLES = 2000
 COVERAGE = 0.95
-FEWEST_CLIPS = 5  # for an interval: fewer clips can hardly be drawn in different ways
+FEWEST_FILES = 5  # for an interval: fewer can hardly be drawn in different ways
 
 
 class Score(NamedTuple):
@@ -80,14 +80,19 @@ class ClipTable:
         """Score -> (clips,)."""
         return derive(self.components)
 
+    @property
+    def files(self) -> list[str]:
+        """The file of each clip: clips of one video, ``clip.mp4@3.20s``, are alike and no independent evidence."""
+        return [name.split("@")[0] for name in self.names]
+
     def intervals(self, seed: int = 0) -> dict[str, tuple[float, float]]:
-        """Score -> 95% interval by resampling clips (percentile bootstrap); empty for fewer than 5 clips."""
-        if len(self) < FEWEST_CLIPS or self.non_finite:
+        """Score -> 95% interval by resampling files with all their clips (percentile bootstrap); empty under 5 files."""
+        if len(set(self.files)) < FEWEST_FILES or self.non_finite:
             return {}
         return _quantiles(derive(self._resampled(seed)))
 
     def differences(self, base: ClipTable, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-        """Score -> (this minus base, low, high) on the same clips; the interval resamples pairs, NaN under 5 clips.
+        """Score -> (this minus base, low, high) on the same clips; the interval resamples pairs, NaN under 5 files.
 
         Raises ValueError if the clips are not the same.
         """
@@ -96,16 +101,19 @@ class ClipTable:
         ours, theirs = self.scores(), base.scores()
         draws, others = derive(self._resampled(seed)), derive(base._resampled(seed))
         found = {}
-        between = _quantiles({name: draws[name] - others[name] for name in draws}) if len(self) >= FEWEST_CLIPS else {}
+        enough = len(set(self.files)) >= FEWEST_FILES
+        between = _quantiles({name: draws[name] - others[name] for name in draws}) if enough else {}
         for name, value in ours.items():
             low, high = between.get(name, (math.nan, math.nan))
             found[name] = (value - theirs[name], low, high)
         return found
 
     def _resampled(self, seed: int) -> dict[str, Array]:
-        """Component -> (draws,): means over clips drawn with replacement, the same ones for every table of one length."""
-        drawn = np.random.default_rng(seed).integers(0, len(self), (RESAMPLES, len(self)))
-        return {name: _nanmean(values[drawn]) for name, values in self.components.items()}
+        """Component -> (draws,): means over the clips of files drawn with replacement, the same draws for the same clips."""
+        names, file_of = np.unique(self.files, return_inverse=True)
+        drawn = np.random.default_rng(seed).multinomial(len(names), [1 / len(names)] * len(names), RESAMPLES)
+        weights = drawn[:, file_of].astype(np.float64)
+        return {name: _weighted(values, weights) for name, values in self.components.items()}
 
 
 def derive(m: Components) -> dict[str, Array]:
@@ -163,6 +171,13 @@ def _nanmean(values: Array) -> Array:
     there = np.isfinite(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(there, values, 0).sum(-1) / there.sum(-1)
+
+
+def _weighted(values: Array, weights: Array) -> Array:
+    """Means of (clips,) for each row of weights (draws, clips), over what is defined."""
+    there = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return weights @ np.where(there, values, 0) / (weights @ there)
 
 
 def _ratio(above: Array, below: Array, least: float = ROUNDING_NOISE) -> Array:

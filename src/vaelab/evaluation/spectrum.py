@@ -81,11 +81,13 @@ class LineSpectrum:
         spacing = 2 * (len(self.error) - 1) // self.factor
         power, around = _over_background(self.error, k * spacing, spacing)
         input_power, input_around = _over_background(self.original, k * spacing, spacing)
+        # a wave of period 2 has all its power in one bin, others have half of it at the negative frequency
+        unit = LEVELS / 2 if 2 * k == self.factor else LEVELS
         return Grid(
             power / max(around, 1e-30),
             self.factor / k,
-            LEVELS * math.sqrt(max(power - around, 0.0)),
-            LEVELS * math.sqrt(max(input_power - input_around, 0.0)),
+            unit * math.sqrt(max(power - around, 0.0)),
+            unit * math.sqrt(max(input_power - input_around, 0.0)),
         )
 
 
