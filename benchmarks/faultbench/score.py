@@ -49,13 +49,13 @@ def sections(runs: Sequence[Judged]) -> dict[str, str]:
         f"{len(runs)} runs: {sum(r.truth.kind == 'faulty' for r in runs)} faulty of {len(faulty)} kinds, "
         f"{sum(r.truth.kind == 'healthy' for r in runs)} healthy of {len(healthy)} kinds, "
         f"{sum(r.truth.kind == 'harmless' for r in runs)} planted but harmless. "
-        f"The held-out half has {len({r.truth.id for r in held_out})} recipes and {len(held_out)} runs."
+        f"The held-out part has {len({r.truth.id for r in held_out})} recipes and {len(held_out)} runs."
     )
     return {
         "count": count,
         "goals": tables.goals(runs),
-        "systems": tables.by(held_out, lambda r: r.truth.system, "system (held-out half)"),
-        "dialects": tables.by(held_out, lambda r: r.truth.dialect, "dialect (held-out half)"),
+        "systems": tables.by(held_out, lambda r: r.truth.system, "system (held-out part)"),
+        "dialects": tables.by(held_out, lambda r: r.truth.dialect, "dialect (held-out part)"),
         "reliability-verdict": tables.reliability_table(reliability(wrong_or_right(held_out))),
         "reliability-cause": tables.reliability_table(reliability(cause_right(held_out))),
         "confusion": tables.confusion_table(confusion(held_out)),

@@ -55,6 +55,7 @@ GOALS: tuple[tuple[str, str, Callable[[Scores], str]], ...] = (
     ("replay points without a fault that alarmed", "", lambda s: share(s.false_points)),
     ("right cause first", "≥ 80%", lambda s: with_interval(s.top1)),
     ("right cause among the first three", "≥ 95%", lambda s: with_interval(s.top3)),
+    ("right cause first, *watch* included", "", lambda s: with_interval(s.noticed)),
     ("median delay of the right alarm, share of the run after onset", "≤ 5%", lambda s: percent(s.delay)),
     ("median delay of the right alarm, rows of the log", "", lambda s: _rows(s.delay_rows)),
     ("median delay of any alarm", "", lambda s: percent(s.delay_any)),
@@ -74,7 +75,7 @@ def goals(runs: Sequence[Judged]) -> str:
     """The scores of both halves against what was asked for."""
     tune, held_out = (scores(r for r in runs if half(r.truth.id) == h) for h in ("tune", "held-out"))
     return table(
-        ("score", "goal", "held-out half", "tune half"),
+        ("score", "goal", "held-out part", "tune part"),
         [(name, goal, show(held_out), show(tune)) for name, goal, show in GOALS],
     )
 

@@ -32,7 +32,7 @@ LATENT: tuple[Cause, ...] = (
             "KL201": 4.5,
             "REC103": 1,
             "ADV305": 0.5,
-            "KL214": 0.5,
+            "KL214": 1.5,
             "KL222": 5,
             "REC131": 1.5,
             "REC119": 1,
@@ -143,7 +143,7 @@ LATENT: tuple[Cause, ...] = (
         falsify="Every channel varies with the input.",
         sources=("PKU-YuanGroup/Open-Sora-Plan: report 1.1.0",),
         predicts={"KL214": 4.5, "KL221": 5},
-        excludes={"KL201": 3, "KL209": 2, "KL222": 3, "KL232": 8},
+        excludes={"KL203": 2, "KL204": 2, "KL201": 3, "KL209": 2, "KL222": 3, "KL232": 8},
     ),
     Cause(
         "C6",

@@ -56,7 +56,16 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="A steeper descent without spikes.",
         falsify="Three times the rate does not change the slope, or destabilises.",
         sources=("lavinal712/AutoencoderKL README", "UNIC-Lab/RadioDiff: configs/first_radio.yaml"),
-        predicts={"REC113": 3, "REC112": 2.5, "OPT408": 3, "KL211": 1.5, "NUM507": 1, "REC103": 1, "OPT407": 1},
+        predicts={
+            "REC113": 3,
+            "REC112": 2.5,
+            "OPT408": 3,
+            "KL211": 1.5,
+            "NUM507": 1,
+            "REC103": 1,
+            "OPT407": 1,
+            "REC117": 1.5,
+        },
         excludes={"OPT405": 3, "KL201": 3, "KL206": 1.5},
     ),
     Cause(

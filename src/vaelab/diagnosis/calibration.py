@@ -1,8 +1,8 @@
 """From a raw confidence to the share of verdicts that were right at it on the fault bench.
 
 Each table is monotone: pairs (raw, share that was right), between which the value is interpolated; beyond the ends it
-stays flat.  A kind without a table keeps its raw value.  benchmarks/faultbench/calibrate.py fits the tables, on the
-half of the recipes that rules may be tuned on.
+stays flat.  A kind without a table keeps its raw value.  benchmarks/faultbench/calibrate.py fits the tables, on runs
+that the rules were not tuned on.
 """
 
 from __future__ import annotations

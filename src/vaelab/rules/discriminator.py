@@ -205,6 +205,8 @@ class StartsLate(Rule):
             off = off[off < gan.start_step]
         if len(off) < 3 or off[-1] < 1.05 * planned:
             return
+        if gan.state != "active" and not facts.view.has("disc_loss") and not facts.view.has("logits_fake"):
+            return  # no discriminator was built: gan-never-starts
         on = (
             f"came on at step {gan.start_step:,}"
             if gan.state == "active"

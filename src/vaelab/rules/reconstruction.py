@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, trend
+from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.held_out import error_columns, psnr_is_still_rising, skill
@@ -380,7 +380,7 @@ class IsolatedSpikes(Rule):
     """Isolated spikes that return at once.
 
     What it checks: single rows of ``rec_loss`` far above the rolling median (8 robust sigmas and 1.5 times) with the old
-    level right after them.
+    level right after them. Critical where three and more of them are ten times that level.
 
     Why it matters: a spike that returns is a sample, not the optimiser; one that does not return is something else.
 
@@ -406,10 +406,13 @@ class IsolatedSpikes(Rule):
         if not len(spikes) or facts.changes.jump is not None:
             return
         share = len(spikes) / len(rec)
+        usual = rolling_median(rec.values, 21)[np.searchsorted(rec.steps, spikes)]
+        heights = rec.high[np.searchsorted(rec.steps, spikes)] / np.maximum(usual, 1e-300)
+        huge = int(np.sum(heights >= 10)) >= 3
         yield self.finding(
-            "warn" if share > 0.02 and len(spikes) >= 5 else "info",
-            f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, gone at the next row (first"
-            f" at step {int(spikes[0]):,}): single samples, not the optimiser.",
+            "critical" if huge else "warn" if share > 0.02 and len(spikes) >= 5 else "info",
+            f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, up to {number(float(heights.max()))}"
+            f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, not the optimiser.",
             metrics=("rec_loss",),
             steps=(int(spikes[0]), int(spikes[-1])),
             evidence=(Evidence("spikes", float(len(spikes))), Evidence("share of rows", share)),
