@@ -111,7 +111,8 @@ class NoisyOutput(Rule):
 class ColourBias(Rule):
     """The colours or the brightness of all clips are shifted the same way.
 
-    What it checks: mean of output minus input of a channel, over all clips: more than 4 of 255 levels.
+    What it checks: mean of output minus input of a channel, over all clips: more than 4 of 255 levels, and more than half of
+    what it is within a clip whatever its sign.
 
     Why it matters: LPIPS is nearly blind to it, and a chain of encodings adds it up.
 
@@ -128,7 +129,8 @@ class ColourBias(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         bias = LEVELS * measurement(facts, "colour_bias")
-        if not bias > 4 or not is_trained(facts):
+        alike = not bias < LEVELS * measurement(facts, "colour_shift") / 2
+        if not bias > 4 or not alike or not is_trained(facts):
             return
         names = {"bias_r": "red", "bias_g": "green", "bias_b": "blue", "bias_grey": "grey"}
         shifts = {word: LEVELS * measurement(facts, name) for name, word in names.items()}
