@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from evaluate_models import write_run
 from vaelab import readers
 from vaelab.cli.app import app
+from vaelab.errors import CheckpointError
 from vaelab.models.opening import find_checkpoint, open_checkpoint
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
@@ -122,3 +124,31 @@ def test_a_run_gives_its_best_checkpoint_else_its_newest(tmp_path: Path) -> None
     model = open_checkpoint(folder, ema=True)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
     assert isinstance(model.encode(torch.zeros(1, 3, 3, 8, 8))[0], torch.Tensor)
+
+
+def test_the_vae_of_a_pipeline_and_a_file_beside_its_config_are_found(run: Path, tmp_path: Path) -> None:
+    weights = run / "checkpoints/step-00000020/autoencoder"
+    shutil.copytree(weights, tmp_path / "pipeline/vae")
+    for place in (tmp_path / "pipeline", tmp_path / "pipeline/vae/diffusion_pytorch_model.safetensors"):
+        assert open_checkpoint(place).name == "CausalVideoVAE"
+    assert find_checkpoint(tmp_path / "pipeline").title == "pipeline/vae"
+    with pytest.raises(CheckpointError, match="leave out --ema"):
+        open_checkpoint(tmp_path / "pipeline", ema=True)
+
+
+def test_incomplete_runs_say_what_is_missing(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "new/checkpoints").mkdir(parents=True)
+    part = tmp_path / "part/checkpoints/step-00000001"
+    part.mkdir(parents=True)
+    (part / "training.pt").write_bytes(b"x")
+    raw_only = tmp_path / "raw"
+    shutil.copytree(run, raw_only)
+    shutil.rmtree(raw_only / "checkpoints/step-00000020/autoencoder_ema")
+    for path, ema, words in (
+        (tmp_path / "new", False, "has not written one yet"),
+        (part, False, "is not whole"),
+        (part / "training.pt", False, "give its folder"),
+        (raw_only, True, "no averaged weights"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            open_checkpoint(path, ema)
