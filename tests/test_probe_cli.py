@@ -91,6 +91,7 @@ def test_json_and_markdown_go_to_standard_output_alone(run: Path, tmp_path: Path
     page = vaelab_command("probe", run, *options, "-f", "markdown").stdout
     assert page.startswith("# Probe\n") and "| channel | mean |" in page and "Written" not in page
     assert (tmp_path / "out/probe.md").read_text() == page
+    assert (tmp_path / "out/probe.json").read_text() == (run / "probe.json").read_text()
 
 
 def test_a_folder_of_diffusers_is_probed_on_a_folder_of_pictures(run: Path, tmp_path: Path) -> None:
