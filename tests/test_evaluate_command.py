@@ -43,7 +43,9 @@ def test_a_run_is_evaluated_on_its_own_held_out_data(run: Path) -> None:
 def test_its_result_becomes_part_of_the_run_and_of_its_diagnosis(run: Path) -> None:
     call(run, "-n", "3", code=None)
     content = json.loads((run / "evaluation.json").read_text())
-    assert readers.read(run).measured == pytest.approx(content["measured"])
+    found = readers.read(run)
+    assert found.measured == pytest.approx(content["measured"])
+    assert any("measured on tiny step 20, held-out data of tiny" in note.text for note in found.notes)
     assert "# Evaluation" in (run / "evaluation.md").read_text()
     (run / "evaluation.json").write_text(json.dumps({"measured": {
         "evaluation.clips": 5, "evaluation.explained_variance": 0.9, "evaluation.grid_peak": 40.0,
@@ -57,6 +59,9 @@ def test_a_damaged_result_beside_a_run_is_noted_and_the_log_still_read(run: Path
         (run / "evaluation.json").write_text(text)
         found = readers.read(run)
         assert found.measured == {} and any("evaluation.json" in note.text for note in found.notes)
+    odd = '{"measured": {"a": 1, "b": NaN, "c": Infinity, "d": true, "e": "x", "f": 1' + "0" * 400 + ', "g": null}}'
+    (run / "evaluation.json").write_text(odd)
+    assert readers.read(run).measured == {"a": 1.0}, "only finite numbers"
     (run / "evaluation.json").unlink()
     assert readers.read(run).measured == {}
 

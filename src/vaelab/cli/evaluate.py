@@ -26,7 +26,7 @@ def evaluate(
     checkpoints: Annotated[
         list[str],
         typer.Argument(
-            metavar="CHECKPOINT... [DATA]",
+            metavar="CHECKPOINT [DATA]",
             show_default=False,
             help="Runs of vaelab train, their checkpoints, folders of diffusers, or files of weights; then a folder, file"
             " or .txt list of clips or images, a preset or settings file. For a run of vaelab train DATA may be left out:"
