@@ -41,7 +41,7 @@ class GridInOutput(Rule):
         yield self.finding(
             "critical" if level > 3 else "warn",
             f"A pattern with a period of {number(measurement(facts, 'grid_period'))} pixels lies over the output: its line in"
-            f" the spectrum of the error is {number(peak)} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
+            f" the spectrum of the error is {peak:.1f} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
             f" the originals have {measurement(facts, 'grid_input_level'):.1f} there.",
             evidence=evidence(facts, "grid_peak", "grid_period", "grid_level"),
         )
