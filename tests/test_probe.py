@@ -175,6 +175,13 @@ def test_a_perceptual_loss_under_no_grad_is_named_and_a_living_one_is_not(
     assert diagnosis.causes[0].id == "B2"
 
 
+def test_a_run_in_half_precision_is_probed_on_a_cpu(image_step: TrainingStep, tmp_path: Path) -> None:
+    config = settings()
+    half = config.model_copy(update={"optim": config.optim.model_copy(update={"precision": "fp16"})})
+    result, _ = probed(saved_run(tmp_path / "run", image_step, half), discriminator=True)
+    assert result.measured["probe.grad_norm_median"] > 0
+
+
 # --- what cannot be told --------------------------------------------------------------------------------------------------
 
 
