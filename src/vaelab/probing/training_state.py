@@ -32,7 +32,7 @@ def open_training(
         try:
             perceptual = build_perceptual(loss, config.data.channels).to(device)
         except PerceptualWeightsError as error:
-            missing = f"The gradient of the perceptual loss: {error}"
+            missing = f"The gradients of the losses: {error}"
             loss = loss.model_copy(update={"perceptual_weight": 0.0})
     discriminator = build_discriminator(loss, config.data.channels).to(device) if config.uses_gan else None
     still: dict[str, Any] = {
