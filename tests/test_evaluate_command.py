@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from evaluate_models import write_run
 from vaelab import readers
 from vaelab.cli.app import app
+from vaelab.errors import CheckpointError
 from vaelab.models.opening import find_checkpoint, open_checkpoint
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
@@ -41,7 +43,9 @@ def test_a_run_is_evaluated_on_its_own_held_out_data(run: Path) -> None:
 def test_its_result_becomes_part_of_the_run_and_of_its_diagnosis(run: Path) -> None:
     call(run, "-n", "3", code=None)
     content = json.loads((run / "evaluation.json").read_text())
-    assert readers.read(run).measured == pytest.approx(content["measured"])
+    found = readers.read(run)
+    assert found.measured == pytest.approx(content["measured"])
+    assert any("measured on tiny step 20, held-out data of tiny" in note.text for note in found.notes)
     assert "# Evaluation" in (run / "evaluation.md").read_text()
     (run / "evaluation.json").write_text(json.dumps({"measured": {
         "evaluation.clips": 5, "evaluation.explained_variance": 0.9, "evaluation.grid_peak": 40.0,
@@ -55,6 +59,9 @@ def test_a_damaged_result_beside_a_run_is_noted_and_the_log_still_read(run: Path
         (run / "evaluation.json").write_text(text)
         found = readers.read(run)
         assert found.measured == {} and any("evaluation.json" in note.text for note in found.notes)
+    odd = '{"measured": {"a": 1, "b": NaN, "c": Infinity, "d": true, "e": "x", "f": 1' + "0" * 400 + ', "g": null}}'
+    (run / "evaluation.json").write_text(odd)
+    assert readers.read(run).measured == {"a": 1.0}, "only finite numbers"
     (run / "evaluation.json").unlink()
     assert readers.read(run).measured == {}
 
@@ -122,3 +129,31 @@ def test_a_run_gives_its_best_checkpoint_else_its_newest(tmp_path: Path) -> None
     model = open_checkpoint(folder, ema=True)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
     assert isinstance(model.encode(torch.zeros(1, 3, 3, 8, 8))[0], torch.Tensor)
+
+
+def test_the_vae_of_a_pipeline_and_a_file_beside_its_config_are_found(run: Path, tmp_path: Path) -> None:
+    weights = run / "checkpoints/step-00000020/autoencoder"
+    shutil.copytree(weights, tmp_path / "pipeline/vae")
+    for place in (tmp_path / "pipeline", tmp_path / "pipeline/vae/diffusion_pytorch_model.safetensors"):
+        assert open_checkpoint(place).name == "CausalVideoVAE"
+    assert find_checkpoint(tmp_path / "pipeline").title == "pipeline/vae"
+    with pytest.raises(CheckpointError, match="leave out --ema"):
+        open_checkpoint(tmp_path / "pipeline", ema=True)
+
+
+def test_incomplete_runs_say_what_is_missing(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "new/checkpoints").mkdir(parents=True)
+    part = tmp_path / "part/checkpoints/step-00000001"
+    part.mkdir(parents=True)
+    (part / "training.pt").write_bytes(b"x")
+    raw_only = tmp_path / "raw"
+    shutil.copytree(run, raw_only)
+    shutil.rmtree(raw_only / "checkpoints/step-00000020/autoencoder_ema")
+    for path, ema, words in (
+        (tmp_path / "new", False, "has not written one yet"),
+        (part, False, "is not whole"),
+        (part / "training.pt", False, "give its folder"),
+        (raw_only, True, "no averaged weights"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            open_checkpoint(path, ema)

@@ -76,6 +76,12 @@ def test_an_untrained_model_is_not_blamed_for_fine_points() -> None:
     assert [f.code for f in judge_numbers(numbers)] == ["REC118"]
 
 
+def test_shifts_that_cancel_over_clips_are_no_bias() -> None:
+    numbers = {"evaluation.explained_variance": 0.9, "evaluation.clips": 9, "evaluation.colour_bias": 0.04}
+    assert [f.code for f in judge_numbers({**numbers, "evaluation.colour_shift": 0.05})] == ["REC125"]
+    assert [f.code for f in judge_numbers({**numbers, "evaluation.colour_shift": 0.20})] == []
+
+
 def test_two_clips_are_too_few_for_fine_points() -> None:
     numbers = {"evaluation.explained_variance": 0.9, "evaluation.hf_ratio": 0.1}
     assert [f.code for f in judge_numbers({**numbers, "evaluation.clips": 2})] == ["REC118"]

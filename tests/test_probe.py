@@ -175,6 +175,13 @@ def test_a_perceptual_loss_under_no_grad_is_named_and_a_living_one_is_not(
     assert diagnosis.causes[0].id == "B2"
 
 
+def test_a_run_in_half_precision_is_probed_on_a_cpu(image_step: TrainingStep, tmp_path: Path) -> None:
+    config = settings()
+    half = config.model_copy(update={"optim": config.optim.model_copy(update={"precision": "fp16"})})
+    result, _ = probed(saved_run(tmp_path / "run", image_step, half), discriminator=True)
+    assert result.measured["probe.grad_norm_median"] > 0
+
+
 # --- what cannot be told --------------------------------------------------------------------------------------------------
 
 
@@ -198,4 +205,5 @@ def test_missing_weights_of_the_perceptual_network_are_said(image_step: Training
     config = settings(perceptual_weight=1.0, perceptual_weights=str(tmp_path / "nowhere.pth"))
     result, _ = probed(saved_run(tmp_path / "run", image_step, config), discriminator=True)
     assert any("perceptual" in text and "nowhere.pth" in text for text in result.cannot_tell)
-    assert "probe.perceptual_gradient" not in result.measured
+    assert not [name for name in result.measured if "gradient" in name]
+    assert "probe.disc_tells_fake" in result.measured

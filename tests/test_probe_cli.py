@@ -65,7 +65,7 @@ def test_a_run_is_probed_and_its_diagnosis_reads_the_result(run: Path) -> None:
     for text in (
         "Scale of the latent", "Channels of the latent", "KL of the posterior", "Decoder under noise", "One latent cell",
         "Discriminator: data against", "Gradient of each loss term", "Gradient norm of the autoencoder",
-        "not trained to be sampled", "8 held-out clips were scored and 16 are needed", "Findings",
+        "not trained to be sampled", '"scaling_factor": ', "step 12 (best)", "8 held-out clips were scored and 16 are needed", "Findings",
     ):  # fmt: skip
         assert text in " ".join(shown.stdout.split()), text
     content = json.loads((run / "probe.json").read_text())
@@ -91,6 +91,7 @@ def test_json_and_markdown_go_to_standard_output_alone(run: Path, tmp_path: Path
     page = vaelab_command("probe", run, *options, "-f", "markdown").stdout
     assert page.startswith("# Probe\n") and "| channel | mean |" in page and "Written" not in page
     assert (tmp_path / "out/probe.md").read_text() == page
+    assert (tmp_path / "out/probe.json").read_text() == (run / "probe.json").read_text()
 
 
 def test_a_folder_of_diffusers_is_probed_on_a_folder_of_pictures(run: Path, tmp_path: Path) -> None:
@@ -130,6 +131,7 @@ def test_the_command_that_would_decide_is_printed_until_it_has_been_run(run: Pat
     shown = vaelab_command("diagnose", COLLAPSED, "-f", "json").stdout
     steps = {step["cause"]: step["command"] for step in json.loads(shown)["runs"][0]["next"]}
     assert steps["C2"] == "vaelab lint CONFIG"
+    assert "Decide: vaelab probe CHECKPOINT DATA" in " ".join(vaelab_command("diagnose", COLLAPSED).stdout.split())
     assert steps["C1"].startswith("vaelab probe CHECKPOINT DATA") and f"{COLLAPSED} --probe" in steps["C1"]
     file = tmp_path / "probe.json"
     file.write_text(json.dumps({"measured": {f"probe.{name}": value for name, value in HEALTHY.items()}}))

@@ -170,5 +170,5 @@ def test_what_was_done_is_said() -> None:
 def test_sizes_that_no_model_takes_are_refused() -> None:
     with pytest.raises(ConfigError, match="smaller than one latent"):
         plan(Grid(1, 16, 16), 64, 64, tile=8)
-    with pytest.raises(ConfigError, match=r"1 \+ a multiple of 8 frames, not 10"):
+    with pytest.raises(ConfigError, match=r"1 \+ a multiple of 8 frames, not 10: use 9 or 17"):
         plan(Grid(8, 8, 8), 64, 64, frames=10)

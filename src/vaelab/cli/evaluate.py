@@ -26,7 +26,7 @@ def evaluate(
     checkpoints: Annotated[
         list[str],
         typer.Argument(
-            metavar="CHECKPOINT... [DATA]",
+            metavar="CHECKPOINT [DATA]",
             show_default=False,
             help="Runs of vaelab train, their checkpoints, folders of diffusers, or files of weights; then a folder, file"
             " or .txt list of clips or images, a preset or settings file. For a run of vaelab train DATA may be left out:"
@@ -129,6 +129,7 @@ def _measure(
     from vaelab.evaluation.evaluate import check_fvd, evaluate
     from vaelab.evaluation.layout import Evaluation
     from vaelab.evaluation.opening import load_models, lpips_network
+    from vaelab.models.tiling import check_size
 
     models = load_models(found, device)
     first = next(iter(models.values()))
@@ -136,7 +137,7 @@ def _measure(
     frames, resolution = (size[0], (size[1], size[2])) if size else (None, None)
     clips = open_clips(data, run, first.grid, first.channels, count, frames, resolution)
     for title, model in models.items():
-        model.grid.check(clips.config.frames, *clips.config.resolution, who=title)
+        check_size(model.grid, clips.config.frames, *clips.config.resolution, who=title)
     network, notes = lpips_network(lpips, *clips.config.resolution)
     if fvd:
         check_fvd(clips.config.frames)

@@ -146,14 +146,16 @@ def probe(
 
 
 def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
-    """probe.md in ``folder``, and probe.json there or, for a ``run``, beside its log, where diagnose finds it."""
+    """probe.md in ``folder``, and probe.json there; for a ``run`` beside its log, where diagnose finds it, and in
+    ``folder`` only where that is another place than the run's own."""
     from vaelab.probing.layout import to_markdown
     from vaelab.report import files
 
     page = folder / "probe.md"
-    written = result.write((run or folder) / "probe.json")
+    places = [folder] if run is None else [run] if folder == run / "probe" else [run, folder]
+    written = [result.write(place / "probe.json") for place in places]
     files.write_text(page, to_markdown(result, diagnosis))
-    return [written, page]
+    return [*written, page]
 
 
 def _print(result: ProbeResult, diagnosis: Diagnosis, format: str) -> None:

@@ -41,7 +41,7 @@ def reconstruct(
     ],
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", show_default=False, help="Images, videos, or folders of them, of any size."),
+        typer.Argument(metavar="INPUT", show_default=False, help="Images, videos, or folders of them, of any size."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where pictures and tables go.")

@@ -24,6 +24,7 @@ from vaelab.data.webdataset import list_shards
 from vaelab.errors import DataError
 from vaelab.evaluation.pictures import from_uint8
 from vaelab.models.grid import Grid
+from vaelab.models.tiling import check_size
 
 FRAMES, SIDE = 17, 256  # of a clip, unless the data's settings say otherwise: the usual size of published video scores
 
@@ -79,7 +80,7 @@ def open_clips(
     if settings is not None:
         config = load_config(settings)
         chosen = config.data.model_copy(update=changes)
-        grid.check(chosen.frames, *chosen.resolution, who="The model")
+        check_size(grid, chosen.frames, *chosen.resolution, who="The model")
         title = Path(data).resolve().name if Path(data).exists() else data
         held_out = f"held-out data of {title} ({chosen.source})"
         return Clips(open_data(chosen, config.run.seed).val, chosen, count, held_out)
@@ -88,7 +89,7 @@ def open_clips(
     changes.setdefault("frames", _frames(grid) if videos else 1)
     changes.setdefault("resolution", _size(files[0], grid))
     chosen = DataConfig(source="videos" if videos else "images", path=data, **changes)
-    grid.check(chosen.frames, *chosen.resolution, who="The model")
+    check_size(grid, chosen.frames, *chosen.resolution, who="The model")
     kind = "videos" if videos else "images"
     title = f"{Path(data).name or data} ({len(files)} {kind if len(files) > 1 else kind[:-1]})"
     return Clips(FileSource(files, chosen, augment=False), chosen, count, title)

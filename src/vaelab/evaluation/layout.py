@@ -181,6 +181,7 @@ def to_json(evaluation: Evaluation, first: int = 0) -> str:
         )
     content = {
         "vaelab": __version__,
+        "checkpoint": evaluation.tables[first].title,
         "measured": measured(evaluation.tables[first]),
         "data": evaluation.data,
         "lpips_network": evaluation.lpips or None,

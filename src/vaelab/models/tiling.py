@@ -7,6 +7,7 @@ ramps. What is off the grid is padded with copies of the border and cropped back
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -86,9 +87,17 @@ def plan(
     if frames is None:
         in_time = first + grid.step * max(1, CHUNK // grid.step)
         frames = 1 if grid.images_only else IMAGES_AT_ONCE if grid.step == 1 else in_time
-    grid.check(frames, *padded, who="The model")
+    check_size(grid, frames, *padded, who="The model")
     shared = first if frames > 1 and grid.step > 1 else 0
     return Tiling((height, width), padded, frames, shared, size, min(tile // 4, min(size) // 2))
+
+
+def check_size(grid: Grid, frames: int, height: int, width: int, who: str) -> None:
+    """``Grid.check`` in the words of a command line, which has no settings file. Errors: ConfigError."""
+    try:
+        grid.check(frames, height, width, who)
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"set (the \w+ in )?data\.\w+ to", "use", str(error))) from None
 
 
 class Reconstruction:

@@ -62,6 +62,7 @@ def show(result: ProbeResult, diagnosis: Diagnosis, console: Console) -> None:
 
 def _title(result: ProbeResult) -> str:
     step = "" if result.step is None else f", step {result.step:,}"
+    step += f" ({result.which})" if result.which else ""
     size = " x ".join(map(str, result.size))
     files = f" (cut from {result.files} files)" if result.files < result.clips else ""
     return plain(f"{result.checkpoint}: {result.model}{step}; {result.clips} clips of {size} from {result.data}{files}")

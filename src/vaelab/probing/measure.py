@@ -61,6 +61,7 @@ def probe(
         )
     kind = open_clips(data, found.run, settings, model, size, clips)
     result = ProbeResult(str(checkpoint), kind.title, 0, 0, kind.size, model.name, found.step)
+    result.which = ", ".join(filter(None, (found.mark, "EMA" if found.ema else "")))
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(0)  # the same noise, and so the same numbers, at every probe
         groups = _latent_part(result, model, kind, clips, place, report)

@@ -36,7 +36,7 @@ class Table:
 class ProbeResult:
     """Filled by each part of a probe in turn.
 
-    files: that the clips were cut from. measured: numbers that rules read (``Run.measured``), only those that rest on enough clips. intervals: 95% over
+    which: ``best``, ``newest`` or ``EMA`` where a run has several. files: that the clips were cut from. measured: numbers that rules read (``Run.measured``), only those that rest on enough clips. intervals: 95% over
     clips. scale: shift and factor by group of frames, to paste. cannot_tell: what was not judged, and why.
     """
 
@@ -47,6 +47,7 @@ class ProbeResult:
     size: tuple[int, int, int]
     model: str
     step: int | None = None
+    which: str = ""
     measured: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     scale: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class ProbeResult:
             "checkpoint": self.checkpoint,
             "model": self.model,
             "step": self.step,
+            "which": self.which,
             "data": self.data,
             "clips": self.clips,
             "files": self.files,

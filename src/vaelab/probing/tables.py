@@ -202,7 +202,8 @@ def norms(values: np.ndarray, clip: float | None, samples: int, of: int) -> Tabl
 
 def sentences(result: ProbeResult, whole: LatentSummary) -> list[str]:
     """What the tables and pictures can and cannot show."""
-    said = ["How good the reconstructions are is judged by vaelab evaluate, not here."]
+    said = [f"To paste: {_pasted(result.scale)}."] if result.clips > 1 else []
+    said.append("How good the reconstructions are is judged by vaelab evaluate, not here.")
     ratio = result.measured.get("probe.values_per_latent")
     if ratio is not None:
         said.append(f"One latent value stands for {number(ratio)} values of the clip.")
@@ -216,3 +217,16 @@ def sentences(result: ProbeResult, whole: LatentSummary) -> list[str]:
     if not whole.has_posterior:
         said.append("This autoencoder has no posterior, so there is no KL and no sampling noise to measure.")
     return said
+
+
+def _pasted(scale: Mapping[str, Mapping[str, Any]]) -> str:
+    """The lines of config.json; images and the rest of a clip apart where the first frame stands alone."""
+
+    def line(name: str) -> str:
+        return (
+            f'"scaling_factor": {scale[name]["scaling_factor"]:.4g}, "shift_factor": {scale[name]["shift_factor"]:.4g}'
+        )
+
+    if "first" not in scale:
+        return line("all")
+    return f"{line('all')} for all frames; or {line('first')} for images and first frames and {line('rest')} for the others"

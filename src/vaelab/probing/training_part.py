@@ -50,8 +50,6 @@ def probe_training(
     folder = Path(found.weights).parent
     raw = load(find_checkpoint(folder)).to(device) if found.ema else model
     step, missing = open_training(config, folder, raw, device)
-    if missing:
-        result.cannot_tell.append(missing)
     training = training_clips(config, kind.size)
     begins = config.loss.disc_start - config.loss.disc_warmup
     if step.discriminator is None:
@@ -66,7 +64,10 @@ def probe_training(
         _measure_discriminator(
             result, held_out, _scores(step, seen, "training clips", count, report), found.step - begins
         )
-    _measure_gradients(result, step, training, min(found.step, config.run.steps - 1), config, report)
+    if missing:  # shares of an objective that lacks a term would mislead
+        result.cannot_tell.append(missing)
+    else:
+        _measure_gradients(result, step, training, min(found.step, config.run.steps - 1), config, report)
 
 
 def _scores(step: TrainingStep, batches: Iterator[Part], title: str, count: int, report: Progress) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -31,10 +32,19 @@ def open_training(
         try:
             perceptual = build_perceptual(loss, config.data.channels).to(device)
         except PerceptualWeightsError as error:
-            missing = f"The gradient of the perceptual loss: {error}"
+            missing = f"The gradients of the losses: {error}"
             loss = loss.model_copy(update={"perceptual_weight": 0.0})
     discriminator = build_discriminator(loss, config.data.channels).to(device) if config.uses_gan else None
-    still = {"lr": 0.0, "min_lr": 0.0, "disc_lr": 0.0, "disc_min_lr": 0.0, "ema_decay": None, "compile": False}
+    still: dict[str, Any] = {
+        "lr": 0.0,
+        "min_lr": 0.0,
+        "disc_lr": 0.0,
+        "disc_min_lr": 0.0,
+        "ema_decay": None,
+        "compile": False,
+    }
+    if device.type == "cpu":
+        still["precision"] = "fp32"  # half precision is slow there, and in part missing
     optim = config.optim.model_copy(update=still)
     objective = Objective(loss, perceptual).to(device)
     autoencoder.train().requires_grad_(True)

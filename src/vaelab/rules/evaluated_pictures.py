@@ -41,7 +41,7 @@ class GridInOutput(Rule):
         yield self.finding(
             "critical" if level > 3 else "warn",
             f"A pattern with a period of {number(measurement(facts, 'grid_period'))} pixels lies over the output: its line in"
-            f" the spectrum of the error is {number(peak)} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
+            f" the spectrum of the error is {peak:.1f} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
             f" the originals have {measurement(facts, 'grid_input_level'):.1f} there.",
             evidence=evidence(facts, "grid_peak", "grid_period", "grid_level"),
         )
@@ -111,7 +111,8 @@ class NoisyOutput(Rule):
 class ColourBias(Rule):
     """The colours or the brightness of all clips are shifted the same way.
 
-    What it checks: mean of output minus input of a channel, over all clips: more than 4 of 255 levels.
+    What it checks: mean of output minus input of a channel, over all clips: more than 4 of 255 levels, and more than half of
+    what it is within a clip whatever its sign.
 
     Why it matters: LPIPS is nearly blind to it, and a chain of encodings adds it up.
 
@@ -128,7 +129,8 @@ class ColourBias(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         bias = LEVELS * measurement(facts, "colour_bias")
-        if not bias > 4 or not is_trained(facts):
+        alike = not bias < LEVELS * measurement(facts, "colour_shift") / 2
+        if not bias > 4 or not alike or not is_trained(facts):
             return
         names = {"bias_r": "red", "bias_g": "green", "bias_b": "blue", "bias_grey": "grey"}
         shifts = {word: LEVELS * measurement(facts, name) for name, word in names.items()}

@@ -15,7 +15,7 @@ class FrozenOutput(Rule):
     """The output does not move although the clips do.
 
     What it checks: mean change from frame to frame of the output over that of the originals: under 0.02 in an output that
-    explains some of the variance, or under 0.25 where the first frame is more than 3 dB better than the rest.
+    explains some of the variance, or under 0.1 where the first frame is more than 3 dB better than the rest.
 
     Why it matters: on slow clips the loss of a frozen video is low; the temporal layers carry nothing.
 
@@ -33,7 +33,7 @@ class FrozenOutput(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         motion, first = measurement(facts, "motion_ratio"), measurement(facts, "first_frame")
         still = motion < 0.02 and measurement(facts, "explained_variance") > 0.3
-        if not (still or (motion < 0.25 and first > 3)) or wrong_range(facts.run.measured) is not None:
+        if not (still or (motion < 0.1 and first > 3)) or wrong_range(facts.run.measured) is not None:
             return
         better = f"; the first frame is {first:.1f} dB better than the rest" if first > 1 else ""
         yield self.finding(
