@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import tables
-from measures import HALVES, Bin, calibration_error, half, looks, reliability
+from measures import BALANCE, HALVES, Bin, calibration_error, half, looks, reliability
 from replay import Judged
 from score import LOGS, PAGE, judge_all, write_page
 from truth import load_all
@@ -41,7 +41,8 @@ def pairs(runs: Iterable[Judged]) -> dict[Kind, Pairs]:
         for look in looks(run):
             if look.status == "cannot-tell":
                 continue
-            found["alarm" if look.alarm else "quiet"].append((look.confidence, look.alarm == run.truth.faulty))
+            pair = (look.confidence, look.alarm == run.truth.faulty)
+            found["alarm" if look.alarm else "quiet"] += [pair] * (1 if run.truth.faulty else BALANCE)
             if look.alarm and look.causes:
                 found["cause"].append((look.causes[0][1], look.names(run.truth.accepted, 1)))
     return found

@@ -18,6 +18,9 @@ from replay import Judged, Verdict
 from vaelab.causes import CAUSES
 
 HALVES = ("tune", "held-out")
+BALANCE = 3
+"""How often a run without a fault counts in calibration: the bench has three times as many faulty runs, and a confidence of
+"healthy" that assumes that would be far too low elsewhere. So it is that of a place where half of the runs are faulty."""
 NOTICED = ("watch", "act", "stop")
 
 
@@ -188,12 +191,12 @@ class Bin:
 def wrong_or_right(runs: Iterable[Judged]) -> list[tuple[float, bool]]:
     """(confidence, right) of the verdict "something is wrong" / "nothing is": harmless runs count as healthy, and
     `cannot-tell`, which claims nothing, is left out. Of each run: the whole log, and faulty logs cut half-way between
-    onset and end, so that confidence on part of a log is judged too."""
+    onset and end, so that confidence on part of a log is judged too. Runs without a fault count BALANCE times."""
     pairs = []
     for run in runs:
         for point in looks(run):
             if point.status != "cannot-tell":
-                pairs.append((point.confidence, point.alarm == run.truth.faulty))
+                pairs += [(point.confidence, point.alarm == run.truth.faulty)] * (1 if run.truth.faulty else BALANCE)
     return pairs
 
 
