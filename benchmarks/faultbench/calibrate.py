@@ -30,6 +30,9 @@ from vaelab.diagnosis.calibration import Kind, Table, calibrated
 KINDS: tuple[Kind, ...] = ("alarm", "quiet", "cause")
 MODULE = Path(calibration.__file__)
 SMALLEST_BIN = 12
+BINS: Mapping[Kind, int] = {"quiet": 1}
+"""Bins of the kinds that are fitted. With each recipe left out of the fit, tables with more bins, and any for alarms and
+causes, are further from the truth than the raw score: there are too few recipes."""
 
 Pairs = list[tuple[float, bool]]
 
@@ -48,12 +51,12 @@ def pairs(runs: Iterable[Judged]) -> dict[Kind, Pairs]:
     return found
 
 
-def fit(data: Pairs) -> Table:
+def fit(data: Pairs, most: int = 6) -> Table:
     """Monotone table from bins of equal count, each (right + 1) / (n + 2), neighbours that fall pooled (isotonic
-    regression by pooling adjacent violators; Barlow and others 1972). Empty for fewer than two bins' worth of data."""
+    regression by pooling adjacent violators; Barlow and others 1972). Empty for less than one bin's worth of data. most: bins."""
     ordered = sorted(data)
-    count = min(6, len(ordered) // SMALLEST_BIN)
-    if count < 2:
+    count = min(most, len(ordered) // SMALLEST_BIN)
+    if count < 1:
         return ()
     blocks: list[tuple[int, float, int]] = []  # verdicts, sum of stated, right
     for i in range(count):
@@ -71,7 +74,7 @@ def _right(block: tuple[int, float, int]) -> float:
 
 
 def fit_all(runs: Iterable[Judged]) -> dict[Kind, Table]:
-    return {kind: fit(data) for kind, data in pairs(runs).items()}
+    return {kind: fit(data, BINS[kind]) if kind in BINS else () for kind, data in pairs(runs).items()}
 
 
 def shown(runs: Iterable[Judged], fitted: Mapping[Kind, Table]) -> dict[Kind, Pairs]:
