@@ -103,9 +103,9 @@ def test_the_sums_are_those_of_all_latents_at_once() -> None:
     assert got.std == pytest.approx((by_channel.var(1, unbiased=False) + noise).sqrt().numpy())
     assert got.data_variance == pytest.approx(mean.double().var(0).mean((1, 2, 3)).numpy())
     nats = 0.5 * (mean.double().square() + logvar.double().exp() - 1 - logvar.double()).mean()
-    assert got.whole_kl().value == pytest.approx(float(nats))
+    assert got.whole_kl.value == pytest.approx(float(nats))
     whole = float((mean.double().var(unbiased=False) + logvar.double().exp().mean()).sqrt())
-    assert got.whole_std().value == pytest.approx(whole)
+    assert got.whole_std.value == pytest.approx(whole)
     farthest = ((mean.double().transpose(0, 1).flatten(1) - by_channel.mean(1, keepdim=True)).abs().amax(1)).numpy()
     assert got.farthest == pytest.approx(farthest / got.std)
 
