@@ -98,7 +98,8 @@ def test_exit_codes_follow_fail_on(run: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["RUN", "nowhere"], "The folder nowhere does not exist|holds no video"),
+        (["RUN", "nowhere"], "nowhere does not exist"),
+        (["RUN", "data/val"], "data/val does not exist: give a folder"),
         (["nowhere", "video-tiny"], "does not exist"),
         (["RUN", "-f", "yaml"], "choose one of terminal"),
         (["RUN", "--clip", "4x8x8"], "takes 1 [+] a multiple of 2 frames"),

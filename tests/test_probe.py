@@ -47,7 +47,7 @@ def severities(diagnosis: Diagnosis) -> dict[str, str]:
 
 
 def probed(checkpoint: Path, **options: Any) -> tuple[ProbeResult, Diagnosis]:
-    result = probe(checkpoint, **{"clips": 16, **options})
+    result = probe(checkpoint, **{"clips": 8, **options})
     return result, judge(result)
 
 
@@ -130,11 +130,11 @@ def test_a_useless_discriminator_is_told_from_a_young_one(image_step: TrainingSt
     for parameter in discriminator.parameters():  # noise: it has learned nothing
         parameter.data = torch.randn_like(parameter) * 1e-3
     run = saved_run(tmp_path / "old", step, settings())
-    result, diagnosis = probed(run, discriminator=True, clips=64)
+    result, diagnosis = probed(run, discriminator=True, clips=32)
     assert severities(diagnosis)["ADV331"] == "critical", result.measured
     assert diagnosis.causes[0].id == "D3"
     young = saved_run(tmp_path / "young", step, settings(), done=GAN_FROM + 50)
-    result, diagnosis = probed(young, discriminator=True, clips=64)
+    result, diagnosis = probed(young, discriminator=True, clips=32)
     assert severities(diagnosis)["ADV331"] == "info" and not diagnosis.causes
 
 
@@ -143,7 +143,7 @@ def test_a_discriminator_that_has_won_is_named(image_step: TrainingStep, tmp_pat
     config = settings()
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-3)
     with train_batches(open_data(config.data, 0).train, config.data, 16, 1) as batches:
-        for _ in range(60):  # alone, against an autoencoder that stands still
+        for _ in range(40):  # alone, against an autoencoder that stands still
             x = from_uint8(next(batches).pixels)
             with torch.no_grad():
                 r = step.autoencoder(x).x
@@ -206,4 +206,4 @@ def test_missing_weights_of_the_perceptual_network_are_said(image_step: Training
     result, _ = probed(saved_run(tmp_path / "run", image_step, config), discriminator=True)
     assert any("perceptual" in text and "nowhere.pth" in text for text in result.cannot_tell)
     assert not [name for name in result.measured if "gradient" in name]
-    assert "probe.disc_tells_fake" in result.measured
+    assert [table for table in result.tables if table.title.startswith("Discriminator")]

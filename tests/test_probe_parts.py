@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from probed_runs import measured
 from small_training import VIDEO_MODEL, small_config
+from vaelab.diagnosis import diagnose
 from vaelab.models import Autoencoder, Grid, build_autoencoder
 from vaelab.models.causal_layers import CausalConv3d
 from vaelab.probing.adversary import above, blurred, memory, score
@@ -21,6 +23,7 @@ from vaelab.probing.decoder import examine_decoder
 from vaelab.probing.gradients import histogram, shares_of
 from vaelab.probing.latent import LatentSums, declared_scale, scaled_std
 from vaelab.probing.statistics import interval, mean_interval
+from vaelab.rules import ALL_RULES
 
 values = st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=30)
 
@@ -100,9 +103,9 @@ def test_the_sums_are_those_of_all_latents_at_once() -> None:
     assert got.std == pytest.approx((by_channel.var(1, unbiased=False) + noise).sqrt().numpy())
     assert got.data_variance == pytest.approx(mean.double().var(0).mean((1, 2, 3)).numpy())
     nats = 0.5 * (mean.double().square() + logvar.double().exp() - 1 - logvar.double()).mean()
-    assert got.whole_kl().value == pytest.approx(float(nats))
+    assert got.whole_kl.value == pytest.approx(float(nats))
     whole = float((mean.double().var(unbiased=False) + logvar.double().exp().mean()).sqrt())
-    assert got.whole_std().value == pytest.approx(whole)
+    assert got.whole_std.value == pytest.approx(whole)
     farthest = ((mean.double().transpose(0, 1).flatten(1) - by_channel.mean(1, keepdim=True)).abs().amax(1)).numpy()
     assert got.farthest == pytest.approx(farthest / got.std)
 
@@ -292,3 +295,44 @@ def test_memory_is_the_gap_that_held_out_clips_lack() -> None:
     assert memory(got, got).value == 0 and memory(got, got).low < 0
     knows = got._replace(real=got.real + 3)
     assert memory(knows, got).value == pytest.approx(3) and memory(knows, got).low > 0
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_of_a_healthy_checkpoint_are_blamed_for_nothing() -> None:
+    of_probe = [rule.code for rule in ALL_RULES if any(need.startswith("probe.") for need in rule.needs)]
+    assert len(of_probe) >= 25
+    found = diagnose(measured().run(), select=of_probe).findings
+    assert {f.code for f in found} == {"KL232", "REC137"} and {f.severity for f in found} == {"info"}
+
+
+@pytest.mark.parametrize(
+    ("code", "just", "beyond"),
+    [
+        ("KL223", {"outlier_channels": 0, "largest_channel_std_ratio": 4.9}, {"outlier_channels": 1}),
+        ("KL224", {"latent_max_over_std": 14}, {"latent_max_over_std": 16}),
+        ("KL225", {"logvar_floor_share": 0.04}, {"logvar_floor_share": 0.06}),
+        ("KL227", {"declared_scale_product": 1.2}, {"declared_scale_product": 1.3}),
+        ("KL227", {"declared_scale_product": 1 / 1.2}, {"declared_scale_product": 1 / 1.3}),
+        ("KL229", {"psnr_lost_by_sampling": 0.4}, {"psnr_lost_by_sampling": 0.6}),
+        ("KL231", {"latent_gradient_share_kl": 0.45}, {"latent_gradient_share_kl": 0.55}),
+        ("REC131", {"decoder_response": 0.03}, {"decoder_response": 0.01}),
+        ("REC136", {"perceptual_gradient": 1e-3}, {"perceptual_gradient": 1e-7}),
+        ("ADV331", {"disc_tells_fake_high": 0.6, "disc_tells_blurred_high": 0.75},
+         {"disc_tells_fake_high": 0.6, "disc_tells_blurred_high": 0.65}),
+        ("ADV332", {"disc_tells_fake_high": 0.75}, {"disc_tells_fake_high": 0.65}),
+        ("ADV335", {"disc_gap_training": 3, "disc_memory_low": -0.1}, {"disc_gap_training": 3, "disc_memory_low": 0.1}),
+        ("ADV336", {"gradient_share_gan": 0.75}, {"gradient_share_gan": 0.85}),
+        ("ADV336", {"gradient_share_gan": 1e-3}, {"gradient_share_gan": 0.0}),
+    ],
+)  # fmt: skip
+def test_a_rule_fires_beyond_its_limit_only(code: str, just: dict[str, float], beyond: dict[str, float]) -> None:
+    assert not diagnose(measured(**just).run(), select=[code]).findings
+    assert diagnose(measured(**beyond).run(), select=[code]).findings
+
+
+def test_a_default_scale_factor_is_named_and_not_blamed() -> None:
+    out = measured(default_scale_product=0.3)
+    del out.measured["probe.declared_scale_product"]
+    assert [f.severity for f in diagnose(out.run(), select=["KL227"]).findings] == ["info"]

@@ -103,11 +103,13 @@ def evaluate(
 
 
 def _split(names: list[str], data: str | None) -> tuple[list[str], str | None]:
-    """The checkpoints and the data: the last name is the data unless it is a checkpoint too."""
+    """The checkpoints and the data: the last name is the data unless it is a checkpoint here too."""
     from vaelab.models.opening import find_checkpoint
 
     if data is not None or len(names) == 1:
         return names, data
+    if not Path(names[-1]).exists():  # a preset, or a slip of the pen, rather than a model on the hub
+        return names[:-1], names[-1]
     try:
         find_checkpoint(names[-1])
     except CheckpointError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,21 +121,19 @@ def _list(data: str, frames: int | None) -> list[MediaFile]:
         files = _of_folder(data)
     videos, images = [f for f in files if f.is_video], [f for f in files if not f.is_video]
     if frames is not None and frames > 1 and not videos:
-        raise DataError(f"{data} holds images only, and clips of {frames} frames were asked for: leave out --frames.")
+        raise DataError(f"{data} holds images only, and clips of {frames} frames were asked for: give --clip 1xHxW.")
     return images if images and (frames == 1 or not videos) else videos
 
 
 def _of_folder(data: str) -> list[MediaFile]:
-    found, problems = [], []
+    if not Path(data).expanduser().exists():
+        raise DataError(f"{data} does not exist: give a folder, a file, a list of files, or a preset.")
+    found = []
     for videos in (True, False):
-        try:
+        with suppress(DataError):  # a folder of one kind only
             found += list_folder(data, videos)
-        except DataError as error:
-            problems.append(error)
     if not found:
-        raise DataError(
-            f"{data} holds no video and no image: give a folder, a file, a list of files, or a preset."
-        ) from (problems[0])
+        raise DataError(f"{data} holds no video and no image: give a folder, a file, a list of files, or a preset.")
     return found
 
 

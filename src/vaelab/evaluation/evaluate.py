@@ -140,5 +140,5 @@ def chunk_frames(grid: Grid, frames: int) -> int | None:
 def check_fvd(frames: int) -> None:
     """Raises ConfigError if the clips are too short for I3D or its weights are not installed."""
     if frames < FEWEST_FRAMES:
-        raise ConfigError(f"rFVD needs clips of at least {FEWEST_FRAMES} frames, these have {frames}: use --frames.")
+        raise ConfigError(f"rFVD needs clips of at least {FEWEST_FRAMES} frames, these have {frames}: use --clip.")
     i3d_features(torch.zeros(0, 3, FEWEST_FRAMES, 32, 32))

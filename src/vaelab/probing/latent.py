@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,26 +91,26 @@ class LatentSummary:
     def clips(self) -> int:
         return len(self.rows["mean"])
 
-    @property
+    @cached_property
     def mean(self) -> Array:
         return self.rows["mean"].mean(0)
 
-    @property
+    @cached_property
     def noise(self) -> Array:
         """Variance that sampling adds: the mean of exp(logvar); zeros without a posterior."""
         return self.rows["noise"].mean(0) if self.has_posterior else np.zeros_like(self.mean)
 
-    @property
+    @cached_property
     def std(self) -> Array:
         """Standard deviation of sampled latents over clips, time and space: what a diffusion model is trained on."""
         return np.sqrt(np.maximum(self.rows["square"].mean(0) - self.mean**2, 0.0) + self.noise)
 
-    @property
+    @cached_property
     def active(self) -> npt.NDArray[np.bool_]:
         """Active units (Burda et al. 2016): the mean varies over the data by more than 0.01."""
         return self.data_variance > ACTIVE_VARIANCE
 
-    @property
+    @cached_property
     def dead(self) -> npt.NDArray[np.bool_]:
         """Not active, and drowned in its own noise or still beside the median channel: a small latent without noise
         carries information, so the absolute limit alone does not decide."""
@@ -118,14 +119,14 @@ class LatentSummary:
         still = variance <= np.maximum(DEAD_SHARE * np.median(variance), 1e-10)
         return ~self.active & (drowned | still)
 
-    @property
+    @cached_property
     def std_ratio(self) -> Array:
         """Standard deviation over that of the median living channel; 1 where nothing lives."""
         living = self.std[~self.dead]
         middle = float(np.median(living)) if len(living) else 0.0
         return self.std / middle if middle > 0 else np.ones_like(self.std)
 
-    @property
+    @cached_property
     def farthest(self) -> Array:
         """Largest distance of a mean from its channel's mean, in standard deviations."""
         low, high = self.extremes
@@ -139,6 +140,7 @@ class LatentSummary:
         """Share of log-variances at the ``floor`` or the ``ceiling`` of the clamp."""
         return float(self.rows[name].mean()) if self.has_posterior else 0.0
 
+    @cached_property
     def whole_std(self) -> Interval:
         """Standard deviation over everything, channels included, around the overall mean."""
 
@@ -148,10 +150,12 @@ class LatentSummary:
 
         return interval(self.rows, value)
 
+    @cached_property
     def whole_mean(self) -> Interval:
         """The mean over everything."""
         return interval(self.rows, lambda rows: float(rows["mean"].mean()))
 
+    @cached_property
     def whole_kl(self) -> Interval:
         """Nats per latent element."""
         return interval(self.rows, lambda rows: float(rows["kl_mean"].mean() + rows["kl_logvar"].mean()))
@@ -190,6 +194,6 @@ def scaled_std(summary: LatentSummary, shift: Array, factor: Array) -> float:
     Per-channel scales: the channel that is farthest from 1 on a logarithmic scale.
     """
     if len(factor) == 1:
-        return summary.whole_std().value * float(factor[0])
+        return summary.whole_std.value * float(factor[0])
     scaled = summary.std * factor if len(factor) == len(summary.std) else np.array([np.nan])
     return float(scaled[np.argmax(np.abs(np.log(np.maximum(scaled, 1e-12))))])

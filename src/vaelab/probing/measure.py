@@ -108,8 +108,8 @@ def _add_latent(
         _measure_latent(result, whole, summaries)
         declared = declared_scale(model.module)
         if scale is not None:
-            result.measure("declared_scale_product", whole.whole_std().value * scale)
-            result.measure("declared_shift_error", (whole.whole_mean().value - shift) * scale)
+            result.measure("declared_scale_product", whole.whole_std.value * scale)
+            result.measure("declared_shift_error", (whole.whole_mean.value - shift) * scale)
         elif declared is not None:
             name = "default_scale_product" if declared[2] else "declared_scale_product"
             result.measure(name, scaled_std(whole, *declared[:2]))
@@ -131,21 +131,21 @@ def _measure_latent(result: ProbeResult, whole: LatentSummary, groups: dict[str,
     result.measure("latent_channels", count)
     result.measure("active_share", float(whole.active.mean()))
     result.measure("dead_channels", int(whole.dead.sum()))
-    result.measure("latent_std", whole.whole_std())
-    result.measure("latent_mean", whole.whole_mean())
-    result.measure("scale_factor", 1 / max(whole.whole_std().value, 1e-12))
+    result.measure("latent_std", whole.whole_std)
+    result.measure("latent_mean", whole.whole_mean)
+    result.measure("scale_factor", 1 / max(whole.whole_std.value, 1e-12))
     result.measure("latent_max_over_std", float(whole.farthest.max()))
     if count - int(whole.dead.sum()) >= 3:
         result.measure("largest_channel_std_ratio", float(whole.std_ratio.max()))
         result.measure("outlier_channels", int((whole.std_ratio > tables.OUTLIER_RATIO).sum()))
     if whole.has_posterior:
-        result.measure("kl_nats_per_element", whole.whole_kl())
+        result.measure("kl_nats_per_element", whole.whole_kl)
         result.measure("kl_mean_part", float(whole.kl("kl_mean").mean()))
         result.measure("kl_logvar_part", float(whole.kl("kl_logvar").mean()))
         result.measure("logvar_floor_share", whole.share("floor"))
         result.measure("logvar_ceiling_share", whole.share("ceiling"))
     if "first" in groups:
-        first, rest = (groups[name].whole_std().value for name in ("first", "rest"))
+        first, rest = (groups[name].whole_std.value for name in ("first", "rest"))
         result.measure("first_frame_std_ratio", first / max(rest, 1e-12))
 
 

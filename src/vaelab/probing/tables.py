@@ -41,7 +41,7 @@ def scales(groups: Mapping[str, LatentSummary]) -> Table:
     rows = []
     for name, title in GROUPS.items():
         if name in groups and (name != "all" or len(groups) == 1 or "first" in groups or "image" in groups):
-            mean, std = groups[name].whole_mean(), groups[name].whole_std()
+            mean, std = groups[name].whole_mean, groups[name].whole_std
             value, low, high = (1 / max(v, 1e-12) for v in (std.value, std.high, std.low))
             factor = Interval(value, low, high, std.clips)
             rows.append((title, groups[name].clips, number(mean.value), ranged(std), ranged(factor)))
@@ -55,7 +55,7 @@ def scales(groups: Mapping[str, LatentSummary]) -> Table:
 
 def scale_to_paste(summary: LatentSummary) -> dict[str, Any]:
     """Under the names of diffusers' config.json."""
-    mean, std = summary.whole_mean().value, summary.whole_std().value
+    mean, std = summary.whole_mean.value, summary.whole_std.value
     return {
         "clips": summary.clips,
         "shift_factor": float(f"{mean:.6g}"),
@@ -103,7 +103,7 @@ def kl(whole: LatentSummary) -> list[Table]:
     rows: list[tuple[Cell, ...]] = [
         ("means: mu^2 / 2", mean, f"{mean / total:.0%}"),
         ("widths: (exp(logvar) - 1 - logvar) / 2", rest, f"{rest / total:.0%}"),
-        ("KL", ranged(whole.whole_kl()), ""),
+        ("KL", ranged(whole.whole_kl), ""),
         ("share of logvar at the floor of -30", whole.share("floor"), ""),
         ("share of logvar at the ceiling of 20", whole.share("ceiling"), ""),
     ]
