@@ -230,6 +230,14 @@ def test_pyramid_flows_published_folder_is_not_taken_for_our_class_of_the_same_n
     assert open_checkpoint(tmp_path).name == "PyramidFlowVAE"
 
 
+def test_a_class_of_diffusers_with_settings_of_the_same_name_stays_itself(tmp_path: Path) -> None:
+    from diffusers import AutoencoderTiny
+
+    channels = (8, 8, 8, 8)
+    AutoencoderTiny(encoder_block_out_channels=channels, decoder_block_out_channels=channels).save_pretrained(tmp_path)
+    assert open_checkpoint(tmp_path).name == "AutoencoderTiny"
+
+
 class Harm:
     """Pickled, it asks whoever unpickles it to create a file."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import evaluated_runs
 import probed_runs  # noqa: F401 - registers its cases
 from rule_runs import CASES, ROWS, fires, noise, vae, with_rec
 from synthetic_runs import Draft, decay, draft, healthy, hinge, negative_totals, warm_up_then_cosine
@@ -615,3 +616,9 @@ def test_taking_away_any_need_skips_the_rule(rule) -> None:  # type: ignore[no-u
         if "config" in names:
             out.config = {}
         assert need in infer(out.run()).missing(rule.needs)
+
+
+def test_the_evaluation_of_a_healthy_checkpoint_gives_no_finding() -> None:
+    codes = [rule.code for rule in ALL_RULES if any(need.startswith("evaluation.") for need in rule.needs)]
+    assert len(codes) == 13
+    assert diagnose(evaluated_runs.evaluated().run(), select=codes).findings == ()

@@ -34,6 +34,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "KL211": ("DAT704", "REC103"),
     "REC112": ("REC103",),
     "ADV316": ("ADV317",),
+    "REC119": ("REC117", "REC131", "KL222"),
     "REC102": ("OPT403", "KL205"),
     "REC103": ("REC113", "ADV304", "ADV317", "KL201", "KL206", "REC107"),
     "DAT705": ("DAT701",),

@@ -126,7 +126,9 @@ def _pyramid_flow_file(folder: Path) -> Path | None:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(config, dict) or "encoder_block_out_channels" not in config:
+    if not isinstance(config, dict) or config.get("_class_name") != "CausalVideoVAE":
+        return None
+    if "encoder_block_out_channels" not in config:  # ours
         return None
     files = sorted(p for p in folder.iterdir() if p.stem == "diffusion_pytorch_model" and p.suffix in WEIGHT_FILES)
     if not files:
