@@ -133,6 +133,8 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     centre = float(np.median(v))
     residual = v - slope * np.arange(m)
     residual = residual - residual.mean()
+    largest = float(np.abs(residual).max())
+    residual = residual / largest if largest > 0 else residual  # squares of values like 1e300 would overflow
     spread = float(residual @ residual)
     rho = float(residual[1:] @ residual[:-1]) / spread if spread > 0 else 0.0
     inflation = (1 + max(rho, 0.0)) / max(1 - max(rho, 0.0), 0.05)

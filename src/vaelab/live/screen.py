@@ -25,8 +25,7 @@ from vaelab.report.layout import (
     shown_phases,
 )
 from vaelab.report.numbers import number, percent, steps
-from vaelab.report.terminal import _COLOUR as COLOURS
-from vaelab.report.terminal import _FILL as FILL
+from vaelab.report.terminal import COLOURS, FILL
 
 if TYPE_CHECKING:
     from vaelab.live.alerts import Alerts

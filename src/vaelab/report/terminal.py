@@ -36,11 +36,11 @@ from vaelab.report.layout import (
 )
 from vaelab.report.numbers import number, percent, step_range, steps
 
-_COLOUR = {
+COLOURS = {
     "healthy": "green", "watch": "yellow", "act": "red", "stop": "bold red", "cannot-tell": "cyan",
     "good": "green", "ok": "green", "bad": "red", "info": "", "warn": "yellow", "critical": "bold red",
 }  # fmt: skip
-_FILL = {
+FILL = {
     "warm-up": ".",
     "vae-only": "-",
     "disc-warm-up": ":",
@@ -106,12 +106,12 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
         cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({percent(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
         cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, first, cause, last)
-        table.add_row(*(Text(c, style=_COLOUR.get(c, "")) for c in cells))
+        table.add_row(*(Text(c, style=COLOURS.get(c, "")) for c in cells))
     return table
 
 
 def _head(diagnosis: Diagnosis) -> list[RenderableType]:
-    status = Text.assemble((f"{diagnosis.status.upper()}  ", _COLOUR[diagnosis.status]), (headline(diagnosis), "bold"))
+    status = Text.assemble((f"{diagnosis.status.upper()}  ", COLOURS[diagnosis.status]), (headline(diagnosis), "bold"))
     source = Text(plain(diagnosis.run.source), style="dim", overflow="fold")
     lines: list[RenderableType] = [
         status,
@@ -138,7 +138,7 @@ def _metrics(diagnosis: Diagnosis) -> list[RenderableType]:
     table.add_column("verdict", no_wrap=True)
     shown = _worst_first(diagnosis.metrics)[:_METRICS]
     for m in (m for m in diagnosis.metrics if m in shown):
-        verdict = Text(METRIC_STATUS_TEXT[m.status], style=_COLOUR.get(m.status, ""))
+        verdict = Text(METRIC_STATUS_TEXT[m.status], style=COLOURS.get(m.status, ""))
         table.add_row(
             Text(plain(m.metric)), number(m.first), number(m.now), number(m.best), m.trend, natural_text(m), verdict
         )
@@ -158,7 +158,7 @@ def _phases(diagnosis: Diagnosis, width: int) -> list[RenderableType]:
     if not phases:
         return []
     cells = phase_weights(phases, width)
-    bar = Text("".join(_FILL[p.kind] * n for p, n in zip(phases, cells, strict=True)), no_wrap=True, overflow="crop")
+    bar = Text("".join(FILL[p.kind] * n for p, n in zip(phases, cells, strict=True)), no_wrap=True, overflow="crop")
     body: list[RenderableType] = [bar]
     found = markers(diagnosis)
     if found:
@@ -166,7 +166,7 @@ def _phases(diagnosis: Diagnosis, width: int) -> list[RenderableType]:
         for marker in found:
             line[min(_cell(marker.step, diagnosis, cells), width - 1)] = marker.letter
         body.append(Text("".join(line).rstrip(), no_wrap=True, overflow="crop"))
-    legend = (f"{_FILL[p.kind]} {p.title} {step_range(p.first_step, p.last_step).split(' ', 1)[1]}" for p in phases)
+    legend = (f"{FILL[p.kind]} {p.title} {step_range(p.first_step, p.last_step).split(' ', 1)[1]}" for p in phases)
     body.append(Text("   ".join(legend)))
     if found:
         body.append(Text(marker_text(found), style="dim"))
@@ -199,7 +199,7 @@ def _findings(diagnosis: Diagnosis) -> list[RenderableType]:
 def _finding(node: FindingNode) -> RenderableType:
     f = node.finding
     where = step_range(f.first_step, f.last_step)
-    text = Text.assemble((f.severity, _COLOUR[f.severity]), f" {f.code} {f.name}" + (f", {where}" if where else ""))
+    text = Text.assemble((f.severity, COLOURS[f.severity]), f" {f.code} {f.name}" + (f", {where}" if where else ""))
     if node.follows_from:
         text.append(f" (follows from {node.follows_from})", style="dim")
     text.append(f": {plain(f.message)}")
