@@ -53,6 +53,15 @@ def test_a_resumed_run_is_one_run(runs: dict[str, Run]) -> None:
     assert [n.count for n in run.notes if n.kind == "backward_steps"] == [5]
 
 
+def test_two_starts_within_one_second_are_one_run(project: Path, tmp_path: Path) -> None:
+    """wandb then names the second folder <time>-<id>-1."""
+    import shutil
+
+    for number, source in enumerate(files(project, "resumed")):
+        shutil.copytree(source.parent, tmp_path / "wandb" / ("offline-run-20261121_100000-resumed" + "-1" * number))
+    assert read(tmp_path / "wandb").steps.tolist() == list(range(STEPS))
+
+
 def test_nested_and_odd_values(runs: dict[str, Run]) -> None:
     run = runs["failed"]
     assert run.columns["kl_loss"].original == "train.kl_loss"

@@ -38,7 +38,9 @@ Result = dict[str, Any]
 def discriminator_without_ddp(patch: pytest.MonkeyPatch) -> None:
     """Its gradients are never reduced (in Pyramid-Flow since the second backward of one DDP forward reduces nothing)."""
     real = TrainingStep._wrapped
-    patch.setattr(TrainingStep, "_wrapped", lambda self, net: net if isinstance(net, PatchGAN) else real(self, net))
+    patch.setattr(
+        TrainingStep, "_wrapped", lambda self, net, *rest: net if isinstance(net, PatchGAN) else real(self, net, *rest)
+    )
 
 
 def after_building(change: Callable[[TrainingStep], None]) -> Callable[[pytest.MonkeyPatch], None]:

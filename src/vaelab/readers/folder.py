@@ -102,7 +102,9 @@ def run_folder(path: Path, top: Path) -> tuple[Path, str]:
     if folder != top and folder.name in WANDB_PARTS and WANDB_FOLDER.match(folder.parent.name):
         folder = folder.parent
     if match := WANDB_FOLDER.match(folder.name):
-        version = match["id"] or ""
+        # a second start within one second gets the folder <time>-<id>-1; the file keeps the id
+        files = sorted(folder.glob("run-*.wandb"))
+        version = files[0].stem.removeprefix("run-") if files else match["id"] or ""
         folder = folder if folder == top else folder.parent
     while folder != top and VIEW_FOLDERS.match(folder.name):
         if VERSION.match(folder.name):
