@@ -91,3 +91,15 @@ def test_in_the_first_steps_only_a_kl_that_has_fallen_is_a_collapse(first: float
     assert (finding(out, "KL201") is not None) == found
     out.steps = out.steps * 10
     assert finding(out, "KL201") is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "severity"), [(1e-3, 0.04, "critical"), (1e-4, 1e-3, "warn"), (1e-3, 0.004, "warn")]
+)
+def test_a_learning_rate_that_jumps_beyond_all_before_is_acted_on_at_once(
+    before: float, after: float, severity: str
+) -> None:
+    out = with_rec(vae(warm_up=0.0), decay(ROWS, 0.4, 0.02, 12) * noise())
+    out.columns["lr"] = np.where(np.arange(ROWS) < 200, before, after)
+    found = finding(out.head(201), "OPT404")
+    assert found is not None and found.severity == severity and found.first_step == out.steps[200]

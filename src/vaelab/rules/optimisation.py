@@ -150,13 +150,18 @@ class LossRisesWithRate(Rule):
         )
 
 
+HIGH_RATE = 0.003
+"""Above what public recipes use even for tiny models."""
+
+
 class RateJumps(Rule):
     """The learning rate jumps up after the warm-up.
 
-    What it checks: a rise of ``lr`` by 2.5 times or more from one row to the next, outside the warm-up.
+    What it checks: a rise of ``lr`` by 2.5 times or more from one row to the next, outside the warm-up. Critical where
+    rec_loss jumps with it, and at once where it is 5 times the highest rate before and above 0.003.
 
     Why it matters: a restart of the schedule or a changed config; what the losses do on the same rows tells whether it
-    was too much.
+    was too much. A schedule's own restart goes back to its old peak, not above it.
 
     Evidence it needs: ``lr`` with readable decimals.
 
@@ -170,14 +175,19 @@ class RateJumps(Rule):
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        rates = facts.view.series("lr")
         for step, ratio in facts.optimiser.lr_jumps[:3]:
             jump = facts.changes.jump
+            at = int(np.searchsorted(rates.steps, step))
+            peak, now = float(rates.high[:at].max(initial=0.0)), float(rates.high[min(at, len(rates) - 1)])
+            beyond = now > max(5 * peak, HIGH_RATE)
             linked = jump is not None and jump.coincides == "lr-jump" and abs(jump.step - step) <= 3 * (
                 jump.step - jump.before_step
             ) + 1  # fmt: skip
             yield self.finding(
-                "critical" if linked and jump is not None and jump.ratio > 2 else "warn",
+                "critical" if beyond or (linked and jump is not None and jump.ratio > 2) else "warn",
                 f"The learning rate jumps {ratio:.3g} times at step {step:,}"
+                + (f", to {now:.2g}, {now / peak:.3g} times the highest before" if beyond and peak > 0 else "")
                 + (f", and rec_loss jumps {jump.ratio:.3g} times with it." if linked and jump is not None else "."),
                 metrics=("lr",),
                 steps=(step, step),
