@@ -734,3 +734,16 @@ def test_threads_end(monitor: Monitor) -> None:
         other.log(0, {"rec_loss": 1.0})
         del other
     assert threading.active_count() == before
+
+
+def test_a_loop_that_declares_its_reductions_gets_natural_units() -> None:
+    rng = np.random.default_rng(0)
+    monitor = Monitor({"kl_reduction": "mean", "pixel_loss": "mse"}, interval=0.0)
+    x, latent = rng.uniform(-1, 1, (2, 3, 16, 16)).astype(np.float32), np.zeros((2, 4, 4, 4), np.float32)
+    for i in range(40):
+        monitor.log(10 * i, {"rec_loss": 0.04 + 1e-4 * rng.normal(), "kl_loss": 3.0}, x=x, latent=latent)
+    monitor.wait()
+    units = {v.metric: (v.natural_now, v.natural_unit) for v in monitor.diagnosis.metrics}
+    monitor.close()
+    assert units["kl_loss"] == (pytest.approx(3.0), "nats/element")
+    assert units["rec_loss"] == (pytest.approx(10 * np.log10(4 / 0.04), abs=0.1), "dB")

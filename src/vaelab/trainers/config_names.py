@@ -41,7 +41,7 @@ _CONFIG_KEYS = {
     "logvar_init", "learn_logvar", "disc_loss", "opt_betas", "optimizer_config", "print_freq", "log_freq", "latent_shape",
     "clip_shape", "compression", "input_range", "gradient_accumulate_every", "accumulate_grad_batches",
     "pretrained_vae_weight", "model_path", "resume", "image_gpus", "video_gpus", "use_image_video_mixed_training",
-    "codebook_weight", "commit_weight", "lecam_weight", "fp16", "amp", "model_dtype", "ema_decay", "weight_decay", "dataset",
+    "kl_reduction", "nll_reduction", "pixel_loss", "codebook_weight", "commit_weight", "lecam_weight", "fp16", "amp", "model_dtype", "ema_decay", "weight_decay", "dataset",
 }  # fmt: skip
 
 
