@@ -123,7 +123,7 @@ def fit_two(
     rec_error: FloatArray,
     p_error: FloatArray,
 ) -> tuple[float, float] | None:
-    """Weight of ``p`` in left = a rec + b p with its 3-sigma interval, or None if the rows cannot separate the two."""
+    """Weight of ``p`` in left = a rec + b p with its 4-sigma interval, or None if the rows cannot separate the two."""
     if len(left) < 6:
         return None
     solution = np.array([max(float(np.median(left / rec)), 0.0), 0.0])
@@ -138,7 +138,7 @@ def fit_two(
         solution = covariance @ design.T @ (left / error)
         if not np.isfinite(solution).all():
             return None
-    spread = 3 * math.sqrt(max(float(covariance[1, 1]), 0.0) / 3)
+    spread = 4 * math.sqrt(max(float(covariance[1, 1]), 0.0) / 3)
     if spread > 0.2 * max(abs(float(solution[1])), 0.1) or solution[1] < -spread:
         return None
     return float(solution[1]), spread
