@@ -47,9 +47,11 @@ bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py
 
-# Runs whose logs are in the repository are not trained again.
+# Runs whose logs are in the repository are not trained again. Other tools, in an environment of their own
+# (benchmarks/faultbench/peers.txt), are scored too where it is named: make faultbench PEERS=/that/environment/bin/python
 faultbench: $(VENV)/installed-train $(VENV)/installed-bench
 	$(BIN)/python benchmarks/faultbench/generate.py
+	$(if $(PEERS),$(BIN)/python benchmarks/faultbench/peers.py --python $(PEERS) --write)
 	$(BIN)/python benchmarks/faultbench/score.py --write
 
 docs: $(VENV)/installed-train
