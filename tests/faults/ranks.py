@@ -24,6 +24,7 @@ from small_training import batches, recorded_gradients, relative_distance, small
 from vaelab.errors import TrainError
 from vaelab.models.discriminator import PatchGAN
 from vaelab.models.types import Reconstruction
+from vaelab.training import distributed
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
@@ -109,7 +110,7 @@ def work(rank: int, folder: Path) -> None:
             put_back(patch)
             results[name] = train(Ranks(rank, 2))
     torch.save(results, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    distributed.stop()
 
 
 def train(ranks: Ranks) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -140,8 +141,14 @@ def was_restarted() -> bool:
 
 
 def stop() -> None:
-    """Leave the group."""
+    """Leave the group, at the end of the process.
+
+    The group's object is kept for ever. Its destructor waits for gloo's threads while it holds Python's lock, and one of
+    them may need that lock to let go of the last tensors: seen with torch 2.13 where the object died with the Reducer of
+    DistributedDataParallel, right after the last reduction.
+    """
     if dist.is_available() and dist.is_initialized():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(dist.group.WORLD))
         dist.destroy_process_group()
 
 
