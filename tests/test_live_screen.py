@@ -116,7 +116,7 @@ def test_a_log_of_other_peoples_text_cannot_break_it(tmp_path: Path) -> None:
     rows = [json.loads(row) for row in healthy_rows(0, 300)]
     write(folder / "metrics.jsonl", (json.dumps({**row, name: 1e300, "x" * 300: -1}) for row in rows))
     for runs in (watched(folder), watched(folder, LOGS)):
-        text = "\n".join(shown(runs, 80, 60))
+        text = "\n".join(shown(runs, 250, 60))  # wide: where the tests' folder lies is long
         assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text and "[bold]runs" in text
 
 
