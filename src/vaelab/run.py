@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.catalog.roles import Role
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -39,6 +41,7 @@ class Column:
     lines: int64 (n,), 1-based line (or record) number in the source; 0 where unknown. Arrays may be shared by columns.
     decimals: digits printed after the point (rounding is half a unit of the last one); None if full precision.
     epoch_mean: float64 (n,), the mean since the epoch began where the trainer prints it beside the value.
+    role: what the column is, how sure that is, and why.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Column:
     decimals: int | None = None
     smoothing: Smoothing = Smoothing()
     epoch_mean: FloatArray | None = None
+    role: Role = Role()
 
 
 @dataclass(frozen=True)
