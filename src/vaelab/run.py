@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.catalog.roles import Role
+from vaelab.catalog.roles import UNKNOWN, Role
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -52,7 +52,7 @@ class Column:
     decimals: int | None = None
     smoothing: Smoothing = Smoothing()
     epoch_mean: FloatArray | None = None
-    role: Role = Role()
+    role: Role = UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -60,3 +60,6 @@ class Role:
     standing: Standing = "unknown"
     reason: str = ""
     could_be: tuple[RoleName, ...] = ()
+
+
+UNKNOWN = Role()
