@@ -23,6 +23,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "none",
         "hinge: 0 and up, chance 1.0; vanilla: chance ln 2 = 0.693 (mean of two halves) or 1.386 (sum)",
+        role="discriminator",
         meaning="The discriminator's loss on real inputs and on reconstructions: hinge is 0.5 (mean relu(1 - real) + "
         "mean relu(1 + fake)), times disc_factor in most trainers.",
         read_as="Inside the margin it is 1 - gap / 2, with gap = logits_real - logits_fake. 1.0 is chance: also what "
@@ -83,10 +84,59 @@ ADVERSARIAL: tuple[Metric, ...] = (
         ("non_saturated_d_loss",),
         "adversarial",
         "none",
+        role="discriminator",
         meaning="VidTok and Open-MAGVIT2: the discriminator loss before the LeCam term; despite its name it is hinge "
         "in VidTok.",
         read_as="As disc_loss; chance is 1.0 for hinge.",
         sources=("microsoft/VidTok: vidtok/modules/losses.py",),
+    ),
+    Metric(
+        "disc_loss_real",
+        "discriminator loss, real half",
+        ("disc_loss_real", "d_loss_real", "loss_d_real", "l_d_real", "d_real_loss"),
+        "adversarial",
+        "none",
+        "that of disc_loss",
+        role="discriminator_real",
+        meaning="The discriminator's loss on real samples alone.",
+        read_as="Beside the fake half it tells which side the discriminator gets right. Both near 0: it separates the two "
+        "without effort.",
+        sources=("XPixelGroup/BasicSR: basicsr/losses/gan_loss.py", "facebookresearch/AudioDec: trainer/trainerGAN.py"),
+    ),
+    Metric(
+        "disc_loss_fake",
+        "discriminator loss, fake half",
+        ("disc_loss_fake", "d_loss_fake", "loss_d_fake", "l_d_fake", "d_fake_loss"),
+        "adversarial",
+        "none",
+        "that of disc_loss",
+        role="discriminator_fake",
+        meaning="The discriminator's loss on reconstructions alone.",
+        read_as="Beside the real half it tells which side the discriminator gets right.",
+        sources=("XPixelGroup/BasicSR: basicsr/losses/gan_loss.py", "facebookresearch/AudioDec: trainer/trainerGAN.py"),
+    ),
+    Metric(
+        "feature_matching_loss",
+        "feature matching loss",
+        (
+            "feature_matching_loss",
+            "feat_match_loss",
+            "feature_matching",
+            "gan_feat_loss",
+            "feat_loss",
+            "fm_loss",
+            "loss_fm",
+        ),
+        "adversarial",
+        "none",
+        "mean absolute difference of the discriminator's features; grows with its layers and scales",
+        role="feature_matching",
+        meaning="Distance between the discriminator's inner features of a sample and of its reconstruction.",
+        read_as="It is measured with a network that is trained at the same time, so its level compares only within a few "
+        "thousand steps. A steady rise beside a falling disc_loss says that the discriminator pulls ahead.",
+        fixes="It gives the generator a gradient where the discriminator's output is saturated.",
+        without="The adversarial term alone is noisier.",
+        sources=("descriptinc/descript-audio-codec: dac/nn/loss.py", "Larsen et al. 2016, arXiv:1512.09300"),
     ),
     Metric(
         "lecam_loss",
@@ -94,6 +144,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         ("lecam_loss",),
         "adversarial",
         "none",
+        role="regulariser",
         meaning="Pulls the logits towards the running mean of the other side's logits.",
         read_as="Small and steady. disc_loss contains it in VidTok and Open-MAGVIT2.",
         fixes="It holds back logit drift and overfitting of the discriminator.",
@@ -106,6 +157,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         ("gradient_penalty", "gp", "r1_penalty"),
         "adversarial",
         "none",
+        role="regulariser",
         meaning="Penalty on the discriminator's gradient with respect to its input.",
         read_as="Small and steady; growth means a steep discriminator.",
         sources=("lucidrains/magvit2-pytorch: magvit2_pytorch/magvit2_pytorch.py",),
@@ -117,6 +169,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "none",
         "logits",
+        role="logits_real",
         meaning="Mean of the discriminator's output on real inputs.",
         read_as="Only with logits_fake: the gap real - fake is the one number to watch. A mean near 0 may hide a "
         "wide spread over patches. Both large with the same sign: drift.",
@@ -129,6 +182,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "none",
         "logits",
+        role="logits_fake",
         meaning="Mean of the discriminator's output on reconstructions.",
         read_as="Only with logits_real. 0.03 against 0.02 is as likely an untrained discriminator as a convincing VAE.",
         bands=(
@@ -163,6 +217,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "none",
         "logits with the sign turned; nats for non-saturating losses",
+        role="generator_adversarial",
         meaning="-mean(logits_fake) in most trainers; non-saturating variants are always positive and start at ln 2 "
         "= 0.693.",
         read_as="Its sign has no meaning. Its slope does: running away while the gap stays is drift or a lost "
@@ -189,6 +244,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         ("g_loss_weighted", "gen_w", "loss_.gen_w"),
         "adversarial",
         "none",
+        role="generator_adversarial",
         meaning="d_weight x disc_factor x g_loss, as it stands in the total.",
         read_as="Divided by g_loss it gives the adaptive weight.",
         sources=("hpcaitech/Open-Sora: opensora/models/vae/losses.py",),
@@ -200,6 +256,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "none",
         "ratio; in trainers that sum over pixels up to the pixel count times larger",
+        role="adaptive_weight",
         meaning="disc_weight x |gradient of nll| / (|gradient of g_loss| + epsilon) at the decoder's last layer, "
         "clamped. The logged value already contains disc_weight.",
         read_as="Divide by disc_weight. It shows how weak the discriminator's gradient is, not how strong: the GAN's "
@@ -252,6 +309,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "zero",
         "0 or 1; a share where it is a mean over steps",
+        role="weight",
         meaning="1 where the ratio of the two gradients was above its upper clamp.",
         read_as="Steadily 1: the discriminator gives the generator no gradient.",
         sources=("vaelab: src/vaelab/losses/adaptive.py",),
@@ -263,6 +321,7 @@ ADVERSARIAL: tuple[Metric, ...] = (
         "adversarial",
         "none",
         "0 or 1 in most trainers",
+        role="weight",
         meaning="Multiplies both GAN losses: 0 before disc_start, then 1.",
         read_as="The step at which it becomes 1 is the GAN start. 0 to the end: the GAN never ran.",
         sources=(

@@ -12,6 +12,7 @@ EVALUATION: tuple[Metric, ...] = (
         "evaluation",
         "up",
         "dB",
+        role="quality",
         meaning="10 log10(range^2 / MSE): the error in decibels against the data range.",
         read_as="Only with the same data, resolution and frame count. A wrong range shifts it by 6.02 dB; the mean "
         "of PSNRs is higher than the PSNR of the mean error.",
@@ -43,6 +44,7 @@ EVALUATION: tuple[Metric, ...] = (
         ("ssim",),
         "evaluation",
         "up",
+        role="quality",
         meaning="Structural similarity of input and reconstruction, 1 is identical.",
         read_as="With PSNR on the same data; published video VAEs lie at 0.83 to 0.95.",
         sources=("microsoft/VidTok README; PKU-YuanGroup/Open-Sora-Plan report 1.5.0; NVlabs/TokenBench",),
@@ -53,6 +55,7 @@ EVALUATION: tuple[Metric, ...] = (
         ("lpips",),
         "evaluation",
         "down",
+        role="quality",
         meaning="Perceptual distance on held-out data, mostly with AlexNet.",
         read_as="Name the network: VGG values are about 1.5 to 2 times AlexNet's. Published video VAEs lie at 0.0175 "
         "to 0.114.",
@@ -64,6 +67,7 @@ EVALUATION: tuple[Metric, ...] = (
         ("rfvd", "fvd"),
         "evaluation",
         "down",
+        role="quality",
         meaning="Distance between feature distributions of real and reconstructed clips.",
         read_as="Only with the same clip count, length, resolution and network.",
         sources=("microsoft/VidTok README; PKU-YuanGroup/Open-Sora-Plan report 1.5.0; NVlabs/TokenBench",),
@@ -74,6 +78,7 @@ EVALUATION: tuple[Metric, ...] = (
         ("rfid", "fid"),
         "evaluation",
         "down",
+        role="quality",
         meaning="Distance between feature distributions of real and reconstructed pictures.",
         read_as="It can disagree with PSNR altogether: one published model has rFID 0.58 at 18.9 dB. Protocol (5k or "
         "50k pictures, resizing) changes it more than models do.",
@@ -85,6 +90,7 @@ EVALUATION: tuple[Metric, ...] = (
         ("flickering", "flicker"),
         "evaluation",
         "down",
+        role="quality",
         meaning="Error of frame differences.",
         read_as="0 for a perfect video. Together with the error of frames: LPIPS down and flicker up means too heavy a perceptual "
         "loss. Undefined for single images.",
@@ -97,6 +103,7 @@ EVALUATION: tuple[Metric, ...] = (
         "evaluation",
         "up",
         "1 is perfect, 0 a constant",
+        role="quality",
         meaning="1 - MSE / variance of the data, as a ratio of means over held-out samples.",
         read_as="Comparable across data sets, unlike PSNR: 0 is the best constant output of each clip, below 0 is worse than that; "
         "a trained video VAE is above 0.95. Near 0 after thousands of steps: nothing but brightness has been learned.",
@@ -121,6 +128,7 @@ EVALUATION: tuple[Metric, ...] = (
         "evaluation",
         "none",
         "1 is the energy of the data",
+        role="quality",
         meaning="High-frequency energy of the reconstructions over that of the data, as a ratio of means over held-out samples.",
         read_as="1 is right. Below: blur (0.3 to 0.8 is usual before a GAN). Above: noise, checkerboard or grid artefacts. It says "
         "how much fine structure there is, not whether it is in the right place: read it with LPIPS.",
@@ -135,6 +143,7 @@ EVALUATION: tuple[Metric, ...] = (
         "evaluation",
         "down",
         "for data in [-1, 1]",
+        role="quality",
         meaning="Largest difference between the means of one colour channel over a clip, input against reconstruction.",
         read_as="Near 0. Lasting and equal for all samples: the pixel term is too weak beside the perceptual one.",
         sources=("vaelab: src/vaelab/evaluation/pictures.py",),
@@ -146,6 +155,7 @@ EVALUATION: tuple[Metric, ...] = (
         "evaluation",
         "zero",
         "samples",
+        role="progress",
         meaning="Number of held-out samples whose reconstruction holds a value that is not finite.",
         read_as="0. One is enough to make every other score of that validation undefined.",
         sources=("vaelab: src/vaelab/evaluation/validation.py",),

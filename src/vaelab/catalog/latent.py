@@ -12,6 +12,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "none",
         "nats, reduced as the trainer does: per sample, per channel or per element",
+        role="kl",
         meaning="How far the encoder's posterior is from N(0, 1): the number of nats the latent carries about the "
         "input. Pyramid-Flow sums over time and space and averages over channels; latent-diffusion, RadioDiff, sgm "
         "and diffusers sum over everything of a sample; a few average over every element.",
@@ -96,6 +97,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "none",
         "nats per latent element",
+        role="kl",
         meaning="The KL to N(0, 1) as a mean over all latent elements, whatever kl_reduction the loss uses.",
         read_as="Below about 0.05 the latent is starved; a few to 12 is usual at weights of 1e-6 (sum) and less; times 1.443 it is "
         "bits. Growth at a tiny weight is normal.",
@@ -110,6 +112,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "none",
         "in units of the latent",
+        role="latent_statistic",
         meaning="Standard deviation of the sampled latents of a batch.",
         read_as="1 / std over the training set is the scale factor for a diffusion model, to be computed when the "
         "VAE is final. Bounded while reconstruction improves is healthy; steady growth over 10,000 steps and more is "
@@ -135,6 +138,7 @@ LATENT: tuple[Metric, ...] = (
         "mean absolute latent",
         ("latent_abs_mean", "abs_mu_(0.0):_average_of_abs_z", "average_of_abs_z"),
         "latent",
+        role="latent_statistic",
         meaning="Mean absolute value of the latents of a batch (vqgan-training, vaelab).",
         read_as="About 0.8 for a latent of unit variance. Follow its trend as that of the latent's scale.",
         sources=("cloneofsimo/vqgan-training: vae_trainer.py",),
@@ -146,6 +150,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "none",
         "in units of the latent",
+        role="latent_statistic",
         meaning="Standard deviation of the posterior's means over a batch: the part of the latent that carries the picture.",
         read_as="With latent_noise_std: their ratio is signal to noise. 0 while latents_std is 1 is posterior collapse.",
         sources=("vaelab: src/vaelab/losses/latent.py",),
@@ -157,6 +162,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "none",
         "in units of the latent",
+        role="latent_statistic",
         meaning="Root of the mean posterior variance: the noise that sampling adds to the latent.",
         read_as="Near 0 at a tiny KL weight (the encoder is nearly deterministic); near 1 with latent_mean_std near 0 is collapse.",
         sources=("vaelab: src/vaelab/losses/latent.py",),
@@ -168,9 +174,28 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "up",
         "0 to 1",
+        role="latent_statistic",
         meaning="Share of latent channels whose posterior mean varies by more than 0.01 (variance) over batch, time and space.",
         read_as="1 is healthy. A channel that is not active carries nothing: fewer channels would do, or the KL weight is too high.",
         sources=("Burda et al. 2016, Importance Weighted Autoencoders", "vaelab: src/vaelab/losses/latent.py"),
+    ),
+    Metric(
+        "alignment_loss",
+        "alignment loss",
+        ("alignment_loss", "align_loss", "vf_loss", "distill_loss", "repa_loss", "proj_loss", "semantic_loss"),
+        "latent",
+        "down",
+        "depends on the trainer: one minus a cosine, margins over cosines, or a squared distance",
+        role="alignment",
+        meaning="Distance between the latent and the features of a frozen network (DINOv2, CLIP ...).",
+        read_as="It should fall in the first thousands of steps and then level off. Flat from the start: the latent does not "
+        "follow the features.",
+        fixes="It gives the latent a structure that a diffusion model learns sooner.",
+        without="A wide latent reconstructs well and diffuses badly.",
+        sources=(
+            "hustvl/LightningDiT: vavae/ldm/modules/losses/contperceptual.py",
+            "Yao et al. 2025, arXiv:2501.01423",
+        ),
     ),
     Metric(
         "quant_loss",
@@ -179,6 +204,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "none",
         "mean squared distance in units of the latent",
+        role="quantiser",
         meaning="Distance between encoder outputs and their codes (codebook and commitment terms), in trainers with "
         "a codebook.",
         read_as="Together with codebook usage: low with falling usage is collapse, slowly rising with a growing "
@@ -195,6 +221,7 @@ LATENT: tuple[Metric, ...] = (
         "codebook entropy loss",
         ("entropy_loss", "codebook_entropy_loss"),
         "latent",
+        role="entropy",
         meaning="Entropy per sample minus entropy of the code distribution: it asks for sure choices spread over all "
         "codes.",
         read_as="Negative is normal. Read codebook usage for the result.",
@@ -208,6 +235,7 @@ LATENT: tuple[Metric, ...] = (
         ("codebook_entropy", "codebook_avg_entropy_loss"),
         "latent",
         "up",
+        role="entropy",
         meaning="Entropy of the average code distribution.",
         read_as="At most the log of the codebook size; a fall means that fewer codes are used.",
         sources=("TencentARC/SEED-Voken: src/Open_MAGVIT2/modules/losses/vqperceptual.py",),
@@ -217,6 +245,7 @@ LATENT: tuple[Metric, ...] = (
         "entropy of one sample's code",
         ("sample_entropy", "per_sample_entropy", "codebook_sample_entropy_loss"),
         "latent",
+        role="entropy",
         meaning="Entropy of the code distribution of a single latent vector.",
         read_as="Falls towards 0 as choices become sure.",
         sources=("TencentARC/SEED-Voken: src/Open_MAGVIT2/modules/losses/vqperceptual.py",),
@@ -228,6 +257,7 @@ LATENT: tuple[Metric, ...] = (
         "latent",
         "up",
         "codes",
+        role="codebook_usage",
         meaning="exp of the entropy of code usage in a batch: the number of codes in even use.",
         read_as="A small batch cannot show more codes than it has latent vectors; count over an epoch before calling "
         "it collapse.",
@@ -239,6 +269,7 @@ LATENT: tuple[Metric, ...] = (
         ("cluster_usage", "codebook_usage"),
         "latent",
         "up",
+        role="codebook_usage",
         meaning="Number or share of codes used in a batch.",
         read_as="IBQ publishes 99, 96 and 84 % for 2^10, 2^14 and 2^18 codes.",
         sources=("TencentARC/SEED-Voken README", "lucidrains/vector-quantize-pytorch#170"),

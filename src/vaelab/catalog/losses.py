@@ -29,6 +29,7 @@ LOSSES: tuple[Metric, ...] = (
         "loss",
         "down",
         "depends on the trainer's reduction (a mean per pixel, or a sum over all pixels)",
+        role="total",
         meaning="The value the generator's optimizer minimises: nll + kl_weight x KL + d_weight x disc_factor x "
         "g_loss.",
         read_as="Split it into its terms and read those. In trainers that sum over pixels it is the reconstruction "
@@ -66,6 +67,7 @@ LOSSES: tuple[Metric, ...] = (
         "loss",
         "down",
         "depends on the trainer's reduction and loss weights",
+        role="reconstruction",
         meaning="Weighted reconstruction: (pixel weight x pixel loss + perceptual weight x perceptual loss) / "
         "exp(logvar) + logvar, taken as a mean, or as a sum over the pixels of an image.",
         read_as="Compare it only between runs with the same weights, clip size and reduction; across runs compare "
@@ -115,6 +117,7 @@ LOSSES: tuple[Metric, ...] = (
         "reconstruction",
         "down",
         "depends on the trainer: MSE, L1, L1 + LPIPS, or a sum over pixels",
+        role="reconstruction",
         meaning="Distance between input and reconstruction. Pyramid-Flow: mean squared error. latent-diffusion, sgm, "
         "VidTok: mean absolute error plus LPIPS. RadioDiff: absolute + squared error + LPIPS. WF-VAE: the summed, "
         "weighted nll.",
@@ -183,6 +186,7 @@ LOSSES: tuple[Metric, ...] = (
         "reconstruction",
         "down",
         "mean per value, for data in [-1, 1]",
+        role="reconstruction",
         meaning="Mean (x - recon)^2 over all values, logged beside rec_loss whatever pixel loss is minimised; under val/ the mean "
         "over held-out samples, from the posterior's mean.",
         read_as="PSNR = 10 log10(4 / rec_mse): 0.01 is 26 dB, 0.001 is 36 dB. A quarter of it is 6 dB. Compare val/rec_mse with "
@@ -196,6 +200,7 @@ LOSSES: tuple[Metric, ...] = (
         "largest reconstruction loss since the row before",
         ("rec_loss_max",),
         "loss",
+        role="reconstruction",
         meaning="Largest rec_loss of a batch among all steps since the row before, of any process.",
         read_as="Two or three times rec_loss is ordinary. Far more: a few samples out of range, which the rows themselves "
         "do not show.",
@@ -217,6 +222,7 @@ LOSSES: tuple[Metric, ...] = (
         "reconstruction",
         "down",
         "LPIPS distance (0 is identical); a sum over pixels in Open-Sora",
+        role="perceptual",
         meaning="Distance between input and reconstruction in the features of a fixed network (LPIPS with VGG in "
         "most trainers).",
         read_as="Compare with step 0 and with the level before the GAN in the same code. Training code uses the VGG "
@@ -254,6 +260,7 @@ LOSSES: tuple[Metric, ...] = (
         "loss",
         "none",
         "natural log of the decoder's output variance",
+        role="weight",
         meaning="One number L that divides the reconstruction loss: nll = rec / exp(L) + L. It is learned in sgm and "
         "VidTok and is never given to an optimizer in latent-diffusion, RadioDiff and Pyramid-Flow, so it stays at "
         "its start value there.",
@@ -281,6 +288,7 @@ LOSSES: tuple[Metric, ...] = (
         "loss",
         "down",
         "sum over a clip in WF-VAE",
+        role="reconstruction",
         meaning="Distance between the wavelet bands inside encoder and decoder (WF-VAE, Open-Sora-Plan).",
         read_as="By its trend only; no public reference values.",
         fixes="It keeps the low-frequency path of encoder and decoder symmetric.",

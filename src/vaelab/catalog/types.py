@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vaelab.catalog.roles import RoleName
+
 Direction = Literal["down", "up", "none", "zero"]
 BandStanding = Literal["holds", "conditional", "refuted"]
 
@@ -33,6 +35,7 @@ class Metric:
 
     aliases: its names in trainers' logs (lower case, spaces as underscores, no ``train/`` prefix), clearest first.
     direction: ``down`` or ``up`` is better, ``zero`` is best at zero, ``none`` where the value alone says nothing.
+    role: what every column of this metric is.
     unit: unit of the logged value where it is the same in every trainer, else how it depends on the trainer.
     meaning: what it measures. read_as: how to read it, in normalised terms. fixes: what it is in the loss for.
     without: what happens without it.
@@ -44,6 +47,7 @@ class Metric:
     family: str
     direction: Direction = "none"
     unit: str = ""
+    role: RoleName = "unknown"
     meaning: str = ""
     read_as: str = ""
     fixes: str = ""

@@ -15,6 +15,7 @@ from vaelab.cli.diagnose import (
     ConfigFile,
     Dialect,
     Latent,
+    Map,
     Paths,
     Range,
     diagnose_paths,
@@ -44,6 +45,7 @@ def compare(
     compression: Compression = None,
     channels: Channels = None,
     input_range: Range = None,
+    roles: Map = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of the screen.")
     ] = None,
@@ -55,7 +57,7 @@ def compare(
     Example: **vaelab compare run-a/train.log run-b/train.log**
     """
     what, forced = output_and_dialect(format or (), OUTPUTS, dialect)
-    declared = declared_config(config, latent, clip, compression, channels, input_range)
+    declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
     diagnoses = diagnose_paths(paths, forced, declared)
     from vaelab.cli.output import console_for, write_out
     from vaelab.compare import compare as compare_runs

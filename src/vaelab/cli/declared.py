@@ -20,11 +20,12 @@ def declared_config(
     compression: str | None = None,
     channels: int | None = None,
     input_range: str | None = None,
+    roles: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Canonical config of the options given; an option on the command line wins over the file.
 
     latent: ``CxTxHxW`` or ``CxHxW``. clip: ``TxHxW`` or ``HxW`` (one frame). compression: ``TxHxW`` or ``HxW``.
-    input_range: ``low,high``. Raises ConfigError with one sentence if one of them cannot be understood.
+    input_range: ``low,high``. roles: ``COLUMN=ROLE`` each; they stand under ``roles``. Raises ConfigError with one sentence if one of them cannot be understood.
     """
     declared = read_config(config) if config is not None else {}
     if latent is not None:
@@ -40,6 +41,10 @@ def declared_config(
         declared["input_channels"] = channels
     if input_range is not None:
         declared["input_range"] = _range(input_range)
+    if roles:
+        from vaelab.roles import parse_map
+
+        declared["roles"] = {**declared.get("roles", {}), **parse_map(roles)}
     return declared
 
 
@@ -47,6 +52,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Canonical values of a YAML or JSON file (nested keys allowed). Raises ConfigError with one sentence."""
     import yaml
 
+    from vaelab.roles import parse_map
     from vaelab.trainers import canonical_config
 
     try:
@@ -60,6 +66,8 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"The config {path} holds no settings: a file of 'name: value' lines is needed.")
     declared = canonical_config(raw)
+    if isinstance(raw.get("roles"), dict):
+        declared["roles"] = parse_map(f"{column}={role}" for column, role in raw["roles"].items())
     if not declared:
         raise ConfigError(
             f"The config {path} holds no setting that vaelab knows, such as kl_weight, disc_start, lr or latent_shape."

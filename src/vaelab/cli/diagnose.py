@@ -72,6 +72,16 @@ Range = Annotated[
     typer.Option("--range", metavar="LOW,HIGH", help="Lowest and highest input value, e.g. -1,1: for PSNR."),
 ]
 
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="COLUMN=ROLE",
+        help="Say what a column is, e.g. l_g_pix=reconstruction. May be given several times; it wins over what vaelab makes of the"
+        " name. A role (reconstruction, perceptual, kl, total, discriminator ...) or a metric (rec_loss ...).",
+    ),
+]
+
 Probe = Annotated[
     list[Path] | None,
     typer.Option(
@@ -115,6 +125,7 @@ def diagnose(
     compression: Compression = None,
     channels: Channels = None,
     input_range: Range = None,
+    roles: Map = None,
     probe: Probe = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of the screen.")
@@ -135,7 +146,7 @@ def diagnose(
     Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 bad usage or unreadable input.
     """
     what, forced = output_and_dialect(format or (), OUTPUTS, dialect)
-    declared = declared_config(config, latent, clip, compression, channels, input_range)
+    declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
     diagnoses = diagnose_paths(paths, forced, declared, select, ignore, probe or ())
     print_diagnoses(diagnoses, what, output)
     raise typer.Exit(1 if fails(diagnoses, fail_on.value) else 0)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vaelab.cli.declared import declared_config
-from vaelab.cli.diagnose import Channels, Clip, Compression, ConfigFile, Latent, Range
+from vaelab.cli.diagnose import Channels, Clip, Compression, ConfigFile, Latent, Map, Range
 from vaelab.errors import ConfigError
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ def mcp(
     compression: Compression = None,
     channels: Channels = None,
     input_range: Range = None,
+    roles: Map = None,
 ) -> None:
     """Let an agent (an MCP client) list, diagnose, explain and compare the runs in some folders. It only reads.
 
@@ -40,7 +41,7 @@ def mcp(
 
     What is declared here (**--latent**, **--clip** ...) holds for all runs.
     """
-    declared = declared_config(config, latent, clip, compression, channels, input_range)
+    declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
     try:
         from vaelab.integrations.mcp_server import serve
     except ModuleNotFoundError as error:

@@ -16,6 +16,7 @@ from vaelab.cli.diagnose import (
     Dialect,
     Ignore,
     Latent,
+    Map,
     Paths,
     Range,
     Select,
@@ -37,12 +38,13 @@ def report(
     compression: Compression = None,
     channels: Channels = None,
     input_range: Range = None,
+    roles: Map = None,
 ) -> None:
     """Write the whole report into a folder: report.md, report.html, diagnosis.json and plots.
 
     Example: **vaelab report train.log -o report**
     """
-    declared = declared_config(config, latent, clip, compression, channels, input_range)
+    declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
     diagnoses = diagnose_paths(paths, dialect, declared, select, ignore)
     from vaelab.report import write_report
 

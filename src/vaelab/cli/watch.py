@@ -18,6 +18,7 @@ from vaelab.cli.diagnose import (
     Dialect,
     Ignore,
     Latent,
+    Map,
     Range,
     Select,
     rule_codes,
@@ -101,6 +102,7 @@ def watch(
     compression: Compression = None,
     channels: Channels = None,
     input_range: Range = None,
+    roles: Map = None,
 ) -> None:
     """Watch training logs as they grow: verdict, phases, time to the next milestone, metrics, findings as they come and go.
 
@@ -122,7 +124,7 @@ def watch(
     """
     if web and (once or json_lines or until or idle is not None):
         raise ConfigError("--web shows the page until Ctrl-C: leave out --once, --json-lines, --until and --idle.")
-    declared = declared_config(config, latent, clip, compression, channels, input_range)
+    declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
     from vaelab.live import Watcher
 
     selected, ignored = rule_codes("--select", select), rule_codes("--ignore", ignore)

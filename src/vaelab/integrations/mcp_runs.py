@@ -100,6 +100,7 @@ class RunStore:
             if not root.exists():
                 raise LogError(f"{root} does not exist: give folders that hold training logs.")
         self._declared = {**(declared or {}), **trainers.canonical_config(declared or {})}
+        self._roles: Mapping[str, str] = self._declared.pop("roles", {})
         self._lock = threading.Lock()
         self._found: dict[Path, tuple[Stamp, list[Log], str]] = {}
         self._read: dict[tuple[Path, str], tuple[Stamp, list[KnownRun]]] = {}
@@ -217,7 +218,7 @@ class RunStore:
 
     def _load(self, log: Log) -> list[KnownRun]:
         try:
-            runs = log.group.read(Wanted())
+            runs = log.group.read(Wanted(), self._roles)
         except LogError as error:
             self._found.clear()  # the file may be of another kind now
             raise self._without_paths(error, [*log.files, log.where]) from None

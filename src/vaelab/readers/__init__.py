@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from vaelab import trainers
-from vaelab.errors import LogError
+from vaelab.errors import ConfigError, LogError
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
+from vaelab.roles import parse_map
 from vaelab.run import ReadNote, Run
 
 __all__ = ["READERS", "detect", "read", "read_all"]
 
 
-def read(path: str | Path, format: str | None = None, config: Mapping[str, Any] | None = None) -> Run:
+def read(
+    path: str | Path,
+    format: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    roles: Mapping[str, str] | None = None,
+) -> Run:
     """The one run in ``path`` (a log file, a run's folder, or ``-``).
 
-    Raises LogError if it cannot be read or holds several runs.
+    roles: what columns are, as in ``{"l_g_pix": "reconstruction"}``: a role or a metric; it wins over what vaelab makes of the name.
+    Raises LogError if it cannot be read or holds several runs, ConfigError if a role or a column of ``roles`` is unknown.
     """
-    runs = read_all(path, format, config)
+    runs = read_all(path, format, config, roles=roles)
     if len(runs) > 1:
         names = ", ".join(run.source for run in runs[:6]) + (", ..." if len(runs) > 6 else "")
         raise LogError(f"{path} holds {len(runs)} runs ({names}): use vaelab.readers.read_all, or give one of them.")
@@ -33,15 +41,17 @@ def read_all(
     format: str | None = None,
     config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    roles: Mapping[str, str] | None = None,
 ) -> list[Run]:
     """Every run in ``paths``: files (``.gz`` too), folders, patterns such as ``runs/*/train.log``, or ``-``.
 
     format: a reader's name, or a trainer's id (``pyramid-flow``), to use instead of what the log looks like.
-    config: declared values, laid over what the log declares.
+    config: declared values, laid over what the log declares. roles: as in ``read``.
     progress: called with ``(bytes read, bytes in all)`` as the logs are read.
-    Raises LogError where nothing can be read.
+    Raises LogError where nothing can be read, ConfigError where ``roles`` or ``config`` do not fit the log.
     """
     wanted = Wanted.of(format)
+    roles = parse_map(f"{column}={role}" for column, role in {**_roles_in(config), **(roles or {})}.items())
     if isinstance(paths, (str, Path)):
         paths = [paths]
     meter = Meter(progress)
@@ -53,7 +63,7 @@ def read_all(
     problems: list[LogError] = []
     for group in groups:
         try:
-            runs += group.read(wanted)
+            runs += group.read(wanted, roles)
         except LogError as error:
             if not group.in_folder:
                 raise
@@ -63,7 +73,26 @@ def read_all(
     if problems:
         unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
         runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
+    _check_columns(roles, runs)
     if config:
         declared = {**config, **trainers.canonical_config(config)}
+        declared.pop("roles", None)
         runs = [run.with_config(declared) for run in runs]
     return runs
+
+
+def _roles_in(config: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """``roles: {column: role}`` of a settings file."""
+    found = (config or {}).get("roles", {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def _check_columns(roles: Mapping[str, str], runs: Sequence[Run]) -> None:
+    """Raise ConfigError if a column that was given a role is in none of the runs."""
+    columns = {c.original: trainers.bare_name(c.original) for run in runs for c in run.columns.values()}
+    for name in roles:
+        if trainers.bare_name(name) not in columns.values():
+            near = get_close_matches(name, columns, 1)
+            known = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
+            hint = f" Did you mean {near[0]}?" if near else f" It has {known}."
+            raise ConfigError(f"--map {name}={roles[name]}: the log has no column '{name}'.{hint}")

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab import trainers
-from vaelab.catalog import canonical
 from vaelab.errors import LogError
 from vaelab.readers.source import Source
+from vaelab.roles import NamedValues, assign, declared_roles
 from vaelab.run import Column, Event, FloatArray, IntArray, ReadNote, Run, Smoothing
 
 BoolArray = npt.NDArray[np.bool_]
@@ -94,17 +94,23 @@ class JoiningReader(Reader, Protocol):
         ...
 
 
-def build_runs(raw: RawLog) -> list[Run]:
+def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str] | None = None) -> list[Run]:
     """The runs in ``raw``: one for each start of the step counter from the beginning; resumes are stitched.
 
-    Raises LogError if no column holds a number.
+    trainer: id of the trainer to read it as, instead of what the columns look like. given: column -> role or metric, from the user; it is
+    laid over ``roles`` in the settings. Raises LogError if no column holds a number, ConfigError if a given role is none.
     """
     raw = replace(raw, columns=[c for c in raw.columns if c.logged.any()])
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     raw = _without_empty_rows(raw)
     flat_config = flatten(raw.config)
-    trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, flat_config)
+    given = {**declared_roles(flat_config), **(given or {})}
+    if trainer is None:
+        trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, flat_config)
+    else:
+        confidence, reason = 1.0, "the format that was asked for"
+    dialect = trainers.TRAINERS[trainer]
     config = trainers.canonical_config(flat_config)
     pieces = _pieces(raw)
     runs = []
@@ -112,7 +118,8 @@ def build_runs(raw: RawLog) -> list[Run]:
         notes = [*raw.notes, *piece.notes] if number == 1 else list(piece.notes)
         source = raw.source if len(pieces) == 1 else f"{raw.source}#{number}"
         steps, columns, epochs, merge_notes = _merge_rows(raw, piece.rows)
-        named, name_notes = _canonical_columns(columns, trainers.TRAINERS[trainer].columns)
+        title = dialect.title if trainer != "unknown" else ""
+        named, name_notes = _canonical_columns(columns, dialect.columns, title, given)
         runs.append(
             Run(
                 source=source,
@@ -355,19 +362,25 @@ def _take(column: RawColumn, rows: IntArray) -> RawColumn:
 
 
 def _canonical_columns(
-    columns: list[RawColumn], of_trainer: Mapping[str, str]
+    columns: list[RawColumn], of_trainer: Mapping[str, str], title: str, given: Mapping[str, str]
 ) -> tuple[dict[str, Column], list[ReadNote]]:
-    """Columns under canonical names. The column whose own name is closest to the canonical one gets it.
+    """Columns under canonical names. Of several that would have one name, the surest gets it, then the one spelled so.
 
-    of_trainer: names that this trainer uses for something else than the catalogue's aliases say.
+    of_trainer: what this trainer means by its names. title: of the trainer, empty where it is unknown.
     """
     named: dict[str, Column] = {}
     notes: list[ReadNote] = []
-    order = sorted(range(len(columns)), key=lambda i: (not _spelled_out(columns[i].original), i))
+    printed = [np.where(c.logged, c.values, np.nan) for c in columns]
+    assigned = assign(
+        [NamedValues(c.original, v) for c, v in zip(columns, printed, strict=True)], of_trainer, title, given
+    )
+    order = sorted(
+        range(len(columns)),
+        key=lambda i: (assigned[i].order, not _spelled_out(columns[i].original, assigned[i].metric), i),
+    )
     position: dict[str, int] = {}
     for i in order:
-        column = columns[i]
-        name = _name(column.original, of_trainer)
+        column, name = columns[i], assigned[i].metric
         if name in named:
             kept = named[name]
             both = kept.logged & column.logged
@@ -381,33 +394,30 @@ def _canonical_columns(
                     text = f"'{column.original}' repeats '{kept.original}' and was left out"
                     notes.append(ReadNote("duplicate_column", int(both.sum()), text))
                 continue
-            name = _free_name(column.original.strip().lower(), named)
+            name = _free_name(_own_name(column.original), named)
         named[name] = Column(
             name,
             column.original,
-            np.where(column.logged, column.values, np.nan),
+            printed[i],
             column.logged,
             column.lines,
             column.decimals,
             column.smoothing,
             column.epoch_mean,
+            assigned[i].role,
         )
         position[name] = i
     return dict(sorted(named.items(), key=lambda item: position[item[0]])), notes
 
 
-def _name(original: str, of_trainer: Mapping[str, str]) -> str:
-    name = canonical(original)
-    own = of_trainer.get(trainers.bare_name(original))
-    if own is None or name.startswith(("val/", "val_ema/", "test/")):
-        return name
-    return f"epoch/{own}" if name.startswith("epoch/") else own
-
-
-def _spelled_out(original: str) -> bool:
+def _spelled_out(original: str, metric: str) -> bool:
     """Whether the log's name is the canonical one but for its prefix."""
     stem = original.strip().lower().removesuffix("_step").rpartition("/")[2]
-    return stem == canonical(original).rpartition("/")[2]
+    return stem == metric.rpartition("/")[2]
+
+
+def _own_name(original: str) -> str:
+    return "_".join(original.strip().lower().split())
 
 
 def _free_name(name: str, taken: Mapping[str, Column]) -> str:

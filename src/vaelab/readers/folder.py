@@ -16,6 +16,7 @@ from vaelab import trainers
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_files import META, is_run_folder
+from vaelab.roles import declared_roles
 
 LOG_SUFFIXES = frozenset(
     (".log", ".txt", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".gz", ".stdout", ".stderr", "",
@@ -142,7 +143,7 @@ def declared_beside(folders: Iterable[Path], every_yaml: bool) -> tuple[dict[str
             names += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("configs/*.yaml")])
         for path in dict.fromkeys(names):
             declared = _load(path)
-            if declared and trainers.canonical_config(declared):
+            if trainers.canonical_config(declared) or declared_roles(declared):
                 config = {**declared, **config}
                 used.append(str(path))
     return config, used

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,12 +45,13 @@ class Group:
     meter: Meter
     in_folder: bool = False
 
-    def read(self, wanted: Wanted) -> list[Run]:
+    def read(self, wanted: Wanted, roles: Mapping[str, str] | None = None) -> list[Run]:
         problems: list[LogError] = []
         for i, (reader, sources) in enumerate(self.views):
             try:
                 runs_of_files = [
-                    [run for log in logs for run in build_runs(log)] for logs in self._logs(reader, sources)
+                    [run for log in logs for run in build_runs(log, wanted.trainer, roles)]
+                    for logs in self._logs(reader, sources)
                 ]
             except LogError as error:
                 problems.append(error)
@@ -59,11 +60,6 @@ class Group:
             if self.in_folder:
                 notes = self._left_aside(i + 1, problems)
                 runs = [replace(run, notes=(*run.notes, *notes)) for run in runs]
-            if wanted.trainer:
-                reason = "the format that was asked for"
-                runs = [
-                    replace(run, trainer=wanted.trainer, trainer_confidence=1.0, trainer_reason=reason) for run in runs
-                ]
             return runs
         raise problems[0]
 

@@ -1,0 +1,268 @@
+"""What a column's name says, word by word, where neither a dialect nor the catalogue knows the whole name.
+
+``l_g_percep`` is a perceptual term, ``discr (scale 0.25) loss`` a part of the discriminator's, ``weighted_gan_loss`` the
+adversarial term with its weight inside. The order of the questions is the grammar: the words of a setting, a rate or a
+time bind tighter than those of a loss, a half (real, fake) tighter than its discriminator, and so on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from vaelab.catalog.roles import RoleName, Split
+from vaelab.roles import words as w
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+_WORDS = re.compile(r"(?:l1|l2|r1|r2|dinov2)(?![0-9a-z])|[a-z]+|\d+(?:\.\d+)?")
+_UNIT = re.compile(r"(?:[ _]in[ _]|[(\[])(?:db|(?P<time>s|ms|sec|seconds|t)|gb|mb|mib|%|it/s)[)\]]?$", re.IGNORECASE)
+_OF_REAL = re.compile(r"d\(x\)$", re.IGNORECASE)
+_OF_FAKE = re.compile(r"d\(g\(.{1,20}$|d\(x_?(?:hat|rec\w*)\)$", re.IGNORECASE)
+_SIDES = frozenset(("left", "right", "scale", "level", "stage", "head", "mid", "side", "fullband", "multiband"))
+
+
+@dataclass(frozen=True)
+class NameReading:
+    """What a name says: the role, a finer kind, the canonical metric it would be, the words that said so.
+
+    part: one of several columns of that role (a scale, a side, a layer), not the whole. could_be: roles between which
+    the name does not decide.
+    """
+
+    role: RoleName = "unknown"
+    kind: str = ""
+    metric: str = ""
+    split: Split = "train"
+    because: str = ""
+    part: bool = False
+    could_be: tuple[RoleName, ...] = ()
+
+
+def name_words(original: str) -> list[str]:
+    """The words and numbers of a name in lower case: ``l_g_pix`` -> l, g, pix; ``rFID`` -> rfid; ``ppl_0`` -> ppl, 0."""
+    return _WORDS.findall(_CAMEL.sub("_", original).lower())
+
+
+def read_name(original: str) -> NameReading:
+    """The reading of a column's name; ``unknown`` where no word speaks for a role."""
+    original = original.strip()
+    unit = _UNIT.search(original)
+    found = name_words(original[: unit.start()] if unit else original)
+    names = [word for word in found if not word[0].isdigit()]
+    split: Split = "train"
+    while len(names) > 1 and (names[0] in w.SPLITS or names[0] in ("ema", "set")):
+        split = "ema" if names[0] == "ema" else w.SPLITS.get(names[0], split)
+        names = names[1:]
+    if _OF_REAL.match(original) or _OF_FAKE.match(original):
+        side: RoleName = "logits_real" if _OF_REAL.match(original) else "logits_fake"
+        reading = NameReading(side, metric=side, because=original)
+    elif unit and unit["time"]:
+        reading = _time(set(names), names[0] if names else "time")
+    else:
+        reading = _read(names)
+    return replace(reading, split=split, part=len(names) < len(found) or not _SIDES.isdisjoint(names))
+
+
+def _read(names: list[str]) -> NameReading:
+    return next((reading for question in _QUESTIONS if (reading := question(_Words(names)))), NameReading())
+
+
+class _Words(frozenset[str]):
+    """The words of one name, with the order kept."""
+
+    def __new__(cls, names: list[str]) -> _Words:
+        return super().__new__(cls, names)
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def first(self, words: Iterable[str]) -> str:
+        """The first word of the name that is one of ``words``, or an empty text."""
+        return next((name for name in self.names if name in words), "")
+
+    @property
+    def loss(self) -> bool:
+        return not self.isdisjoint(w.LOSS)
+
+    @property
+    def discriminator(self) -> str:
+        return self.first(w.DISCRIMINATOR) or ("d" if "d" in self else "")
+
+
+def _time(have: frozenset[str] | set[str], because: str) -> NameReading:
+    metric = "data_time" if "data" in have else "step_time" if have & {"step", "iter", "batch"} else ""
+    return NameReading("time", metric=metric, because=because)
+
+
+# The questions, in the order in which they are asked ----------------------------------------------------------------
+
+
+def _speed(have: _Words) -> NameReading | None:
+    word = "" if have.loss else have.first(w.TIME)
+    return _time(have, word) if word else None
+
+
+def _optimiser(have: _Words) -> NameReading | None:
+    if "lr" in have or {"learning", "rate"} <= have:
+        return NameReading("learning_rate", metric="disc_lr" if have.discriminator else "lr", because="lr")
+    gradient = have.first(("grad", "grads", "gradient", "gradients", "gnorm"))
+    if not gradient or (gradient != "gnorm" and "norm" not in have):
+        return None
+    of_all = have <= _WHOLE_GRADIENT | w.GENERATOR | w.DISCRIMINATOR
+    metric = "disc_grad_norm" if have.discriminator else "grad_norm"
+    return NameReading("gradient_norm", metric=metric if of_all else "", because=gradient)
+
+
+_WHOLE_GRADIENT = frozenset(
+    (
+        "grad",
+        "grads",
+        "gradient",
+        "gradients",
+        "gnorm",
+        "norm",
+        "total",
+        "global",
+        "optim",
+        "other",
+        "d",
+        "model",
+        "train",
+    )
+)
+
+
+def _code_use(have: _Words) -> NameReading | None:
+    if word := have.first(w.PERPLEXITY):
+        return NameReading("codebook_usage", kind="perplexity", metric="perplexity", because=word)
+    word = have.first(w.USAGE)
+    if word and have & (w.QUANTISER | {"code", "codes", "cluster", "token", "tokens"}) and not have.loss:
+        return NameReading("codebook_usage", kind=word, metric="" if word == "dead" else "cluster_usage", because=word)
+    if (word := have.first(w.ENTROPY)) and "cross" not in have:
+        of_samples, of_all = have & {"sample", "samples"}, have & {"codebook", "avg", "batch"}
+        metric = "sample_entropy" if of_samples else "codebook_entropy" if of_all else "entropy_loss"
+        return NameReading("entropy", metric=metric, because=word)
+    return None
+
+
+def _setting(have: _Words) -> NameReading | None:
+    """A weight, a factor, the adaptive weight of the adversarial term."""
+    word = have.first(w.WEIGHT)
+    if not word or have.loss:
+        return None
+    if word == "factor" and (have.discriminator or have & w.ADVERSARIAL):
+        return NameReading("weight", metric="disc_factor", because=word)
+    if "adaptive" in have:
+        return NameReading("adaptive_weight", metric="d_weight", because="adaptive weight")
+    return NameReading("weight", because=word)
+
+
+def _score(have: _Words) -> NameReading | None:
+    if word := have.first(w.ACCURACY):
+        of_gan = have.discriminator or have & (w.REAL | w.FAKE)
+        return NameReading("discriminator_accuracy" if of_gan else "unknown", because=word)
+    word = have.first(w.QUALITY)
+    if not word:
+        return None
+    if have.loss:
+        return NameReading("reconstruction", kind=word, metric="rec_loss", because=word) if "ssim" in word else None
+    return NameReading("quality", kind=word, metric=_CATALOGUED.get(word, ""), because=word)
+
+
+_CATALOGUED = {
+    "psnr": "psnr",
+    "ssim": "ssim",
+    "fid": "rfid",
+    "rfid": "rfid",
+    "fvd": "rfvd",
+    "rfvd": "rfvd",
+    "flickering": "flickering",
+}
+
+
+def _half(have: _Words) -> NameReading | None:
+    """The real or the fake half of the discriminator's loss, or its output on one of them."""
+    word, disc = have.first(w.REAL) or have.first(w.FAKE), have.discriminator
+    if not word or not (disc or have & w.LOGITS or have.loss) or have & (w.GENERATOR | w.RECONSTRUCTION.keys()):
+        return None
+    side = "real" if word in w.REAL else "fake"
+    if have & w.LOGITS or not have.loss:
+        return NameReading(_LOGITS[side], metric=f"logits_{side}", because=word)
+    return NameReading(_HALVES[side], metric=f"disc_loss_{side}", because=word)
+
+
+_LOGITS: dict[str, RoleName] = {"real": "logits_real", "fake": "logits_fake"}
+_HALVES: dict[str, RoleName] = {"real": "discriminator_real", "fake": "discriminator_fake"}
+
+
+def _adversary(have: _Words) -> NameReading | None:
+    word = have.first(w.FEATURE)
+    if word and not have & (w.RECONSTRUCTION.keys() | w.QUANTISER | w.PERCEPTUAL | {"encoder", "decoder"}):
+        return NameReading("feature_matching", metric="feature_matching_loss", because=word)
+    word = have.first(w.DISCRIMINATOR) or ("d" if "d" in have and (have.loss or len(have) <= 2) else "")
+    return NameReading("discriminator", metric="disc_loss", because=word) if word else None
+
+
+def _latent(have: _Words) -> NameReading | None:
+    if word := have.first(w.KL):
+        return NameReading("kl", metric="kl_loss", because=word)
+    if word := have.first(w.QUANTISER):
+        return NameReading("quantiser", metric="quant_loss", because=word)
+    word = have.first(w.STATISTIC)
+    if word and have & w.LATENT and not have.loss:
+        return NameReading("latent_statistic", kind=word, metric="latents_std" if word == "std" else "", because=word)
+    return None
+
+
+def _picture(have: _Words) -> NameReading | None:
+    """Perceptual, adversarial and reconstruction terms."""
+    word = have.first(w.PERCEPTUAL)
+    if word and (word != "p" or (have.loss and len(have) <= 3)):
+        texture = word in ("style", "gram")
+        return NameReading("perceptual", kind=word, metric="" if texture else "perceptual_loss", because=word)
+    word, pixels = have.first(w.ADVERSARIAL), have.first(w.RECONSTRUCTION)
+    if word and pixels:
+        return NameReading(could_be=("generator_adversarial", "reconstruction"), because=f"{word}, {pixels}")
+    if word:
+        metric = "g_loss_weighted" if have & w.WEIGHTED else "g_loss"
+        return NameReading("generator_adversarial", metric=metric, because=word)
+    if not pixels:
+        return None
+    kind = next((w.RECONSTRUCTION[n] for n in have.names if w.RECONSTRUCTION.get(n)), "")
+    metric = "nll_loss" if pixels in ("nll", "likelihood") else "rec_loss"
+    return NameReading("reconstruction", kind=kind, metric=metric, because=pixels)
+
+
+def _other_terms(have: _Words) -> NameReading | None:
+    if word := have.first(w.ALIGNMENT):
+        return NameReading("alignment", metric="alignment_loss", because=word)
+    if word := have.first(w.REGULARISER):
+        return NameReading("regulariser", because=word)
+    return None
+
+
+def _whole(have: _Words) -> NameReading | None:
+    """The total, or a generator's loss that may be the total or its adversarial term."""
+    word = have.first(w.GENERATOR)
+    if word and have & w.TOTAL:
+        return NameReading("total", metric="total_loss", because=have.first(w.TOTAL))
+    if word and have <= w.LOSS | w.PLAIN | w.GENERATOR:
+        return NameReading(could_be=("generator_adversarial", "total"), because=word)
+    if have & (w.LOSS | w.TOTAL) and have <= w.LOSS | w.PLAIN | w.TOTAL and have - {"l"}:
+        return NameReading("total", metric="total_loss", because=have.first(w.TOTAL) or have.first(w.LOSS))
+    return None
+
+
+def _machine(have: _Words) -> NameReading | None:
+    if have.loss:
+        return None
+    if word := have.first(w.MEMORY):
+        return NameReading("memory", because=word)
+    word = have.first(w.PROGRESS)
+    return NameReading("progress", because=word) if word else None
+
+
+_QUESTIONS = (
+    _speed, _optimiser, _code_use, _setting, _score, _half, _adversary, _latent, _picture, _other_terms, _whole, _machine,
+)  # fmt: skip
