@@ -9,7 +9,7 @@ from typing import Any
 
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep, RankedCause
 from vaelab.facts.base import Evidence, Fact
-from vaelab.report import schema
+from vaelab.report import reading, schema
 from vaelab.report.layout import STATUS_TEXT, confidence, evidence_text, headline, metric_title, plain, sentence
 from vaelab.report.numbers import number
 from vaelab.rules.base import Finding
@@ -67,6 +67,7 @@ def _run(d: Diagnosis) -> schema.RunModel:
             schema.NoteModel(kind=n.kind, count=n.count, text=plain(n.text), first_line=n.first_line)
             for n in d.run.notes
         ],
+        reading=[_column(c) for c in reading.columns(d.run)],
         facts=facts,
         metrics=[_metric(m) for m in d.metrics],
         findings=[_finding(f) for f in d.findings],
@@ -78,6 +79,14 @@ def _run(d: Diagnosis) -> schema.RunModel:
         positive=[plain(t) for t in d.positive],
         expectations=[plain(t) for t in d.expectations],
     )
+
+
+def _column(c: reading.ColumnReading) -> schema.ColumnModel:
+    role = c.role
+    return schema.ColumnModel(
+        column=plain(c.column), metric=plain(c.metric), role=role.name, kind=role.kind, split=role.split, better=role.better,
+        standing=role.standing, reason=plain(role.reason), could_be=list(role.could_be), values=c.values,
+    )  # fmt: skip
 
 
 def _fact(fact: Fact) -> schema.FactModel:

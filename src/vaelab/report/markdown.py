@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vaelab.catalog import METRICS, Metric
 from vaelab.diagnosis import Diagnosis, MetricVerdict
 from vaelab.facts.base import Fact
-from vaelab.report import layout
+from vaelab.report import layout, reading
 from vaelab.report.numbers import number, percent, quantity, step_range, steps
 from vaelab.report.plots import Plot
 from vaelab.rules.base import Finding
@@ -51,7 +51,7 @@ def environment(**options: Any) -> Environment:
         percent=percent, needed=layout.needed, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
     )  # fmt: skip
     env.globals.update(
-        layout=layout, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,
+        layout=layout, reading=reading, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,
         status_text=layout.STATUS_TEXT, metric_status_text=layout.METRIC_STATUS_TEXT,
     )  # fmt: skip
     return env

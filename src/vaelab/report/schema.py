@@ -129,6 +129,21 @@ class NoteModel(_Model):
     first_line: int | None = None
 
 
+class ColumnModel(_Model):
+    """How one column of the log was read. ``metric`` is its name elsewhere in this document; ``better`` says where a healthy value goes."""
+
+    column: str
+    metric: str
+    role: str
+    kind: str = ""
+    split: str
+    better: str
+    standing: Literal["given", "known", "inferred", "ambiguous", "unknown"]
+    reason: str
+    could_be: list[str] = []
+    values: int
+
+
 class SkippedModel(_Model):
     """A rule that could not run, and the columns or facts it missed."""
 
@@ -163,6 +178,9 @@ class RunModel(_Model):
     phases: list[PhaseModel]
     events: list[EventModel]
     notes: list[NoteModel]
+    reading: list[ColumnModel] = Field(
+        [], description="Every column of the log: what it was read as, how sure, and why."
+    )
     facts: dict[str, dict[str, FactModel]] = Field(description="Group -> name -> fact.")
     metrics: list[MetricModel]
     findings: list[FindingModel]

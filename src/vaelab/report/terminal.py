@@ -14,6 +14,7 @@ from rich.text import Text
 
 from vaelab.diagnosis import Diagnosis, MetricVerdict, RankedCause
 from vaelab.facts.base import Evidence
+from vaelab.report import reading
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
     FindingNode,
@@ -123,6 +124,7 @@ def _head(diagnosis: Diagnosis) -> list[RenderableType]:
     if lost:
         more = f"; and {len(lost) - 2} more notes on reading in the full report" if len(lost) > 2 else ""
         lines.append(Text(f"Reading: {'; '.join(lost[:2])}{more}", style="yellow"))
+    lines += [Text(f"Columns {plain(text)}", style="dim", overflow="fold") for text in reading.summary(diagnosis.run)]
     return lines
 
 

@@ -186,6 +186,7 @@ def _first_reading(
     prefix = prefix or _PREFIX_OF[reading.split]
     could_be = TWO_MEANINGS.get(bare, reading.could_be)
     if could_be:
+        own = bare if own in METRICS else own
         return _Named(own, prefix, "", "unknown", "ambiguous", "", part=reading.part, could_be=could_be)
     if reading.role == "unknown":
         return _Named(own, prefix, "", "unknown", "unknown", "no word of its name speaks for a role")

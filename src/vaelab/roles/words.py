@@ -61,7 +61,7 @@ QUALITY = {
 }  # fmt: skip
 TIME = frozenset(
     ("time", "sec", "secs", "seconds", "timing", "timings", "elapsed", "eta", "duration", "speed", "throughput", "fps",
-     "latency", "hours", "minutes", "ms", "tokens", "timestamp", "runtime")
+     "latency", "hours", "minutes", "ms", "timestamp", "runtime")
 )  # fmt: skip
 MEMORY = frozenset(("mem", "memory", "vram", "gpu", "ram", "cuda"))
 PROGRESS = frozenset(
