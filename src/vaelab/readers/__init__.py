@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.errors import LogError
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
@@ -64,6 +64,6 @@ def read_all(
         unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
         runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
     if config:
-        declared = {**config, **trainers.canonical_config(config)}
+        declared = {**config, **dialects.canonical_config(config)}
         runs = [run.with_config(declared) for run in runs]
     return runs

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.catalog import canonical
 from vaelab.errors import LogError
 from vaelab.readers.source import Source
@@ -104,15 +104,15 @@ def build_runs(raw: RawLog) -> list[Run]:
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     raw = _without_empty_rows(raw)
     flat_config = flatten(raw.config)
-    trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, flat_config)
-    config = trainers.canonical_config(flat_config)
+    trainer, confidence, reason = dialects.detect([c.original for c in raw.columns], raw.format, flat_config)
+    config = dialects.canonical_config(flat_config)
     pieces = _pieces(raw)
     runs = []
     for number, piece in enumerate(pieces, start=1):
         notes = [*raw.notes, *piece.notes] if number == 1 else list(piece.notes)
         source = raw.source if len(pieces) == 1 else f"{raw.source}#{number}"
         steps, columns, epochs, merge_notes = _merge_rows(raw, piece.rows)
-        named, name_notes = _canonical_columns(columns, trainers.TRAINERS[trainer].columns)
+        named, name_notes = _canonical_columns(columns, dialects.DIALECTS[trainer].columns)
         runs.append(
             Run(
                 source=source,
@@ -398,7 +398,7 @@ def _canonical_columns(
 
 def _name(original: str, of_trainer: Mapping[str, str]) -> str:
     name = canonical(original)
-    own = of_trainer.get(trainers.bare_name(original))
+    own = of_trainer.get(dialects.bare_name(original))
     if own is None or name.startswith(("val/", "val_ema/", "test/")):
         return name
     return f"epoch/{own}" if name.startswith("epoch/") else own

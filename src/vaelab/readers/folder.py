@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_files import META, is_run_folder
@@ -142,7 +142,7 @@ def declared_beside(folders: Iterable[Path], every_yaml: bool) -> tuple[dict[str
             names += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("configs/*.yaml")])
         for path in dict.fromkeys(names):
             declared = _load(path)
-            if declared and trainers.canonical_config(declared):
+            if declared and dialects.canonical_config(declared):
                 config = {**declared, **config}
                 used.append(str(path))
     return config, used

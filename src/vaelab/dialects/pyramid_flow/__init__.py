@@ -1,9 +1,9 @@
-"""Pyramid-Flow, checked against its source."""
+"""Pyramid-Flow's causal video VAE (``train_video_vae.py``)."""
 
 from __future__ import annotations
 
-from vaelab.trainers.shared import ADAPTIVE, HINGE
-from vaelab.trainers.types import KnownFault, Trainer
+from vaelab.dialects.shared import ADAPTIVE, HINGE
+from vaelab.dialects.types import Dialect, KnownFault, Signature
 
 _FLAG = {
     k: f"--{k} {{}}"
@@ -23,11 +23,18 @@ _FLAG = {
     )
 } | {"disc_lr": "--lr_disc {}", "add_discriminator": "--add_discriminator"}
 
-TRAINERS = (
-    Trainer(
+DIALECTS = (
+    Dialect(
         id="pyramid_flow",
         title="Pyramid-Flow (train_video_vae.py)",
-        signature=("perception_loss", "vae_loss"),
+        recognised_by=(
+            Signature(frozenset({"perception_loss"}), 0.99, formats=("metric_logger", "pyramid_flow_json")),
+            Signature(frozenset({"vae_loss"}), 0.99, formats=("metric_logger", "pyramid_flow_json")),
+            Signature(frozenset({"perception_loss", "rec_loss"}), 0.95),
+            Signature(frozenset(), 0.5, settings=frozenset({"pixelloss_weight", "perceptual_weight"})),
+        ),
+        source="jy0205/Pyramid-Flow at 3040d71",
+        setting_names={"lr_disc": "disc_lr"},
         rec_kind="mse",
         nll_reduction="mean",
         kl_reduction="sum-per-channel",

@@ -1,15 +1,21 @@
-"""The example scripts of diffusers, and vqgan-training, each checked against its source."""
+"""The two example scripts of diffusers: ``train_autoencoderkl.py`` and ``train_vqgan.py``."""
 
 from __future__ import annotations
 
-from vaelab.trainers.shared import ADAPTIVE, HINGE
-from vaelab.trainers.types import KnownFault, Trainer
+from vaelab.dialects.shared import ADAPTIVE, HINGE
+from vaelab.dialects.types import Dialect, KnownFault, Signature
 
-TRAINERS = (
-    Trainer(
+DIALECTS = (
+    Dialect(
         id="diffusers",
         title="diffusers train_autoencoderkl.py",
-        signature=("p_loss", "disc_weight", "nll_loss"),
+        recognised_by=(Signature(frozenset({"p_loss", "nll_loss", "kl_loss", "disc_weight"}), 0.9),),
+        source="huggingface/diffusers at 58eb52c080",
+        setting_names={
+            "kl_scale": "kl_weight",
+            "perceptual_scale": "perceptual_weight",
+            "disc_learning_rate": "disc_lr",
+        },
         columns={"disc_weight": "d_weight"},
         rec_kind="mse+lpips",
         nll_reduction="sum-per-sample",
@@ -43,10 +49,11 @@ TRAINERS = (
             ),
         ),
     ),
-    Trainer(
+    Dialect(
         id="diffusers_vqgan",
         title="diffusers train_vqgan.py",
-        signature=("step_gen_loss", "step_discr_loss"),
+        recognised_by=(Signature(frozenset({"step_gen_loss", "step_discr_loss"}), 0.95),),
+        source="huggingface/diffusers at 58eb52c080",
         kl_reduction="none",
         disc_loss_family="hinge",
         disc_loss_scale=2.0,
@@ -54,23 +61,6 @@ TRAINERS = (
             "total_loss": "printed as step_gen_loss: mse + commitment + LPIPS + adaptive weight * -mean D(recon)",
             "disc_loss": "printed as step_discr_loss: mean relu(1 + fake) + mean relu(1 - real), not halved, + 10 *"
             " gradient penalty: chance is 2.0",
-        },
-    ),
-    Trainer(
-        id="vqgan_training",
-        title="vqgan-training (vae_trainer.py)",
-        signature=("overall_vae_loss", "mse_loss"),
-        rec_kind="unknown",
-        nll_reduction="mean",
-        kl_reduction="unknown",
-        disc_loss_family="unknown",
-        columns={"mse_loss": "mse_loss"},
-        formulas={
-            "kl_loss": "mean of z^2: not a KL",
-            "rec_loss": "not logged: mse_loss is always 0, the pixel loss is off",
-            "total_loss": "perceptual_loss + gan_loss + 0.1 * kl_loss; gradients are renormalised, so its value does not"
-            " describe the update",
-            "disc_loss": "binary cross-entropy or hinge: ln 2 = 0.693 or 1 is chance",
         },
     ),
 )

@@ -7,32 +7,23 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from vaelab.dialects.registry import DIALECTS
 from vaelab.own_settings import CANONICAL, canonical_own, is_own
 
-_CONFIG_ALIASES: dict[str, str] = {
-    "kl_scale": "kl_weight",
+# names that many trainers use; those of one trainer are in its folder
+_COMMON_NAMES: dict[str, str] = {
     "klloss_weight": "kl_weight",
-    "pixel_weight": "pixelloss_weight",
-    "perceptual_scale": "perceptual_weight",
-    "perceptual_loss_weight": "perceptual_weight",
-    "lr_disc": "disc_lr",
-    "disc_learning_rate": "disc_lr",
     "learning_rate": "lr",
     "base_learning_rate": "lr",
     "gradient_clip_val": "clip_grad",
     "max_grad_norm": "clip_grad",
     "grad_clip": "clip_grad",
-    "train_num_steps": "total_steps",
     "max_train_steps": "total_steps",
     "max_steps": "total_steps",
     "num_training_steps": "total_steps",
-    "embed_dim": "latent_channels",
-    "z_channels": "latent_channels",
     "disc_start_iter": "disc_start",
-    "discr_start_after_step": "disc_start",
     "disc_in_channels": "input_channels",
     "image_size": "resolution",
-    "lecam_loss_weight": "lecam_weight",
 }
 _CONFIG_KEYS = {
     "kl_weight", "pixelloss_weight", "perceptual_weight", "disc_weight", "disc_start", "disc_factor", "disc_lr", "lr",
@@ -43,6 +34,7 @@ _CONFIG_KEYS = {
     "pretrained_vae_weight", "model_path", "resume", "image_gpus", "video_gpus", "use_image_video_mixed_training",
     "kl_reduction", "nll_reduction", "pixel_loss", "codebook_weight", "commit_weight", "lecam_weight", "fp16", "amp", "model_dtype", "ema_decay", "weight_decay", "dataset",
 }  # fmt: skip
+_NAMES = {name: key for d in DIALECTS.values() for name, key in d.setting_names.items()} | _COMMON_NAMES
 
 
 def canonical_config(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +44,7 @@ def canonical_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     own = is_own(flat)
     for path, value in flat.items():
         last = path.rsplit(".", 1)[-1].lower().lstrip("-").replace("-", "_")
-        key = last if last in _CONFIG_KEYS else _CONFIG_ALIASES.get(last)
+        key = last if last in _CONFIG_KEYS else _NAMES.get(last)
         if own:
             # arguments of a model class or of a data source may have any name
             free = path.startswith(("model.config.", "data.options.")) and key != "latent_channels"

@@ -1,15 +1,19 @@
-"""vaelab's own trainer, and one that is not known."""
+"""The trainer of vaelab itself."""
 
 from __future__ import annotations
 
-from vaelab.own_settings import OPTIONS
-from vaelab.trainers.types import Trainer
+from vaelab.dialects.types import Dialect, Signature
+from vaelab.own_settings import OPTIONS, own_conventions
 
-TRAINERS = (
-    Trainer(
+DIALECTS = (
+    Dialect(
         id="vaelab",
         title="vaelab train",
-        signature=("rec_mse", "clip_coefficient"),
+        recognised_by=(
+            Signature(frozenset(), 1.0, formats=("vaelab_run", "vaelab_console")),
+            Signature(frozenset({"rec_mse", "clip_coefficient"}), 0.99),
+            Signature(frozenset({"kl_nats_per_element"}), 0.99),
+        ),
         weights_apart=True,
         disc_warms_up=True,
         formulas={
@@ -34,6 +38,6 @@ TRAINERS = (
             "clip_share": "share of the steps since the row before that were clipped",
         },
         options=OPTIONS,
+        declared=own_conventions,
     ),
-    Trainer(id="unknown", title="a trainer vaelab does not know", signature=(), input_range=None),
 )

@@ -1,15 +1,29 @@
-"""RadioDiff, checked against its source."""
+"""RadioDiff's autoencoder of radio maps (``train_vae.py``)."""
 
 from __future__ import annotations
 
-from vaelab.trainers.shared import ADAPTIVE, HINGE, LOSSCONFIG
-from vaelab.trainers.types import KnownFault, Trainer
+from vaelab.dialects.shared import ADAPTIVE, HINGE, LOSSCONFIG
+from vaelab.dialects.types import Dialect, KnownFault, Signature
 
-TRAINERS = (
-    Trainer(
+DIALECTS = (
+    Dialect(
         id="radiodiff",
         title="RadioDiff (train_vae.py)",
-        signature=("train/nll_loss", "train/rec_loss", "train/logvar"),
+        recognised_by=(
+            Signature(frozenset(), 0.99, formats=("radiodiff_log",)),
+            Signature(
+                frozenset({"total_loss", "rec_loss", "kl_loss", "d_weight", "disc_factor", "learning_rate"}),
+                0.9,
+                frozenset({"nll_loss"}),
+            ),
+            Signature(
+                frozenset({"nll_loss", "rec_loss", "kl_loss", "logvar", "lr"}),
+                0.75,
+                frozenset({"perception_loss", "p_loss", "grad_norm"}),
+            ),
+        ),
+        source="UNIC-Lab/RadioDiff at 14c4a8c",
+        setting_names={"train_num_steps": "total_steps", "pixel_weight": "pixelloss_weight"},
         rec_kind="l1+mse+lpips",
         nll_reduction="sum-per-sample",
         kl_reduction="sum-per-sample",

@@ -1,34 +1,20 @@
-"""WF-VAE, Open-Sora-Plan and Open-Sora, each checked against its source."""
+"""Open-Sora's video autoencoders: ``scripts/vae/train.py``, and ``scripts/train_vae.py`` of version 1.2."""
 
 from __future__ import annotations
 
-from vaelab.trainers.shared import HINGE, LOSSCONFIG
-from vaelab.trainers.types import KnownFault, Trainer
+from vaelab.dialects.shared import HINGE
+from vaelab.dialects.types import Dialect, Signature
 
-TRAINERS = (
-    Trainer(
-        id="wf_vae",
-        title="WF-VAE / Open-Sora-Plan (train_ddp.py)",
-        signature=("train/generator_loss", "train/latents_std"),
-        rec_kind="weighted-nll-sum",
-        nll_reduction="sum-per-frame",
-        kl_reduction="sum-per-sample",
-        disc_loss_family="hinge",
-        formulas={
-            "rec_loss": "the weighted nll, summed over pixels and divided by batch x frames: not a mean error",
-            "total_loss": "nll + kl_weight * kl + d_weight * disc_factor * g_loss + wavelet_weight * wavelet loss",
-        },
-        options={k: f"--{k} {{}}" for k in LOSSCONFIG},
-        known_faults=(
-            KnownFault(
-                "I2", "validation feeds inputs in [0, 1] to a model trained on [-1, 1]: its PSNR and LPIPS are off"
-            ),
-        ),
-    ),
-    Trainer(
+DIALECTS = (
+    Dialect(
         id="open_sora",
         title="Open-Sora (scripts/vae/train.py)",
-        signature=("nll_rec", "nll_per", "gen_w"),
+        recognised_by=(
+            Signature(frozenset({"nll_rec", "nll_per"}), 0.95),
+            Signature(frozenset({"loss_.nll_rec", "loss_.nll_per"}), 0.95),
+        ),
+        source="hpcaitech/Open-Sora at 7ad6a96",
+        setting_names={"perceptual_loss_weight": "perceptual_weight"},
         columns={"loss": "loss_summed_over_gpus"},
         rec_kind="l1-sum",
         nll_reduction="sum-per-frame",
@@ -47,10 +33,11 @@ TRAINERS = (
             "disc_loss": HINGE,
         },
     ),
-    Trainer(
+    Dialect(
         id="open_sora_v1",
         title="Open-Sora 1.2 (scripts/train_vae.py)",
-        signature=("z_nll_loss", "adversarial_loss"),
+        recognised_by=(Signature(frozenset({"z_nll_loss", "nll_loss", "kl_loss"}), 0.95),),
+        source="hpcaitech/Open-Sora, version 1.2",
         columns={"loss": "training_loss", "adversarial_loss": "g_loss_weighted"},
         nll_reduction="sum-per-frame",
         kl_reduction="weighted",
