@@ -10,11 +10,10 @@ from typing import Any
 
 from vaelab.catalog import METRICS, Band, Metric, canonical
 from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
+from vaelab.config.foreign import sources
 from vaelab.dialects import DIALECTS, Dialect
 from vaelab.errors import ConfigError
 from vaelab.lint import KNOWN_BUGS, LINT_RULES, Bug, LintRule
-from vaelab.lint.trainers import SOURCES
-from vaelab.lint.trainers import TITLES as LINTED
 from vaelab.rules.base import Rule
 from vaelab.run import Run
 
@@ -123,7 +122,7 @@ def explain_rule(rule: type[Rule] | type[LintRule]) -> Explanation:
 
 def explain_bug(bug: Bug) -> Explanation:
     """A known fault of a public trainer's code: where it is, when it bites, what to do."""
-    places = (f"{LINTED[t]}: {SOURCES[t]}, {bug.place(t)}" for t in bug.trainers)
+    places = (f"{sources()[t].title}: {sources()[t].source}, {bug.place(t)}" for t in bug.trainers)
     rules = tuple(f"{rule.code} {rule.name}" for rule in LINT_RULES if rule.code == bug.rule)
     sections = [
         Section("When it bites", (bug.when.text,)),
