@@ -10,9 +10,9 @@ from pathlib import Path
 from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES, FAMILIES
 from vaelab.config.describe import presets_page
+from vaelab.config.foreign import sources
 from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
 from vaelab.lint import KNOWN_BUGS, LINT_RULES
-from vaelab.lint.trainers import SOURCES, TITLES
 from vaelab.report.schema import json_schema
 from vaelab.rules import ALL_RULES
 
@@ -102,10 +102,10 @@ def lint_rules_page() -> str:
         explanation = explain_rule(rule)
         summary = explanation.title.removeprefix(f"{rule.name}: ").rstrip(".")
         parts.append(_with_causes(_entry(f"{rule.code} {rule.name}", explanation, lead=summary)))
-    for trainer, title in TITLES.items():
+    for trainer, source in sources().items():
         bugs = [bug for bug in KNOWN_BUGS.values() if trainer in bug.trainers]
         parts.append(
-            f"## {_text(title)}\n\nRead at {SOURCES[trainer]}. Faults shared by several trainers are listed under each."
+            f"## {_text(source.title)}\n\nRead at {source.source}. Faults shared by several trainers are listed under each."
         )
         lines = [
             f"| {bug.code} | {_text(bug.title)} | {_text(bug.when.text)} | {_text(bug.fix)} | {_text(bug.place(trainer))} |"

@@ -78,7 +78,7 @@ COLUMNS = {
     ),
     "diffusers": (
         "loss nll_loss rec_loss p_loss kl_loss disc_weight disc_factor g_loss lr disc_loss logits_real logits_fake disc_lr",
-        # d_weight under the name of a setting: vaelab.trainers renames it for this trainer only.
+        # d_weight under the name of a setting: vaelab.dialects renames it for this trainer only.
         {"disc_weight": "disc_weight", "step_discr_loss": "disc_loss", "step_gen_loss": "total_loss"},
     ),
     "magvit2": (

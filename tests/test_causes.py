@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN
-from vaelab.trainers import TRAINERS, canonical_config
+from vaelab.dialects import DIALECTS, canonical_config
 
 SIZES = {"A": 9, "B": 12, "C": 14, "D": 18, "E": 13, "F": 8, "G": 5, "H": 7, "I": 6}
 
@@ -39,6 +39,6 @@ def test_what_is_no_fault_is_marked_so() -> None:
 
 
 def test_known_faults_of_trainers_are_causes() -> None:
-    for trainer in TRAINERS.values():
+    for trainer in DIALECTS.values():
         for fault in trainer.known_faults:
             assert fault.cause in CAUSES

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch.nn import functional as nnf
 
+from vaelab.dialects.ldm import checkpoints as compvis
 from vaelab.errors import CheckpointError
-from vaelab.models.convert import compvis, convert_file
+from vaelab.models.convert import convert_file
 from vaelab.models.opening import find_checkpoint, open_checkpoint
 
 State = dict[str, torch.Tensor]

@@ -18,9 +18,9 @@ import vaelab
 from synthetic_runs import Draft, draft, healthy, resumed
 from vaelab.causes import CAUSES
 from vaelab.diagnosis import Diagnosis, diagnose
+from vaelab.dialects import DIALECTS
 from vaelab.rules import ALL_RULES
 from vaelab.run import Event, Run, Smoothing
-from vaelab.trainers import TRAINERS
 
 CASES = Path(__file__).parent / "data/cases"
 TRUTHS = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(CASES.glob("*.json"))}
@@ -110,7 +110,7 @@ def runs(draw: Any) -> Run:
     out = Draft(
         np.cumsum(np.array(draw(st.lists(st.integers(1, 1000), min_size=rows, max_size=rows)), np.int64)),
         columns,
-        draw(st.sampled_from(list(TRAINERS))),
+        draw(st.sampled_from(list(DIALECTS))),
         draw(st.sampled_from(["csv", "metric_logger", "radiodiff_log", "tensorboard", "json"])),
         draw(st.dictionaries(st.sampled_from(CONFIG_KEYS), odd_config, max_size=6)),
     )

@@ -14,10 +14,11 @@ import pytest
 import vaelab
 from dialect_logs import DIALECTS, Log, ldm_csv, open_sora_bar, vidtok_tensorboard, write_csv
 from vaelab.diagnosis import Diagnosis
+from vaelab.dialects import DIALECTS as TRAINERS
+from vaelab.dialects import bare_name, detect
 from vaelab.explain import explain_in_run, explain_trainer
 from vaelab.facts import infer
 from vaelab.run import Run
-from vaelab.trainers import TRAINERS, bare_name, detect
 
 CLOSED = {
     "pyramid_flow_console": {"nll", "total-before-gan", "total-with-gan"},

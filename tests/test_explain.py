@@ -10,12 +10,12 @@ import pytest
 
 from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES
+from vaelab.dialects import DIALECTS
 from vaelab.errors import ConfigError
 from vaelab.explain import explain, explain_in_run, explain_rule, first_sentence
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Rule
 from vaelab.run import Column, Run, Smoothing
-from vaelab.trainers import TRAINERS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -33,7 +33,7 @@ def test_a_cause_is_explained_by_id_and_by_name(name: str) -> None:
     assert CAUSES[name].fix.text in str(explain(name))
 
 
-@pytest.mark.parametrize("name", [t for t in TRAINERS if t != "unknown"])
+@pytest.mark.parametrize("name", [t for t in DIALECTS if t != "unknown"])
 def test_a_trainer_is_explained(name: str) -> None:
     explanation = explain(name.replace("_", "-"))
     assert explanation.kind == "trainer" and explanation.sections
@@ -42,9 +42,9 @@ def test_a_trainer_is_explained(name: str) -> None:
 def test_the_formula_is_that_of_the_trainer() -> None:
     all_of_them = str(explain("kl_loss"))
     pyramid_flow = str(explain("kl_loss", "pyramid-flow"))
-    assert TRAINERS["pyramid_flow"].formulas["kl_loss"] in pyramid_flow
-    assert TRAINERS["ldm"].formulas["kl_loss"] in all_of_them
-    assert TRAINERS["ldm"].formulas["kl_loss"] not in pyramid_flow
+    assert DIALECTS["pyramid_flow"].formulas["kl_loss"] in pyramid_flow
+    assert DIALECTS["ldm"].formulas["kl_loss"] in all_of_them
+    assert DIALECTS["ldm"].formulas["kl_loss"] not in pyramid_flow
 
 
 def test_bands_come_with_condition_and_standing() -> None:
@@ -76,7 +76,7 @@ def test_a_run_gives_the_trainer_and_its_values() -> None:
     run = Run("a.log", "metric_logger", "pyramid_flow", 1.0, "", steps, {"kl_loss": column})
     text = str(explain_in_run("kld", run))
     assert "first 5 at step 0, last 3 at step 20" in text and "window median of 20" in text
-    assert TRAINERS["pyramid_flow"].formulas["kl_loss"] in text
+    assert DIALECTS["pyramid_flow"].formulas["kl_loss"] in text
     assert "not in this log" in str(explain_in_run("d_weight", run))
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from vaelab.cli.import_config import import_config, short_names
 from vaelab.config import load_config
-from vaelab.config.foreign import DIALECTS, KINDS, Imported, Note, import_foreign
+from vaelab.config.foreign import KINDS, Imported, Note, import_foreign, sources
 from vaelab.config.foreign.shell import commands
 from vaelab.errors import ConfigError
 
@@ -324,4 +324,8 @@ def test_long_names_are_shown_by_their_end() -> None:
 
 
 def test_every_dialect_has_a_sample() -> None:
-    assert len(DIALECTS) == len(FILES) == len({load(name).title for name in FILES})
+    assert (
+        sum(s.convert is not None for s in sources().values())
+        == len(FILES)
+        == len({load(name).title for name in FILES})
+    )

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from vaelab.cli.app import app
+from vaelab.config.foreign import sources
 from vaelab.config.foreign.draft import flat
+from vaelab.dialects.conditions import Condition
+from vaelab.dialects.options import Options, command_lines, python_options, yaml_lines
+from vaelab.dialects.plan import Loss, Plan, Sample
 from vaelab.errors import ConfigError
 from vaelab.explain import explain
 from vaelab.lint import KNOWN_BUGS, LINT_RULES, lint
-from vaelab.lint.conditions import Condition
 from vaelab.lint.formats import to_github, to_json, to_sarif
-from vaelab.lint.options import Options, command_lines, python_options, yaml_lines
-from vaelab.lint.plan import Loss, Plan, Sample
-from vaelab.lint.trainers import SOURCES, TITLES
 
 runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
 
@@ -104,14 +104,14 @@ def test_every_rule_is_documented_and_fires_in_a_test(rule: Any) -> None:
 @pytest.mark.parametrize("code", KNOWN_BUGS)
 def test_every_known_fault_is_explained(code: str) -> None:
     bug, text = KNOWN_BUGS[code], str(explain(code))
-    assert set(bug.trainers) <= set(SOURCES) and bug.title in text and bug.fix in text and bug.when.text in text
+    assert set(bug.trainers) <= set(sources()) and bug.title in text and bug.fix in text and bug.when.text in text
     assert not bug.rule or bug.rule in {rule.code for rule in LINT_RULES}
     for trainer in bug.trainers:
-        assert bug.place(trainer) and SOURCES[trainer] in text
+        assert bug.place(trainer) and sources()[trainer].source in text
 
 
 def test_every_trainer_has_a_source_and_faults() -> None:
-    assert set(TITLES) == set(SOURCES) == {trainer for bug in KNOWN_BUGS.values() for trainer in bug.trainers}
+    assert set(sources()) == {trainer for bug in KNOWN_BUGS.values() for trainer in bug.trainers}
     assert len(KNOWN_BUGS) >= 80
 
 

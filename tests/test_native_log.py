@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.config import TrainConfig
 from vaelab.diagnosis import diagnose
 from vaelab.facts import Facts, infer
@@ -254,7 +254,7 @@ def test_free_arguments_of_a_model_class_are_no_settings() -> None:
             "data": {"options": {"batch_size": 9}},
         }
     )
-    declared = trainers.canonical_config(config.model_dump(mode="json"))
+    declared = dialects.canonical_config(config.model_dump(mode="json"))
     assert declared["latent_channels"] == 4 and declared["lr"] == config.optim.lr
     assert declared["batch_size"] == config.run.batch_size and "dataset" not in declared
 
@@ -345,25 +345,25 @@ def test_tensorboard_alone_is_recognised(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("columns", [{"rec_mse", "clip_coefficient", "nll_loss"}, {"kl_nats_per_element", "rec_loss"}])
 def test_recognised_by_its_columns(columns: set[str]) -> None:
-    assert trainers.detect(sorted(columns), "csv", {})[0] == "vaelab"
+    assert dialects.detect(sorted(columns), "csv", {})[0] == "vaelab"
 
 
 def test_other_trainers_keep_their_conventions() -> None:
-    for known in trainers.TRAINERS.values():
+    for known in dialects.DIALECTS.values():
         if known.id not in ("vaelab", "unknown"):
-            assert trainers.conventions(known.id, {"pixel_loss": "mse", "d_weight_max": 5.0}) is known
-    assert trainers.conventions("nobody", {}) == trainers.TRAINERS["unknown"]
+            assert dialects.conventions(known.id, {"pixel_loss": "mse", "d_weight_max": 5.0}) is known
+    assert dialects.conventions("nobody", {}) == dialects.DIALECTS["unknown"]
 
 
 def test_a_loop_of_ones_own_may_declare_its_conventions() -> None:
-    declared = trainers.conventions("unknown", {"kl_reduction": "mean", "pixel_loss": "mse"})
+    declared = dialects.conventions("unknown", {"kl_reduction": "mean", "pixel_loss": "mse"})
     assert (declared.id, declared.kl_reduction, declared.rec_kind) == ("unknown", "mean", "mse")
 
 
 def test_every_option_is_one_of_the_command_line() -> None:
     from vaelab.config.options import OPTIONS
 
-    for key, spelling in trainers.TRAINERS["vaelab"].options.items():
+    for key, spelling in dialects.DIALECTS["vaelab"].options.items():
         assert spelling.partition("=")[0] in OPTIONS, key
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from vaelab.catalog import METRICS, Band, Metric, canonical
 from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
+from vaelab.config.foreign import sources
+from vaelab.dialects import DIALECTS, Dialect
 from vaelab.errors import ConfigError
 from vaelab.lint import KNOWN_BUGS, LINT_RULES, Bug, LintRule
-from vaelab.lint.trainers import SOURCES
-from vaelab.lint.trainers import TITLES as LINTED
 from vaelab.rules.base import Rule
 from vaelab.run import Run
-from vaelab.trainers import TRAINERS, Trainer
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def explain_in_run(topic: str, run: Run, trainer: str | None = None) -> Explanat
     return replace(explanation, sections=(_in_run(name, run), *explanation.sections))
 
 
-def explain_metric(metric: Metric, trainer: Trainer | None = None) -> Explanation:
+def explain_metric(metric: Metric, trainer: Dialect | None = None) -> Explanation:
     """Meaning, formulas, unit, reading, purpose and rules of thumb of ``metric``."""
     sections = [
         Section("What it measures", _lines(metric.meaning)),
@@ -123,7 +122,7 @@ def explain_rule(rule: type[Rule] | type[LintRule]) -> Explanation:
 
 def explain_bug(bug: Bug) -> Explanation:
     """A known fault of a public trainer's code: where it is, when it bites, what to do."""
-    places = (f"{LINTED[t]}: {SOURCES[t]}, {bug.place(t)}" for t in bug.trainers)
+    places = (f"{sources()[t].title}: {sources()[t].source}, {bug.place(t)}" for t in bug.trainers)
     rules = tuple(f"{rule.code} {rule.name}" for rule in LINT_RULES if rule.code == bug.rule)
     sections = [
         Section("When it bites", (bug.when.text,)),
@@ -135,7 +134,7 @@ def explain_bug(bug: Bug) -> Explanation:
     return Explanation("known fault", bug.code, bug.title, tuple(s for s in sections if s.lines))
 
 
-def explain_trainer(trainer: Trainer) -> Explanation:
+def explain_trainer(trainer: Dialect) -> Explanation:
     """Formulas, conventions, defaults and known faults of ``trainer``."""
     conventions = {
         "rec_loss holds": trainer.rec_kind,
@@ -150,7 +149,9 @@ def explain_trainer(trainer: Trainer) -> Explanation:
         Section("Conventions", tuple(f"{k}: {v}" for k, v in conventions.items() if v != "unknown")),
         Section("Defaults", tuple(f"{k}: {v:g}" for k, v in trainer.defaults.items())),
         Section("Known faults of its code", tuple(faults)),
-        Section("Recognised by the columns", _lines(", ".join(trainer.signature))),
+        Section(
+            "Recognised by the columns", tuple(", ".join(sorted(s.columns)) for s in trainer.recognised_by if s.columns)
+        ),
     ]
     return Explanation("trainer", trainer.id, trainer.title, tuple(s for s in sections if s.lines))
 
@@ -197,11 +198,11 @@ def _bugs() -> Mapping[str, Bug]:
     return {_key(code): bug for code, bug in KNOWN_BUGS.items()}
 
 
-def _trainer_keys() -> dict[str, Trainer]:
-    return {_key(t.id): t for t in TRAINERS.values() if t.id != "unknown"}
+def _trainer_keys() -> dict[str, Dialect]:
+    return {_key(t.id): t for t in DIALECTS.values() if t.id != "unknown"}
 
 
-def _trainer(name: str) -> Trainer:
+def _trainer(name: str) -> Dialect:
     found = _trainer_keys().get(_key(name))
     if found is None:
         raise ConfigError(f"No trainer is called {name!r}. Known ones: {', '.join(sorted(_trainer_keys()))}.")
@@ -222,12 +223,12 @@ def _unknown(word: str) -> str:
     return f"Nothing is known of {word!r}. {hint}"
 
 
-def _formulas(metric: str, trainer: Trainer | None) -> tuple[str, ...]:
+def _formulas(metric: str, trainer: Dialect | None) -> tuple[str, ...]:
     if trainer is not None:
         formula = trainer.formulas.get(metric)
         return (f"{trainer.title}: {formula}" if formula else f"{trainer.title}: not in its log, or not known.",)
     trainers: dict[str, list[str]] = {}
-    for t in TRAINERS.values():
+    for t in DIALECTS.values():
         if metric in t.formulas:
             trainers.setdefault(t.formulas[metric], []).append(t.title)
     return tuple(f"{'; '.join(titles)}: {formula}" for formula, titles in trainers.items())

@@ -82,7 +82,7 @@ def canonical_own(found: dict[str, Any], flat: Mapping[str, Any]) -> dict[str, A
 
 
 def own_conventions(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of ``vaelab.trainers.Trainer`` that follow from ``config`` (canonical names); what it lacks stays unknown."""
+    """Fields of ``vaelab.dialects.Dialect`` that follow from ``config`` (canonical names); what it lacks stays unknown."""
     found: dict[str, Any] = {}
     if "disc_weight_mode" in config:
         found["fixed_d_weight"] = config["disc_weight_mode"] == "fixed"

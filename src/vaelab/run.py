@@ -85,7 +85,7 @@ class Run:
 
     steps: int64 (n,), strictly increasing global steps. ``run[metric]`` is float64 (n,), NaN where not logged.
     format: the reader that read it (``metric_logger``, ``radiodiff_log``, ``tensorboard``, ``csv`` ...).
-    trainer: id in ``vaelab.trainers.TRAINERS`` whose column conventions it follows, or ``unknown``.
+    trainer: id in ``vaelab.dialects.DIALECTS`` whose column conventions it follows, or ``unknown``.
     config: declared values under canonical names (``kl_weight``, ``disc_start``, ``lr`` ...); may be empty.
     raw_config: the config as the log printed it, flattened with dots.
     measured: numbers that ``vaelab evaluate`` and ``vaelab probe`` measured on a checkpoint of the run, by name

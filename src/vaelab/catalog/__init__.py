@@ -1,6 +1,6 @@
 """The catalogue of metrics: canonical names and their aliases, units, direction, meaning and bands.
 
-Adding a metric is one entry in the file of its family. Formulas that differ by trainer live in ``vaelab.trainers``.
+Adding a metric is one entry in the file of its family. Formulas that differ by trainer live in ``vaelab.dialects``.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """Canonical values of a YAML or JSON file (nested keys allowed). Raises ConfigError with one sentence."""
     import yaml
 
+    from vaelab.dialects import canonical_config
     from vaelab.roles import parse_map
-    from vaelab.trainers import canonical_config
 
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))

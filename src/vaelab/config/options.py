@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.config.schema import Section, TrainConfig
 from vaelab.errors import ConfigError
 
@@ -172,7 +172,7 @@ def unknown_option(name: str, where: str) -> ConfigError:
     if last in known:
         return ConfigError(f"{prefix}there is no option {name}; {last} belongs to another section: {known[last]}")
     plain = last.lower().lstrip("-").replace("-", "_")
-    canonical = next(iter(trainers.canonical_config({plain: 1})), plain)
+    canonical = next(iter(dialects.canonical_config({plain: 1})), plain)
     if canonical in known or plain in _ELSEWHERE or canonical in _ELSEWHERE:
         here = known.get(canonical) or _ELSEWHERE.get(plain) or _ELSEWHERE[canonical]
         return ConfigError(f"{prefix}there is no option {name}; here it is called {here}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 RecKind = Literal[
     "mse",
@@ -40,8 +40,9 @@ class KnownFault:
 class Signature:
     """How a log of this trainer is told from others: all ``columns`` are there and none of ``without``.
 
-    Names are bare (lower case, blanks as underscores, no ``train/``, no ``_step``). formats: readers whose logs count, all if empty. settings: names that must stand
-    in the settings that the log prints. confidence: 0 to 1, how sure a log with it is of this trainer; the surest wins.
+    Names are bare (lower case, blanks as underscores, no ``train/``, no ``_step``). formats: readers whose logs count, all
+    if empty. settings: names that must stand in the settings that the log prints, or beside its columns. confidence: 0 to
+    1, how sure a log with it is of this trainer; the surest wins.
     """
 
     columns: frozenset[str]
@@ -60,8 +61,8 @@ class Dialect:
     recognised_by: any of these; the columns that say ``this trainer and not its parent`` belong into them.
 
     columns: name in this trainer's log (without split and suffix) -> canonical name, where the catalogue's aliases would
-    read it as something else. rec_kind: what ``rec_loss`` holds (``l1-sum``: summed over a frame). kl_reduction ``sum-per-channel`` is Pyramid-Flow's: summed over T, H, W, then
-    averaged over batch and channels. d_weight_logged_before_start: the column is non-zero although the GAN is off.
+    read it as something else. rec_kind: what ``rec_loss`` holds (``l1-sum``: summed over a frame). kl_reduction
+    ``sum-per-channel`` is Pyramid-Flow's: summed over T, H, W, then averaged over batch and channels. d_weight_logged_before_start: the column is non-zero although the GAN is off.
     half_total_in: file formats in which ``total_loss`` is (generator + discriminator loss) / 2.
     extra_terms: metric -> config key of its weight, for terms of the loss beside nll, KL and GAN.
     disc_loss_scale: disc_loss over the mean of its two halves (2 where they are added and not halved).
@@ -71,6 +72,9 @@ class Dialect:
     reduction, n by nll_reduction: no weight and no perceptual part is inside ``rec_loss``.
     clamp: d_weight is at most disc_weight x clamp. fixed_d_weight: d_weight is disc_weight itself, not adaptive.
     disc_warms_up: the discriminator may be trained (and logged) before the generator sees it.
+    setting_names: name of a setting in this trainer's files and logs -> canonical config key, where it has another name.
+    declared: fields of this class that follow from the declared settings (canonical keys), for a trainer whose loss is a
+    matter of settings.
     """
 
     id: str
@@ -104,3 +108,5 @@ class Dialect:
     options: Mapping[str, str] = field(default_factory=dict)
     known_faults: tuple[KnownFault, ...] = ()
     defaults: Mapping[str, float | int] = field(default_factory=dict)
+    setting_names: Mapping[str, str] = field(default_factory=dict)
+    declared: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None

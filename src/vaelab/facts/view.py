@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab.analysis import Series, blocks
+from vaelab.dialects import Dialect, conventions
 from vaelab.facts.base import Evidence
 from vaelab.run import Column, FloatArray, IntArray, Run
-from vaelab.trainers import Trainer, conventions
 
 FLOAT32_DIGITS = 3e-6
 CONSOLE_DIGITS = 5e-6  # six significant digits
@@ -23,7 +23,7 @@ class View:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.trainer: Trainer = conventions(run.trainer, run.config)
+        self.trainer: Dialect = conventions(run.trainer, run.config)
         if run.format == "vaelab_console":
             self.trainer = replace(self.trainer, precision=CONSOLE_DIGITS)
         self._series: dict[str, Series] = {}

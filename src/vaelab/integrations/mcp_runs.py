@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError
 from vaelab.integrations.mcp_text import quoted
@@ -99,7 +99,7 @@ class RunStore:
         for root in self.roots:
             if not root.exists():
                 raise LogError(f"{root} does not exist: give folders that hold training logs.")
-        self._declared = {**(declared or {}), **trainers.canonical_config(declared or {})}
+        self._declared = {**(declared or {}), **dialects.canonical_config(declared or {})}
         self._roles: Mapping[str, str] = self._declared.pop("roles", {})
         self._lock = threading.Lock()
         self._found: dict[Path, tuple[Stamp, list[Log], str]] = {}

@@ -23,6 +23,7 @@ from vaelab import compare as comparing
 from vaelab import explain as explaining
 from vaelab.catalog import METRICS, canonical
 from vaelab.causes import CAUSES
+from vaelab.dialects import DIALECTS
 from vaelab.errors import ConfigError, VaelabError
 from vaelab.integrations import mcp_answers as answers
 from vaelab.integrations import mcp_layout as layout
@@ -30,7 +31,6 @@ from vaelab.integrations.mcp_evidence import evidence_answer
 from vaelab.integrations.mcp_runs import KnownRun, RunStore
 from vaelab.integrations.mcp_text import LogText, cut, name_of
 from vaelab.rules import ALL_RULES
-from vaelab.trainers import TRAINERS
 
 INSTRUCTIONS = f"""Judges the logs of VAE and VAE-GAN training runs; it reads logs and changes nothing.
 Begin with list_runs, then diagnose(run). evidence gives the rows behind a finding, explain says what a code, cause or
@@ -234,7 +234,7 @@ def _topics(kind: TopicKind) -> list[tuple[str, str]]:
         return [(c.id, f"{c.name}: {c.title}") for c in CAUSES.values()]
     if kind == "metrics":
         return [(m.name, m.title) for m in METRICS.values()]
-    return [(t.id, t.title) for t in TRAINERS.values() if t.id != "unknown"]
+    return [(t.id, t.title) for t in DIALECTS.values() if t.id != "unknown"]
 
 
 def _sentence(tool: str, error: ToolError) -> str:

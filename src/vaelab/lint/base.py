@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vaelab.lint.plan import Plan
+from vaelab.dialects.plan import Plan
 from vaelab.rules.base import Severity
 
 

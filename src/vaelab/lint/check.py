@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vaelab.config.foreign import sources
+from vaelab.dialects.plan import Plan
 from vaelab.lint.base import LintFinding, LintReport
 from vaelab.lint.bugs import KNOWN_BUGS, Bug
-from vaelab.lint.plan import Plan
 from vaelab.lint.reading import ALL, Suppressed, read
 from vaelab.lint.rules import LINT_RULES
-from vaelab.lint.trainers import SOURCES
 from vaelab.rules.base import SEVERITY_ORDER, Severity
 
 MILDER: dict[Severity, Severity] = {"critical": "warn", "warn": "info", "info": "info"}
@@ -50,7 +50,7 @@ def check(plan: Plan) -> list[LintFinding]:
 
 def where(bug: Bug, trainer: str) -> str:
     """``jy0205/Pyramid-Flow at 3040d71, trainer_misc/utils.py:105``"""
-    return f"{SOURCES[trainer]}, {bug.place(trainer)}"
+    return f"{sources()[trainer].source}, {bug.place(trainer)}"
 
 
 def _named_beside(found: list[LintFinding], bug: Bug, plan: Plan) -> list[LintFinding] | None:

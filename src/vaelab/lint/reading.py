@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.config import yaml_text
+from vaelab.config.foreign import recognised, sources
 from vaelab.config.load import load_config
 from vaelab.config.presets import preset_names, preset_text
+from vaelab.dialects.options import yaml_lines
+from vaelab.dialects.plan import Plan
 from vaelab.errors import ConfigError
-from vaelab.lint.options import yaml_lines
-from vaelab.lint.plan import Plan
-from vaelab.lint.trainers import DIALECTS, TITLES, own
+from vaelab.lint import own
 
 LARGEST = 2_000_000  # bytes: settings are text of a few pages
 ALL = "*"
@@ -66,29 +67,28 @@ def read(source: str) -> Document:
 
 
 def _foreign(text: str, parsed: Any, path: str, shown: str) -> list[Plan]:
-    for dialect in DIALECTS:
-        if dialect.matches(text, parsed):
-            try:
-                plans: list[Plan] = dialect.plans(text, parsed, path)
-            except (TypeError, ValueError, OverflowError, AttributeError) as error:
-                if isinstance(error, SyntaxError):
-                    raise
-                raise ConfigError(
-                    f"{shown} looks like settings of a trainer that is known, but a value in it has another form than there"
-                    f" (a list in place of a number, say): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-                ) from None
-            if plans:
-                return plans
-            raise ConfigError(
-                f"{shown} names a trainer but does not start it: give the lines from the launcher to the last option"
-            )
-    raise ConfigError(f"{shown} is not of a trainer that lint knows ({_known()})")
+    found = recognised(text, parsed)
+    if not found:
+        raise ConfigError(f"{shown} is not of a trainer that lint knows ({_known()})")
+    try:
+        plans = [plan for source in found for plan in source.plans(text, parsed, path)]
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        if isinstance(error, SyntaxError):
+            raise
+        raise ConfigError(
+            f"{shown} looks like settings of a trainer that is known, but a value in it has another form than there"
+            f" (a list in place of a number, say): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from None
+    if not plans:
+        raise ConfigError(
+            f"{shown} names a trainer but does not start it: give the lines from the launcher to the last option"
+        )
+    return plans
 
 
 def _known() -> str:
-    return "it knows vaelab's own settings and those of " + ", ".join(
-        title.partition(" (")[0] for title in TITLES.values()
-    )
+    titles = dict.fromkeys(source.title.partition(" (")[0] for source in sources().values())
+    return "it knows vaelab's own settings and those of " + ", ".join(titles)
 
 
 def _own(source: str, text: str, shown: str) -> Document:

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from vaelab.diagnosis import Diagnosis, diagnose
+from vaelab.dialects import canonical_config
 from vaelab.errors import VaelabError
 from vaelab.live.changes import Change
 from vaelab.live.hysteresis import StableStatus
@@ -23,7 +24,6 @@ from vaelab.monitor.capture import Captured, number
 from vaelab.monitor.notes import Notes, logger
 from vaelab.monitor.observed import Observed
 from vaelab.monitor.rows import Rows, usable_step
-from vaelab.trainers import canonical_config
 
 if TYPE_CHECKING:
     from vaelab.live.alerts import Alerts

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vaelab.dialects import canonical_config
 from vaelab.errors import ConfigError
 from vaelab.own_settings import is_own
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
-from vaelab.trainers import canonical_config
 
 
 def plain_settings(config: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.errors import ConfigError, LogError
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
@@ -75,7 +75,7 @@ def read_all(
         runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
     _check_columns(roles, runs)
     if config:
-        declared = {**config, **trainers.canonical_config(config)}
+        declared = {**config, **dialects.canonical_config(config)}
         declared.pop("roles", None)
         runs = [run.with_config(declared) for run in runs]
     return runs
@@ -89,9 +89,9 @@ def _roles_in(config: Mapping[str, Any] | None) -> Mapping[str, str]:
 
 def _check_columns(roles: Mapping[str, str], runs: Sequence[Run]) -> None:
     """Raise ConfigError if a column that was given a role is in none of the runs."""
-    columns = {c.original: trainers.bare_name(c.original) for run in runs for c in run.columns.values()}
+    columns = {c.original: dialects.bare_name(c.original) for run in runs for c in run.columns.values()}
     for name in roles:
-        if trainers.bare_name(name) not in columns.values():
+        if dialects.bare_name(name) not in columns.values():
             near = get_close_matches(name, columns, 1)
             known = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
             hint = f" Did you mean {near[0]}?" if near else f" It has {known}."

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.errors import LogError
 from vaelab.readers.source import Source
 from vaelab.roles import NamedValues, assign, declared_roles
@@ -107,11 +107,11 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     flat_config = flatten(raw.config)
     given = {**declared_roles(flat_config), **(given or {})}
     if trainer is None:
-        trainer, confidence, reason = trainers.detect([c.original for c in raw.columns], raw.format, flat_config)
+        trainer, confidence, reason = dialects.detect([c.original for c in raw.columns], raw.format, flat_config)
     else:
         confidence, reason = 1.0, "the format that was asked for"
-    dialect = trainers.TRAINERS[trainer]
-    config = trainers.canonical_config(flat_config)
+    dialect = dialects.DIALECTS[trainer]
+    config = dialects.canonical_config(flat_config)
     pieces = _pieces(raw)
     runs = []
     for number, piece in enumerate(pieces, start=1):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_files import META, is_run_folder
@@ -143,7 +143,7 @@ def declared_beside(folders: Iterable[Path], every_yaml: bool) -> tuple[dict[str
             names += sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("configs/*.yaml")])
         for path in dict.fromkeys(names):
             declared = _load(path)
-            if trainers.canonical_config(declared) or declared_roles(declared):
+            if dialects.canonical_config(declared) or declared_roles(declared):
                 config = {**declared, **config}
                 used.append(str(path))
     return config, used

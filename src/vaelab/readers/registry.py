@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vaelab import trainers
+from vaelab import dialects
 from vaelab.errors import LogError
 from vaelab.readers import (
     archive,
@@ -118,7 +118,7 @@ class Wanted:
         for reader in READERS:
             if reader.name == name:
                 return cls(reader=reader)
-        if name in trainers.TRAINERS:
+        if name in dialects.DIALECTS:
             return cls(trainer=name)
-        known = ", ".join([*(reader.name for reader in READERS), *trainers.TRAINERS])
+        known = ", ".join([*(reader.name for reader in READERS), *dialects.DIALECTS])
         raise LogError(f"there is no log format or trainer '{format}': choose one of {known}.")

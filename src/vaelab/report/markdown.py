@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vaelab.catalog import METRICS, Metric
 from vaelab.diagnosis import Diagnosis, MetricVerdict
+from vaelab.dialects import DIALECTS
 from vaelab.facts.base import Fact
 from vaelab.report import layout, reading
 from vaelab.report.numbers import number, percent, quantity, step_range, steps
 from vaelab.report.plots import Plot
 from vaelab.rules.base import Finding
-from vaelab.trainers import TRAINERS
 
 GROUP_TITLES = {
     "trainer": "Trainer", "algebra": "Loss algebra", "units": "Units", "phases": "Phases", "adversary": "Adversary",
@@ -87,12 +87,12 @@ def milestone(diagnosis: Diagnosis) -> str:
 
 def trainer_title(trainer: str) -> str:
     """The trainer's full name, or ``unknown trainer``."""
-    return TRAINERS[trainer].title if trainer in TRAINERS else "unknown trainer"
+    return DIALECTS[trainer].title if trainer in DIALECTS else "unknown trainer"
 
 
 def _metric(diagnosis: Diagnosis, verdict: MetricVerdict) -> dict[str, Any]:
     name = verdict.metric.rpartition("/")[2]
-    trainer = TRAINERS.get(diagnosis.run.trainer)
+    trainer = DIALECTS.get(diagnosis.run.trainer)
     return {
         "v": verdict,
         "title": _capital(layout.metric_title(verdict.metric)),

@@ -18,12 +18,12 @@ import numpy as np
 
 from vaelab.catalog import METRICS, canonical
 from vaelab.catalog.roles import Better, Role, RoleName, Split, Standing
+from vaelab.dialects import bare_name
 from vaelab.errors import ConfigError
 from vaelab.roles.behaviour import always_zero, closes, holds, mostly_negative, zero_before_start
 from vaelab.roles.grammar import read_name
 from vaelab.roles.words import QUALITY, TWO_MEANINGS
 from vaelab.run import FloatArray
-from vaelab.trainers import bare_name
 
 ROLE_NAMES: tuple[str, ...] = get_args(RoleName)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vaelab.dialects.plan import Plan
 from vaelab.lint.base import LintFinding, LintRule
-from vaelab.lint.plan import Plan
 from vaelab.rules.base import Severity
 from vaelab.words import rough
 

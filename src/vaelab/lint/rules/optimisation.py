@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vaelab.dialects.plan import Plan
 from vaelab.lint.base import LintFinding, LintRule
-from vaelab.lint.plan import Plan
 from vaelab.words import number, rough
 
 BASE_RATES = (4e-6, 5.1e-6)  # latent-diffusion's 4.5e-6 and RadioDiff's 5e-6, which was copied from it

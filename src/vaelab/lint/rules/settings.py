@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from vaelab.dialects.plan import Plan
 from vaelab.lint.base import LintFinding, LintRule
-from vaelab.lint.plan import Plan
 from vaelab.words import number
 
 PLACEHOLDER = re.compile(

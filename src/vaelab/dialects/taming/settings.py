@@ -1,0 +1,55 @@
+"""taming-transformers' YAML, started by Lightning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vaelab.config.foreign.source import SettingsSource
+from vaelab.dialects.ldm.settings import GLOBAL_STEP, LightningFile, has_autoencoder, target_of
+from vaelab.dialects.plan import Ignored, Loss, Plan
+
+ID, TITLE = "taming", "taming-transformers (VQGAN)"
+
+
+def certainty(text: str, parsed: Any) -> float:
+    """A model of the package taming; less sure, one with a codebook."""
+    target = target_of(parsed)
+    if target is None:
+        return 0.0
+    quantised = "vq" in target.lower() or "n_embed" in parsed["model"]["params"]
+    return 0.9 if target.startswith("taming.") else 0.6 if quantised and has_autoencoder(parsed) else 0.0
+
+
+def plans(text: str, parsed: Any, path: str) -> list[Plan]:
+    """The one training of the file."""
+    file = LightningFile.of(text, parsed)
+    gan = file.gan(0, None, GLOBAL_STEP)
+    pixel = f"{file.loss}pixelloss_weight"
+    unread = pixel in file.options and file.options.number(pixel) != 1.0
+    return [
+        Plan(
+            ID,
+            TITLE,
+            file.options,
+            file.keys(),
+            file.schedule(gan),
+            gan,
+            Loss("mean", 1.0, file.perceptual_weight),
+            file.image(),
+            file.optim(scaled=True),
+            (Ignored(pixel, "stored, but the loss does not use it"),) if unread else (),
+        )
+    ]
+
+
+SETTINGS = (
+    SettingsSource(
+        ID,
+        TITLE,
+        "CompVis/taming-transformers at 3ba01b2",
+        certainty,
+        plans,
+        not_imported="it has a codebook (vector quantisation), and vaelab trains continuous autoencoders only; for one of the"
+        " same size start from the preset image-kl-f8",
+    ),
+)
