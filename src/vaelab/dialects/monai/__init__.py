@@ -35,8 +35,7 @@ DIALECTS = (
         formulas={
             "rec_loss": f"mean |x - recon| of intensities in [0, 1]; {_RUNNING}",
             "g_loss": f"printed as gen_loss: {_GENERATOR}; {_RUNNING}",
-            "disc_loss": f"{_DISCRIMINATOR}; {_RUNNING}; 3d_ldm prints 0 for both"
-            " in its first six epochs",
+            "disc_loss": f"{_DISCRIMINATOR}; {_RUNNING}; 3d_ldm prints 0 for both in its first six epochs",
             "total_loss": "not printed: rec_loss + 1e-6 * KL (or the quantiser's loss) + 0.001 * perceptual + 0.01 * g_loss",
         },
         defaults={"disc_weight": 0.01, "perceptual_weight": 0.001, "kl_weight": 1e-6, "lr": 1e-4},

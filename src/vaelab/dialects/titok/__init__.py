@@ -22,6 +22,14 @@ _COLUMNS = {
     "lr/generator": "lr",
     "time/data_time": "data_time",
     "time/batch_time": "step_time",
+    "rfid": "val/rfid",
+    "codebookusage": "val/cluster_usage",
+    "codebookentropy": "val/codebook_entropy",
+    "inceptionscore": "val/inception_score",
+    "ema_eval/rfid": "val_ema/rfid",
+    "ema_eval/codebookusage": "val_ema/cluster_usage",
+    "ema_eval/codebookentropy": "val_ema/codebook_entropy",
+    "ema_eval/inceptionscore": "val_ema/inception_score",
 }
 
 _SHARED = {
@@ -113,9 +121,12 @@ DIALECTS = (
     Dialect(
         id="titok_console",
         title="1d-tokenizer console log (either stage)",
-        recognised_by=(Signature(frozenset({"total_loss", "recon_loss", "data_(t)", "batch_(t)"}), 0.9),),
+        recognised_by=(
+            Signature(frozenset({"total_loss", "recon_loss", "data_(t)", "batch_(t)"}), 0.9),
+            Signature(frozenset({"total_loss", "recon_loss", "codebookusage", "rfid"}), 0.9),
+        ),
         source=_SOURCE,
-        columns={"data_(t)": "data_time", "batch_(t)": "step_time", "recon_loss": "rec_loss"},
+        columns=_COLUMNS | {"data_(t)": "data_time", "batch_(t)": "step_time", "recon_loss": "rec_loss"},
         kl_reduction="none",
         input_range=None,
         formulas={
