@@ -36,7 +36,7 @@ def records(kind: str = "healthy", rows: int = 200, seed: int = 0) -> list[dict[
         mode = mode if scale != 1 else "image"
         side = int(256 * scale)
         rec = 0.2 * c.rec[i] * (1.1 if small else 1.0)
-        nll, kl, weight = 3 * side * side * rec, 60000.0 * c.rec[i], 7000.0 * scale**2
+        nll, kl, weight = 3 * side * side * rec, 60000.0 * c.rec[i], 7000.0 * scale**2 * c.jitter(0.1)[i]
         total = nll + 1e-6 * kl - weight * c.fake[i]
         row = {
             f"aeloss_scale-{scale}-{mode}_step": total,

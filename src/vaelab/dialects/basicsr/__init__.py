@@ -63,7 +63,7 @@ DIALECTS = (
             "quant_loss": "printed as l_codebook: mean (sg[z_q] - z)^2 + beta * mean (z_q - sg[z])^2, times its weight",
             "total_loss": "not printed: l_g_pix + l_g_percep + l_g_gan + l_codebook",
         },
-        defaults={"disc_start": 30001, "disc_weight": 0.8, "lr": 7e-5},
+        defaults={"disc_start": 30001, "disc_weight": 0.8, "pixelloss_weight": 1.0, "lr": 7e-5},
     ),
     Dialect(
         id="codeformer",
@@ -85,7 +85,7 @@ DIALECTS = (
             " indices; 0.5 * ln 1024 = 3.47 is knowing nothing",
             "total_loss": "not printed: the sum of the l_g_ columns, l_feat_encoder and cross_entropy_loss",
         },
-        defaults={"disc_start": 5001, "disc_weight": 0.1, "lr": 5e-5},
+        defaults={"disc_start": 5001, "disc_weight": 0.1, "pixelloss_weight": 1.0, "lr": 5e-5},
     ),
     Dialect(
         id="vqfr_vqgan",
@@ -118,7 +118,7 @@ DIALECTS = (
             "gradient_penalty": "printed as l_d_r1: R1 penalty times r1_reg_weight / 2 * net_d_reg_every, every 16 steps",
             "total_loss": "printed as l_total_g: l_rec + l_g_percep + l_g_style + l_codebook + l_g_gan",
         },
-        defaults={"disc_start": 50000, "lr": 1e-4},
+        defaults={"disc_start": 50000, "pixelloss_weight": 1.0, "lr": 1e-4},
     ),
     Dialect(
         id="vqfr",

@@ -51,6 +51,12 @@ DIALECTS = (
             KnownFault("G1", "discriminator_start_epoch counts epochs, not steps"),
             KnownFault("F3", "LPIPS normalises with the epsilon outside the root: NaN gradient on all-zero features"),
         ),
-        defaults={"disc_weight": 0.1, "perceptual_weight": 1.0, "kl_weight": 1e-6, "clip_grad": 3.0},
+        defaults={
+            "disc_weight": 0.1,
+            "perceptual_weight": 1.0,
+            "pixelloss_weight": 1.0,
+            "kl_weight": 1e-6,
+            "clip_grad": 3.0,
+        },
     ),
 )

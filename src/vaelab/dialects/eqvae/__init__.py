@@ -18,7 +18,8 @@ DIALECTS = (
         ),
         source="zelaki/eqvae at c34589c: train_eqvae/ldm/models/autoencoder.py, ldm/modules/losses/contperceptual.py",
         rec_kind="l1+lpips",
-        nll_reduction="unknown",
+        nll_reduction="sum-per-sample",
+        size_varies=True,
         kl_reduction="sum-per-sample",
         disc_loss_family="hinge",
         formulas={

@@ -36,6 +36,12 @@ DIALECTS = (
                 "E9", "with autoencoder_acc_steps > 1 the last batches of an epoch are stepped whatever their number"
             ),
         ),
-        defaults={"disc_start": 1000, "disc_weight": 0.5, "perceptual_weight": 1.0, "lr": 1e-4},
+        defaults={
+            "disc_start": 1000,
+            "disc_weight": 0.5,
+            "perceptual_weight": 1.0,
+            "pixelloss_weight": 1.0,
+            "lr": 1e-4,
+        },
     ),
 )

@@ -61,6 +61,13 @@ DIALECTS = (
                 " weights do not",
             ),
         ),
-        defaults={"disc_start": 20000, "disc_weight": 0.5, "perceptual_weight": 1.0, "lr": 1e-4, "clip_grad": 1.0},
+        defaults={
+            "disc_start": 20000,
+            "disc_weight": 0.5,
+            "perceptual_weight": 1.0,
+            "pixelloss_weight": 1.0,
+            "lr": 1e-4,
+            "clip_grad": 1.0,
+        },
     ),
 )

@@ -48,6 +48,13 @@ DIALECTS = (
             "disc_loss": "0.5 * (mean relu(1 - D(x)) + mean relu(1 + D(recon))), from step 0",
             "sit_loss": "loss of the diffusion model (denoising_loss + 0.5 * proj_loss): none of the VAE's",
         },
-        defaults={"disc_start": 0, "disc_weight": 0.1, "kl_weight": 1e-6, "perceptual_weight": 1.0, "lr": 1e-4},
+        defaults={
+            "disc_start": 0,
+            "disc_weight": 0.1,
+            "kl_weight": 1e-6,
+            "perceptual_weight": 1.0,
+            "pixelloss_weight": 1.0,
+            "lr": 1e-4,
+        },
     ),
 )

@@ -68,7 +68,7 @@ DIALECTS = (
             KnownFault("F1", "medicaldiffusion trains with precision 16 by default"),
             KnownFault("E9", "the learning rate is scaled by GPUs/8 * batch/4 * accumulation"),
         ),
-        defaults={"disc_start": 50000, "perceptual_weight": 0.0, "pixelloss_weight": 4.0, "lr": 3e-4, "clip_grad": 1.0},
+        defaults={"disc_start": 50000, "lr": 3e-4, "clip_grad": 1.0},
     ),
     Dialect(
         id="omnitokenizer",
@@ -100,6 +100,6 @@ DIALECTS = (
                 " 0.01 that is the rule, not the exception",
             ),
         ),
-        defaults={"disc_start": 0, "perceptual_weight": 4.0, "pixelloss_weight": 4.0, "kl_weight": 1e-6},
+        defaults={"disc_start": 0, "kl_weight": 1e-6},
     ),
 )

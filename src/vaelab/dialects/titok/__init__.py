@@ -90,7 +90,13 @@ DIALECTS = (
         formulas=_SHARED
         | _PIXELS
         | {"total_loss": "rec_loss + perceptual_loss + quant_loss + g_loss_weighted, each with its weight inside"},
-        defaults={"disc_start": 20000, "disc_weight": 0.01, "perceptual_weight": 0.1, "lr": 1e-4},
+        defaults={
+            "disc_start": 20000,
+            "disc_weight": 0.01,
+            "perceptual_weight": 0.1,
+            "pixelloss_weight": 1.0,
+            "lr": 1e-4,
+        },
     ),
     Dialect(
         id="tatitok_vae",
@@ -116,7 +122,14 @@ DIALECTS = (
             "kl_loss": "already multiplied by kl_weight: sum over all latent elements, mean over the batch, times 1e-6",
             "total_loss": "rec_loss + perceptual_loss + kl_loss + g_loss_weighted, each with its weight inside",
         },
-        defaults={"disc_start": 200000, "disc_weight": 0.1, "perceptual_weight": 1.1, "kl_weight": 1e-6, "lr": 1e-4},
+        defaults={
+            "disc_start": 200000,
+            "disc_weight": 0.1,
+            "perceptual_weight": 1.1,
+            "pixelloss_weight": 1.0,
+            "kl_weight": 1e-6,
+            "lr": 1e-4,
+        },
     ),
     Dialect(
         id="titok_console",
