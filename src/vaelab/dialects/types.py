@@ -65,6 +65,8 @@ class Dialect:
     ``sum-per-channel`` is Pyramid-Flow's: summed over T, H, W, then averaged over batch and channels. d_weight_logged_before_start: the column is non-zero although the GAN is off.
     half_total_in: file formats in which ``total_loss`` is (generator + discriminator loss) / 2.
     extra_terms: metric -> config key of its weight, for terms of the loss beside nll, KL and GAN.
+    weighted_terms: metric -> column that holds its weight in the same row, for terms of the total whose weight changes
+    from step to step. size_varies: pictures of several sizes are trained, so no sum over pixels has one number of them.
     disc_loss_scale: disc_loss over the mean of its two halves (2 where they are added and not halved).
     precision: relative rounding of the losses themselves (0.002 for bf16), 0 for float32.
     options: canonical config key -> how this trainer spells it, with ``{}`` for the value.
@@ -98,6 +100,8 @@ class Dialect:
     clip_before_step: bool = True
     logvar_learned: bool = False
     extra_terms: Mapping[str, str] = field(default_factory=dict)
+    weighted_terms: Mapping[str, str] = field(default_factory=dict)
+    size_varies: bool = False
     disc_loss_scale: float = 1.0
     precision: float = 0.0
     weights_apart: bool = False
