@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from vaelab.dialects.types import Dialect, Signature
 
-_VQ = {"vqloss": "quant_loss", "ppl": "perplexity", "ppl_0": "perplexity"}
-
 DIALECTS = (
     Dialect(
         id="audiodec",
@@ -25,13 +23,13 @@ DIALECTS = (
             "generator_loss": "total_loss",
             "mel_loss": "rec_loss",
             "adversarial_loss": "g_loss_weighted",
-            "feature_matching_loss": "feature_matching_loss",
             "real_loss": "disc_loss_real",
             "fake_loss": "disc_loss_fake",
             "discriminator_loss": "disc_loss",
-        }
-        | _VQ
-        | {f"train/{name}": metric for name, metric in _VQ.items()},
+            "vqloss": "quant_loss",
+            "ppl": "perplexity",
+            "ppl_0": "perplexity",
+        },
         rec_kind="spectral",
         kl_reduction="none",
         input_range=None,

@@ -12,19 +12,16 @@ from vaelab.dialects.types import Dialect, Signature
 _COLUMNS = {
     "loss": "total_loss",
     "mel/loss": "rec_loss",
-    "stft/loss": "stft_loss",
-    "waveform/loss": "waveform_loss",
     "adv/gen_loss": "g_loss",
     "adv/feat_loss": "feature_matching_loss",
     "adv/disc_loss": "disc_loss",
     "vq/commitment_loss": "quant_loss",
-    "vq/codebook_loss": "codebook_loss",
     "other/grad_norm": "grad_norm",
     "other/grad_norm_d": "disc_grad_norm",
     "other/learning_rate": "lr",
     "time/train_loop": "step_time",
 }
-_HELD_OUT = {"mel/loss/val": "val/rec_loss", "stft/loss/val": "val/stft_loss", "waveform/loss/val": "val/waveform_loss"}
+_HELD_OUT = {"mel/loss/val": "val/rec_loss"}
 
 DIALECTS = (
     Dialect(
@@ -40,7 +37,7 @@ DIALECTS = (
         rec_kind="spectral",
         kl_reduction="none",
         input_range=None,
-        extra_terms={"quant_loss": "commit_weight", "codebook_loss": "codebook_weight"},
+        extra_terms={"quant_loss": "commit_weight"},
         formulas={
             "total_loss": "15 * mel/loss + 2 * adv/feat_loss + adv/gen_loss + 0.25 * vq/commitment_loss + vq/codebook_loss (lambdas of"
             " conf/base.yml; the code's own default for mel is 100); for validation it is mel/loss alone",

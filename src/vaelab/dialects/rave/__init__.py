@@ -17,7 +17,6 @@ DIALECTS = (
         recognised_by=(Signature(frozenset({"fullband_spectral_distance", "beta_factor"}), 0.95),),
         columns={
             "fullband_spectral_distance": "rec_loss",
-            "multiband_spectral_distance": "multiband_spectral_distance",
             "adversarial": "g_loss_weighted",
             "feature_matching": "feature_matching_loss",
             "loss_dis": "disc_loss",

@@ -23,7 +23,6 @@ DIALECTS = (
             "soundstream_recon_loss": "rec_loss",
             "loss": "total_loss",
             "recon_loss": "rec_loss",
-            "multi_spectral_recon_loss": "multi_spectral_recon_loss",
             "adversarial_loss": "g_loss",
             "feature_loss": "feature_matching_loss",
             "all_commitment_loss": "quant_loss",

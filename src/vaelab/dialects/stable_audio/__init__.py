@@ -25,8 +25,6 @@ DIALECTS = (
             "loss": "total_loss",
             "mrstft_loss": "rec_loss",
             "loss_adv": "g_loss_weighted",
-            "feature_matching_loss": "feature_matching_loss",
-            "kl_loss": "kl_loss",
             "quantizer_loss": "quant_loss",
             "commitment_loss": "quant_loss",
             "codebook_loss": "codebook_loss",

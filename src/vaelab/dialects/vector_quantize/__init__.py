@@ -21,7 +21,6 @@ DIALECTS = (
             Signature(frozenset({"rec_loss", "active_%"}), 0.8),
         ),
         columns={
-            "rec_loss": "rec_loss",
             "cmt_loss": "quant_loss",
             "sim_loss": "quant_loss",
             "entropy_aux_loss": "entropy_loss",

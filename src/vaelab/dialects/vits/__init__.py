@@ -14,7 +14,6 @@ _TENSORBOARD = {
     "loss/g/mel": "rec_loss",
     "loss/g/kl": "kl_loss",
     "loss/g/fm": "feature_matching_loss",
-    "loss/g/dur": "duration_loss",
     "loss/d/total": "disc_loss",
     "grad_norm_g": "grad_norm",
     "grad_norm_d": "disc_grad_norm",
