@@ -3,127 +3,43 @@
     Epoch 3:  12%|#2        | 600/5000 [10:12<1:14:10,  1.01s/it, loss=0.493, train/aeloss_step=0.512]
     2024-10-18 10:00:00,123 - __main__ - INFO - Epoch [0/20] - d_loss: 0.6931
 
-A record is what stands between one step (or one repetition of a name) and the next. Only records with a name that looks
-like a metric are rows. tqdm prints numbers with three significant digits, so their decimals vary from row to row.
+What a line says is found by ``named_lines``, which step it belongs to by ``positions``. tqdm prints numbers with three
+significant digits, so their decimals vary from row to row.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 
-from vaelab.catalog import METRICS, canonical
 from vaelab.errors import LogError
-from vaelab.readers.base import RawLog
+from vaelab.readers.base import BoolArray, RawColumn, RawLog
+from vaelab.readers.lexer import plain, uses_decimal_comma
+from vaelab.readers.named_lines import (
+    BAR,
+    CONTINUES,
+    EPOCH,
+    GLOBAL_STEP,
+    RANK,
+    SAMPLES,
+    STEP,
+    TOTAL,
+    looks_like_metric,
+    parse_line,
+)
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import decimals_of, split_lines, whole_lines
+from vaelab.readers.numeric_scan import scan_chunks, scan_tail, split_lines
+from vaelab.readers.positions import Places, epochs_as_integers, records_of_lines, steps_of_lines
 from vaelab.readers.source import Source
-from vaelab.readers.table import Table
-from vaelab.readers.text_log import LineNotes, decode, printed_decimals
-from vaelab.run import ReadNote, Smoothing
+from vaelab.readers.text_log import LineNotes, TextColumn, TextTable, decode, printed_decimals
+from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
-MAX_LINE = 8000  # characters of a line that are looked at
-
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d{1,4})?|\.\d+|nan|inf)"
-_WORD = r"[A-Za-z_][\w/.\-]*"
-_ITEM = re.compile(
-    rf"(?<![\w/.\-])(?P<name>{_WORD}(?: {_WORD}){{0,3}})['\"]?(?:\s*[:=]\s*|(?<=loss) +)(?:tensor\()?(?P<value>{_NUMBER})(?![\w:/])",
-    re.IGNORECASE,
-)
-_BAR = re.compile(r"(?:\d+%\|[^|]*\|\s*(?P<at>\d+)/(?P<total>\d+)|(?P<count>\d+)it) \[[^,\]]*(?:,\s*(?P<rest>.*))?")
-_EPOCH = re.compile(r"\bepochs?\b\s*[:=#]?\s*[\[(]?\s*(\d{1,9})\b", re.IGNORECASE)
-_STEP = re.compile(
-    r"(?<![\w/.])(?:global[_ ]?step|(?:train[_ /])?steps?|iter(?:ation)?s?|it|batch)(?:['\"]?\s*[:=#]\s*|\s+)?[\[(]?\s*"
-    r"(?P<at>\d{1,15})\b(?!\.\d)",
-    re.IGNORECASE,
-)
-_STEP_ALONE = re.compile(r"^\W*(?:global[_ ]?step|step|iter(?:ation)?)\s*[:=#]?\s*(\d{1,15})\s*:?\s*$", re.IGNORECASE)
-_CONTINUATION = re.compile(rf"^\s+.*?(?P<name>{_WORD}): (?P<value>{_NUMBER})\s*$", re.IGNORECASE)
-_LOOKS_LIKE_NUMBERS = re.compile(rb"[:=] *(?:tensor\()?[-+.]?[\dni]|loss +\d|^\W*\w+ \d+\s*$", re.IGNORECASE)
-_NOT_TRAINING = re.compile(r"^\W*(?:valid|sanity|test|predict|eval|download|load|map|generating)", re.IGNORECASE)
-_METRIC = re.compile(
-    r"loss|\bkl|_kl\b|psnr|ssim|lpips|fid|fvd|grad_?norm|logit|\bmse|\bmae|nll|perplexity|entropy|recon|acc\b|error"
-)
-_OPTION = re.compile(
-    r"(?:weight|start|factor|type|size|dim|channels?|steps?|iters?|epochs?|freq|every|interval|coef|scale|num|rate|ratio)s?$"
-)
-_NOT_PART_OF_A_NAME = frozenset(
-    ("at", "and", "with", "the", "is", "info", "debug", "warning", "current", "step", "steps")
-)
-_NOT_A_NUMBER_OF_THE_RUN = frozenset(("v_num", "epoch", "eta", "time_left"))
-
-
-@dataclass
-class _Line:
-    """What one line says. bar: the title of its progress bar without numbers, None if it has no bar."""
-
-    items: list[tuple[str, str]]
-    step: int | None = None
-    epoch: int | None = None
-    bar: str | None = None
-    continues: bool = False
-
-
-@dataclass
-class _Rows:
-    """Records of one kind (text, or one progress bar), put together from their lines."""
-
-    table: Table = field(default_factory=Table)
-    epochs: list[int] = field(default_factory=list)
-    decimals: dict[str, tuple[int, int]] = field(default_factory=dict)
-    last_line: int = -2
-    _line: int = 0
-    _step: int | None = None
-    _epoch: int | None = None
-    _record: dict[str, str] = field(default_factory=dict)
-
-    def add(self, number: int, line: _Line) -> bool:
-        """Add a line to the record it belongs to. False if it is not part of one."""
-        if line.continues and (number - self.last_line > 1 or not self._record):
-            return False
-        new_step = line.step is not None and line.step != self._step
-        new_epoch = line.epoch is not None and line.epoch != self._epoch
-        if new_step or new_epoch or any(name in self._record for name, _ in line.items):
-            self.end_record()
-        if line.step is not None:
-            self._step = line.step
-        if line.epoch is not None:
-            self._epoch = line.epoch
-        if not self._record:
-            self._line = number
-        self._record.update(line.items)
-        self.last_line = number
-        return True
-
-    def end_record(self) -> None:
-        """Make a row of the record so far, if it has a metric."""
-        if any(looks_like_metric(name) for name in self._record):
-            items = [(name, float(token)) for name, token in self._record.items()]
-            if self._step is not None:
-                items.append(("step", float(self._step)))
-                if self._epoch is not None:
-                    items.append(("epoch", float(self._epoch)))
-            self.table.add_row(self._line, items)
-            self.epochs.append(-1 if self._epoch is None else self._epoch)
-            for name, token in self._record.items():
-                if (digits := _decimals(token)) is not None:
-                    low, high = self.decimals.get(name, (digits, digits))
-                    self.decimals[name] = min(low, digits), max(high, digits)
-        self._record = {}
-
-
-@lru_cache(maxsize=4096)
-def looks_like_metric(name: str) -> bool:
-    """Whether a name by itself shows that a line is about training: a known metric, or a loss, norm or score."""
-    known = METRICS.get(canonical(name).rpartition("/")[2])
-    if known:
-        return known.family not in ("optimiser", "speed")
-    lower = name.lower()
-    return bool(_METRIC.search(lower)) and not _OPTION.search(lower)
+_CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
+_DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
+_PLACES = (GLOBAL_STEP, STEP, EPOCH)
+_SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES)
 
 
 class KeyValueReader:
@@ -133,41 +49,38 @@ class KeyValueReader:
     title = "text with key: value or key=value, and tqdm progress bars"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        lines = [text for _, text, _ in _text_lines([head])]
-        rows = sum(any(looks_like_metric(n) for n, _ in p.items) for p in map(_parse, lines) if p and not p.continues)
+        rows = of_dicts = 0
+        for line in _lines_of(head):
+            fields = parse_line(line)
+            if fields and any(looks_like_metric(column) for column, _, _ in fields if column):
+                rows += 1
+                of_dicts += _DICT.search(line) is not None
         if not rows and len(head) == 65536:
             return 0.1 if any(b"=" in line or b":" in line for line in head.split(b"\n")) else 0.0
+        if of_dicts * 2 > rows:
+            return 0.3  # for a reader of such objects, if there is one
         return 0.0 if not rows else 0.5 if rows > 2 else 0.3
 
     def read(self, source: Source) -> list[RawLog]:
         """One log, in the order of the file. Raises LogError if no line has a number under a metric's name."""
-        kinds: dict[str, _Rows] = {}
-        other = LineNotes()
-        lightning = False
-        for number, line, whole in _text_lines(source.chunks()):
-            parsed = _parse(line) if _LOOKS_LIKE_NUMBERS.search(line) or b"%|" in line else None
-            if parsed and not whole and not (parsed.bar is not None and line.rstrip().endswith(b"]")):
-                other.count("torn_line", number, line)
-                continue
-            if parsed:
-                lightning = lightning or b"v_num=" in line
-                if kinds.setdefault(parsed.bar or "", _Rows()).add(number, parsed):
-                    continue
-            if b"Namespace(" in line or b"{'" in line:
-                other.config.update(parse_config_line(decode(line)) or {})
-            if line.strip() and b"%|" not in line:
+        head = source.head()
+        decimal_comma = uses_decimal_comma(head)
+        table, other = TextTable(), _OtherLines()
+        tail = None
+        for scan in scan_chunks(source.chunks(), parse_line, decimal_comma):
+            table.add(scan.blocks)
+            tail = scan.tail
+            other.note_unread(scan.unread)
+            for number, line in scan.others:
                 other.add(number, line)
-        for rows in kinds.values():
-            rows.end_record()
-        title = max(kinds, key=lambda t: len(kinds[t].table), default="")
-        if not kinds or not len(kinds[title].table):
+        if tail is not None:
+            _read_tail(*tail, table, other)
+        if not any(looks_like_metric(n) for n in table.names if not n.startswith("[")):
             raise LogError(
                 f"{source.name} has no line with a number under the name of a metric (`loss: 0.5`, `kl=3.2`)."
             )
-        left = sum(len(rows.table) for t, rows in kinds.items() if t != title)
-        notes = [ReadNote("left_aside", left, f"{left:,} rows of other progress bars were left out")] if left else []
-        raw = _to_log(source, kinds[title], other, notes)
-        if lightning:  # its bar shows a running mean over all optimizers under this name
+        raw = _assemble(source.name, table, other, step_ends_record(_lines_of(plain(head, decimal_comma))))
+        if b"v_num=" in head:  # Lightning's bar shows a running mean over all optimizers under this name
             raw.columns = [
                 replace(c, smoothing=Smoothing("unknown")) if c.original == "loss" else c for c in raw.columns
             ]
@@ -177,79 +90,172 @@ class KeyValueReader:
 READER = KeyValueReader()
 
 
-def _text_lines(chunks: Iterator[bytes] | list[bytes]) -> Iterator[tuple[int, bytes, bool]]:
-    """Number and text of every line, and whether it has a line end."""
-    first_line = 1
-    for text in whole_lines(chunks):
-        lines, numbers, _ = split_lines(text, first_line)
-        whole = text.endswith(b"\n")
-        for i, (number, line) in enumerate(zip(numbers.tolist(), lines, strict=True)):
-            yield number, line, whole or i < len(lines) - 1
-        first_line += text.count(b"\n")
+class _OtherLines(LineNotes):
+    """Reads the settings that such trainers print between their rows."""
+
+    def add(self, number: int, line: bytes) -> None:
+        if (b"Namespace(" in line or b"{'" in line) and (config := parse_config_line(decode(line))):
+            self.config.update(config)
+        if line.strip() and b"%|" not in line:
+            super().add(number, line)
 
 
-def _parse(line: bytes) -> _Line | None:
-    """What a line says; None if it has no named number."""
-    text = decode(line[:MAX_LINE])
-    if (b"%|" in line or b"it [" in line) and (bar := _BAR.search(text)):
-        return _parse_bar(bar, text[: bar.start()].strip(": "))
-    if alone := _STEP_ALONE.match(text):
-        return _Line([], int(alone[1]))
-    step, epoch = _STEP.search(text), _EPOCH.search(text)
-    items = _items(text)
-    if any(looks_like_metric(name) for name, _ in items):
-        return _Line(items, int(step["at"]) if step else None, int(epoch[1]) if epoch else None)
-    if not step and text[:1] in " \t" and len(text) < 200 and (match := _CONTINUATION.match(text)):
-        return _Line([(match["name"], match["value"])], continues=True)
-    return None
+def _lines_of(text: bytes) -> list[bytes]:
+    return split_lines(plain(text), 1)[0]
 
 
-def _parse_bar(bar: re.Match[str], title: str) -> _Line | None:
-    items = _items(bar["rest"] or "")
-    if _NOT_TRAINING.match(title) or not any(looks_like_metric(name) for name, _ in items):
-        return None
-    step = int((bar["at"] or bar["count"])[:15])
-    epoch = _EPOCH.search(title)
-    if epoch and bar["total"]:
-        step += int(epoch[1]) * int(bar["total"][:15])
-    return _Line(items, step, int(epoch[1]) if epoch else None, re.sub(r"[\d.]+", "", title) or "bar")
+def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> None:
+    """A last line without a line end is a row only if nothing can be missing from its end: a bar that is closed."""
+    scan = scan_tail((number, line), parse_line)
+    if not scan.blocks:
+        if line.strip() and b"%|" not in line:
+            other.add(number, line)
+    elif b"%|" in line and line.rstrip().endswith(b"]"):
+        table.add(scan.blocks)
+    else:
+        other.count("torn_line", number, line)
 
 
-def _items(text: str) -> list[tuple[str, str]]:
-    found = []
-    for match in _ITEM.finditer(text):
-        if name := _metric_name(match["name"]):
-            found.append((name, match["value"]))
-    return found
+def step_ends_record(lines: list[bytes]) -> bool:
+    """Whether the line that names the step comes after the lines of its record, and not before them.
+
+    By the clock, where the lines have one: lines of one record were written together. Otherwise by the order in which the log
+    begins, if its first record is as long as the second.
+    """
+    kinds: list[bool] = []  # whether each line of a record names its step
+    clocks: list[bytes | None] = []
+    for line in lines:
+        if fields := parse_line(line):
+            columns = {column for column, _, _ in fields}
+            if columns.isdisjoint((STEP, GLOBAL_STEP)) and columns <= {EPOCH, RANK}:
+                continue
+            kinds.append(not columns.isdisjoint((STEP, GLOBAL_STEP)))
+            clock = _CLOCK.search(line)
+            clocks.append(clock[0] if clock else None)
+    after = before = 0
+    for i in range(1, len(kinds) - 1):
+        if kinds[i] and clocks[i]:
+            with_previous = not kinds[i - 1] and clocks[i - 1] == clocks[i]
+            with_next = not kinds[i + 1] and clocks[i + 1] == clocks[i]
+            after += with_previous and not with_next
+            before += with_next and not with_previous
+    if after or before:
+        return after > before
+    named = [i for i, kind in enumerate(kinds) if kind]
+    if len(named) < 2 or named[0] == 0:
+        return False
+    return named[0] == named[1] - named[0] - 1
 
 
-@lru_cache(maxsize=4096)
-def _metric_name(text: str) -> str | None:
-    """The name in the words before a number; None if the number is a count of steps or epochs."""
-    words = text.split(" ")
-    while len(words) > 1 and words[0].lower() in _NOT_PART_OF_A_NAME:
-        words.pop(0)
-    name = " ".join(words)
-    return None if name.lower() in _NOT_A_NUMBER_OF_THE_RUN or _STEP.fullmatch(f"{name} 1") else name
+def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> RawLog:
+    lines = table.lines()
+    shapes = table.shape_of_rows()
+    combinations = list(table.shapes)
+    taken = {column: table.take(column) for column in list(table.names)}
+    names = [n for n in taken if n not in _SPECIAL and not n.startswith(BAR)]
+    keep, of_bar, notes = _rows_to_keep(taken, names, lines)
+
+    def place(column: str) -> FloatArray:
+        return taken[column].values[keep] if column in taken else np.full(int(keep.sum()), np.nan)
+
+    lines, shapes, of_bar = lines[keep], shapes[keep], of_bar[keep]
+    places = Places(place(EPOCH), place(STEP), place(TOTAL), place(GLOBAL_STEP))
+    steps = steps_of_lines(places, lines, of_bar, follows)
+    metrics = [frozenset(combination).intersection(names) for combination in combinations]
+    rows = np.array([bool(m) for m in metrics], np.bool_)[shapes]  # a line that only names its place is no row
+    steps.step, steps.epoch = steps.step[rows], steps.epoch[rows]
+    records = records_of_lines(steps, metrics, shapes[rows])
+    first = np.flatnonzero(np.diff(records, prepend=-1))
+    lines = lines[rows][first]
+    columns = []
+    for column in names:
+        values, logged = taken[column].values[keep][rows], taken[column].logged[keep][rows]
+        if not logged.any():
+            continue
+        record_values = np.full(len(first), np.nan)
+        record_values[records[logged]] = values[logged]
+        record_logged = np.zeros(len(first), np.bool_)
+        record_logged[records[logged]] = True
+        columns.append(RawColumn(column, record_values, record_logged, lines, printed_decimals(taken[column].decimals)))
+    epochs = epochs_as_integers(steps.epoch[first])
+    step = steps.step[first]
+    if np.isfinite(step).all():
+        counted, unit = step.astype(np.int64), "sample" if SAMPLES in taken else "step"
+    elif (epochs >= 0).all() and len(np.unique(epochs)) == len(epochs):
+        counted, unit = epochs, "epoch"
+    else:
+        counted, unit = np.arange(len(first), dtype=np.int64), "record"
+        text = "there is no step column: the rows are counted from 0 (records, not steps)"
+        notes.append(ReadNote("no_step_column", len(first), text))
+    return RawLog(
+        name,
+        KeyValueReader.name,
+        counted,
+        columns,
+        epochs if (epochs >= 0).any() else None,
+        other.config,
+        other.events(counted, lines),
+        [*other.notes(), *steps.notes, *notes],
+        unit,
+    )
 
 
-def _decimals(token: str) -> int | None:
-    """``decimals_of``, quick for the usual ``0.123``."""
-    fraction = token.partition(".")[2]
-    return len(fraction) if fraction.isdigit() else decimals_of(token.encode())
+def _rows_to_keep(
+    taken: dict[str, TextColumn], names: list[str], lines: IntArray
+) -> tuple[BoolArray, BoolArray, list[ReadNote]]:
+    """Lines to keep, lines of a progress bar (both bool (n,)), and what was left out."""
+    notes = []
+    n = len(lines)
+    has_metric = np.zeros(n, np.bool_)
+    for column in names:
+        has_metric |= taken[column].logged
+    keep = np.ones(n, np.bool_)
+    of_bar = np.zeros(n, np.bool_)
+    bars = {title: taken[title].logged for title in taken if title.startswith(BAR)}
+    if bars:
+        main = max(bars, key=lambda title: int((bars[title] & has_metric).sum()))
+        of_bar = bars[main]
+        for title, rows in bars.items():
+            if title != main:
+                keep &= ~(rows & has_metric)
+        if left := int((~keep).sum()):
+            notes.append(ReadNote("left_aside", left, f"{left:,} rows of other progress bars were left out"))
+        keep &= ~_redrawn(taken, names, of_bar)
+    if RANK in taken:
+        ranks = taken[RANK].values
+        others = keep & (ranks > np.nanmin(ranks))
+        if others.any():
+            text = f"rows of other processes, left out: {int(others.sum()):,}"
+            notes.append(ReadNote("other_rank", int(others.sum()), text, int(lines[others][0])))
+        keep &= ~others
+    if CONTINUES in taken:
+        continues = taken[CONTINUES].logged
+        part = np.maximum.accumulate(np.where(~continues, np.arange(n), -1))  # the line that each continues
+        broken = np.flatnonzero(np.diff(lines, prepend=lines[:1] - 2) > 1)  # a line that is no row stands before
+        since = np.searchsorted(broken, np.arange(n), side="right")
+        last_break = np.where(since > 0, broken[np.maximum(since, 1) - 1], -1)
+        orphan = continues & ((part < 0) | (last_break > part))
+        if orphan.any():
+            text = f"indented lines with a number that belong to no record, left out: {int(orphan.sum()):,}"
+            notes.append(ReadNote("foreign_lines", int(orphan.sum()), text, int(lines[orphan][0])))
+        keep &= ~orphan
+    return keep, of_bar, notes
 
 
-def _to_log(source: Source, rows: _Rows, other: LineNotes, notes: list[ReadNote]) -> RawLog:
-    table = rows.table
-    epochs = np.array(rows.epochs, np.int64)
-    by_epoch = "step" not in table.names and len(np.unique(epochs)) == len(table)
-    raw = table.to_log(source.name, KeyValueReader.name, config=other.config, notes=notes, row_unit="record")
-    if epochs.max(initial=-1) >= 0:
-        raw.epochs = epochs
-        if by_epoch:
-            raw.steps, raw.step_unit, raw.notes = epochs, "epoch", notes
-    raw.columns = [replace(c, decimals=printed_decimals(rows.decimals.get(c.original))) for c in raw.columns]
-    lines = np.frombuffer(table.lines, np.int64)
-    raw.events = other.events(raw.steps, lines)
-    raw.notes = [*other.notes(), *raw.notes]
-    return raw
+def _redrawn(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> BoolArray:
+    """Lines (bool (n,)) with which a bar goes back to 0 under the numbers it had: drawn for the next epoch, no row."""
+    redrawn = np.zeros(len(of_bar), np.bool_)
+    rows = np.flatnonzero(of_bar)
+    if STEP not in taken or len(rows) < 2:
+        return redrawn
+    same = (taken[STEP].values[rows[1:]] == 0) & (taken[STEP].values[rows[:-1]] != 0)
+    after = np.flatnonzero((taken[STEP].values[rows[1:]] == 0) & ~same)
+    for column in names:
+        values, logged = taken[column].values[rows], taken[column].logged[rows]
+        equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+        same &= equal & (logged[1:] == logged[:-1])
+        after = after[equal[after]]
+    redrawn[rows[1:][same]] = True
+    for i in after.tolist():  # drawn once more under the title of the next epoch
+        redrawn[rows[i + 1]] = redrawn[rows[i]]
+    return redrawn

@@ -18,10 +18,11 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import Field, scan_chunks, scan_text
+from vaelab.readers.numeric_scan import Field, scan_chunks, scan_tail
+from vaelab.readers.positions import global_steps
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
-from vaelab.run import IntArray, ReadNote, Smoothing
+from vaelab.run import IntArray, Smoothing
 
 EPOCH, ITERATION, PER_EPOCH, RANK = "[epoch]", "[iteration]", "[iterations per epoch]", "[rank]"
 MEAN = " (epoch mean)"
@@ -112,7 +113,7 @@ READER = MetricLoggerReader()
 def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> None:
     """A last line without a line end is a row only if nothing can be missing from its end."""
     last = re.search(rb": \d+\.(\d+)\)?\s*$|\)\s*$", line)
-    blocks = scan_text(line + b"\n", parse_line, number).blocks
+    blocks = scan_tail((number, line), parse_line).blocks
     complete = bool(blocks and last and blocks[0].columns in table.shapes)
     if complete and last and last[1] is not None:
         name = blocks[0].columns[-1]
@@ -238,7 +239,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
         other.count("other_rank", int(lines[~keep][0]), b"", int((~keep).sum()))
         lines, epochs, iterations, per_epoch = lines[keep], epochs[keep], iterations[keep], per_epoch[keep]
     kept = slice(None) if keep.all() else keep  # without a copy where every row stays
-    steps, notes = _global_steps(epochs, iterations, per_epoch, lines, other.resumed)
+    steps, notes = global_steps(epochs, iterations, per_epoch, lines, other.resumed)
     columns = []
     for name in names:
         if name.endswith(MEAN):
@@ -303,33 +304,3 @@ def _first_rank(
             keep[row] = False
         recent[key] = row
     return keep
-
-
-def _global_steps(
-    epochs: IntArray, iterations: IntArray, per_epoch: IntArray, lines: IntArray, resumed: list[tuple[int, int, int]]
-) -> tuple[IntArray, list[ReadNote]]:
-    """Global steps (n,): where each epoch begins, counted on from the epochs before, plus the iteration in it."""
-    n = len(epochs)
-    starts = np.flatnonzero(np.r_[True, (epochs[1:] != epochs[:-1]) | (per_epoch[1:] != per_epoch[:-1])])
-    begin: dict[int, int] = {}
-    length: dict[int, int] = {}
-    offsets = np.empty(len(starts), np.int64)
-    notes: list[ReadNote] = []
-    previous = -1
-    for k, row in enumerate(starts.tolist()):
-        epoch, size, line = int(epochs[row]), int(per_epoch[row]), int(lines[row])
-        if epoch < previous:  # a resume or a new run: what came after this epoch is counted again
-            begin = {e: b for e, b in begin.items() if e <= epoch}
-        if epoch not in begin:
-            before = max((e for e in begin if e < epoch), default=None)
-            begin[epoch] = epoch * size if before is None else begin[before] + length[before] * (epoch - before)
-            announced = [s for at, e, s in resumed if at < line and e == epoch]
-            if before is None and announced and abs(announced[-1] - begin[epoch]) > size // 2:
-                begin[epoch] = announced[-1]
-        if previous >= 0 and size != int(per_epoch[row - 1]):
-            text = f"the iterations per epoch change from {per_epoch[row - 1]:,} to {size:,} at epoch {epoch}"
-            notes.append(ReadNote("iterations_per_epoch", 1, text + "; the global step is counted on", line))
-        length[epoch] = size
-        offsets[k] = begin[epoch]
-        previous = epoch
-    return iterations + np.repeat(offsets, np.diff(np.r_[starts, n])), notes

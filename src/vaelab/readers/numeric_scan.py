@@ -12,18 +12,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.readers.lexer import UNREADABLE, decimals_of, parse_number, plain
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
 Field = tuple[str | None, int, int]
-"""Column, start and end of one number in a line (bytes). Column None: a number that may change and is not wanted."""
+"""Column, start and end of one number in a line (bytes). Column None: a number that may change and is not wanted.
+
+Without width (start is end): no number but a mark that the line is of some kind; its value is 1.
+"""
 
 ParseLine = Callable[[bytes], "list[Field] | None"]
 """The numbers of one line in the order they stand, or None if it is no line of this format."""
@@ -55,12 +59,14 @@ _POWERS = np.array([10.0**k for k in range(8)])
 class Block:
     """Rows that hold the same columns.
 
-    lines: int64 (n,) line numbers. values: float64 (k, n). decimals: per column the least and the most digits after
+    lines: int64 (n,) line numbers. order: int64 (n,) place in the log (what a carriage return separates has one line number).
+    values: float64 (k, n). decimals: per column the least and the most digits after
     the point ((0, 0) for whole numbers), None if no row printed a finite number.
     """
 
     columns: tuple[str, ...]
     lines: IntArray
+    order: IntArray
     values: FloatArray
     decimals: list[tuple[int, int] | None]
 
@@ -70,7 +76,7 @@ class Scan:
     """One piece of a log: ``n_lines`` physical lines, the rows found, and every line that is not a row.
 
     tail: the last line, if the log stops without a line end; whether it is complete is for the reader to judge.
-    ansi: lines that had terminal colours.
+    ansi: lines that had terminal colours. unread: column -> line and text of every value that could not be read whole.
     """
 
     n_lines: int
@@ -78,15 +84,24 @@ class Scan:
     others: list[tuple[int, bytes]]
     tail: tuple[int, bytes] | None = None
     ansi: int = 0
+    unread: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
+    n_parts: int = 0
 
 
-def scan_chunks(chunks: Iterable[bytes], parse: ParseLine) -> Iterator[Scan]:
+def scan_chunks(chunks: Iterable[bytes], parse: ParseLine, decimal_comma: bool = False) -> Iterator[Scan]:
     """Scan a log given in pieces that may end anywhere. Line numbers are 1-based over the whole log."""
-    first_line = 1
+    first_line, first_part = 1, 0
     for text in whole_lines(chunks):
-        scan = scan_text(text, parse, first_line)
+        scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part)
         first_line += scan.n_lines
+        first_part += scan.n_parts
         yield scan
+
+
+def scan_tail(tail: tuple[int, bytes], parse: ParseLine) -> Scan:
+    """``Scan.tail`` as if its line end were there; it comes after all other lines."""
+    number, line = tail
+    return scan_text(line + b"\n", parse, number, 1 << 62)
 
 
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -103,13 +118,13 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(rest)
 
 
-def scan_text(text: bytes, parse: ParseLine, first_line: int = 1) -> Scan:
-    """Scan lines. ``first_line`` is the number of the first of them."""
+def scan_text(text: bytes, parse: ParseLine, first_line: int = 1, first_part: int = 0) -> Scan:
+    """Scan lines. ``first_line`` is the number of the first of them, ``first_part`` its place in the log."""
     scan = Scan(0, [], [])
     lines, numbers, scan.ansi = split_lines(text, first_line)
     if not lines:
         return scan
-    scan.n_lines = int(numbers[-1]) + 1 - first_line
+    scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(lines)
     if not text.endswith(b"\n"):
         scan.tail = int(numbers[-1]), lines.pop()
     if b"\r" in text or b"\x1b" in text:
@@ -134,9 +149,10 @@ def scan_text(text: bytes, parse: ParseLine, first_line: int = 1) -> Scan:
             if values is None:
                 careful += some
             else:
-                scan.blocks.append(Block(template.columns, numbers[some], values, template.decimals))
+                order = np.array(some, np.int64) + first_part
+                scan.blocks.append(Block(template.columns, numbers[some], order, values, template.decimals))
     careful.sort()
-    _parse_one_by_one([(int(numbers[i]), lines[i]) for i in careful], parse, scan)
+    _parse_one_by_one([(int(numbers[i]), i + first_part, lines[i]) for i in careful], parse, scan)
     return scan
 
 
@@ -164,34 +180,39 @@ def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, in
 # Line by line --------------------------------------------------------------------------------------------------------
 
 
-def _parse_one_by_one(lines: list[tuple[int, bytes]], parse: ParseLine, scan: Scan) -> None:
+def _parse_one_by_one(lines: list[tuple[int, int, bytes]], parse: ParseLine, scan: Scan) -> None:
     """Parse numbered lines with ``parse``: rows go to ``scan.blocks``, lines that are none to ``scan.others``."""
-    found: dict[tuple[str, ...], tuple[list[int], list[list[bytes]]]] = {}
-    for number, line in lines:
+    found: dict[tuple[str, ...], tuple[list[tuple[int, int]], list[list[float]], list[list[int | None]]]] = {}
+    for number, part, line in lines:
         fields = parse(line)
         if fields is None:
             if line:
                 scan.others.append((number, line))
             continue
-        wanted = [(column, line[start:end]) for column, start, end in fields if column is not None]
-        row_lines, rows = found.setdefault(tuple(column for column, _ in wanted), ([], []))
-        row_lines.append(number)
-        rows.append([token for _, token in wanted])
-    for columns, (row_lines, rows) in found.items():
-        values = np.array([[float(token) for token in row] for row in rows], np.float64).T
-        decimals: list[tuple[int, int] | None] = []
-        for tokens in zip(*rows, strict=True):
-            printed = [d for d in map(decimals_of, tokens) if d is not None]
-            decimals.append((min(printed), max(printed)) if printed else None)
-        scan.blocks.append(Block(columns, np.array(row_lines, np.int64), values, decimals))
-
-
-def decimals_of(token: bytes) -> int | None:
-    """Digits after the point of a printed number (less its exponent: 2.01e+4 -> -2), None for nan and inf."""
-    mantissa, _, exponent = token.lower().partition(b"e")
-    if not any(c in b"0123456789" for c in mantissa):
-        return None
-    return len(mantissa.partition(b".")[2]) - (int(exponent) if exponent else 0)
+        columns, values, decimals = [], [], []
+        for column, start, end in fields:
+            if column is None:
+                continue
+            token = line[start:end]
+            value = parse_number(token) if end > start else 1.0
+            if value is UNREADABLE:
+                scan.unread.setdefault(column, []).append((number, token))
+            elif value is not None:
+                columns.append(column)
+                values.append(value)
+                decimals.append(decimals_of(token) if end > start else 0)
+        row_lines, rows, printed = found.setdefault(tuple(columns), ([], [], []))
+        row_lines.append((number, part))
+        rows.append(values)
+        printed.append(decimals)
+    for names, (row_lines, rows, printed) in found.items():
+        limits: list[tuple[int, int] | None] = []
+        for column_decimals in zip(*printed, strict=True):
+            known = [d for d in column_decimals if d is not None]
+            limits.append((min(known), max(known)) if known else None)
+        array = np.array(rows, np.float64).reshape(len(rows), len(names)).T
+        where = np.array(row_lines, np.int64).T
+        scan.blocks.append(Block(names, where[0], where[1], array, limits))
 
 
 # Many lines at once --------------------------------------------------------------------------------------------------
@@ -250,6 +271,11 @@ def _learn(line: bytes, parse: ParseLine) -> _Template | None:
     constants: list[tuple[int, float]] = []
     for column, start, end in fields:
         token = line[start:end]
+        if start == end and column is not None:
+            constants.append((len(columns), 1.0))
+            decimals.append((0, 0))
+            columns.append(column)
+            continue
         if column is None:
             free.append((start, end))
             points += [(start + m.start(2), start + m.end(), len(m[3]), -1) for m in _DECIMAL.finditer(token)]

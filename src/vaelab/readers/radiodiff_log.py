@@ -17,7 +17,7 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import Field, scan_chunks, scan_text
+from vaelab.readers.numeric_scan import Field, scan_chunks, scan_tail
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
 from vaelab.run import FloatArray, IntArray, Smoothing
@@ -82,7 +82,7 @@ class RadioDiffLogReader:
                 other.count("ansi", 0, b"", scan.ansi)
         if tail is not None:
             number, line = tail
-            blocks = scan_text(line + b"\n", parse_line, number).blocks
+            blocks = scan_tail((number, line), parse_line).blocks
             if blocks and blocks[0].columns in table.shapes:
                 table.add(blocks)
             elif line.strip():

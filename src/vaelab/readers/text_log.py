@@ -34,6 +34,7 @@ class TextTable:
 
     def __init__(self) -> None:
         self._lines: list[IntArray] = []
+        self._order: list[IntArray] = []
         self._pieces: dict[str, list[int]] = {}
         # one buffer a column that grows in place: pieces kept apart and joined at the end would need it all twice
         self._values: dict[str, array[float]] = {}
@@ -51,6 +52,7 @@ class TextTable:
             alike.setdefault(block.columns, []).append(block)
         for columns, group in alike.items():
             self._lines.append(np.concatenate([block.lines for block in group]))
+            self._order.append(np.concatenate([block.order for block in group]))
             self._shapes.append(self.shapes.setdefault(columns, len(self.shapes)))
             for row, name in enumerate(columns):
                 self._pieces.setdefault(name, []).append(len(self._lines) - 1)
@@ -76,7 +78,7 @@ class TextTable:
         if not self._lines:
             return np.empty(0, np.int64)
         lines = np.concatenate(self._lines)
-        order = np.argsort(lines, kind="stable")
+        order = np.argsort(np.concatenate(self._order), kind="stable")
         position = np.empty(len(lines), np.int64)
         position[order] = np.arange(len(lines))
         self._in_order = bool(np.all(order == np.arange(len(order))))
@@ -152,6 +154,7 @@ class LineNotes:
     raw_events: list[Event] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _unread: dict[str, tuple[int, str, int]] = field(default_factory=dict)
     _in_traceback: bool = False
 
     def count(self, kind: str, number: int, line: bytes | str, n: int = 1) -> None:
@@ -160,6 +163,13 @@ class LineNotes:
             text = line if isinstance(line, str) else decode(line[: 4 * MAX_TEXT])
             self._first[kind] = number, text[:MAX_TEXT]
         self._counts[kind] += n
+
+    def note_unread(self, unread: dict[str, list[tuple[int, bytes]]]) -> None:
+        """Count the values that could not be read whole, by column."""
+        for column, tokens in unread.items():
+            number, token = tokens[0]
+            line, text, count = self._unread.get(column, (number, decode(token[:60]), 0))
+            self._unread[column] = line, text, count + len(tokens)
 
     def event(self, kind: EventKind, number: int, text: str, step: int | None = None) -> None:
         self.raw_events.append(Event(kind, step, number, text.strip()[:MAX_TEXT]))
@@ -227,8 +237,17 @@ class LineNotes:
         return found
 
     def notes(self) -> list[ReadNote]:
-        """One note for each kind counted."""
-        return [
+        """One note for each kind counted, and for each column of which values were not read."""
+        unread = [
+            ReadNote(
+                "unparsed_value",
+                count,
+                f"values of '{column}' that could not be read, left out: {count:,} (the first: {text})",
+                line,
+            )
+            for column, (line, text, count) in self._unread.items()
+        ]
+        return unread + [
             ReadNote(kind, count, _NOTE_TEXTS[kind].format(n=count, first=text), line)
             for kind, count in self._counts.items()
             for line, text in [self._first[kind]]

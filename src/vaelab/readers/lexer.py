@@ -1,0 +1,273 @@
+"""The grammar of text logs: one place that says what a number, a name and a count look like.
+
+A value is read whole or not at all: what follows a number must end it (a blank, a comma, a bracket, a known unit), or the
+number is ``Unreadable``. All text is bytes of one line after ``plain`` (every digit, blank and minus sign is ASCII), so that
+positions found here are positions in the file's text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+# Plain text ----------------------------------------------------------------------------------------------------------
+
+_NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+_BAR_DRAWING = re.compile(rb"%\|[^|\r\n]{0,500}\|")
+_COMMA_IN_NUMBER = re.compile(rb"(?<=\d),(?=\d)")
+_KEPT_SYMBOLS = "±°²³¹"
+_MINUS_SIGNS = "\u2212\ufe63\uff0d"
+
+
+def plain(text: bytes, decimal_comma: bool = False) -> bytes:
+    """Text whose digits, blanks and minus signs are ASCII, without the drawing of progress bars; line ends stay.
+
+    decimal_comma: the log writes 0,5 for 0.5.
+    """
+    if b"%|" in text:
+        text = _BAR_DRAWING.sub(b"%||", text)
+    if not text.isascii():
+        text = _NOT_ASCII.sub(lambda match: _ascii(match[0]), text)
+    return _COMMA_IN_NUMBER.sub(b".", text) if decimal_comma else text
+
+
+@lru_cache(maxsize=4096)
+def _ascii(run: bytes) -> bytes:
+    """What stands for a run of non-ASCII bytes: letters stay, digits are turned into ASCII, symbols into blanks."""
+    try:
+        text = run.decode("utf-8")
+    except UnicodeDecodeError:
+        return run
+    return "".join(map(_ascii_character, text)).encode("utf-8")
+
+
+def _ascii_character(c: str) -> str:
+    if "\uff01" <= c <= "\uff5e" and c not in _MINUS_SIGNS:  # full-width forms
+        return chr(ord(c) - 0xFEE0)
+    if c.isdecimal():
+        return str(unicodedata.decimal(c))
+    if c in _MINUS_SIGNS:
+        return "-"
+    if c == "∞":
+        return "inf"
+    if c.isalnum() or c in _KEPT_SYMBOLS or unicodedata.category(c)[0] == "M":
+        return c
+    return "" if unicodedata.category(c) == "Cf" else " "
+
+
+def uses_decimal_comma(text: bytes) -> bool:
+    """Whether named values are written 0,5 throughout: at least three are, and none has a decimal point."""
+    commas = _NAMED_COMMA.findall(text)
+    return len(commas) >= 3 and not _NAMED_POINT.search(text) and any(map(_NO_THOUSANDS.fullmatch, commas))
+
+
+_NAMED_COMMA = re.compile(
+    rb"[A-Za-z_)]\s{0,4}[:=]\s{0,4}[-+]?(\d+,\d+(?:[eE][-+]?\d+)?)(?=[\s;|)\]]|,(?!\d)|$)", re.MULTILINE
+)
+_NAMED_POINT = re.compile(rb"[A-Za-z_)]\s{0,4}[:=]\s{0,4}[-+]?\d*\.\d+")
+_NO_THOUSANDS = re.compile(rb"0\d*,.*|\d{4,},.*|\d+,(?:\d{1,2}|\d{4,})(?:[eE].*)?|.*[eE].*")
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+class Unreadable(Enum):
+    """A token that begins like a number and is none that can be read whole."""
+
+    TOKEN = "unreadable"
+
+
+UNREADABLE = Unreadable.TOKEN
+
+_UNIT_WORDS = (
+    rb"dB|[mun\xc2\xb5]{0,2}s|secs?|seconds?|mins?|minutes?|hours?|hrs?|h|it|its|iters?|steps?|bytes|bits?|nats?|bpp|fps|[kMG]?Hz"
+    rb"|[kMGT]i?B|px|pts?|W|deg|\xc2\xb0C?"
+    rb"|(?:it|its|iters?|s|secs?|ms|steps?|samples?|imgs?|images?|examples?|tokens?|frames?|batch(?:es)?|clips?|[kMG]i?B)?"
+    rb"/(?:s|secs?|seconds?|it|iter|steps?|batch|gpu|epoch|min|h)(?:/\w{1,12})?"
+)
+_UNIT = (
+    rb"(?:\s?%|x|\s?(?:"
+    + _UNIT_WORDS
+    + rb"))(?![\w(/])(?!\s{0,8}[:=]|\s{1,8}[-+.]?\d)"  # not the name of the next value
+)
+_DIGITS = rb"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)"
+_NUMBER = rb"[-+]?" + _DIGITS + rb"(?:[eEdD][-+]?\d{1,4}(?!\d))?"
+_SUFFIX = rb"(?:(?-i:[kKM])(?![A-Za-z/]))"
+_NOT_FINITE = rb"[-+]?(?:nan(?:\((?:s?nan|ind|q|s)?\))?|inf(?:inity)?(?![a-z])|1\.#(?:q?nan|snan|ind|inf)\d{0,8})"
+_MISSING = rb"(?:none|null|nil|n/a|na|undefined|-{1,3})"
+_CALL = rb"(?:tensor|array|float|(?:\w{1,12}\.){0,2}(?:tensor|array|float\d{1,3}|int\d{1,3}|bfloat16|half)|Array|DeviceArray)"
+_MORE = rb"(?:(?:\s?,\s{0,4}(?:" + _NUMBER + rb"|nan|inf)){1,4096},?\s?[\])]|,\s?[\])])"
+_ARGUMENTS = rb"(?:\s{0,4},\s{0,4}[a-z_]{1,20}=(?:'[^']{0,80}'|<[^>]{0,80}>|[^,()'<>]{0,80}))*\s{0,4}\)"
+_END = rb"(?=[\s;|)\]}\"'<>(!]|$|\*(?!\d)|,(?!\d)|:(?![\d:])|\.(?![\w.])|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
+
+_VALUE = (
+    rb"(?:(?P<call>" + _CALL + rb")\()?(?P<open>[\[(]{1,2})?\s{0,12}['\"]?"
+    rb"(?:(?P<odd>" + _NOT_FINITE + rb")|(?P<number>" + _NUMBER + rb"(?P<suffix>" + _SUFFIX + rb")?)"
+    rb"|(?P<missing>" + _MISSING + rb"))"
+    rb"(?P<unit>" + _UNIT + rb")?"
+    rb"(?:\s?/\s?(?P<of>" + _NUMBER + rb"|\?+|inf)" + _SUFFIX + rb"?(?![\w.]))?"
+    rb"(?:\s?(?:\+/?-|\xc2\xb1)\s?" + _NUMBER + rb")?"
+    rb"(?P<more>(?(open)" + _MORE + rb"|(?!)))?"
+    rb"(?(call)['\"]?[\])]{0,2}?" + _ARGUMENTS + rb"|)" + _END
+)
+_TOKEN = re.compile(rb"\s*['\"]?" + _VALUE + rb"['\"]?[\])]{0,2}\.?['\"]?\s*$", re.IGNORECASE)
+_SCALE = {b"k": "e3", b"K": "e3", b"M": "e6"}
+
+
+def parse_number(text: str | bytes) -> float | Unreadable | None:
+    """The value of one token (a cell, a JSON string, what stands behind ``name:``).
+
+    None: it says that nothing was logged (None, null, N/A, -). ``UNREADABLE``: it is no number, or not one that can be
+    read whole (``10:00:12``, ``1.2.3``, a list of several).
+    """
+    token = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    try:
+        if b"_" not in token:
+            return float(token)
+    except ValueError:
+        pass
+    token = plain(token)
+    if not token.strip():
+        return None
+    match = _TOKEN.match(token)
+    if match is None or match["more"] not in (None, b",)", b",]", b", )", b", ]"):
+        return UNREADABLE
+    if match["of"] is not None and _INTEGER.fullmatch(match["number"] or b"") and _INTEGER.fullmatch(match["of"]):
+        return UNREADABLE  # 12/500 is a position
+    if match["missing"] is not None:
+        return None
+    return _not_finite(match["odd"]) if match["odd"] is not None else _finite(match["number"], match["suffix"])
+
+
+def _finite(number: bytes, suffix: bytes | None) -> float:
+    """``1,234.5`` and ``12.5k`` and ``1.5D+3``, rounded once."""
+    text = number.removesuffix(suffix or b"").decode("ascii").replace(",", "").lower().replace("d", "e")
+    if suffix:
+        mantissa, _, exponent = text.partition("e")
+        text = f"{mantissa}e{int(exponent or 0) + int(_SCALE[suffix][1:])}"
+    return float(text)
+
+
+def _not_finite(token: bytes) -> float:
+    lower = token.lower()
+    if b"inf" in lower:
+        return float("-inf") if lower.startswith(b"-") else float("inf")
+    return float("nan")
+
+
+def decimals_of(token: bytes) -> int | None:
+    """Digits after the point of a printed number, less its exponent (2.01e+4 -> -2, 12.5k -> -2); None for nan and inf."""
+    lower = token.lower().replace(b"d", b"e")
+    suffix = {b"k": 3, b"m": 6}.get(lower[-1:], 0)
+    mantissa, _, exponent = lower.rstrip(b"km").partition(b"e")
+    if not any(c in b"0123456789" for c in mantissa) or b"#" in mantissa:
+        return None
+    return len(mantissa.partition(b".")[2]) - (int(exponent) if exponent else 0) - suffix
+
+
+# Named values --------------------------------------------------------------------------------------------------------
+
+
+class Item(NamedTuple):
+    """A value and the words before it.
+
+    start, end: where the value stands (without its unit). stop: where what belongs to it ends.
+    separated: a sign (``:``, ``=``, ``is``) stands between name and value, not only blanks. glued: nothing but that sign.
+    of: the number behind a slash. whole: an integer without sign or suffix. value: False for what is not logged (None).
+    readable: whether it is a number that can be read whole.
+    """
+
+    name: str
+    name_at: int
+    start: int
+    end: int
+    stop: int
+    separated: bool
+    glued: bool = False
+    of: tuple[int, int] | None = None
+    whole: bool = False
+    value: bool = True
+    readable: bool = True
+    several: bool = False
+
+
+class Count(NamedTuple):
+    """``at/of`` without a name; percent: ``(12%)`` stands behind it, which is how samples of an epoch are counted."""
+
+    at: tuple[int, int]
+    of: tuple[int, int]
+    percent: bool
+
+
+_CHARACTER = rb"[\w@#+%*&~$\x80-\xff]|[./\-](?=[\w\x80-\xff])"
+_WORD = rb"[A-Za-z_\x80-\xff](?:" + _CHARACTER + rb")*(?:\([\w %/.]{1,20}\))?"
+_NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z][^()\n]{0,30}\))){0,5}"
+_ITEM = re.compile(
+    rb"(?<![\w./@\-\x80-\xff])(?P<name>" + _NAME + rb")(?:"
+    rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>[-+]?\.?\d[^\s;|)\]}]{0,200}))"
+    rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])|(?=[\[(])|(?<=\)))(?=[-+.\[(]{0,3}\s{0,12}[\dni1])(?P<at>))",
+    re.IGNORECASE,
+)
+_BARE_VALUE = re.compile(_VALUE, re.IGNORECASE)
+_COUNT = re.compile(
+    rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/:.\-]|\s\d{1,2}:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
+)
+_ANOTHER_NUMBER = re.compile(rb"\s\d[\d.,]*(?![\w./:%])")
+_INTEGER = re.compile(rb"\d+|\d{1,3}(?:,\d{3})+")
+
+
+def items(line: bytes) -> list[Item]:
+    """Every named value of a line, in the order they stand."""
+    found = []
+    at = 0
+    while match := _ITEM.search(line, at):
+        bare = match["at"] is not None
+        value = _BARE_VALUE.match(line, match.end()) if bare else match
+        if value is None or (bare and value["missing"] is not None):
+            at = match.end("name")
+            continue
+        item = _item(line, match, value, bare)
+        found.append(item)
+        at = max(item.stop, match.end())
+    return found
+
+
+def _item(line: bytes, match: re.Match[bytes], value: re.Match[bytes], bare: bool) -> Item:
+    name = match["name"].decode("utf-8", "replace")
+    separated = not bare
+    if bare and name.endswith((" is", " was")):
+        name, separated = name.rpartition(" ")[0], True
+    common = (name, match.start("name"))
+    if not bare and match["bad"] is not None:
+        return Item(*common, *match.span("bad"), match.end("bad"), True, readable=False)
+    kind = "odd" if value["odd"] is not None else "number" if value["number"] is not None else "missing"
+    start, end = value.span(kind)
+    whole = kind == "number" and _INTEGER.fullmatch(value[kind]) is not None
+    several = value["more"] is not None and b"," in value["more"][:-2]
+    readable = True
+    if whole and not value["unit"] and value["of"] is None and _ANOTHER_NUMBER.match(line, value.end()):
+        readable = False  # 1 000: one number or two
+    return Item(
+        *common,
+        start,
+        end,
+        value.end(),
+        separated,
+        glued=not bare and len(match["sign"]) == 1,
+        of=value.span("of") if value["of"] is not None else None,
+        whole=whole,
+        value=kind != "missing",
+        readable=readable,
+        several=several,
+    )
+
+
+def counts(line: bytes, spans: list[tuple[int, int]]) -> list[Count]:
+    """Every ``at/of`` outside ``spans``."""
+    return [
+        Count(match.span("at"), match.span("of"), match["percent"] is not None)
+        for match in _COUNT.finditer(line)
+        if not any(a <= match.start() < b for a, b in spans)
+    ]

@@ -1,0 +1,240 @@
+"""What one line of ``key: value`` text says: its metrics, and where in training it stands.
+
+The grammar of numbers and names is ``lexer``'s. Here it is decided which named numbers count steps and epochs, which are
+metrics, and which are neither (a line of source code, a process, an option).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from vaelab.catalog import METRICS, canonical
+from vaelab.readers.lexer import Item, counts, items
+from vaelab.readers.numeric_scan import Field
+
+# columns that say where a line stands; in brackets, as no metric's name is
+GLOBAL_STEP, STEP, TOTAL, EPOCH, RANK = "[global step]", "[step]", "[total]", "[epoch]", "[rank]"
+SAMPLES = "[counts samples]"  # flag: [step] counts the samples of an epoch
+CONTINUES = "[continues]"  # flag: an indented line of the record above
+BAR = "[bar] "  # flag, with the title of the progress bar behind it
+
+MAX_LINE = 65536  # bytes; a longer line is no row
+
+_BAR = re.compile(rb"(?:\d{1,3}%\|\|\s{0,8}(?P<at>\d{1,15})/(?P<of>\d{1,15})|(?<![\w.])(?P<count>\d{1,15})it) (?=\[)")
+_BAR_CLOCK = re.compile(rb"\[[^,\]]{0,40}")
+_PREFIX = re.compile(  # what a logger writes before the message: time, level, source
+    rb"\s{0,16}(?:[\[(]?(?:\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/]\d\d?(?:[-/]\d{2,4})?)[ T_]{1,2}\d\d?:\d\d(?::\d\d)?"
+    rb"(?:[.,]\d{1,9})?[^\s\]]{0,6}[\])]?[\s:|\-]{0,4})?(?:\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\]?[\s:|\-]{1,4}(?:[\w.\-]{1,40}:)?)?"
+)
+_LEADING_STEP = re.compile(rb"(\d{1,15}): {0,4}(?=[A-Za-z(])")
+_STEP_AND_RATE = re.compile(rb"\[(\d{1,15}), [-+.\deE]{1,24}\]\s{0,4}$")  # VITS: [global step, learning rate]
+_RANK = re.compile(rb"\[?(?:rank|default)[ _:=]?(\d{1,5})\]?[:|\s]", re.IGNORECASE)
+_NOT_ROWS = re.compile(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
+_SECTION = re.compile(
+    rb"(?<![\w.\-])(?P<val>val|valid|validation|evaluation|eval)(?![\w.])|(?<![\w.\-])(?P<test>test(?: set)?|testing)(?![\w.\-])"
+    rb"|(?<![\w.\-])(?P<epoch>(?:train(?:ing)?[ _])?summary)(?![\w.])|(?<![\w.\-])(?P<train>train|training)(?![\w.])",
+    re.IGNORECASE,
+)
+_NAMES_SPLIT = re.compile(r"(?<![a-z])(?:val|valid|validation|eval|test)(?![a-z])", re.IGNORECASE)
+_NOT_TRAINING = re.compile(r"^\W*(?:valid|sanity|test|predict|eval|download|load|map|generating)", re.IGNORECASE)
+_EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
+
+_GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
+_STEP_NAME = re.compile(
+    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|inner)[ _/])?"
+    r"(?:steps?|iter(?:ation)?s?|it|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\))?"
+)
+_EPOCH_NAME = re.compile(
+    r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/])?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
+)
+_OTHER_COUNT = re.compile(r"(?:^|[ _])(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)(?:\(\w+\))?$")
+_METRIC = re.compile(
+    r"loss|\bkl|_kl\b|psnr|ssim|lpips|fid|fvd|grad_?norm|logit|\bmse|\bmae|nll|perplexity|entropy|recon|acc\b|accuracy|error"
+)
+_OPTION = re.compile(
+    r"(?:weight|start|factor|type|size|dim|channels?|steps?|iters?|epochs?|freq|every|interval|coef|scale|num|rate|ratio)s?$"
+)
+_METRIC_WORDS = frozenset(
+    ("rec", "l1", "l2", "mel", "stft", "pix", "pixel", "percep", "perceptual", "per", "vgg", "kld", "prior", "vq", "commit", "commitment",
+     "codebook", "quant", "ppl", "g", "gen", "adv", "gan", "d", "dis", "disc", "discr", "real", "fake", "feat", "fm", "elbo", "bpd",
+     "gnorm", "cost", "objective")
+)  # fmt: skip
+_JUNK = frozenset(
+    ("at", "and", "with", "the", "is", "of", "in", "info", "debug", "warning", "error", "current", "step", "steps", "it", "epoch",
+     "beginning", "starting", "start", "finished", "now", "has", "got", "was")
+)  # fmt: skip
+_NO_METRIC = frozenset(
+    ("v_num", "eta", "time_left", "elapsed", "remaining", "rank", "local_rank", "world_size", "gpu", "gpus", "cuda", "npu", "tpu",
+     "device", "pid", "port", "host", "localhost", "node", "line", "seed", "info", "debug", "warning", "error", "version", "date", "exp",
+     "run", "job", "trial", "fold", "at", "train", "training", "valid", "validation", "val", "test", "for", "after", "total", "best epoch")
+)  # fmt: skip
+_FILE = re.compile(
+    r"\.(?:py|pyx|cpp|cc|cu|ipynb|sh|pth?|ckpt|bin|safetensors|ya?ml|json|log|txt|png|jpe?g|mp4|npz?)$", re.IGNORECASE
+)
+
+
+@lru_cache(maxsize=8192)
+def looks_like_metric(name: str) -> bool:
+    """Whether a name by itself shows that a line is about training: a known metric, or a loss, norm or score."""
+    known = METRICS.get(canonical(name).rpartition("/")[2])
+    if known:
+        return known.family not in ("optimiser", "speed")
+    lower = name.lower()
+    return bool(_METRIC.search(lower)) and not _OPTION.search(lower)
+
+
+@lru_cache(maxsize=8192)
+def may_be_metric(name: str) -> bool:
+    """Whether a name can be a metric's where a step or an epoch stands beside it."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return looks_like_metric(name) or (not _METRIC_WORDS.isdisjoint(words) and not _OPTION.search(name.lower()))
+
+
+@lru_cache(maxsize=8192)
+def _column(text: str) -> str | None:
+    """The column that the words before a number name; None if the number is neither a metric nor a place in training."""
+    words = text.split(" ")
+    while True:
+        name = " ".join(words).lower()
+        if _GLOBAL_NAME.fullmatch(name):
+            return GLOBAL_STEP
+        if _STEP_NAME.fullmatch(name):
+            return STEP
+        if _EPOCH_NAME.fullmatch(name):
+            return EPOCH
+        if len(words) == 1 or words[0].lower() not in _JUNK:
+            break
+        words.pop(0)
+    if name in _NO_METRIC or _FILE.search(name) or (_OTHER_COUNT.search(name) and not looks_like_metric(name)):
+        return None
+    return " ".join(words)
+
+
+def parse_line(line: bytes) -> list[Field] | None:
+    """The metrics of one line and its place in training; None if it is no line of a record."""
+    if len(line) > MAX_LINE or _NOT_ROWS.search(line):
+        return None
+    if (b"%|" in line or b"it [" in line) and (bar := _BAR.search(line)):
+        return _parse_bar(line, bar)
+    prefix = _PREFIX.match(line)
+    begin = prefix.end() if prefix else 0
+    found = _Found(line, begin)
+    if not found.evaluates:
+        found.add_counts(begin)
+    if any(map(looks_like_metric, found.metrics)) or (found.places and any(map(may_be_metric, found.metrics))):
+        return found.fields()
+    if found.places and not found.metrics and _says_little(line, begin):
+        return found.fields()
+    if not found.places and line[:1] in b" \t" and len(found.metrics) == 1 and len(line) < 200:
+        return found.fields(CONTINUES)
+    return None
+
+
+def _parse_bar(line: bytes, bar: re.Match[bytes]) -> list[Field] | None:
+    """A line that tqdm drew: its counter is the step, unless the numbers behind it say it themselves."""
+    title = line[: bar.start()].decode("utf-8", "replace").strip(": ")
+    if _NOT_TRAINING.match(title):
+        return None
+    clock = _BAR_CLOCK.match(line, bar.end())
+    found = _Found(line, 0, (bar.start(), clock.end() if clock else bar.end()))
+    counted = bar.span("at") if bar["at"] else bar.span("count")
+    if _EPOCH_BAR.match(title):
+        found.places.setdefault(EPOCH, counted)
+    elif STEP not in found.places and GLOBAL_STEP not in found.places:
+        found.places[STEP] = counted
+        if bar["of"]:
+            found.places[TOTAL] = bar.span("of")
+    if not any(map(looks_like_metric, found.metrics)) and not (_EPOCH_BAR.match(title) and not found.metrics):
+        return None
+    return found.fields(BAR + re.sub(r"[\d.]+", "", title))
+
+
+def _says_little(line: bytes, begin: int) -> bool:
+    """Whether a line that names a step or an epoch says hardly anything else."""
+    return len(line) < 200 and len(re.findall(rb"[A-Za-z]{2,}", line[begin:])) <= 4
+
+
+class _Found:
+    """What is found in one line.
+
+    metrics: name -> where its value stands. places: special column -> where. evaluates: the line is about a validation.
+    """
+
+    def __init__(self, line: bytes, begin: int, skipped: tuple[int, int] = (0, 0)) -> None:
+        self.line = line
+        self.metrics: dict[str, tuple[int, int]] = {}
+        self.places: dict[str, tuple[int, int]] = {}
+        self.flags: list[str] = []
+        self.spans: list[tuple[int, int]] = [skipped]
+        self.split = ""
+        before = begin
+        for item in items(line):
+            if skipped[0] <= item.start < skipped[1]:
+                continue
+            if item.name_at > before:
+                self._note_section(line[before : item.name_at])
+            self._add(item)
+            before = item.stop
+        self.evaluates = self.split in ("val/", "test/")
+        if rank := _RANK.search(line, 0, 80):
+            self.places[RANK] = rank.span(1)
+
+    def _note_section(self, words: bytes) -> None:
+        """What stands between two values may say that another split begins: ``| val: loss 0.5``."""
+        for match in _SECTION.finditer(words):
+            self.split = "" if match.lastgroup == "train" else f"{match.lastgroup}/"
+
+    def _add(self, item: Item) -> None:
+        column = _column(item.name)
+        self.spans.append((item.name_at, item.stop))
+        if "(val" in item.name:
+            self.split = "val/"
+        if column in (STEP, GLOBAL_STEP, EPOCH):
+            if item.value and item.readable and (column == EPOCH or item.whole) and column not in self.places:
+                self.places[column] = item.start, item.end
+                if column == STEP and item.of:
+                    self.places[TOTAL] = item.of
+            return
+        if column is None or not (item.separated or self._stands_alone(item)):
+            return
+        if item.glued and item.whole and not looks_like_metric(column):
+            return  # module:113, cuda:0
+        start, end = item.start, item.end
+        if not item.readable and not may_be_metric(column):
+            return
+        if (item.several and not column.lower().endswith("lr")) or (item.whole and item.of):
+            end = item.stop  # several values, or a position: not to be read as one number
+        name = column if not self.split or _NAMES_SPLIT.search(column) else self.split + column
+        number = 2
+        while name in self.metrics:
+            name, number = f"{column} ({number})", number + 1
+        self.metrics[name] = start, end
+
+    def _stands_alone(self, item: Item) -> bool:
+        """Whether ``name 0.5`` without a sign between is a named value: by its name, or as it stands between two marks."""
+        if looks_like_metric(item.name.rpartition(" ")[2]):
+            return True
+        before, after = self.line[: item.name_at].rstrip(b" ")[-1:], self.line[item.stop : item.stop + 40].lstrip(b" ")
+        after = re.sub(rb"^\([^()]{0,30}\)\s{0,8}", b"", after)
+        return (not before or before in b"|,;\t") and (not after or after[:1] in b"|,;\t\r")
+
+    def add_counts(self, begin: int) -> None:
+        """Counts without a name: ``[100/2000]``, ``25036:`` in front, ``[200, 9.9e-05]``."""
+        if STEP in self.places or GLOBAL_STEP in self.places:
+            return
+        for count in counts(self.line, self.spans):
+            if count.at[0] >= begin:
+                self.places[STEP], self.places[TOTAL] = count.at, count.of
+                if count.percent:
+                    self.flags.append(SAMPLES)
+                return
+        if lead := _LEADING_STEP.match(self.line, begin):
+            self.places[STEP] = lead.span(1)
+        elif lead := _STEP_AND_RATE.match(self.line, begin):
+            self.places[GLOBAL_STEP] = lead.span(1)
+
+    def fields(self, *flags: str) -> list[Field]:
+        """In the order they stand; a flag is a field of no width."""
+        found = [(name, *span) for name, span in (*self.places.items(), *self.metrics.items())]
+        return [(flag, 0, 0) for flag in (*flags, *self.flags)] + sorted(found, key=lambda field: field[1])
