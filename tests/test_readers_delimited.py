@@ -15,6 +15,7 @@ from vaelab.errors import LogError
 from vaelab.readers import delimited, read, read_all
 from vaelab.readers.base import RawLog
 from vaelab.readers.source import Source
+from vaelab.readers.table_layout import Layout
 from vaelab.run import Run
 
 DATA = Path(__file__).parent / "data"
@@ -223,11 +224,11 @@ def test_pieces_and_rows_are_read_alike(cells: list[str]) -> None:
     """The path for whole pieces must give up, or give what the path for single rows gives."""
     rows = [cells[i : i + 2] for i in range(0, len(cells) - 1, 2)]
     body = "".join(f"{i},{a},{b}\n" for i, (a, b) in enumerate(rows)).encode()
-    layout = delimited._Layout(",", ["step", "a", "b"], 0)
+    layout = Layout(",", ["step", "a", "b"], 0)
     fast, careful = delimited._Parser(layout), delimited._Parser(layout)
     if not fast._add_block(body, 1):
         return
-    careful._add_rows(body, 1)
+    careful._add_text(body, 1)
     assert fast.table.lines == careful.table.lines
     for name in careful.table.names:
         for one, other in zip(fast.table.column(name), careful.table.column(name), strict=True):

@@ -46,7 +46,7 @@ def test_nested_names_and_odd_values(tmp_path: Path) -> None:
         '{"step": 2, "loss": {"rec": Infinity, "kl": null}, "lr": "nan"}',
     ]
     run = read_text(tmp_path, "\n".join(rows) + "\n")
-    assert set(run) == {"rec_loss", "loss/kl", "lr"}
+    assert set(run) == {"rec_loss", "loss/kl", "lr", "list"}
     np.testing.assert_array_equal(run["rec_loss"], [0.5, np.inf])
     assert run.columns["loss/kl"].logged.tolist() == [True, False]
     assert run.columns["lr"].logged.tolist() == [False, True]

@@ -18,8 +18,9 @@ import numpy as np
 from vaelab import __version__
 from vaelab.errors import LogError, VaelabError
 from vaelab.readers.base import build_runs
-from vaelab.readers.json_lines import numbers_in
-from vaelab.readers.table import LARGEST_STEP, STEP_NAMES, Table
+from vaelab.readers.counters import LARGEST_STEP, step_rank
+from vaelab.readers.record_columns import numbers_in
+from vaelab.readers.table import Table
 from vaelab.run import Run, Smoothing
 
 FILE = "metrics.jsonl"
@@ -77,7 +78,7 @@ class Rows:
         for step, time, values in rows:
             self._lines += 1
             # a count among the metrics would be taken for the step
-            kept = {name: value for name, value in values.items() if name.strip().lower() not in STEP_NAMES}
+            kept = {name: value for name, value in values.items() if step_rank(name) is None}
             self._table.add_row(self._lines, [("step", float(step)), *kept.items()])
             text.append(self._line({"step": step, "timestamp": round(time, 3), **kept}))
         if self._file is None or not text:

@@ -1,30 +1,43 @@
-"""Tables of text: Lightning's metrics.csv, any CSV, TSV or semicolon file, and CSVs exported from Weights & Biases.
+"""Tables of text: Lightning's metrics.csv, any CSV, TSV or semicolon file, tables in Markdown or aligned with blanks, and CSVs
+exported from Weights & Biases.
 
-Whole pieces of the file are parsed by numpy at once; a piece with quotes, words or rows of another length is parsed
-row by row. Both give the same numbers.
+Whole pieces of the file are parsed at once (``plain_cells``); a piece with words, other spellings of numbers or rows of another
+length is parsed row by row. Both give the same numbers.
 """
 
 from __future__ import annotations
 
-import csv
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
+from vaelab.readers.counters import is_count
+from vaelab.readers.json_records import whole_lines
+from vaelab.readers.plain_cells import plain_cells
+from vaelab.readers.record_columns import SPLIT_KEYS, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
-from vaelab.readers.table import EPOCH_NAMES, NOT_METRICS, STEP_NAMES, Table
+from vaelab.readers.table import NOT_METRICS, Table
+from vaelab.readers.table_layout import (
+    MOST_FIELD_LINES,
+    Layout,
+    cell_number,
+    distinct,
+    find_layout,
+    has_no_header,
+    is_rule,
+    rows_of,
+    trimmed,
+)
+from vaelab.readers.written_numbers import is_missing
 from vaelab.run import ReadNote
 
-DELIMITERS = (",", "\t", ";", "|")
-EMPTY = frozenset(("", "none", "null", "n/a", "na", "-", "--"))  # of these only a NaN is a value
+PIECE = 1 << 20  # bytes of lines that are parsed at once
 SAMPLE = 200  # cells looked at to see how many digits a column prints
-_FIXED = re.compile(r"^[+-]?\d+\.(\d+)$")
+_FIXED = re.compile(r"^[+-]?\d+[.,](\d+)$")
 _WANDB_RUN = re.compile(r"^(?P<run>.+) - (?P<metric>[^ ].*)$")
 
 
@@ -33,186 +46,138 @@ class DelimitedReader:
     title = "CSV, TSV or another delimited table with a header"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        layout = _find_layout(head)
+        layout = find_layout(head)
         if layout is None:
-            return 0.0
-        names = {name.strip().lower() for name in layout.names}
-        return 0.95 if names & {*STEP_NAMES, *EPOCH_NAMES} else 0.7
+            return 0.1 if has_no_header(head) else 0.0  # enough to say what is wrong with it
+        counted = any(is_count(name) for name in layout.names)
+        return 0.95 if counted else 0.55 if layout.delimiter in ("  ", " ") else 0.7
 
     def read(self, source: Source) -> list[RawLog]:
-        layout = _find_layout(source.head())
+        layout = find_layout(source.head())
+        if layout is None and has_no_header(source.head()):
+            raise LogError(
+                f"{source.name} is a table of numbers without names: put the names of its columns into a first line."
+            )
         if layout is None:
             raise LogError(f"{source.name} is not a delimited table: no header line with rows of numbers under it.")
         parser = _Parser(layout)
-        for piece in _whole_lines(source):
+        for piece in whole_lines(source, PIECE):
             parser.add(piece)
+        parser.end()
         if not len(parser.table):
             raise LogError(f"{source.name} is a table with a header, but without a row of numbers yet.")
         log = parser.table.to_log(source.name, self.name, notes=parser.notes())
         return _split_wandb_runs(log)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Delimiter, column names, and the number of lines up to and including the header."""
-
-    delimiter: str
-    names: list[str]
-    header_lines: int
-
-
-def _find_layout(head: bytes) -> _Layout | None:
-    """The delimiter under which the first line gives names and the next ones numbers, in rows of equal length."""
-    if b"\0" in head:
-        return None
-    lines = head.decode("utf-8", "replace").replace("\r", "").removesuffix("\n").split("\n")
-    if not head.endswith(b"\n") and len(lines) > 2:
-        lines.pop()  # it may be cut
-    skipped = 0
-    while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped].startswith("#")):
-        skipped += 1
-    lines = lines[skipped : skipped + 40]
-    if len(lines) < 2:
-        return None
-    for delimiter in DELIMITERS:
-        header = next(csv.reader(lines[:1], delimiter=delimiter), [])
-        if len(header) < 2 or sum(_number(name) is not None for name in header) > 0.2 * len(header):
-            continue
-        rows = [row for row in _csv_rows(lines[1:], delimiter) if row]
-        fitting = [row for row in rows if len(row) == len(header)]
-        cells = [cell for row in fitting for cell in row if cell.strip().lower() not in EMPTY]
-        numeric = sum(_number(cell) is not None for cell in cells)
-        if fitting and len(fitting) >= 0.6 * len(rows) and numeric >= max(1, 0.5 * len(cells)):
-            return _Layout(delimiter, _distinct(header), skipped + 1)
-    return None
-
-
-def _distinct(header: list[str]) -> list[str]:
-    """Names without blanks around them; a name that comes twice is numbered."""
-    seen: Counter[str] = Counter()
-    names = []
-    for name in (name.strip() for name in header):
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return names
-
-
-def _csv_rows(lines: list[str], delimiter: str) -> Iterator[list[str]]:
-    reader = csv.reader(lines, delimiter=delimiter)
-    while True:
-        try:
-            yield next(reader)
-        except StopIteration:
-            return
-        except csv.Error:  # a field longer than csv allows: not a row
-            yield []
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def _whole_lines(source: Source) -> Iterator[bytes]:
-    """Pieces that end at the end of a line (the last one may not)."""
-    rest = b""
-    for chunk in source.chunks():
-        cut = chunk.rfind(b"\n") + 1
-        if cut:
-            yield rest + chunk[:cut]
-            rest = chunk[cut:]
-        else:
-            rest += chunk
-    if rest:
-        yield rest
-
-
 @dataclass
 class _Parser:
-    layout: _Layout
+    layout: Layout
     table: Table = field(default_factory=Table)
     line: int = 0  # lines read so far
     other_length: int = 0
     first_other: int | None = None
-    words: Counter[str] = field(default_factory=Counter)
+    no_numbers: Counter[str] = field(default_factory=Counter)
     repeated_headers: int = 0
+    other_headers: int = 0
+    of_split: int = 0
     torn: int | None = None
+    _open: list[str] = field(default_factory=list)  # lines of a row that a quoted field has not ended yet
+    _units: dict[str, str] = field(default_factory=dict)
     _printed: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, piece: bytes) -> None:
+        """Add the next lines of the file."""
         lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
         skip = max(0, min(lines, self.layout.header_lines - self.line))
         body = piece.split(b"\n", skip)[-1] if skip else piece
         first = self.line + skip + 1
         self.line += lines
-        if body and not self._add_block(body, first):
-            self._add_rows(body, first)
+        if body and (self._open or not self._add_block(body, first)):
+            self._add_text(body, first)
 
     def _add_block(self, body: bytes, first: int) -> bool:
         """Parse a piece of plain rows at once. False, with nothing added, if it is not that plain."""
-        if b'"' in body or not body.endswith(b"\n"):
+        layout = self.layout
+        if layout.delimiter not in (",", "\t", ";") or layout.decimal_comma:
             return False
-        body = body.replace(b"\r", b"")
-        delimiter, names = self.layout.delimiter, self.layout.names
-        data = np.frombuffer(body, np.uint8)
-        newline = data == ord("\n")
-        separating = newline | (data == ord(delimiter))
-        if np.any((data <= ord(" ")) & ~separating):
-            return False  # without blanks every cell reads as one number or more, so equal counts below are proof
-        separators = np.flatnonzero(separating)
-        ends = np.flatnonzero(newline[separators])
-        if np.any(np.diff(ends, prepend=-1) != len(names)):
+        found = plain_cells(body, layout.delimiter.encode(), len(layout.names))
+        if found is None:
             return False
-        present = np.diff(separators, prepend=-1).reshape(-1, len(names)) > 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # numpy before 2.5 only warns that it stopped early
-            try:
-                numbers = np.fromstring(body.replace(delimiter.encode(), b" "), sep=" ")
-            except (ValueError, DeprecationWarning):
-                return False
-        if len(numbers) != present.sum():
-            return False
-        values = np.full(present.shape, np.nan)
-        values[present] = numbers
-        rows = present.any(axis=1)
-        self.table.add_block(first + np.flatnonzero(rows), names, values[rows], present[rows])
-        for row in _csv_rows(body[: 1 << 16].decode("latin-1").splitlines()[:SAMPLE], delimiter):
-            self._note_digits(row)
+        values, present = found
+        self.table.add_block(first + np.arange(len(values)), layout.names, values, present)
+        for row in body[: 1 << 16].decode("latin-1").splitlines()[:SAMPLE]:
+            self._note_digits(layout.split(row))
         return True
 
-    def _add_rows(self, body: bytes, first: int) -> None:
-        names = self.layout.names
-        lines = body.decode("utf-8", "replace").replace("\0", "").replace("\r", "").split("\n")
+    def _add_text(self, body: bytes, first: int) -> None:
+        """Parse a piece row by row."""
+        text = body.decode("utf-8", "replace").replace("\0", "").replace("\r", "")
+        lines = text.split("\n")
         whole = not lines[-1]
         if whole:
             lines.pop()
-        for offset, line in enumerate(lines):
-            if not line.strip() or line.startswith("#"):
-                continue
-            delimiter = self.layout.delimiter
-            row = line.split(delimiter) if '"' not in line else next(_csv_rows([line], delimiter), [])
-            number = first + offset
-            unfinished = offset == len(lines) - 1 and not whole
-            if unfinished and len(row) != len(names):
-                self.torn = number
-            elif len(row) != len(names):
-                self.other_length += 1
-                self.first_other = self.first_other or number
-            elif row[0].strip() == names[0] and _distinct(row) == names:
-                self.repeated_headers += 1
-            else:
-                self._add_row(number, row)
+        first -= len(self._open)
+        lines, self._open = self._open + lines, []
+        keep = len(lines)
+        if whole:
+            rows = list(rows_of(lines[-MOST_FIELD_LINES:]))
+            begin, last = rows[-1]
+            if last.count('"') % 2:  # it may end in the next piece
+                keep = max(0, len(lines) - MOST_FIELD_LINES) + begin
+                self._open = lines[keep:]
+        for offset, row in rows_of(lines[:keep]):
+            self._add_row_of_text(first + offset, row, whole or offset < keep - 1)
+
+    def end(self) -> None:
+        """Add what is still open at the end of the file."""
+        lines, self._open = self._open, []
+        for offset, row in rows_of(lines):
+            self._add_row_of_text(self.line - len(lines) + 1 + offset, row, True)
+
+    def _add_row_of_text(self, number: int, text: str, whole: bool) -> None:
+        names = self.layout.names
+        if not text.strip() or text.startswith("#") or is_rule(text):
+            return
+        row = trimmed(self.layout.split(text), len(names))
+        if not whole and len(row) != len(names):
+            self.torn = number
+        elif self._is_header(row):
+            own = distinct(row)
+            self.repeated_headers += own == names
+            self.other_headers += own != names
+            self.layout = replace(self.layout, names=own)
+        elif len(row) != len(names):
+            self.other_length += 1
+            self.first_other = self.first_other or number
+        else:
+            self._add_row(number, row)
+
+    def _is_header(self, row: list[str]) -> bool:
+        """Whether a row gives names again: words only, and one of them a name known already."""
+        known = set(self.layout.names)
+        return (
+            len(row) > 1
+            and row[0].strip() in known | {"step", "epoch"}
+            and not any(cell_number(cell)[0] is not None or is_missing(cell) for cell in row)
+        )
 
     def _add_row(self, number: int, row: list[str]) -> None:
-        items = []
+        items: list[tuple[str, float]] = []
+        prefix = ""
         for name, cell in zip(self.layout.names, row, strict=True):
-            value = _number(cell)
+            value, unit = cell_number(cell, self.layout.decimal_comma)
+            if value is not None and unit and self._units.setdefault(name, unit) != unit:
+                value = None  # 800 ms under 1.2 s
             if value is not None:
                 items.append((name, value))
-            elif cell.strip().lower() not in EMPTY and name.lower() not in NOT_METRICS:  # created_at holds dates
-                self.words[name] += 1
+            elif name.lower() in SPLIT_KEYS and prefix_of_split(cell):
+                prefix = prefix_of_split(cell)
+            elif not is_missing(cell) and name.lower() not in NOT_METRICS:  # created_at holds dates
+                self.no_numbers[name] += 1
+        if prefix and items:
+            self.of_split += 1
+            items = [(with_prefix(prefix, name), value) for name, value in items]
         if items:
             self.table.add_row(number, items)
             if len(self.table) <= SAMPLE:
@@ -223,10 +188,11 @@ class _Parser:
         for name, cell in zip(self.layout.names, row, strict=False):
             printed = self._printed.setdefault(name, [])
             if cell.strip() and len(printed) < SAMPLE:
-                match = _FIXED.match(cell.strip())
+                match = _FIXED.match(cell.strip().strip('"'))
                 printed.append(len(match[1]) if match else -1)
 
     def notes(self) -> list[ReadNote]:
+        """What was left out or handled; it also tells the table the digits that its columns print."""
         for name, printed in self._printed.items():
             if printed and printed[0] > 1 and len(set(printed)) == 1 and printed[0] <= 8 and len(printed) > 1:
                 self.table.decimals[name] = printed[0]
@@ -237,9 +203,18 @@ class _Parser:
         if self.repeated_headers:
             text = f"the header comes again {self.repeated_headers:,} times"
             notes.append(ReadNote("repeated_header", self.repeated_headers, text))
-        if self.words:
-            text = "words where a number is expected were left out, in: " + ", ".join(sorted(self.words))
-            notes.append(ReadNote("unparsed_value", self.words.total(), text))
+        if self.other_headers:
+            text = f"the header changes {self.other_headers:,} times; the rows under each are read by its own names"
+            notes.append(ReadNote("repeated_header", self.other_headers, text))
+        if self.no_numbers:
+            names = ", ".join(sorted(self.no_numbers)[:9])
+            text = f"{self.no_numbers.total():,} cells that are no numbers were left out, in: {names}"
+            notes.append(ReadNote("unparsed_value", self.no_numbers.total(), text))
+        if self.of_split:
+            text = f"{self.of_split:,} rows say that they are no training rows: their metrics stand under val/ or test/"
+            notes.append(ReadNote("split_rows", self.of_split, text))
+        if self.layout.decimal_comma:
+            notes.append(ReadNote("decimal_comma", 1, "the numbers have a decimal comma"))
         if self.torn:
             text = "the last line is unfinished and was left out"
             notes.append(ReadNote("torn_line", 1, text, self.torn))
@@ -256,7 +231,7 @@ def _split_wandb_runs(log: RawLog) -> list[RawLog]:
         assert match is not None
         if match["metric"].endswith(("__MIN", "__MAX")) or match["metric"] == "_step":
             continue
-        run = runs.setdefault(match["run"], RawLog(log.source, log.format, log.steps, [], log.epochs, notes=log.notes))
+        run = runs.setdefault(match["run"], replace(log, columns=[]))
         column.original = match["metric"]
         run.columns.append(column)
     if len(runs) > 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
+from vaelab.readers.table import columns_kept
 from vaelab.run import FloatArray, IntArray
 
 
@@ -52,33 +53,39 @@ class Points:
             raise LogError(f"{source} was read as {format}, but there is no metric in it yet.")
         tag, step, record = (np.frombuffer(part, np.int64) for part in (self._tag, self._step, self._record))
         series = Series(tag, step, np.frombuffer(self._value, np.float64), record)
-        steps, columns, epochs = columns_of(series, list(self._tags))
-        return RawLog(source, format, steps, columns, epochs, dict(config or {}))
+        return log_of(series, list(self._tags), source, format, dict(config or {}))
 
 
-def columns_of(series: Series, tags: Sequence[str]) -> tuple[IntArray, list[RawColumn], IntArray | None]:
-    """``(steps, columns, epochs)`` of the points, columns in the order in which they first came; ``tags`` are their names.
+def log_of(series: Series, tags: Sequence[str], source: str, format: str, config: dict[str, Any]) -> RawLog:
+    """The points as a log, columns in the order in which they first came; ``tags`` are their names.
 
     A tag ``epoch`` beside others gives the epochs of the rows and is no column.
     """
     row, steps = _rows(series, len(tags))
     columns: list[RawColumn] = []
     epochs = None
-    used, first = np.unique(series.tag, return_index=True)
-    for number in used[np.argsort(first)].tolist():
-        mine = np.flatnonzero(series.tag == number)
+    by_tag = np.argsort(series.tag, kind="stable")
+    used, begins = np.unique(series.tag[by_tag], return_index=True)
+    points = dict(zip(used.tolist(), np.split(by_tag, begins[1:]), strict=True))
+    in_order = sorted(points, key=lambda number: points[number][0])
+    kept, notes = columns_kept({tags[number]: len(points[number]) for number in in_order}, len(steps))
+    for number in in_order:
+        mine = points[number]
+        is_epoch = tags[number] == "epoch" and len(tags) > 1
+        if tags[number] not in kept and not is_epoch:
+            continue
         values = np.full(len(steps), np.nan)
         values[row[mine]] = series.value[mine]
         logged = np.zeros(len(steps), bool)
         logged[row[mine]] = True
-        if tags[number] == "epoch" and len(tags) > 1:
+        if is_epoch:
             whole = logged & np.isfinite(values) & (np.abs(values) < 2**53)
             epochs = np.where(whole, np.nan_to_num(values), UNKNOWN_EPOCH).astype(np.int64)
             continue
         lines = np.zeros(len(steps), np.int64)
         lines[row[mine]] = series.record[mine]
         columns.append(RawColumn(tags[number], values, logged, lines))
-    return steps, columns, epochs
+    return RawLog(source, format, steps, columns, epochs, config, [], notes)
 
 
 def _rows(series: Series, n_tags: int) -> tuple[IntArray, IntArray]:

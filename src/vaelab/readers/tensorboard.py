@@ -20,7 +20,7 @@ from vaelab.readers.base import RawColumn, RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.event_proto import Value, parse_event
 from vaelab.readers.folder import tag_prefix
-from vaelab.readers.points import Series, columns_of
+from vaelab.readers.points import Series, log_of
 from vaelab.readers.source import Source
 from vaelab.readers.tfrecord import HEADER, Records, RecordStream, is_record
 from vaelab.run import FloatArray, IntArray, ReadNote
@@ -206,10 +206,11 @@ class _Points:
         if self.not_scalar:
             text = f"{self.not_scalar:,} images, histograms, graphs and other summaries are not scalars; left out"
             self.notes.append(ReadNote("other_summaries", self.not_scalar, text))
-        steps, columns, epochs = columns_of(series, list(self.tags))
-        if len(columns) > 1:
-            columns = [column for column in columns if not _is_placeholder(column)]
-        return RawLog(name, "tensorboard", steps, columns, epochs, dict(self.config), [], list(self.notes))
+        log = log_of(series, list(self.tags), name, "tensorboard", dict(self.config))
+        if len(log.columns) > 1:
+            log.columns = [column for column in log.columns if not _is_placeholder(column)]
+        log.notes.extend(self.notes)
+        return log
 
 
 def _is_placeholder(column: RawColumn) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
-from vaelab.readers.json_lines import numbers_in
+from vaelab.readers.record_columns import numbers_in
 from vaelab.readers.source import Source
 from vaelab.readers.sqlite_file import column_names, opened, sniff_tables, table_names
 from vaelab.readers.table import Table, explicit_steps_first

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
-from vaelab.readers.json_lines import numbers_in
+from vaelab.readers.json_records import loads
+from vaelab.readers.record_columns import RecordColumns
 from vaelab.readers.source import Source
-from vaelab.readers.table import Table
 
 
 class TrainerStateReader:
@@ -20,19 +19,19 @@ class TrainerStateReader:
         return 0.99 if head.lstrip().startswith(b"{") and b'"log_history"' in head else 0.0
 
     def read(self, source: Source) -> list[RawLog]:
-        try:
-            state = json.loads(source.read())
-        except (ValueError, RecursionError) as error:
-            raise LogError(f"{source.name} is not whole JSON ({error}): it may still be being written.") from error
+        """One log. Raises LogError if the file is cut or has no history."""
+        state = loads(source.read())
+        if state is None:
+            raise LogError(f"{source.name} is not whole JSON: it may still be being written, or was cut.")
         history = state.get("log_history") if isinstance(state, dict) else None
         if not isinstance(history, list):
             raise LogError(f"{source.name} has no 'log_history' list: it is not a trainer_state.json.")
-        table = Table()
-        for number, record in enumerate(history, start=1):
-            if isinstance(record, Mapping) and (numbers := numbers_in(record)):
-                table.add_row(number, numbers)
+        columns = RecordColumns()
+        numbered = [(i, record) for i, record in enumerate(history, start=1) if isinstance(record, Mapping)]
+        columns.add([number for number, _ in numbered], [record for _, record in numbered])
         config = {key: value for key, value in state.items() if isinstance(value, (int, float, str))}
-        return [table.to_log(source.name, self.name, config=config, row_unit="record")]
+        log = columns.table.to_log(source.name, self.name, config=config, notes=columns.notes(), row_unit="record")
+        return [log]
 
 
 READER = TrainerStateReader()

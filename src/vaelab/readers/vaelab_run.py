@@ -14,7 +14,8 @@ from typing import Any
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
-from vaelab.readers.json_lines import read_records, sniff_records
+from vaelab.readers.json_lines import read_records
+from vaelab.readers.json_records import sniff_records
 from vaelab.readers.measured import add_measured
 from vaelab.readers.source import Source
 from vaelab.readers.table import Table

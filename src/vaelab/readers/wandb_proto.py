@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from vaelab.readers.base import flatten
-from vaelab.readers.json_lines import numbers_in
 from vaelab.readers.protobuf import BYTES, FIXED64, VARINT, Field, fields, signed
+from vaelab.readers.record_columns import numbers_in
 
 _KEY, _NESTED_KEY, _INTEGER, _NUMBER, _JSON, _VALUE_JSON = 1, 2, 5, 6, 8, 16
 _VALUE_TAG = b"\x82\x01"  # field 16, bytes

@@ -13,10 +13,11 @@ from typing import Any
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
+from vaelab.readers.counters import is_epoch
 from vaelab.readers.leveldb_log import LogRecords
 from vaelab.readers.protobuf import Field
 from vaelab.readers.source import Source
-from vaelab.readers.table import EPOCH_NAMES, Table, explicit_steps_first
+from vaelab.readers.table import Table, explicit_steps_first
 from vaelab.readers.wandb_proto import Items, messages, numbers_of, parse_item, text_of, value_of, whole_number
 from vaelab.run import Event, ReadNote
 
@@ -148,7 +149,7 @@ class _History:
         if not len(self.table):
             raise LogError(f"{name} is a W&B run file, but nothing was logged to it yet.")
         self._add_summary()
-        own = [step.lower() for step, _ in self.step_metrics.most_common() if step.lower() not in EPOCH_NAMES]
+        own = [step.lower() for step, _ in self.step_metrics.most_common() if not is_epoch(step)]
         log = self.table.to_log(
             name,
             WandbReader.name,
