@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vaelab.facts.adversary import Adversary, find_adversary
+from vaelab.facts.adversary import Adversary, find_adversary, with_disc_loss
 from vaelab.facts.algebra import Algebra, share_text, solve
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.facts.changes import Changes, find_changes
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
+from vaelab.facts.tracks import Track, find_tracks
 from vaelab.facts.view import View
 from vaelab.run import Run
 
-__all__ = ["Evidence", "Fact", "Facts", "Phase", "infer"]
+__all__ = ["Evidence", "Fact", "Facts", "Phase", "Track", "infer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Facts:
     optimiser: Optimiser
     progress: Progress
     changes: Changes
+    tracks: Mapping[str, Track]
 
     @property
     def statements(self) -> tuple[Fact, ...]:
@@ -70,6 +73,7 @@ class Facts:
             "gan-start-seen": self.phases.gan.state == "active" and self.phases.gan.before_step is not None,
             "config": bool(self.run.config),
             "resume": bool(self.phases.resumes),
+            "tracks": bool(self.tracks),
         }
 
         def there(need: str) -> bool:
@@ -80,6 +84,7 @@ class Facts:
 
 def infer(run: Run) -> Facts:
     """Facts of ``run``; never raises on odd data."""
+    run = with_disc_loss(run)
     view = View(run)
     phases = find_phases(view)
     algebra = solve(view, phases.gan)
@@ -94,4 +99,5 @@ def infer(run: Run) -> Facts:
         optimiser=optimiser,
         progress=find_progress(view, phases),
         changes=find_changes(view, phases, optimiser),
+        tracks=find_tracks(view, phases),
     )

@@ -338,7 +338,7 @@ class LogitDrift(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None:
+        if a is None or a.rows < ENOUGH or not a.chance_known or a.chance is None or a.disc_loss is None:
             return
         now = _drifts_now(facts, a.chance)
         for late, most in ((0.5, 0.6), (0.25, 0.75)):
@@ -576,7 +576,7 @@ class LabelsSwapped(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < 6 or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < 6 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
             return

@@ -36,7 +36,7 @@ class AtChance(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < ENOUGH or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
             return
@@ -97,7 +97,7 @@ class WorseThanChance(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < 10 or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < 10 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         disc, real, fake = (active(facts, m) for m in ("disc_loss", "logits_real", "logits_fake"))
         if len(real) != len(fake) or a.disc_trend is None:
