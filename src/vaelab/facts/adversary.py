@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +11,8 @@ from vaelab.analysis import Series, Trend, level, rolling_median, trend
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Fact
 from vaelab.facts.phases import Gan
-from vaelab.facts.standing import SURE, role_of
 from vaelab.facts.view import View
-from vaelab.run import Column, FloatArray, Run
+from vaelab.run import FloatArray
 
 CHANCE_LEVELS = {
     1.0: "half of the hinge loss, or a summed least-squares loss",
@@ -26,27 +25,9 @@ CHANCE_LEVELS = {
 """Loss of a discriminator that gives real and fake the same middling answer, under the conventions in use."""
 
 LEAST_CHANCE = min(CHANCE_LEVELS)
-NEAR = 0.12
-"""How far the first rows after the GAN start may lie from a chance level: an untrained network is not exactly there."""
-
-
-def with_disc_loss(run: Run) -> Run:
-    """The run with ``disc_loss`` as the sum of its real and fake half where only these are logged."""
-    roles = {name: role_of(column) for name, column in run.columns.items()}
-    halves = [
-        next((run.columns[n] for n, r in roles.items() if r.name == want and r.split == "train" and r.standing in SURE), None)
-        for want in ("discriminator_real", "discriminator_fake")
-    ]
-    real, fake = halves
-    if real is None or fake is None or "disc_loss" in run or any(r.name == "discriminator" for r in roles.values()):
-        return run
-    role = replace(roles[real.name], name="discriminator", reason="the sum of its two halves")
-    with np.errstate(invalid="ignore"):
-        total = real.values + fake.values
-    column = Column(
-        "disc_loss", f"{real.original} + {fake.original}", total, real.logged & fake.logged, real.lines, real.decimals, role=role
-    )
-    return replace(run, columns={**run.columns, "disc_loss": column})
+NEAR, FALLEN = 0.12, 0.3
+"""How far (in natural log) the first rows after the GAN start may lie above and below a chance level: an untrained network is
+not exactly there, and the first printed row has learned a little already."""
 
 
 @dataclass(frozen=True)
@@ -148,18 +129,21 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
 def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]:
     """``(chance, how it is known)`` from where disc_loss begins: an untrained discriminator is at its chance level.
 
-    Only where its first rows are in the log (the GAN starts there, or the log begins with the run) and lie near the chance
-    level of a loss in use.
+    Only where its first rows are in the log (the GAN starts there, or the log begins with the run). The chance level of a loss
+    in use where they lie near one, else their own level: a discriminator that has begun to learn stands below chance.
     """
     first = disc.values[disc.values > 0][:3]
     spacing = int(np.median(np.diff(disc.steps))) if len(disc) > 1 else 1
     begins = gan.before_step is not None or (len(disc) > 1 and disc.steps[0] <= 2 * max(1, spacing))
     if not begins or not len(first):
         return None, "not known"
-    began = float(first.max())
-    nearest = min(CHANCE_LEVELS, key=lambda c: abs(math.log(began / c)))
-    if abs(math.log(began / nearest)) > NEAR:
-        return None, "not known"
+    began = level(first)
+    if began < 0.2 * LEAST_CHANCE:
+        return None, "not known"  # it had won before the first row
+    near = [c for c in CHANCE_LEVELS if -NEAR <= math.log(c / began) <= FALLEN]
+    if not near:
+        return began, f"its own first level, {began:.3g}"
+    nearest = min(near, key=lambda c: abs(math.log(c / began)))
     return nearest, f"it began at {began:.3g}: {CHANCE_LEVELS[nearest]}"
 
 

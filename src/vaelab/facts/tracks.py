@@ -55,12 +55,12 @@ class Track:
     """One column's movement. Levels are medians in the column's own unit.
 
     first: the first rows (a twentieth, at least 3). settled: after the first tenth or the warm-up. best: the best smoothed level, its
-    step in ``best_step``. now: the last tenth (at least 3 rows). high, low: largest and smallest smoothed level.
+    step in ``best_step``. now: the last tenth (at least 3 rows, 5 for ``worse``). high, low: largest and smallest smoothed level.
     worse: error now over error at the best level (1 = as good as ever), improved: error at first over error now; both None
     where the column has no direction or no scale. An error is the value itself, 1 - value for a score of at most 1, and the
     mean squared error behind a PSNR. noise: row-to-row standard deviation of the log error (of the log value where there
     is no direction), nan if values cross 0. onset: first step after which it never came back to its best level.
-    certain: the change for the worse stands out of the noise.
+    certain: the change for the worse stands out of the noise and has lasted for 8 rows.
     """
 
     metric: str
@@ -123,13 +123,14 @@ def _track(view: View, phases: Phases, metric: str, role: Role, series: Series) 
     worse = improved = None
     certain, onset, shift = False, int(series.steps[best]), None
     if errors is not None:
-        calm = rolling_median(errors, max(5, n // 50)) if n >= 5 else errors
-        low, late = int(np.argmin(calm)), level(errors[-max(3, n // 10) :])
+        calm = rolling_median(errors, max(9, n // 20)) if n >= 5 else errors
+        low, late = int(np.argmin(calm)), level(errors[-max(5, n // 10) :])
         worse = math.exp(min(late - float(calm[low]), TOP))
         improved = math.exp(min(level(errors[: max(3, n // 20)]) - late, TOP))
-        certain = late - float(calm[low]) > CERTAIN * _standard_error(errors, scatter) and low < 0.9 * n
         inside = np.flatnonzero(calm <= calm[low] + min(0.26, max(0.0, late - calm[low]) / 2))
-        onset = int(series.steps[min(n - 1, int(inside[-1]) + 1)])
+        left = min(n - 1, int(inside[-1]) + 1)
+        onset = int(series.steps[left])
+        certain = late - float(calm[low]) > CERTAIN * _standard_error(errors, scatter) and n - left >= LASTS
         shift = _shift(series, errors, scatter)
     return Track(
         metric=metric,
