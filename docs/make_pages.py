@@ -27,6 +27,7 @@ RULE_FAMILIES = {
     "SCH": "schedule and configuration",
     "DAT": "data",
     "RES": "resume and distributed training",
+    "MET": "any metric with a direction",
 }
 
 

@@ -402,9 +402,9 @@ def counted_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     reads: list[Any] = []
     real = mcp_runs.Group.read
 
-    def counting(group: mcp_runs.Group, wanted: Any) -> Any:
+    def counting(group: mcp_runs.Group, *given: Any) -> Any:
         reads.append(group.name)
-        return real(group, wanted)
+        return real(group, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(mcp_runs.Group, "read", counting)

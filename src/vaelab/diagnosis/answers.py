@@ -173,7 +173,13 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
             f"The reconstruction has {'recovered from' if shock.seen else 'taken no harm at'} the GAN start ({level})."
         )
     a = facts.adversary
-    if a is not None and a.chance and a.disc_loss is not None and 0.3 * a.chance < a.disc_loss < 0.97 * a.chance:
+    if (
+        a is not None
+        and a.chance_known
+        and a.chance
+        and a.disc_loss is not None
+        and 0.3 * a.chance < a.disc_loss < 0.97 * a.chance
+    ):
         good.append(
             f"The discriminator has some skill and is not saturated: disc_loss {a.disc_loss:.3g} against chance"
             f" {a.chance:.3g}."

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, share_text, solve
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.facts.changes import Changes, find_changes
+from vaelab.facts.derived import derived, negated
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
+from vaelab.facts.tracks import Track, find_tracks
 from vaelab.facts.view import View
 from vaelab.run import Run
 
-__all__ = ["Evidence", "Fact", "Facts", "Phase", "infer"]
+__all__ = ["Evidence", "Fact", "Facts", "Phase", "Track", "infer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,8 @@ class Facts:
     optimiser: Optimiser
     progress: Progress
     changes: Changes
+    tracks: Mapping[str, Track]
+    negated: tuple[str, ...] = ()
 
     @property
     def statements(self) -> tuple[Fact, ...]:
@@ -38,11 +43,24 @@ class Facts:
             *self.algebra.statements,
             *self._phase_shares(),
             *self.scales.statements,
+            *self._signs(),
             *self.phases.statements,
             *(self.adversary.statements if self.adversary else ()),
             *self.optimiser.statements,
             *self.changes.statements,
             *self.progress.statements,
+        )
+
+    def _signs(self) -> tuple[Fact, ...]:
+        return tuple(
+            Fact(
+                f"sign_{name}",
+                "units",
+                f"{name} is negative in every row. A KL divergence cannot be: it is logged with a minus sign, and its size is judged"
+                " here.",
+                "inferred",
+            )
+            for name in self.negated
         )
 
     def _phase_shares(self) -> tuple[Fact, ...]:
@@ -70,6 +88,7 @@ class Facts:
             "gan-start-seen": self.phases.gan.state == "active" and self.phases.gan.before_step is not None,
             "config": bool(self.run.config),
             "resume": bool(self.phases.resumes),
+            "tracks": bool(self.tracks),
         }
 
         def there(need: str) -> bool:
@@ -80,6 +99,7 @@ class Facts:
 
 def infer(run: Run) -> Facts:
     """Facts of ``run``; never raises on odd data."""
+    logged, run = run, derived(run)
     view = View(run)
     phases = find_phases(view)
     algebra = solve(view, phases.gan)
@@ -94,4 +114,6 @@ def infer(run: Run) -> Facts:
         optimiser=optimiser,
         progress=find_progress(view, phases),
         changes=find_changes(view, phases, optimiser),
+        tracks=find_tracks(view, phases),
+        negated=negated(logged, run),
     )

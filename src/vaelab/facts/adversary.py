@@ -14,6 +14,21 @@ from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray
 
+CHANCE_LEVELS = {
+    1.0: "half of the hinge loss, or a summed least-squares loss",
+    2.0: "the summed hinge loss",
+    0.5: "the least-squares loss, or half of the hinge loss times 0.5",
+    0.25: "half of the least-squares loss",
+    math.log(2): "half of the cross-entropy",
+    2 * math.log(2): "the summed cross-entropy",
+}
+"""Loss of a discriminator that gives real and fake the same middling answer, under the conventions in use."""
+
+LEAST_CHANCE = min(CHANCE_LEVELS)
+NEAR, FALLEN = 0.12, 0.3
+"""How far (in natural log) the first rows after the GAN start may lie above and below a chance level: an untrained network is
+not exactly there, and the first printed row has learned a little already."""
+
 
 @dataclass(frozen=True)
 class Adversary:
@@ -25,6 +40,7 @@ class Adversary:
     raw_ratio: d_weight / disc_weight, how many times smaller the raw GAN gradient is than the nll gradient.
     best_gap: largest median of nine neighbouring gaps since the start.
     bound_broken: share of rows with disc_loss below the hinge's Jensen bound (columns of different steps).
+    chance_known: the chance level follows from the loss family; else it is the level at which disc_loss began.
     """
 
     rows: int
@@ -47,6 +63,7 @@ class Adversary:
     bound_broken: float
     negative_total: float
     best_gap: float | None
+    chance_known: bool
     statements: tuple[Fact, ...]
 
 
@@ -63,7 +80,11 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
     disc, real, fake, weight = (active(m) for m in ("disc_loss", "logits_real", "logits_fake", "d_weight"))
     family, scale, how, broken = _family(view, start)
     chance = {"hinge": 1.0, "vanilla": math.log(2)}.get(family)
-    chance = chance * scale if chance is not None else None
+    chance_known = chance is not None
+    if chance is not None:
+        chance *= scale
+    else:
+        chance, how = _first_level(view, gan, disc)
     gap_values, gap = _gap(real, fake)
     disc_weight = algebra.solved["disc_weight"].value if "disc_weight" in algebra.solved else None
     if view.trainer.fixed_d_weight:
@@ -99,9 +120,31 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         bound_broken=broken,
         negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
         best_gap=float(rolling_median(gap_values, 9).max()) if len(gap_values) >= 9 else None,
+        chance_known=chance_known,
         statements=(),
     )
     return Adversary(**{**adversary.__dict__, "statements": _statements(view, gan, algebra, adversary, disc_weight)})
+
+
+def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]:
+    """``(chance, how it is known)`` from where disc_loss begins: an untrained discriminator is at its chance level.
+
+    Only where its first rows are in the log (the GAN starts there, or the log begins with the run). The chance level of a loss
+    in use where they lie near one, else their own level: a discriminator that has begun to learn stands below chance.
+    """
+    first = disc.values[disc.values > 0][:3]
+    spacing = int(np.median(np.diff(disc.steps))) if len(disc) > 1 else 1
+    begins = gan.before_step is not None or (len(disc) > 1 and disc.steps[0] <= 2 * max(1, spacing))
+    if not begins or not len(first):
+        return None, "not known"
+    began = level(first)
+    if began < 0.2 * LEAST_CHANCE:
+        return None, "not known"  # it had won before the first row
+    near = [c for c in CHANCE_LEVELS if -NEAR <= math.log(c / began) <= FALLEN]
+    if not near:
+        return began, f"its own first level, {began:.3g}"
+    nearest = min(near, key=lambda c: abs(math.log(c / began)))
+    return nearest, f"it began at {began:.3g}: {CHANCE_LEVELS[nearest]}"
 
 
 def _late(series: Series) -> float | None:
@@ -165,6 +208,8 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
         return str(declared), times, "declared", broken
     if default != "unknown":
         return default, times, "from the trainer's code", broken
+    # a weight in the column is not known here: its rows cannot be held against the bound of the bare loss
+    broken = 0.0
     best, best_cost = ("unknown", 1.0), 0.12
     for name, base in (("hinge", hinge), ("vanilla", vanilla)):
         for scale in (1.0, 0.5, 2.0):
@@ -183,7 +228,13 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
 
 def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weight: float | None) -> tuple[Fact, ...]:
     facts: list[Fact] = []
-    if a.chance is not None:
+    if a.chance is not None and not a.chance_known and a.disc_loss is not None:
+        text = (
+            f"disc_loss is at chance near {a.chance:.3g} ({a.family_how}). It stands at {a.disc_loss:.3g},"
+            f" {a.disc_loss / a.chance:.2g} times that."
+        )
+        facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance))
+    elif a.chance is not None:
         detail = "inside the margin it is exactly 1 - gap/2" if a.family == "hinge" else "ln 2 for the mean of two"
         scaled = "" if a.scale == 1 else f" times {a.scale:g}"
         text = f"disc_loss is the {a.family} loss{scaled} ({a.family_how}): {a.chance:.3g} is chance level ({detail})."

@@ -90,8 +90,7 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
     unreadable = False
     if len(lr) > 2:
         decimals = view.run.columns["lr"].decimals
-        distinct = len(np.unique(lr.values))
-        unreadable = decimals is not None and distinct <= 3 and bool(lr.values.max() <= 2 * 10.0**-decimals)
+        unreadable = view.lr_unreadable
         if unreadable:
             text = f"lr is printed with {decimals} decimals and cannot be read here ({lr.values[-1]:g}): take it from the config or TensorBoard."
             facts.append(Fact("lr", "optimiser", text, "cannot-tell"))

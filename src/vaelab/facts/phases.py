@@ -134,7 +134,9 @@ def find_phases(view: View) -> Phases:
     gan = _with_disc_warm_up(view, _gan(view))
     resumes = tuple(e.step for e in run.events if e.kind == "resume" and e.step is not None)
     lr = view.series("lr")
-    share = float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 else None
+    share = (
+        float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 and not view.lr_unreadable else None
+    )
     shocks = tuple(s for m in ("rec_loss", "perceptual_loss") if (s := _shock(view, gan, m)) is not None)
     origin = _origin(view)
     phases = _cut(view, warm_up, gan, shocks)
@@ -146,7 +148,7 @@ def _warm_up(view: View) -> WarmUp | None:
     lr = view.series("lr")
     planned = view.number("warmup_steps")
     declared = view.number("lr")
-    if len(lr) < (2 if declared else 3) or lr.values.max() <= 0:
+    if view.lr_unreadable or len(lr) < (2 if declared else 3) or lr.values.max() <= 0:
         return None
     peak = float(lr.values.max())
     if lr.values[0] > 0.35 * peak:
@@ -178,6 +180,7 @@ def _gan(view: View) -> Gan:
     row: int | None = None
     reason = ""
     columns = [m for m in ("disc_loss", "logits_real", "logits_fake", "g_loss", "d_weight") if run.rows(m).size]
+    columns += view.of("discriminator", "generator_adversarial", "discriminator_fake")
     if not columns and not run.rows("disc_factor").size:
         if planned is not None and total and planned > total:
             return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} is beyond step {total:,.0f}")
@@ -199,14 +202,13 @@ def _gan(view: View) -> Gan:
         first = np.flatnonzero(np.isfinite(loss) & (loss != 0))
         if len(first) and first[0] > 0 and (row is None or first[0] < row):
             row, reason = int(first[0]), "the discriminator's columns appear"
-    elif run.rows("disc_loss").size:
-        loss = run["disc_loss"]
-        on = np.flatnonzero(np.isfinite(loss) & (loss != 0))
-        row, reason = (int(on[0]), "disc_loss becomes non-zero") if len(on) else (None, "disc_loss stays 0")
-    elif run.rows("g_loss").size:
-        g = run["g_loss"]
-        on = np.flatnonzero(np.isfinite(g) & (g != 0))
-        row, reason = (int(on[0]), "g_loss becomes non-zero") if len(on) else (None, "g_loss stays 0")
+    else:
+        for name in ("disc_loss", "g_loss", *view.of("discriminator", "generator_adversarial", "discriminator_fake")):
+            if not run.rows(name).size:
+                continue
+            on = np.flatnonzero(np.isfinite(run[name]) & (run[name] != 0))
+            row, reason = (int(on[0]), f"{name} becomes non-zero") if len(on) else (None, f"{name} stays 0")
+            break
     if row is None and planned is not None:
         seen = [int(run.rows(m)[0]) for m in ("disc_loss", "logits_real", "logits_fake") if run.rows(m).size]
         at = int(np.searchsorted(run.steps, planned))
@@ -215,7 +217,7 @@ def _gan(view: View) -> Gan:
             row, reason = at, "the declared disc_start has passed and the adversarial columns are there"
     if row is None:
         if planned is None:
-            return Gan("off", reason=reason or "its columns hold no value that shows it on")
+            return Gan("off", reason=reason) if reason else Gan("absent", reason="no column shows whether it is on")
         if total and planned >= total:
             return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} of {total:,.0f} planned steps")
         return Gan("scheduled", planned_step=planned, reason=reason)
@@ -451,9 +453,14 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
     if gan.state == "never" and gan.planned_step is not None:
         text = f"The GAN never starts in this plan: {gan.reason}."
         return Fact("gan_start", "phases", text, "declared", float(gan.planned_step), "step")
+    some = view.has_role("generator_adversarial", "discriminator", "logits_fake", "adaptive_weight") or view.has(
+        "d_weight"
+    )
     text = {
         "off": f"The GAN is off: {gan.reason}; the log does not say when it should start.",
-        "absent": "The log has no adversarial column: either the GAN is off or it is not logged.",
+        "absent": "Whether the GAN is on cannot be told from this log's columns."
+        if some
+        else "The log has no adversarial column: either the GAN is off or it is not logged.",
     }.get(gan.state, "The state of the GAN cannot be told from this log.")
     return Fact("gan_start", "phases", text, "cannot-tell")
 

@@ -10,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab.analysis import Series, blocks
+from vaelab.catalog import METRICS
+from vaelab.catalog.roles import UNKNOWN, Role, RoleName, Split
 from vaelab.dialects import Dialect, conventions
 from vaelab.facts.base import Evidence
+from vaelab.facts.standing import SURE, role_of
 from vaelab.run import Column, FloatArray, IntArray, Run
 
 FLOAT32_DIGITS = 3e-6
@@ -27,6 +30,27 @@ class View:
         if run.format == "vaelab_console":
             self.trainer = replace(self.trainer, precision=CONSOLE_DIGITS)
         self._series: dict[str, Series] = {}
+        self.roles: dict[str, Role] = {name: role_of(column) for name, column in run.columns.items()}
+
+    def role(self, metric: str) -> Role:
+        """What ``metric`` is. A total with an adversarial term beside it has no direction: it may rise in a healthy run."""
+        role = self.roles.get(metric, UNKNOWN)
+        if role.name == "total" and self.has_role("generator_adversarial", "discriminator"):
+            return replace(role, better="none")
+        return role
+
+    def of(self, *names: RoleName, split: Split = "train") -> tuple[str, ...]:
+        """Columns of these roles that are sure enough to judge by, canonical names first."""
+        found = [
+            m
+            for m, r in self.roles.items()
+            if r.name in names and r.split == split and r.standing in SURE and self.has(m)
+        ]
+        return tuple(sorted(found, key=lambda m: (m.rpartition("/")[2] not in METRICS, m)))
+
+    def has_role(self, *names: RoleName) -> bool:
+        """Whether some column may be one of these, a doubtful one included."""
+        return any(r.name in names or set(names) & set(r.could_be) for r in self.roles.values())
 
     def series(self, metric: str) -> Series:
         """Finite values of ``metric`` at working resolution (empty if it was never logged)."""
@@ -55,6 +79,13 @@ class View:
         except OverflowError:  # an integer beyond 1e308
             return None
         return number if math.isfinite(number) else None
+
+    @cached_property
+    def lr_unreadable(self) -> bool:
+        """The learning rate is printed with so few decimals that 0.00000 and 0.00001 are all it shows: rounding, never zero."""
+        lr, decimals = self.series("lr"), self.run.columns["lr"].decimals if "lr" in self.run else None
+        few = decimals is not None and len(lr) > 2 and len(np.unique(lr.values)) <= 3
+        return few and decimals is not None and bool(lr.values.max() <= 2 * 10.0**-decimals)
 
     @cached_property
     def error(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from vaelab.rules import (
     evaluated,
     evaluated_pictures,
     evaluated_video,
+    generic,
     kl_weight,
     latent,
     numerics,
@@ -45,6 +46,7 @@ FAMILIES = (
     probed,
     probed_decoder,
     probed_training,
+    generic,
 )
 
 ALL_RULES: tuple[type[Rule], ...] = tuple(

@@ -338,7 +338,7 @@ class LogitDrift(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None:
+        if a is None or a.rows < ENOUGH or not a.chance_known or a.chance is None or a.disc_loss is None:
             return
         now = _drifts_now(facts, a.chance)
         for late, most in ((0.5, 0.6), (0.25, 0.75)):
@@ -477,7 +477,9 @@ class WeightStaysZero(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         weight, disc = active(facts, "d_weight"), active(facts, "disc_loss")
-        if len(weight) < ENOUGH or np.any(weight.high > 0) or len(np.unique(disc.values)) < 3:
+        # below a hundred-thousandth a weight is printed as 0 most of the time
+        none = level(weight.values) == 0 and len(weight) >= ENOUGH and bool(weight.high.max() < 1e-5)
+        if not none or len(np.unique(disc.values)) < 3:
             return
         yield self.finding(
             "critical",
@@ -576,7 +578,7 @@ class LabelsSwapped(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < 6 or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < 6 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
             return

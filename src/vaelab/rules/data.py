@@ -186,11 +186,12 @@ class SameSamples(Rule):
     What it checks: three signs, each by itself enough: (1) the KL is too small to tell samples apart at the quality reached: it bounds
     the information between image and latent, so K nats allow at most e^K different images; (2) the mean logit of an
     untrained discriminator on real data does not vary, though its input should; (3) the row-to-row noise of ``rec_loss``
-    is far below what different batches give.
+    is far below what different batches give, with a loss fifty times lower than at first.
 
     Why it matters: a model that has memorised one batch shows the most beautiful curves of all.
 
-    Evidence it needs: ``rec_loss`` with ``kl_loss``, or ``logits_real`` before the GAN start, or 12 unsmoothed rows.
+    Evidence it needs: ``rec_loss`` with ``kl_loss``, or ``logits_real`` before the GAN start, or 12 rows of a
+    known trainer.
 
     What to do: print the sample ids of two batches; score a held-out clip.
 
@@ -222,19 +223,21 @@ class SameSamples(Rule):
                 f"logits_real of the untrained discriminator vary by only {spread:.1g} of their mean from row to row"
             )
             evidence.append(Evidence("logits_real, standard deviation / mean before the GAN", spread))
-        # medians of 20 steps are smoother than single steps
+        # medians of 20 steps are smoother than single steps; a calm curve alone may be a large batch, or a mean over many
+        # steps: it counts where the rows are single steps of a trainer that is known, and fifty times better than at first
         plain = facts.run.columns["rec_loss"].smoothing.kind == "none"
         smooth = c.roughness is not None and c.roughness < (0.02 if plain else 0.012)
-        if smooth and c.roughness is not None:
-            reasons.append(f"rec_loss varies by only {c.roughness:.1%} from row to row")
+        known = facts.run.trainer != "unknown" and facts.run.step_unit == "step"
+        better = rec_improvement(facts)
+        if smooth and known and c.roughness is not None and better is not None and better > 50:
+            reasons.append(
+                f"rec_loss varies by only {c.roughness:.1%} from row to row and is {better:.3g} times better than at first"
+            )
             evidence.append(Evidence("row-to-row noise of rec_loss", c.roughness))
         if not reasons:
             return
-        # smooth alone can be a large batch; smooth and fifty times better is not
-        better = rec_improvement(facts)
-        decisive = nats is not None or constant or (smooth and better is not None and better > 50)
         yield self.finding(
-            "critical" if decisive else "info",
+            "critical",
             f"The run seems to see the same samples again and again: {'; '.join(reasons)}.",
             metrics=("rec_loss", "kl_loss"),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),

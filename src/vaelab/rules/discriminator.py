@@ -8,6 +8,7 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.adversary import LEAST_CHANCE
 from vaelab.rules.adversarial import ENOUGH, active
 from vaelab.rules.base import Finding, Rule
 
@@ -36,7 +37,14 @@ class AtChance(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or a.chance is None or a.disc_loss is None or a.gap is None:
+        if (
+            a is None
+            or a.rows < ENOUGH
+            or not a.chance_known
+            or a.chance is None
+            or a.disc_loss is None
+            or a.gap is None
+        ):
             return
         if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
             return
@@ -97,7 +105,7 @@ class WorseThanChance(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < 10 or a.chance is None or a.disc_loss is None or a.gap is None:
+        if a is None or a.rows < 10 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
             return
         disc, real, fake = (active(facts, m) for m in ("disc_loss", "logits_real", "logits_fake"))
         if len(real) != len(fake) or a.disc_trend is None:
@@ -129,18 +137,20 @@ class WorseThanChance(Rule):
 class DiscriminatorWins(Rule):
     """The discriminator separates real from fake without effort.
 
-    What it checks: disc_loss below 12% of chance over the last half of the GAN phase. Critical below 2% of chance, where
-    next to no gradient is left, or where rec_loss stands clearly above its level before the GAN.
+    What it checks: disc_loss below 12% of its chance level over the last half of the GAN phase; where that level is not known,
+    below 2% of the smallest one in use (0.25), or logits beyond 2 on both sides. Critical below 2% of a known chance level,
+    where next to no gradient is left, or where the generator has paid: a reconstruction or perceptual column is clearly worse
+    than before, or feature matching has grown three times.
 
     Why it matters: a saturated discriminator only tells the generator that everything is wrong. It is a fault of balance,
-    or the symptom of reconstructions that are bad for another reason.
+    or the symptom of reconstructions that are bad for another reason. While the reconstruction holds, the GAN does nothing.
 
-    Evidence it needs: ``disc_loss``, 15 rows with the GAN on.
+    Evidence it needs: ``disc_loss`` (or its two halves), 15 rows with the GAN on.
 
     What to do: first see whether the reconstruction is bad for another reason (collapse, data). If not: lower lr_disc,
     add LeCam, start later.
 
-    References: Open-Sora-Plan#569, magvit2-pytorch#16; cause D4.
+    References: Open-Sora-Plan#569, magvit2-pytorch#16, CodeFormer#261; cause D4.
     """
 
     code = "ADV305"
@@ -149,29 +159,57 @@ class DiscriminatorWins(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.chance is None or a.disc_loss is None:
-            return
         disc = active(facts, "disc_loss")
-        if len(disc) < ENOUGH:
+        if a is None or a.disc_loss is None or len(disc) < ENOUGH:
             return
-        low = disc.values < 0.12 * a.chance
+        limit = 0.12 * a.chance if a.chance is not None else 0.02 * LEAST_CHANCE
+        low = disc.values < limit
         share = float(np.mean(low[-max(8, len(low) // 2) :]))
+        saturated = a.chance is None and (a.real or 0.0) > 2 and (a.fake or 0.0) < -2
         # a negative gap at a low loss is not a victory (ADV317)
-        if share < 0.6 or a.disc_loss > 0.12 * a.chance or (a.gap is not None and a.gap < 0):
+        if not saturated and (share < 0.6 or a.disc_loss > limit or (a.gap is not None and a.gap < 0)):
             return
         first = int(disc.steps[int(np.argmax(low))])
         gap = f", logit gap {a.gap:.2f}" if a.gap is not None else ""
-        shock = facts.phases.shock("rec_loss")
-        hurt = shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.margin)
+        level_of = (
+            f"chance {a.chance:.3g}" if a.chance is not None else "chance is at least 0.25 in every GAN loss in use"
+        )
+        paid = _paid(facts)
+        known = a.chance_known and a.chance is not None and a.disc_loss < 0.02 * a.chance
+        means = (
+            f"Meanwhile {paid}."
+            if paid
+            else "The generator gets no useful signal from it: while the reconstruction holds, the GAN does nothing."
+        )
         yield self.finding(
-            "critical" if a.disc_loss < 0.02 * a.chance or hurt else "warn",
-            f"The discriminator has won: disc_loss {a.disc_loss:.3g} (chance {a.chance:.3g}){gap}, in {share:.0%} of the"
-            f" last half of the GAN rows, from step {first:,}. The generator gets no useful signal from it.",
+            "critical" if known or paid else "warn",
+            f"The discriminator has won: disc_loss {a.disc_loss:.3g} ({level_of}){gap}, in {share:.0%} of the last half of the GAN"
+            f" rows, from step {first:,}. {means}",
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=(first, int(disc.steps[-1])),
-            evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("share", share)),
+            evidence=(
+                Evidence("disc_loss", a.disc_loss),
+                Evidence("chance", a.chance if a.chance is not None else LEAST_CHANCE),
+                Evidence("share", share),
+            ),
             phase="gan",
         )
+
+
+def _paid(facts: Facts) -> str:
+    """What became worse while the discriminator won, in words; empty if nothing did."""
+    shock = facts.phases.shock("rec_loss")
+    if shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.margin):
+        return f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN"
+    for metric in facts.view.of("reconstruction", "perceptual"):
+        track = facts.tracks[metric]
+        if track.certain and (track.worse or 1.0) > 1.15 and track.onset >= (facts.phases.gan.start_step or 0):
+            return f"{metric} has risen to {track.worse:.2g} times its best level"
+    for metric in facts.view.of("feature_matching"):
+        track = facts.tracks[metric]
+        if track.first > 0 and track.now > 3 * track.first:
+            return f"{metric} has grown {track.now / track.first:.2g} times"
+    return ""
 
 
 class StartsLate(Rule):

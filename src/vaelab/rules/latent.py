@@ -12,6 +12,7 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.reconstruction import after_warm_up
+from vaelab.run import FloatArray, IntArray
 from vaelab.words import number, rough
 
 COLLAPSED = 0.001
@@ -356,9 +357,15 @@ class Grows(Rule):
             return
         late = trend(kl.tail(0.4).values).direction
         beta = facts.scales.effective_beta
-        tiny = beta is None or beta <= 1e-2
         more = "it still rises" if late == "rising" else "it has settled"
-        why = "ordinary at this small weight: the encoder becomes more certain" if tiny else "the weight is not small"
+        why = "usual at a small KL weight: the encoder becomes more certain"
+        if beta is not None:
+            small = beta <= 1e-2
+            why = (
+                "ordinary at this small weight: the encoder becomes more certain"
+                if small
+                else "the weight is not small"
+            )
         yield self.finding(
             "info",
             f"kl_loss rose from {number(a)} to {number(b)} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
@@ -403,8 +410,9 @@ class NoEffect(Rule):
 class FallsAway(Rule):
     """KL falls to a small part of its own earlier level.
 
-    What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with ``rec_loss`` not
-    better. Needs no units: the run is its own reference.
+    What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with
+    ``rec_loss`` not better since; or below 2% of it while ``rec_loss`` has gained less than 40% in all and stands still over the
+    last half. Needs no units: the run is its own reference.
 
     Why it matters: a latent that loses its information late collapses just as one that never had any.
 
@@ -426,23 +434,33 @@ class FallsAway(Rule):
         smooth = rolling_median(kl.values, max(5, len(kl) // 50))
         # the highest level it held for a tenth of the rows, wherever the fall came
         held = float(rolling_median(kl.values[len(kl) // 12 :], max(5, len(kl) // 10)).max())
-        late = level(kl.tail(0.1, 3).values)
-        if held <= 0 or late > 0.05 * held or late > 0.3 * float(smooth[len(smooth) // 12]):
+        early = max(held, level(kl.head(0.03, 5).values))
+        late, now = level(kl.tail(0.1, 3).values), level(rec.tail(0.1, 3).values)
+        if held <= 0 or late > 0.05 * early:
             return
-        below = np.flatnonzero(smooth > 0.5 * held)
-        start = int(kl.steps[below[-1]]) if len(below) else int(kl.steps[0])
+        start = _last_step_above(kl.steps, smooth, 0.5 * held)
         before = level(rec.between(int(rec.steps[0]), start).tail(0.1, 5).values)
-        now = level(rec.tail(0.1, 3).values)
-        if not now > 0.95 * before:
+        first, half = level(rec.head(0.03, 3).values), level(rec.tail(0.5).head(0.2, 3).values)
+        lost = late <= 0.05 * held and late <= 0.3 * float(smooth[len(smooth) // 12]) and now > 0.95 * before
+        stalls = late <= 0.02 * early and now > 0.6 * first and now > 0.95 * half
+        if not lost and not stalls:
             return
+        high = held if lost else early
+        start = _last_step_above(kl.steps, smooth, 0.5 * high)
         yield self.finding(
-            "critical" if now > 1.1 * before else "warn",
-            f"kl_loss fell from {number(held)} to {late:,.3g} ({late / held:.1%}) from step {start:,} on, and rec_loss went from"
-            f" {number(before)} to {number(now)}: the latent loses its information.",
+            "critical" if now > 1.1 * before or late <= 0.003 * early else "warn",
+            f"kl_loss fell from {number(high)} to {late:,.3g} ({late / high:.2%}), to half of it by step {start:,}, and rec_loss"
+            f" {'went' if lost else 'stands still,'} from {number(before if lost else half)} to {number(now)}: the latent loses its"
+            " information.",
             metrics=("kl_loss", "rec_loss"),
             steps=(start, int(kl.steps[-1])),
-            evidence=(Evidence("held level", held), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
+            evidence=(Evidence("held level", high), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
         )
+
+
+def _last_step_above(steps: IntArray, values: FloatArray, limit: float) -> int:
+    above = np.flatnonzero(values > limit)
+    return int(steps[above[-1]]) if len(above) else int(steps[0])
 
 
 class GrowsManyTimes(Rule):
@@ -567,41 +585,99 @@ class SmallAtSmallWeight(Rule):
 class CodebookCollapses(Rule):
     """The codebook loses its codes.
 
-    What it checks: the late smoothed ``perplexity`` or ``cluster_usage`` below 0.4 times its highest level.
+    What it checks: every column of codebook use (perplexity, usage, share of unique codes): the late smoothed level below 0.4
+    times its highest; critical below 5% of it, or where a perplexity stands below 3 codes, with 20 rows.
 
     Why it matters: codes that are no longer chosen get no gradient and do not come back; the reconstruction stops at the
     quality of the codes that are left.
 
-    Evidence it needs: ``perplexity`` or ``cluster_usage`` with at least 20 rows.
+    Evidence it needs: a column of codebook use with at least 20 rows.
 
     What to do: count the codes used over a whole epoch (a small batch cannot show more codes than it has vectors); reset
     dead codes, lower the code dimension, or use FSQ.
 
-    References: vector-quantize-pytorch#170, VectorQuantizedVAE#3; cause C12.
+    References: vector-quantize-pytorch#154, #170, VectorQuantizedVAE#3; cause C12.
     """
 
     code = "KL213"
     name = "codebook-loses-codes"
-    needs = ("perplexity|cluster_usage",)
+    needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for metric in ("perplexity", "cluster_usage"):
+        for metric in facts.view.of("codebook_usage"):
             series = facts.view.series(metric)
             if len(series) < 20:
                 continue
             smooth = rolling_median(series.values, 5)
             peak = int(np.argmax(smooth))
-            late = level(series.tail(0.1, 3).values)
-            if not late < 0.4 * smooth[peak]:
+            late, high = level(series.tail(0.1, 3).values), float(smooth[peak])
+            if not late < 0.4 * high:
                 continue
             yield self.finding(
-                "warn",
-                f"{metric} fell from {number(smooth[peak])} (step {int(series.steps[peak]):,}) to {number(late)}: the codebook"
-                " loses its codes.",
+                "critical" if late < 0.05 * high else "warn",
+                f"{metric} fell from {number(high)} (step {int(series.steps[peak]):,}) to {number(late)}, {late / high:.1%} of it:"
+                " the codebook loses its codes.",
                 metrics=(metric,),
                 steps=(int(series.steps[peak]), int(series.steps[-1])),
-                evidence=(Evidence("highest", float(smooth[peak])), facts.view.evidence(metric, int(series.rows[-1]))),
+                evidence=(Evidence("highest", high), facts.view.evidence(metric, int(series.rows[-1]))),
             )
+
+
+class QuantiserExplodes(Rule):
+    """The quantiser's loss grows out of all proportion.
+
+    What it checks: a codebook or commitment loss 8 times above the level it had settled at (its first level where it settled
+    higher) and more than half of the total, or 1,000 times above it. Critical from 8 times on where the reconstruction is not
+    better than at its best, and from 100 times on.
+
+    Why it matters: the encoder runs away from its codes. The commitment term then drives the gradient, and the decoder sees
+    codes that have nothing to do with the input.
+
+    Evidence it needs: a codebook or commitment loss with 20 rows.
+
+    What to do: normalise the encoder's output or its codes (cosine codes, layer norm), EMA codebook updates, a commitment weight
+    of 0.25, a lower learning rate.
+
+    References: viper_rl#9, Diverse-Structure-Inpainting#15; causes C12, E1.
+    """
+
+    code = "KL215"
+    name = "quantiser-loss-explodes"
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.view.of("quantiser"):
+            track = facts.tracks[metric]
+            start = min(track.first, track.settled)
+            if track.rows < 20 or start <= 0 or track.now < 8 * start:
+                continue
+            share = _share_of_the_rest(facts, metric)
+            ratio = track.now / start
+            if ratio < 1000 and not share > 0.5:
+                continue
+            rec = facts.tracks.get("rec_loss")
+            worse = rec is None or (rec.worse or 1.0) > 1.3
+            heavy = f" and makes up {share:.0%} of the loss" if share > 0.5 else ""
+            yield self.finding(
+                "critical" if ratio >= 100 or worse else "warn",
+                f"{metric} rose to {number(ratio)} times its early level ({number(start)} to {number(track.now)}){heavy}: the encoder"
+                " runs away from its codes, and this term drives the gradient.",
+                metrics=(metric,),
+                steps=track.steps,
+                evidence=(
+                    Evidence("early level", start),
+                    Evidence("now", track.now),
+                    Evidence("now / early", ratio, "x"),
+                ),
+            )
+
+
+def _share_of_the_rest(facts: Facts, metric: str) -> float:
+    """Share of the late total that is neither reconstruction nor perceptual loss; of the logged terms where there is no total."""
+    known = sum(abs(facts.tracks[m].now) for m in facts.view.of("reconstruction", "perceptual")[:4])
+    totals = facts.view.of("total")
+    whole = facts.tracks[totals[0]].now if totals else known + facts.tracks[metric].now
+    return 1 - known / whole if whole > 0 else 0.0
 
 
 def information_bound_broken(facts: Facts) -> float | None:

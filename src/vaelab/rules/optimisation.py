@@ -150,6 +150,7 @@ class LossRisesWithRate(Rule):
         )
 
 
+TINY = 1e-6
 HIGH_RATE = 0.003
 """Above what public recipes use even for tiny models."""
 
@@ -381,4 +382,41 @@ class NoWarmUpShock(Rule):
             metrics=("rec_loss", "lr"),
             steps=(int(rec.steps[0]), int(early.steps[peak])),
             evidence=(Evidence("rec_loss peak / first", ratio, "x"), Evidence("first lr", float(lr.values[0]))),
+        )
+
+
+class GradientsTiny(Rule):
+    """The gradients are tiny.
+
+    What it checks: the median of every logged gradient norm over the last half of the rows: below 1e-6, with at least 8 rows.
+
+    Why it matters: Adam divides by the root of the second moment plus an epsilon of 1e-8: gradients of that order move nothing,
+    and what is behind them (a detached tensor, a loss scale that is divided out twice, a saturated layer) does not mend itself.
+
+    Evidence it needs: a gradient norm, of the whole network or of its parts.
+
+    What to do: print the norm by layer, before and after unscaling; look for the first layer from the output where it vanishes.
+
+    References: bytedance/1d-tokenizer#76; torch.optim.Adam; causes B8, H1, E2.
+    """
+
+    code = "OPT410"
+    name = "gradients-tiny"
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        names = [m for m in facts.view.of("gradient_norm") if len(facts.view.series(m)) >= 8 and "disc" not in m]
+        norms = {m: level(facts.view.series(m).tail(0.5, 8).values) for m in names}
+        largest = max(norms, key=lambda m: norms[m], default=None)
+        if largest is None or not 0 <= norms[largest] < TINY:
+            return
+        series = facts.view.series(largest)
+        many = f" The largest of {len(norms)} logged norms." if len(norms) > 1 else ""
+        yield self.finding(
+            "warn",
+            f"Gradients are tiny: {largest} stands at {norms[largest]:.2g}, of the order of Adam's epsilon (1e-8): next to nothing is"
+            f" learned from them.{many}",
+            metrics=(largest,),
+            steps=(int(series.steps[0]), int(series.steps[-1])),
+            evidence=(Evidence("gradient norm", norms[largest]), Evidence("logged norms", float(len(norms)))),
         )

@@ -26,6 +26,10 @@ REC_LIMIT = {
 or 60 and more (L1); an exploding start stays below."""
 
 
+NO_CONSTANT = ("unknown", "bce-sum", "cross-entropy", "spectral")
+"""Kinds of rec_loss whose level says nothing of a constant output: they may hold a part that no model can remove."""
+
+
 def after_warm_up(facts: Facts) -> int:
     """First step at which the learning rate has done its work: the end of the warm-up, or the first step."""
     run, warm_up = facts.run, facts.phases.warm_up
@@ -169,11 +173,19 @@ class NllRises(Rule):
         if ratio < 1.5 or (len(nll) >= 8 and trend(nll.values).direction != "rising"):
             return
         still = " and is still rising" if nll.values[-1] >= 0.98 * nll.values.max() else ""
+        # the part of the loss that grew most, where the log has its parts
+        terms = facts.view.of("reconstruction", "perceptual", "kl", "quantiser", "alignment", "regulariser")
+        rose = {m: t.now / t.first for m in terms if m != name and (t := facts.tracks[m]).first > 0}
+        most = max(rose, key=lambda m: rose[m], default=None)
+        which = (
+            f"Which component rose cannot be told from {name} alone."
+            if most is None
+            else f"Of its parts {most} changed most: {rose[most]:.3g} times its first level."
+        )
         yield self.finding(
             "critical" if ratio > 2.5 else "warn",
             f"{name} rose {ratio:.1f} times ({nll.values[0]:.4g} to {late:.4g}) over"
-            f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}: stop and look. Which component rose cannot be told from"
-            f" {name} alone.",
+            f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}: stop and look. {which}",
             metrics=(name,),
             steps=(int(nll.steps[0]), int(nll.steps[-1])),
             evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
@@ -189,8 +201,8 @@ class NoLearning(Rule):
     Why it matters: a constant output scores the data's variance and stays there; so does a network that gets no
     gradient. Loss values alone look calm.
 
-    Evidence it needs: ``rec_loss`` with at least 30 rows and the warm-up over. Where ``val/explained_variance`` is logged and
-    above 0.3, the model has learned, however flat the training curve is.
+    Evidence it needs: ``rec_loss`` of a known kind with at least 30 rows and the warm-up over; rows that are steps, since a row
+    that is an epoch's mean holds what the first epoch learned. Where ``val/explained_variance`` is logged and above 0.3, the model has learned, however flat the training curve is.
 
     What to do: check that the latent carries information (KL), the learning rate, and that inputs and targets match.
 
@@ -207,7 +219,7 @@ class NoLearning(Rule):
         if facts.phases.origin != "scratch" or len(rec) < 30 or (jump is not None and jump.coincides != "warm-up"):
             return
         settled = rec.between(after_warm_up(facts), int(rec.steps[-1]))
-        if len(settled) < 20:
+        if len(settled) < 20 or facts.view.error[1] in NO_CONSTANT or facts.run.step_unit != "step":
             return
         # the first rows fall in every run (the output layer finds the mean): compare with what follows them
         early = level(rec.between(int(rec.steps[2]), int(rec.steps[-1])).head(0.12, 4).values)
@@ -308,6 +320,10 @@ class StillFallingSlowly(Rule):
         if facts.phases.origin != "scratch" or len(rec) < 30 or facts.changes.jump is not None:
             return
         if facts.phases.gan.state == "active":
+            return
+        # where a row is an epoch, or the level says nothing by itself, what the first rows gained counts as well
+        plain = facts.view.error[1] not in NO_CONSTANT and facts.run.step_unit == "step"
+        if not plain and level(rec.tail(0.15, 5).values) < 0.5 * float(rec.values[0]):
             return
         early, late = level(rec.values[2:].copy()[: max(4, len(rec) // 8)]), level(rec.tail(0.15, 5).values)
         half = rec.tail(0.5)
@@ -474,7 +490,7 @@ class ScaleOutOfRange(Rule):
     Why it matters: 0..255 pixels in place of -1..1 make the loss four orders of magnitude larger; every weight then has
     another meaning and the network learns almost nothing.
 
-    Evidence it needs: ``rec_loss`` of a known kind.
+    Evidence it needs: ``rec_loss`` of a known kind and reduction: a sum over pixels is large by design.
 
     What to do: print the minimum and maximum of one batch.
 
@@ -488,17 +504,14 @@ class ScaleOutOfRange(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         name, kind = facts.view.error
         rec, peak = facts.view.series(name), facts.scales.peak
-        if not len(rec) or (kind not in REC_LIMIT and facts.view.trainer.id != "unknown"):
+        if not len(rec) or kind not in REC_LIMIT:
             return
-        limit = REC_LIMIT.get(kind, 200.0) * ((peak or 2.0) / 2) ** 2
+        limit = REC_LIMIT[kind] * ((peak or 2.0) / 2) ** 2
         # an epoch mean already holds what training did
         if facts.run.smoothing[name].kind == "epoch_mean":
             limit *= 5
         early = rec.head(0.1, min(3, len(rec)))
         first, median = float(rec.values[0]), level(early.values)
-        # a column that sums over pixels is large by design
-        if facts.view.trainer.id == "unknown" and (facts.algebra.value("n_pixels") or first > 1e3):
-            return
         if first <= limit or median <= limit:
             return
         beside = level(rec.values)

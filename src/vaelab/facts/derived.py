@@ -1,0 +1,60 @@
+"""Columns that facts read in another form than the log prints them: two halves as their sum, a negated KL as its size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from vaelab.catalog.roles import RoleName
+from vaelab.facts.standing import SURE, role_of
+from vaelab.run import Column, Run
+
+
+def derived(run: Run) -> Run:
+    """``run`` with what can be read off its columns at once; the same object where nothing has to be changed."""
+    return _with_disc_loss(_with_positive_kl(run))
+
+
+def _with_disc_loss(run: Run) -> Run:
+    """``disc_loss`` as the sum of its real and fake half where only these are logged."""
+    real, fake = _column(run, "discriminator_real"), _column(run, "discriminator_fake")
+    if real is None or fake is None or "disc_loss" in run or _column(run, "discriminator") is not None:
+        return run
+    role = replace(role_of(real), name="discriminator", reason="the sum of its two halves")
+    with np.errstate(all="ignore"):
+        total = real.values + fake.values
+    name = f"{real.original} + {fake.original}"
+    column = Column("disc_loss", name, total, real.logged & fake.logged, real.lines, real.decimals, role=role)
+    return replace(run, columns={**run.columns, "disc_loss": column})
+
+
+def _with_positive_kl(run: Run) -> Run:
+    """A KL that is negative in every row: logged with a minus sign by a trainer whose formula is not known."""
+    flipped = {}
+    for name, column in run.columns.items():
+        finite = column.values[np.isfinite(column.values)]
+        if (
+            run.trainer == "unknown"
+            and role_of(column).name == "kl"
+            and len(finite)
+            and finite.max() <= 0 > finite.min()
+        ):
+            mean = -column.epoch_mean if column.epoch_mean is not None else None
+            flipped[name] = replace(column, values=-column.values, epoch_mean=mean)
+    return replace(run, columns={**run.columns, **flipped}) if flipped else run
+
+
+def _column(run: Run, role: RoleName) -> Column | None:
+    """The first training column of ``role`` that is sure enough to judge by."""
+    roles = ((column, role_of(column)) for column in run.columns.values())
+    return next((c for c, r in roles if r.name == role and r.split == "train" and r.standing in SURE), None)
+
+
+def negated(original: Run, run: Run) -> tuple[str, ...]:
+    """Names of the columns whose sign ``derived`` changed, as the log has them."""
+    return tuple(
+        column.original
+        for name, column in original.columns.items()
+        if name in run and run.columns[name].values is not column.values
+    )
