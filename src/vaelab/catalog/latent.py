@@ -32,6 +32,7 @@ LATENT: tuple[Metric, ...] = (
                 "It is 0.07 to 0.26 nats per latent element: strongly over-regularised. The run so praised ended 6.6 "
                 "dB below the same user's run with KL 37,000.",
                 "claim from users' log analyses, checked against jy0205/Pyramid-Flow: video_vae/modeling_enc_dec.py",
+                trainer="pyramid_flow",
             ),
             Band(
                 "KL above 5,000 gives noise and blur",
@@ -52,6 +53,7 @@ LATENT: tuple[Metric, ...] = (
                 "10 / 3,072 is 0.003 nats per element, which is collapse for that clip size. The sharp test is per "
                 "channel.",
                 "claim from users' log analyses; molecularsets/moses#45",
+                trainer="pyramid_flow",
             ),
             Band(
                 "the weighted KL should be a noticeable share of the loss",

@@ -47,6 +47,7 @@ LOSSES: tuple[Metric, ...] = (
                 "refuted",
                 "It is 65,536 x rec_loss there, so the band is rec_loss 0.031 to 0.076; the KL part is 0.13 of it.",
                 "claim from users' log analyses, checked against RadioDiff's loss.py",
+                trainer="radiodiff",
             ),
             Band(
                 "a negative total is a bug",
@@ -84,6 +85,7 @@ LOSSES: tuple[Metric, ...] = (
                 "At pixel weight 10 this is MSE of about 0.009 to 0.01, that is 26 to 26.5 dB: weak. With pixel "
                 "weight 1 the same band would be useless.",
                 "claim from users' log analyses, checked against Pyramid-Flow's loss",
+                trainer="pyramid_flow",
             ),
             Band(
                 "nll below 0.05 is a black screen",

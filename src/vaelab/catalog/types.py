@@ -17,7 +17,7 @@ class Band:
 
     low, high: the limits in the units that ``condition`` names; None where the band is open.
     standing: ``holds``, ``conditional`` (only under ``condition``) or ``refuted``.
-    why: what a normalised fact says instead, or why the rule holds.
+    why: what a normalised fact says instead, or why the rule holds. trainer: id of the one that it is said of, if any.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Band:
     standing: BandStanding
     why: str
     source: str
+    trainer: str = ""
 
 
 @dataclass(frozen=True)

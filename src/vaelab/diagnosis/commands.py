@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
+from vaelab.config.foreign import sources
 from vaelab.facts import Facts
 
 Looks = Literal["probe", "discriminator", "evaluate", "lint", "smoke"]
@@ -18,8 +19,6 @@ DECIDED_BY: dict[str, Looks] = {
     **dict.fromkeys(("B3", "D10", "H1"), "smoke"),
 }  # fmt: skip
 """Cause -> what settles it: the latent and decoder, the discriminator and gradients, pictures, settings, or some steps."""
-
-LINTED = ("pyramid_flow", "radiodiff", "ldm", "vidtok", "open_sora", "vaelab")
 
 
 def deciding_command(facts: Facts, cause: str) -> str:
@@ -40,6 +39,6 @@ def deciding_command(facts: Facts, cause: str) -> str:
         return f"vaelab evaluate {folder}" if own else "vaelab evaluate CHECKPOINT DATA"
     if looks in ("lint", "smoke") and own:
         return f"vaelab {looks} {shlex.quote(str(Path(run.source).parent / 'config.yaml'))}"
-    if looks == "lint" and run.trainer in LINTED:
+    if looks == "lint" and (facts.view.trainer.own or run.trainer in sources()):
         return "vaelab lint CONFIG"
     return ""

@@ -38,10 +38,8 @@ def _span(band: Band) -> str:
 
 def _applies(facts: Facts, name: str, band: Band) -> bool:
     """The band's condition holds: its trainer, its loss, its input range."""
-    condition, trainer = band.condition, facts.view.trainer.id
-    if "Pyramid-Flow" in condition and trainer != "pyramid_flow":
-        return False
-    if "RadioDiff" in condition and trainer != "radiodiff":
+    condition = band.condition
+    if band.trainer and band.trainer != facts.view.trainer.id:
         return False
     if "MSE" in condition and not (facts.scales.psnr_exact and name == facts.scales.error):
         return False

@@ -12,13 +12,17 @@ from vaelab.dialects.options import Options
 @dataclass(frozen=True)
 class Schedule:
     """Lengths in generator updates. length: how ``updates`` came about, for a sentence. warmup: of the learning rate.
-    checkpoint_every: None also where the last step is always saved."""
+    checkpoint_every: None also where the last step is always saved. must_fit: a warm-up longer than the run ends the start
+    with an error. contradiction, mended: why the options give no schedule at all, and the lines to change."""
 
     updates: int | None = None
     length: str = ""
     warmup: int | None = None
     kl_warmup: int | None = None
     checkpoint_every: int | None = None
+    must_fit: bool = False
+    contradiction: str = ""
+    mended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Gan:
     many of its counts one generator update takes (2 where the steps of both optimizers are counted, or where the
     networks take turns), None where it depends on versions. counter: what that counter counts. warmed_up: whether the
     discriminator is trained before the generator sees it. asked: the file has options of a GAN.
+    fails_unbuilt: a run that comes to start without a discriminator ends with an error.
     """
 
     built: bool | None = None
@@ -38,6 +43,7 @@ class Gan:
     counter: str = "generator updates"
     warmed_up: bool = False
     ramp: int = 0
+    fails_unbuilt: bool = False
 
     @property
     def start_update(self) -> float | None:
@@ -59,7 +65,9 @@ class Loss:
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample and its latent. grid: (step, first): frames come as first + k * step. factor: of height and width."""
+    """One sample and its latent. grid: (step, first): frames come as first + k * step. factor: of height and width.
+    network_size: option of the network's section that gives a size, where the data decide it. frames_in_name: the number of
+    frames is part of an option's name, which no line to change can give."""
 
     channels: int | None = None
     frames: int | None = None
@@ -70,6 +78,8 @@ class Sample:
     time_factor: int | None = None
     factor: int | None = None
     model: str = "the model"
+    network_size: str = ""
+    frames_in_name: bool = False
 
     @property
     def elements(self) -> int | None:
@@ -103,7 +113,8 @@ def _product(parts: Any) -> int:
 @dataclass(frozen=True)
 class Optim:
     """rate: what the optimizer gets. base: what the file says. scaled: the trainer multiplies the base by batch, GPUs and
-    accumulation. manual: Lightning's manual optimisation, which refuses accumulation and clipping by its Trainer."""
+    accumulation. manual: Lightning's manual optimisation, which refuses accumulation and clipping by its Trainer.
+    networks: the trainer takes ``accumulate`` for the number of its networks, which is this."""
 
     rate: float | None = None
     base: float | None = None
@@ -113,6 +124,7 @@ class Optim:
     gpus: int | None = None
     accumulate: int | None = 1
     manual: bool = False
+    networks: int | None = None
     clip: float | None = None
     ema_decay: float | None = None
     ema_every: int = 1

@@ -74,6 +74,11 @@ class Dialect:
     reduction, n by nll_reduction: no weight and no perceptual part is inside ``rec_loss``.
     clamp: d_weight is at most disc_weight x clamp. fixed_d_weight: d_weight is disc_weight itself, not adaptive.
     disc_warms_up: the discriminator may be trained (and logged) before the generator sees it.
+    own: vaelab's own trainer, whose settings say all that was done (also that no weights were loaded), and which vaelab's
+    other commands take. images_only: it never trains on clips. input_channels: values of a pixel, None where they differ.
+    default_clip: (frames, height, width) of a trainer of clips where nothing is declared; ``resolution`` in its settings is
+    the size of the data. smoothed_formats: the formats in which its values are said to be medians of a window; in a table
+    made from them nothing says so. default_warmup: config key that the warm-up has the length of where none is declared.
     setting_names: name of a setting in this trainer's files and logs -> canonical config key, where it has another name.
     declared: fields of this class that follow from the declared settings (canonical keys), for a trainer whose loss is a
     matter of settings.
@@ -112,5 +117,11 @@ class Dialect:
     options: Mapping[str, str] = field(default_factory=dict)
     known_faults: tuple[KnownFault, ...] = ()
     defaults: Mapping[str, float | int] = field(default_factory=dict)
+    own: bool = False
+    images_only: bool = False
+    input_channels: int | None = None
+    default_clip: tuple[int, int, int] | None = None
+    smoothed_formats: tuple[str, ...] = ()
+    default_warmup: str = ""
     setting_names: Mapping[str, str] = field(default_factory=dict)
     declared: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None

@@ -300,7 +300,7 @@ def _origin(view: View) -> str:
     limit = PRETRAINED.get(error)
     spacing = int(np.median(np.diff(rec.steps)))
     begins_at_zero = view.run.steps[0] <= max(1, spacing) or view.run.step_unit != "step"
-    if view.trainer.id == "vaelab" and "pixel_loss" in view.run.config and begins_at_zero:
+    if view.trainer.own and "pixel_loss" in view.run.config and begins_at_zero:
         return "pretrained" if view.run.config.get("pretrained_vae_weight") else "scratch"
     if limit is not None and 0 < first <= limit and begins_at_zero:
         return "pretrained"
@@ -469,8 +469,8 @@ def _warm_up_coincides(view: View, start: int, before: int, warm_up: WarmUp | No
     """A sentence if the warm-up ends where the GAN starts, else nothing."""
     end = (warm_up.planned or warm_up.end_step) if warm_up else view.number("warmup_steps")
     default = ""
-    if end is None and view.trainer.id == "pyramid_flow" and not view.has("lr"):
-        end, default = view.number("iters_per_epoch"), " (one epoch, the script's default)"
+    if end is None and view.trainer.default_warmup and not view.has("lr"):
+        end, default = view.number(view.trainer.default_warmup), " (the script's default)"
     if end is None or abs(start - end) > max(1, start - before):
         return ""
     return f" That is the step on which the learning-rate warm-up ends{default}."

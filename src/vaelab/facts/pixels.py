@@ -86,7 +86,7 @@ def solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: li
         candidates = [c for c in candidates if c[1] == channels]
     value, shape = (low + high) / 2, ""
     if candidates:
-        wanted = {"radiodiff": 1, "ldm": 3}.get(view.trainer.id)
+        wanted = view.trainer.input_channels
         candidates.sort(key=lambda c: (c[1] != wanted, c[2] & (c[2] - 1) != 0, abs(math.log(c[0] / value))))
         n, ch, size = candidates[0]
         if high / low < 1.02 or len(candidates) == 1 or candidates[0][1] == wanted:
@@ -144,7 +144,7 @@ def _solve_total(
 def _declared_pixels(view: View) -> float | None:
     """C*H*W of the declared resolution."""
     size = view.number("resolution")
-    channels = view.number("input_channels") or {"radiodiff": 1}.get(view.trainer.id, 3)
+    channels = view.number("input_channels") or view.trainer.input_channels or 3
     return channels * size * size if size else None
 
 

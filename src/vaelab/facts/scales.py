@@ -181,6 +181,7 @@ def _latent(view: View, algebra: Algebra) -> Latent | None:
         return None
     t, h, w = compression
     clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
+    usual = view.trainer.default_clip
     if len(clip) == 3:
         frames, height, width = clip
         source = "declared clip"
@@ -188,21 +189,18 @@ def _latent(view: View, algebra: Algebra) -> Latent | None:
         frames = int(view.number("max_frames") or 0)
         size = _size(view, algebra)
         if size is None:
-            if view.trainer.id != "pyramid_flow":
+            if usual is None:
                 return None
-            frames, height, width, source = 17, 256, 256, "if the clips are 17 frames at 256x256, the script's default"
+            frames, height, width = usual
+            source = f"if the clips are {frames} frames at {height}x{width}, the script's default"
         else:
             height = width = size
-            source = (
-                "clip size declared in the log"
-                if view.trainer.id == "pyramid_flow"
-                else "image size from the loss algebra"
-            )
-            if view.trainer.id == "pyramid_flow" and not frames:
-                frames, source = 17, "clip size declared, 17 frames assumed"
+            source = "clip size declared in the log" if usual else "image size from the loss algebra"
+            if usual and not frames:
+                frames, source = usual[0], f"clip size declared, {usual[0]} frames assumed"
     if height < h or width < w or height % h or width % w:
         return None
-    if view.trainer.id == "radiodiff" or (t == 1 and frames <= 1):
+    if view.trainer.images_only or (t == 1 and frames <= 1):
         shape: tuple[int, ...] = (int(channels), height // h, width // w)
     else:
         shape = (int(channels), 1 + max(0, frames - 1) // t, height // h, width // w)
@@ -212,12 +210,12 @@ def _latent(view: View, algebra: Algebra) -> Latent | None:
 
 def _size(view: View, algebra: Algebra) -> int | None:
     n = algebra.value("n_pixels")
-    if n is not None and view.trainer.id != "pyramid_flow":
-        channels = view.number("input_channels") or {"radiodiff": 1}.get(view.trainer.id, 3)
+    if n is not None and not view.trainer.default_clip:
+        channels = view.number("input_channels") or view.trainer.input_channels or 3
         size = math.sqrt(n / channels)
         return round(size) if abs(size - round(size)) < 1e-6 else None
     resolution = view.number("resolution")
-    if resolution is not None and 1 <= resolution <= 1e9 and view.trainer.id == "pyramid_flow":
+    if resolution is not None and 1 <= resolution <= 1e9 and view.trainer.default_clip:
         return int(resolution)
     return None
 
@@ -242,8 +240,8 @@ def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
     frames, size = view.number("max_frames"), view.number("resolution")
     if frames and size:
         return channels * frames * size * size, False
-    if view.trainer.id == "pyramid_flow" and not size:
-        return 3.0 * 17 * 256 * 256, True
+    if view.trainer.default_clip and not size:
+        return 3.0 * math.prod(view.trainer.default_clip), True
     return None, False
 
 

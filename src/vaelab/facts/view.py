@@ -137,7 +137,7 @@ class View:
     @property
     def unsure_smoothing(self) -> bool:
         """A table made from a trainer's printed medians no longer says that they are medians."""
-        return self.trainer.id == "pyramid_flow" and self.run.format not in ("metric_logger", "pyramid_flow_json")
+        return bool(self.trainer.smoothed_formats) and self.run.format not in self.trainer.smoothed_formats
 
     @cached_property
     def epoch_first_rows(self) -> IntArray:

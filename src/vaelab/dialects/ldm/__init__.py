@@ -19,6 +19,7 @@ DIALECTS = (
         nll_reduction="sum-per-sample",
         kl_reduction="sum-per-sample",
         disc_loss_family="hinge",
+        input_channels=3,
         d_weight_logged_before_start=True,
         steps_per_batch=2,
         formulas={

@@ -104,7 +104,16 @@ class LightningFile:
         size = o.whole(sizes[0]) if sizes else o.whole(f"{network}resolution")
         embed = o.whole("model.params.embed_dim", o.whole(f"{network}z_channels"))
         return Sample(
-            o.whole(f"{network}in_channels", 3), 1, size, size, embed, None, 1, self.factor, "the autoencoder"
+            o.whole(f"{network}in_channels", 3),
+            1,
+            size,
+            size,
+            embed,
+            None,
+            1,
+            self.factor,
+            "the autoencoder",
+            f"{network}resolution",
         )
 
     def optim(self, *, scaled: bool = False, copied_base: bool = False, manual: bool = False) -> Optim:

@@ -74,7 +74,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
                 o.number("vae_loss_config.kl_loss_weight", 5e-4),
                 "sum_per_frame",
             ),
-            Sample(3, frames, size, size, latent, grid, time, factor, kind or "the model"),
+            Sample(3, frames, size, size, latent, grid, time, factor, kind or "the model", frames_in_name=True),
             Optim(
                 rate=lr,
                 base=lr,

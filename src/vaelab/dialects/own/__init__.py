@@ -14,6 +14,7 @@ DIALECTS = (
             Signature(frozenset({"rec_mse", "clip_coefficient"}), 0.99),
             Signature(frozenset({"kl_nats_per_element"}), 0.99),
         ),
+        own=True,
         weights_apart=True,
         disc_warms_up=True,
         formulas={

@@ -41,6 +41,9 @@ DIALECTS = (
         disc_loss_family="hinge",
         latent_channels=16,
         compression=(8, 8, 8),
+        default_clip=(17, 256, 256),
+        smoothed_formats=("metric_logger", "pyramid_flow_json"),
+        default_warmup="iters_per_epoch",
         formulas={
             "rec_loss": "mean (x - recon)^2 on inputs in [-1, 1]",
             "perceptual_loss": "mean VGG16-LPIPS over frames (the LPIPS network is left in train mode: dropout)",

@@ -14,6 +14,9 @@ from vaelab.dialects.pyramid_flow import importing
 from vaelab.words import number
 
 ID = "pyramid_flow"
+NO_WARMUP_TO_ADD = (
+    "--warmup_steps with --warmup_epochs 0 fails an assertion at the start: the schedule has no warm-up to add"
+)
 
 KEYS = {
     "disc_start": "disc_start",
@@ -57,12 +60,20 @@ def _plan(command: Command, o: Options, text: str) -> Plan:
         importing.TITLE,
         o,
         KEYS,
-        Schedule(updates, f"{number(epochs or 0)} epochs of {number(each or 0)} iterations", warmup),
+        Schedule(
+            updates,
+            f"{number(epochs or 0)} epochs of {number(each or 0)} iterations",
+            warmup,
+            must_fit=True,
+            contradiction=NO_WARMUP_TO_ADD if warm_epochs == 0 and (warm_steps or 0) > 0 else "",
+            mended=("--warmup_epochs 1",),
+        ),
         Gan(
             built=o.flag("add_discriminator"),
             asked="disc_start" in o or "disc_weight" in o or "lr_disc" in o,
             start=o.number("disc_start", 0),
             counter="iterations since this start of the script",
+            fails_unbuilt=True,
         ),
         Loss(
             "mean",

@@ -80,6 +80,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
                 1,
                 2 ** (len(multipliers) - 1) if isinstance(multipliers, list) else None,
                 "RadioDiff's autoencoder",
+                f"{NETWORK}resolution",
             ),
             Optim(
                 rate=lr,
@@ -87,6 +88,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
                 copied_base=True,
                 batch=o.whole("data.batch_size"),
                 gpus=None,
+                networks=2,
                 ema_decay=0.995,
                 ema_every=10,
                 precision="fp16" if o.flag("trainer.fp16") else "fp32",

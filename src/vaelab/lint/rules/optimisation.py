@@ -95,15 +95,16 @@ class AccumulationMistake(LintRule):
     name = "accumulation-mistake"
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
-        count = plan.options.whole(plan.key("accumulate"))
-        if plan.trainer == "radiodiff" and count is not None and count != 2:
+        count, networks = plan.options.whole(plan.key("accumulate")), plan.optim.networks
+        if networks is not None and count is not None and count != networks:
             what = (
                 "the discriminator is never trained and logging fails"
-                if count < 2
+                if count < networks
                 else "the third pass returns nothing and fails"
             )
-            text = f"gradient_accumulate_every {count} is used as the number of optimizers: {what}"
-            yield self.finding("critical", text, plan, "accumulate", patch=[plan.written("accumulate", 2)])
+            name = plan.key("accumulate").rpartition(".")[2]
+            text = f"{name} {count} is used as the number of optimizers: {what}"
+            yield self.finding("critical", text, plan, "accumulate", patch=[plan.written("accumulate", networks)])
         elif plan.optim.manual and count is not None and count > 1:
             text = f"{plan.key('accumulate')} {count}: Lightning refuses it under manual optimisation, which this trainer uses"
             yield self.finding("critical", text, plan, "accumulate", patch=[plan.written("accumulate", 1)])

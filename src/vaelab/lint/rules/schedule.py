@@ -74,9 +74,7 @@ class GanFlagMissing(LintRule):
         if plan.own or plan.gan.built is not False or not plan.gan.asked or "gan" not in plan.keys:
             return
         reachable = (plan.gan.start or 0) < (plan.schedule.updates or float("inf"))
-        end = (
-            "; training would stop with an error at disc_start" if plan.trainer == "pyramid_flow" and reachable else ""
-        )
+        end = "; training would stop with an error at disc_start" if plan.gan.fails_unbuilt and reachable else ""
         yield self.finding(
             "critical",
             f"{plan.written('gan')} is missing: no discriminator is built, so the GAN's options have no effect{end}",
@@ -240,16 +238,11 @@ class WarmupDoesNotFit(LintRule):
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
         warmup, updates = plan.schedule.warmup, plan.schedule.updates
-        o = plan.options
-        if (
-            plan.trainer == "pyramid_flow"
-            and o.whole("warmup_epochs", 5) == 0
-            and (o.whole("warmup_steps", -1) or 0) > 0
-        ):
-            text = "--warmup_steps with --warmup_epochs 0 fails an assertion at the start: the schedule has no warm-up to add"
-            yield self.finding("critical", text, plan, "warmup_steps", patch=["--warmup_epochs 1"])
+        if plan.schedule.contradiction:
+            text = plan.schedule.contradiction
+            yield self.finding("critical", text, plan, "warmup_steps", patch=plan.schedule.mended)
         elif warmup and updates and warmup > updates / 2:
-            severity: Severity = "critical" if warmup > updates and plan.trainer == "pyramid_flow" else "warn"
+            severity: Severity = "critical" if warmup > updates and plan.schedule.must_fit else "warn"
             text = f"the warm-up takes {number(warmup)} of {number(updates)} steps"
             yield self.finding(severity, text, plan, "warmup", patch=[f"at most {number(max(updates // 20, 1))} steps"])
 

@@ -88,9 +88,9 @@ class ResolutionNotRead(LintRule):
     name = "resolution-not-read"
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
-        key = plan.key("size")
+        key = plan.sample.network_size
         value = plan.options.get(key)
-        if plan.trainer not in ("radiodiff", "ldm", "taming", "sgm") or value is None or plan.sample.height is None:
+        if value is None or plan.sample.height is None:
             return
         sizes = value if isinstance(value, list) else [value]
         if any(size != plan.sample.height for size in sizes if isinstance(size, int)):
@@ -159,7 +159,7 @@ class FramesOffTheGrid(LintRule):
             f"{frames} frames: {plan.sample.model} takes {form}, so {' or '.join(map(str, near))}",
             plan,
             "frames",
-            patch=[plan.written("frames", near[-1])] if plan.trainer != "open_sora" else (),
+            patch=[plan.written("frames", near[-1])] if not plan.sample.frames_in_name else (),
         )
 
 
