@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,11 +71,18 @@ def _count(value: Any) -> int | None:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads ``1e-6`` as text: numbers in text become numbers, everything else stays."""
+    """YAML 1.1 reads ``1e-6`` as text: numbers in text become numbers, everything else stays.
+
+    A whole number that no float can hold is no count of anything: it becomes text.
+    """
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return repr(value)
     if isinstance(value, str):
         try:
             number = float(value)
         except ValueError:
+            return value
+        if math.isinf(number):
             return value
         return int(number) if re.fullmatch(r"[-+]?\d+", value.strip()) else number
     return value

@@ -93,22 +93,22 @@ _UNIT = (
     + rb"))(?![\w(/])(?!\s{0,8}[:=]|\s{1,8}[-+.]?\d)"  # not the name of the next value
 )
 _DIGITS = rb"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)"
-_NUMBER = rb"[-+]?" + _DIGITS + rb"(?:[eEdD][-+]?\d{1,4}(?!\d))?"
+NUMBER = rb"[-+]?" + _DIGITS + rb"(?:[eEdD][-+]?\d{1,4}(?!\d))?"
 _SUFFIX = rb"(?:(?-i:[kKM])(?![A-Za-z/]))"
-_NOT_FINITE = rb"[-+]?(?:nan(?:\((?:s?nan|ind|q|s)?\))?|inf(?:inity)?(?![a-z])|1\.#(?:q?nan|snan|ind|inf)\d{0,8})"
+NOT_FINITE = rb"[-+]?(?:nan(?:\((?:s?nan|ind|q|s)?\))?|inf(?:inity)?(?![a-z])|1\.#(?:q?nan|snan|ind|inf)\d{0,8})"
 _MISSING = rb"(?:none|null|nil|n/a|na|undefined|-{1,3})"
 _CALL = rb"(?:tensor|array|float|(?:\w{1,12}\.){0,2}(?:tensor|array|float\d{1,3}|int\d{1,3}|bfloat16|half)|Array|DeviceArray)"
-_MORE = rb"(?:(?:\s?,\s{0,4}(?:" + _NUMBER + rb"|nan|inf)){1,4096},?\s?[\])]|,\s?[\])])"
+_MORE = rb"(?:(?:\s?,\s{0,4}(?:" + NUMBER + rb"|nan|inf)){1,4096},?\s?[\])]|,\s?[\])])"
 _ARGUMENTS = rb"(?:\s{0,4},\s{0,4}[a-z_]{1,20}=(?:'[^']{0,80}'|<[^>]{0,80}>|[^,()'<>]{0,80}))*\s{0,4}\)"
-_END = rb"(?=[\s;|)\]}\"'<>(!]|$|\*(?!\d)|,(?!\d)|:(?![\d:])|\.(?![\w.])|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
+_END = rb"(?=[\s;|)\]}\"'<>(!]|$|\*(?!\d)|,(?!\d)|:(?![\d:])|\.{1,3}(?![\w.])|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
 
 _VALUE = (
     rb"(?:(?P<call>" + _CALL + rb")\()?(?P<open>[\[(]{1,2})?\s{0,12}['\"]?"
-    rb"(?:(?P<odd>" + _NOT_FINITE + rb")|(?P<number>" + _NUMBER + rb"(?P<suffix>" + _SUFFIX + rb")?)"
+    rb"(?:(?P<odd>" + NOT_FINITE + rb")|(?P<number>" + NUMBER + rb"(?P<suffix>" + _SUFFIX + rb")?)"
     rb"|(?P<missing>" + _MISSING + rb"))"
     rb"(?P<unit>" + _UNIT + rb")?"
-    rb"(?:\s?/\s?(?P<of>" + _NUMBER + rb"|\?+|inf)" + _SUFFIX + rb"?(?![\w.]))?"
-    rb"(?:\s?(?:\+/?-|\xc2\xb1)\s?" + _NUMBER + rb")?"
+    rb"(?:\s?/\s?(?P<of>" + NUMBER + rb"|\?+|inf)" + _SUFFIX + rb"?(?![\w.]))?"
+    rb"(?:\s?(?:\+/?-|\xc2\xb1)\s?" + NUMBER + rb")?"
     rb"(?P<more>(?(open)" + _MORE + rb"|(?!)))?"
     rb"(?(call)['\"]?[\])]{0,2}?" + _ARGUMENTS + rb"|)" + _END
 )
@@ -174,7 +174,7 @@ class Item(NamedTuple):
     """A value and the words before it.
 
     start, end: where the value stands (without its unit). stop: where what belongs to it ends.
-    separated: a sign (``:``, ``=``, ``is``) stands between name and value, not only blanks. glued: nothing but that sign.
+    separated: a sign (``:``, ``=``, ``is``) stands between name and value, not only blanks. colon: a bare colon, without blanks.
     of: the number behind a slash. whole: an integer without sign or suffix. value: False for what is not logged (None).
     readable: whether it is a number that can be read whole.
     """
@@ -185,7 +185,7 @@ class Item(NamedTuple):
     end: int
     stop: int
     separated: bool
-    glued: bool = False
+    colon: bool = False
     of: tuple[int, int] | None = None
     whole: bool = False
     value: bool = True
@@ -255,7 +255,7 @@ def _item(line: bytes, match: re.Match[bytes], value: re.Match[bytes], bare: boo
         end,
         value.end(),
         separated,
-        glued=not bare and len(match["sign"]) == 1,
+        colon=not bare and match["sign"] == b":",
         of=value.span("of") if value["of"] is not None else None,
         whole=whole,
         value=kind != "missing",

@@ -17,8 +17,9 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
+from vaelab.readers.lexer import NOT_FINITE, NUMBER
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import Field, scan_chunks, scan_tail
+from vaelab.readers.numeric_scan import Field, scan_chunks, scan_tail, whole_lines
 from vaelab.readers.positions import global_steps
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
@@ -30,9 +31,13 @@ WINDOW = 20
 RECENT_ROWS = 64  # rows of other processes for one step stand at most this far apart
 
 _HEADER = re.compile(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+eta: (\d+ days?, [\d:]+|[\d:]+)\s+")
-_NUMBER = rb"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?|nan|inf)"
+_VALUE = rb"(?i:" + NOT_FINITE + rb"|" + NUMBER + rb")"
 _METER = re.compile(
-    rb"([A-Za-z_][\w/.\-]*(?: mem)?): +(" + _NUMBER + rb")(?![^\s])(?: \((" + _NUMBER + rb")\))?(?:\s+|$)"
+    rb"([A-Za-z_][\w/.\-]*(?: mem)?): +(" + _VALUE + rb")(?![^\s])(?: \(\s{0,8}(" + _VALUE + rb")\))?(?:\s+|$)"
+)
+_CLOCK = re.compile(rb"[A-Za-z_][\w ]{0,30}: +(\d+ days?, [\d:]+|\d+:[\d:]+)(?:\s+|$)")  # elapsed: 0:00:43
+_GLUED = re.compile(
+    rb"((?:data: \d+\.\d+|max mem: \d+)[ \t]{0,8})(?=Epoch: \[\d+\]\s{0,8}\[\s{0,8}\d+/\d+\]\s{1,8}eta: )"
 )
 _RANK = re.compile(rb"\[(?:rank|default)\s?(\d+)\]|^\[\d+,(\d+)\]<std|^(\d+): *$")
 _DIGITS = re.compile(rb"\d[\d.]*")
@@ -64,7 +69,11 @@ def parse_line(line: bytes) -> list[Field] | None:
         (None, *header.span(4)),
     ]
     at, name = header.end(), ""
-    while meter := _METER.match(line, at):
+    while meter := _METER.match(line, at) or _CLOCK.match(line, at):
+        if meter.re is _CLOCK:
+            fields.append((None, *meter.span(1)))
+            at = meter.end()
+            continue
         name = meter[1].decode("ascii", "replace")
         fields.append((name, *meter.span(2)))
         if meter[3] is not None:
@@ -74,6 +83,13 @@ def parse_line(line: bytes) -> list[Field] | None:
     if not name or (at < len(line) and name not in ("max mem", "data")):
         return None
     return fields
+
+
+def _apart(text: bytes) -> bytes:
+    """Text whose records stand apart where one follows another on one line: they keep the number of that line."""
+    if text.count(b"Epoch: [") <= text.count(b"\nEpoch: [") + 1:
+        return text
+    return _GLUED.sub(rb"\1\r", text)
 
 
 class MetricLoggerReader:
@@ -93,7 +109,7 @@ class MetricLoggerReader:
         """One log, in the order of the file. Raises LogError if it has no training line."""
         table, other = TextTable(), _OtherLines()
         tail = None
-        for scan in scan_chunks(source.chunks(), parse_line):
+        for scan in scan_chunks(map(_apart, whole_lines(source.chunks())), parse_line):
             table.add(scan.blocks)
             tail = scan.tail
             for number, line in scan.others:

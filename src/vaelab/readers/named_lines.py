@@ -198,8 +198,8 @@ class _Found:
             return
         if column is None or not (item.separated or self._stands_alone(item)):
             return
-        if item.glued and item.whole and not looks_like_metric(column):
-            return  # module:113, cuda:0
+        if item.colon and item.whole and self._is_source(item) and not may_be_metric(column):
+            return
         start, end = item.start, item.end
         if not item.readable and not may_be_metric(column):
             return
@@ -210,6 +210,11 @@ class _Found:
         while name in self.metrics:
             name, number = f"{column} ({number})", number + 1
         self.metrics[name] = start, end
+
+    def _is_source(self, item: Item) -> bool:
+        """Whether ``name:113`` is where the line was logged: ``module:func:113``, ``(trainer:333)``."""
+        before, after = self.line[: item.name_at][-1:], self.line[item.stop : item.stop + 12].lstrip(b" ")[:1]
+        return before == b":" or after in (b")", b"]", b"-", b"|", b">", b"'")
 
     def _stands_alone(self, item: Item) -> bool:
         """Whether ``name 0.5`` without a sign between is a named value: by its name, or as it stands between two marks."""
@@ -236,5 +241,5 @@ class _Found:
 
     def fields(self, *flags: str) -> list[Field]:
         """In the order they stand; a flag is a field of no width."""
-        found = [(name, *span) for name, span in (*self.places.items(), *self.metrics.items())]
+        found: list[Field] = [(n, *span) for n, span in (*self.places.items(), *self.metrics.items())]
         return [(flag, 0, 0) for flag in (*flags, *self.flags)] + sorted(found, key=lambda field: field[1])

@@ -286,8 +286,8 @@ def _learn(line: bytes, parse: ParseLine) -> _Template | None:
         elif token.isdigit():
             whole[start] = len(columns)
             decimals.append((0, 0))
-        elif token.lower() in (b"nan", b"inf"):
-            constants.append((len(columns), float(token)))
+        elif isinstance(value := parse_number(token), float) and not np.isfinite(value) and not _DIGITS.search(token):
+            constants.append((len(columns), value))
             decimals.append(None)
         else:
             return None
