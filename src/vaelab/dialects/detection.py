@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+from vaelab.catalog import METRICS, canonical
 from vaelab.dialects.config_names import flatten_config
 from vaelab.dialects.registry import DIALECTS
 from vaelab.dialects.types import Dialect, Signature
@@ -46,8 +47,16 @@ def _reason(signature: Signature, dialect: Dialect, format: str) -> str:
     return f"the format {format}, which {dialect.title} writes"
 
 
+_SPLIT_PATH = re.compile(r"^(?:(?:train|training|val|val_ema|valid|validation|test|eval)[/.])+")
+_SPLIT_WORD = re.compile(r"^(?:train|training|val|val_ema|valid|validation|test|eval)_(?=.)")
+
+
 def bare_name(name: str) -> str:
-    """A column's own name in lower case, without its split (``train/``) and Lightning's ``_step`` or ``_epoch``."""
-    text = re.sub(r"\s+", "_", name.strip().lower())
-    text = re.sub(r"^(train|training|val|val_ema|valid|validation)[/_.]", "", text)
-    return re.sub(r"_(step|epoch)$", "", text) if text not in ("global_step",) else text
+    """A column's own name in lower case, without its splits (``train/``, ``train/train/``) and Lightning's ``_step`` or ``_epoch``.
+
+    A split with an underscore behind it (``train_loss``) is one only where a name that vaelab knows follows it.
+    """
+    text = _SPLIT_PATH.sub("", re.sub(r"\s+", "_", name.strip().lower()))
+    text = re.sub(r"(?<=.)_(step|epoch)$", "", text) if text not in ("global_step",) else text
+    rest = _SPLIT_WORD.sub("", text)
+    return rest if rest != text and canonical(rest) in METRICS else text

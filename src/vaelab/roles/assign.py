@@ -171,11 +171,12 @@ def _first_reading(
     prefix = next((p for p in _SPLIT_OF if name.startswith(p)), "")
     own = name.removeprefix(prefix)
     if bare in by_user:
-        role, metric = by_user[bare]
-        return _Named(own, prefix, metric, role, "given", "you said so (--map)")
-    if bare in dialect_columns and not prefix.startswith(("val", "test")):
-        metric = dialect_columns[bare]
-        role = METRICS[metric].role if metric in METRICS else read_name(metric).role
+        said, metric = by_user[bare]
+        return _Named(own, prefix, metric, said, "given", "you said so (--map)")
+    metric = dialect_columns.get(bare, "")
+    role = METRICS[metric].role if metric in METRICS else read_name(metric).role
+    # what is inside an adversarial term in training (its adaptive weight) is often not in validation
+    if metric and not (prefix.startswith(("val", "test", "ema")) and role == "generator_adversarial"):
         return _Named(own, prefix, metric, role, "known", f"{title} names it so")
     if own in METRICS and (title or bare not in TWO_MEANINGS):
         reason = f"{title} names it so" if title else "the name has one meaning in all trainers vaelab knows"
