@@ -13,6 +13,7 @@ import pytest
 
 import vaelab
 from dialect_generators import curves
+from vaelab.diagnosis.types import Diagnosis
 from vaelab.dialects import DIALECTS, bare_name, detect
 from vaelab.run import Column, Run
 
@@ -118,3 +119,31 @@ def test_columns_that_everybody_uses_are_nobodys() -> None:
         ("Train loss", "Eval loss"),
     ):
         assert detect(names, "key_value", {})[0] == "unknown"
+
+
+def diagnosed(name: str, tmp_path: Path) -> Diagnosis:
+    made = importlib.import_module(f"dialect_generators.{name}")
+    path = tmp_path / f"run{made.SUFFIX}"
+    path.write_text(made.log(), encoding="utf-8")
+    return vaelab.diagnose(vaelab.read(path))
+
+
+def test_the_total_of_vavae_closes_with_its_alignment_term(tmp_path: Path) -> None:
+    identities = {i.name: i for i in diagnosed("vavae", tmp_path).facts.algebra.identities}
+    total = identities["total-with-gan"]
+    assert total.status == "closes" and "vf_weight x alignment_loss" in total.formula
+
+
+def test_no_number_of_pixels_is_asked_of_pictures_of_several_sizes(tmp_path: Path) -> None:
+    algebra = diagnosed("eqvae", tmp_path).facts.algebra
+    assert "n_pixels" not in algebra.solved
+    assert all(identity.status == "closes" for identity in algebra.identities)
+
+
+def test_a_weighted_adversarial_term_that_sets_in_is_no_change_of_weights(tmp_path: Path) -> None:
+    made = importlib.import_module("dialect_generators.vqfr_vqgan")
+    rows = made.records()
+    names = list(rows[-1])
+    path = tmp_path / "history.csv"
+    path.write_text("\n".join(",".join(row.get(n, "") for n in names) for row in [{n: n for n in names}, *rows]) + "\n")
+    assert "SCH602" not in {finding.code for finding in vaelab.diagnose(vaelab.read(path)).findings}

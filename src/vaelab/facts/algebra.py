@@ -71,6 +71,8 @@ def solve(view: View, gan: Gan) -> Algebra:
         summed = _looks_summed(view)
     if view.trainer.rec_kind == "weighted-nll-sum":
         summed = True  # rec_loss is the nll: there is nothing to solve for
+    elif view.trainer.size_varies:
+        summed = True  # no one number of pixels to solve for
     elif view.trainer.weights_apart:
         _solve_weights(view, gan, solved, identities)
         declare_pixels(view, solved)
@@ -252,7 +254,10 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     error = view.half_unit("total_loss", total) / scale + view.half_unit("nll_loss", nll)
     if how == "medians":
         error = error + 0.05 * np.abs(nll)
-    total = total / scale
+    others, others_error, also = _row_weighted(view, rows)
+    less = also.replace(" + ", " - ")
+    total = total / scale - others
+    error = error + others_error
     if gan_part.any():
         error = error + view.half_unit("g_loss_weighted", gan_part[keep])
         total = total - gan_part[keep]
@@ -269,7 +274,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
     largest = int(np.argmax(kl))
     if high <= 0 or inside < 0.9:
         text = (
-            f"total_loss - nll_loss is not kl_weight x kl_loss with one weight ({low:.3g} to {high:.3g} over"
+            f"total_loss{less} - nll_loss is not kl_weight x kl_loss with one weight ({low:.3g} to {high:.3g} over"
             f" {len(kl)} rows)."
         )
         solved["kl_weight"] = Solved("kl_weight", declared, low, high, "does-not-close", how, len(kl), text, declared)
@@ -282,7 +287,7 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
             else f"its weight is below {high:.2g}"
         )
         text = (
-            f"total_loss equals nll_loss within print precision ({where}: {number(total[largest])} and {number(nll[largest])})"
+            f"total_loss{less} equals nll_loss within print precision ({where}: {number(total[largest])} and {number(nll[largest])})"
             f" because the KL term is too small to show: {said}. It has no visible effect on the loss."
         )
         solved["kl_weight"] = Solved("kl_weight", value, max(low, 0.0), high, "closes", how, len(kl), text, declared)
@@ -292,14 +297,14 @@ def _solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities
         declared if declared is not None and low <= declared <= high else nice if nice is not None else (low + high) / 2
     )
     text = (
-        f"kl_weight is {value:.3g} (interval {low:.3g} to {high:.3g}, {len(kl)} rows): total_loss = nll_loss + kl_weight x"
-        f" kl_loss closes at {where}: {number(nll[largest])} + {number(value * kl[largest])} = {number(nll[largest] + value * kl[largest])},"
+        f"kl_weight is {value:.3g} (interval {low:.3g} to {high:.3g}, {len(kl)} rows): total_loss{less} = nll_loss +"
+        f" kl_weight x kl_loss closes at {where}: {number(nll[largest])} + {number(value * kl[largest])} = {number(nll[largest] + value * kl[largest])},"
         f" printed {number(total[largest])}."
     )
     solved["kl_weight"] = Solved("kl_weight", value, low, high, "closes", how, len(kl), text, declared)
     identities.append(
-        check_identity("total-before-gan", "total_loss = nll_loss + kl_weight x kl_loss", total, nll + value * kl,
-                  error + value * kl_error, rows, view, how)
+        check_identity("total-before-gan", "total_loss = nll_loss + kl_weight x kl_loss" + also, total + others,
+                  nll + value * kl + others, error + value * kl_error, rows, view, how)
     )  # fmt: skip
 
 
@@ -373,12 +378,29 @@ def _total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: floa
         if how == "medians" and not weighted:
             text = "cannot tell: d_weight x g_loss is a product, and the log prints medians of 20 steps."
             return [Identity("total-with-gan", formula, "cannot-tell", None, len(rows), text)]
-        predicted = values["nll_loss"] + kl_part + term
+        others, others_error, also = _row_weighted(view, rows)
+        predicted = values["nll_loss"] + kl_part + term + others
         slack = view.half_unit("total_loss", values["total_loss"]) / scale + view.half_unit("nll_loss", predicted)
-        return [check_identity("total-with-gan", formula, total, predicted, slack + unsure, rows, view, how)]
+        slack = slack + unsure + others_error
+        return [check_identity("total-with-gan", formula + also, total, predicted, slack, rows, view, how)]
     if weighted:
         return []
     return _implied_nll(view, solved, formula, values, rows, total - kl_part - term, term)
+
+
+def _row_weighted(view: View, rows: IntArray) -> tuple[FloatArray, FloatArray, str]:
+    """Sum of the terms whose weight is logged beside them, what rounding may have done to it, and its part of a formula.
+
+    The sum is over ``weighted_terms`` of the trainer, (len(rows),); NaN where a term or its weight is not logged.
+    """
+    part, error, said = np.zeros(len(rows)), np.zeros(len(rows)), ""
+    for term, weight in view.trainer.weighted_terms.items():
+        if view.has(term, weight):
+            value, times = view.run[term][rows], view.run[weight][rows]
+            part = part + times * value
+            error = error + np.abs(times) * view.half_unit(term, value) + np.abs(value) * view.half_unit(weight, times)
+            said += f" + {weight} x {term}"
+    return part, error, said
 
 
 def _implied_nll(

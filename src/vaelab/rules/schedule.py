@@ -166,9 +166,14 @@ def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     return None if max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
 
 
+def _gan_columns(facts: Facts) -> tuple[str, ...]:
+    """The columns that make the adversarial term of the total."""
+    return ("g_loss_weighted",) if facts.view.has("g_loss_weighted") else ("d_weight", "g_loss")
+
+
 def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     """Early ratio, late ratio, first step; None where it does not step, or another term steps with it."""
-    optional = [m for m in ("kl_loss", "d_weight", "g_loss") if facts.view.has(m)]
+    optional = [m for m in ("kl_loss", *_gan_columns(facts)) if facts.view.has(m)]
     values, rows, how = facts.view.joint(("total_loss", "rec_loss", *optional))
     keep = (values["total_loss"] > 0) & (values["rec_loss"] > 0)
     if how == "medians" or keep.sum() < 16 or not keep.all():
@@ -181,8 +186,10 @@ def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
         sides = [level(np.abs(values[name][part])) for part in near] if name in values else [1.0, 1.0]
         if max(sides) > 2 * min(sides):
             return None
-    if "d_weight" in values and "g_loss" in values:
-        term = np.abs(values["d_weight"] * values["g_loss"])
+    if "g_loss_weighted" in values or {"d_weight", "g_loss"} <= set(values):
+        term = np.abs(
+            values["g_loss_weighted"] if "g_loss_weighted" in values else values["d_weight"] * values["g_loss"]
+        )
         if any(level(term[part]) > 0.5 * level(values["total_loss"][part]) for part in near):
             return None
     return float(np.exp(found.before)), float(np.exp(found.after)), int(facts.run.steps[rows[found.index]])

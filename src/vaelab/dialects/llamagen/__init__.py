@@ -26,7 +26,6 @@ DIALECTS = (
             "discriminator_adv_loss": "disc_loss",
             "disc_adaptive_weight": "d_weight",
             "disc_weight": "disc_factor",
-            "steps/sec": "steps_per_second",
         },
         rec_kind="mse",
         nll_reduction="mean",
