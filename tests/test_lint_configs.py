@@ -211,7 +211,7 @@ def test_each_fault_of_a_script_is_named(old: str, new: str, code: str, tmp_path
         (VIDTOK, "a.yaml", "max_epochs: 1000", "gradient_clip_val: 1.0", "LNT404"),
         (SGM, "a.yaml", "val/loss/rec", "val/rec_loss", "SGM-3"),
         (SGM, "a.yaml", "disc_start_iter: 20001", "ema_decay: 0.999", "SGM-1"),
-        (SGM, "a.yaml", "disc_start_iter: 20001", "mode: min", "SGM-2"),
+        (SGM, "a.yaml", "disc_start_iter: 20001", "input_key: jpg", "SGM-2"),
         (SGM, "a.yaml", "devices: 1", "gradient_clip_val: 1.0", "LNT404"),
         (OPEN_SORA, "a.py", "32: (1.0, 4)", "33: (1.0, 4)", "LNT205"),
         (OPEN_SORA, "a.py", '"hinge"', '"wgan-gp"', "OS-4"),

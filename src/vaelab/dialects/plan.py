@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaelab.dialects.options import Options
@@ -146,7 +146,7 @@ class Ignored:
 class Plan:
     """One training that a file describes. trainer: id of its source of settings. keys: common name (``disc_start``, ``lr``,
     ``kl_weight``, ``frames`` ...) -> the trainer's option, for lines and patches. unknown: options that the trainer does
-    not know."""
+    not know. fork: those that show other code than the trainer's public one; nothing that rests on its code is asserted."""
 
     trainer: str
     title: str
@@ -160,6 +160,31 @@ class Plan:
     ignored: tuple[Ignored, ...] = ()
     unknown: tuple[str, ...] = ()
     own: bool = False
+    fork: tuple[str, ...] = ()
+
+    def as_fork(self, signs: tuple[str, ...]) -> Plan:
+        """The same where ``signs`` are not empty, without what only the trainer's own code would do: reductions, factors
+        of the rate, options without effect. What the options themselves say stays."""
+        if not signs:
+            return self
+        optim = replace(
+            self.optim,
+            rate=None if self.optim.scaled else self.optim.rate,
+            scaled=False,
+            copied_base=False,
+            networks=None,
+        )
+        return replace(
+            self,
+            title=f"a fork of {self.title}",
+            schedule=replace(self.schedule, must_fit=False, contradiction=""),
+            gan=replace(self.gan, fails_unbuilt=False),
+            loss=replace(self.loss, nll=None, kl=None),
+            optim=optim,
+            ignored=(),
+            unknown=tuple(key for key in self.unknown if key not in signs),
+            fork=signs,
+        )
 
     def key(self, name: str) -> str:
         """The trainer's option for a common name; the name itself if it has none."""

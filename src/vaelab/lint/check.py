@@ -35,17 +35,22 @@ def lint(source: str, select: Sequence[str] = (), ignore: Sequence[str] = ()) ->
 
 def codes_for(plan: Plan) -> list[str]:
     """Codes of all rules, and of the known faults of the plan's trainer."""
-    return [rule.code for rule in LINT_RULES] + [b.code for b in KNOWN_BUGS.values() if plan.trainer in b.trainers]
+    return [rule.code for rule in LINT_RULES] + [bug.code for bug in _bugs(plan)]
 
 
 def check(plan: Plan) -> list[LintFinding]:
     """All findings on ``plan``: what is certain first, then by severity and line."""
     found = [finding for rule in LINT_RULES for finding in rule().check(plan)]
-    for bug in KNOWN_BUGS.values():
-        if plan.trainer in bug.trainers and (answer := bug.when(plan)) is not False:
+    for bug in _bugs(plan):
+        if (answer := bug.when(plan)) is not False:
             named = _named_beside(found, bug, plan)
             found = named if named is not None else [*found, _of_bug(bug, plan, bool(answer))]
     return sorted(found, key=lambda f: (not f.certain, -SEVERITY_ORDER[f.severity], f.line or 0, f.code))
+
+
+def _bugs(plan: Plan) -> list[Bug]:
+    """The known faults of the trainer's public code; a fork may have mended them."""
+    return [bug for bug in KNOWN_BUGS.values() if plan.trainer in bug.trainers and not plan.fork]
 
 
 def where(bug: Bug, trainer: str) -> str:

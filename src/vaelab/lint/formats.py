@@ -29,6 +29,7 @@ def to_json(reports: Sequence[LintReport]) -> str:
             "title": report.title,
             "checked": report.checked,
             "effective_beta": report.plan.beta,
+            "fork": list(report.plan.fork),
             "findings": [asdict(finding) for finding in report.findings],
             "suppressed": [asdict(finding) for finding in report.suppressed],
         }

@@ -37,11 +37,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Imported:
-    """Settings made from another trainer's, with a note for each of its options. title: the trainer's name."""
+    """Settings made from another trainer's, with a note for each of its options. title: the trainer's name. known: the options
+    that it can have, those that the importer asks for."""
 
     title: str
     config: TrainConfig
     notes: tuple[Note, ...]
+    known: frozenset[str] = frozenset()
 
     def yaml(self) -> str:
         """The settings as YAML, after the notes as comments."""
@@ -65,9 +67,11 @@ class Draft:
         self.settings: dict[str, Any] = {}
         self.notes: list[Note] = []
         self._told: set[str] = set()
+        self._known: set[str] = set()
 
     def get(self, key: str, default: Any) -> Any:
         """The file's value, or the trainer's default. Raises ConfigError if it is of another kind than the default."""
+        self._known.add(key)
         value = self.options.get(key)
         if value is None:
             return default
@@ -80,6 +84,7 @@ class Draft:
 
     def maps(self, key: str, ours: str, value: Any, text: str = "") -> None:
         """The option means the same as ours; without ``ours`` it is told only if the file has it."""
+        self._known.add(key)
         if ours or key in self.options:
             self._note("maps", key, ours, value, text)
 
@@ -89,12 +94,14 @@ class Draft:
 
     def no_effect(self, text: str, *keys: str) -> None:
         """In the original nothing reads these options, or they cannot take effect."""
+        self._known.update(keys)
         for key in keys:
             if key in self.options:
                 self._note("no-effect", key, "", None, text)
 
     def not_carried(self, text: str, *keys: str) -> None:
         """The options have no counterpart here."""
+        self._known.update(keys)
         for key in keys:
             if key in self.options:
                 self._note("missing", key, "", None, text)
@@ -126,7 +133,9 @@ class Draft:
         self.settings["description"] = f"Imported from the settings of {self.title}."
         order = get_args(Kind)
         notes = sorted(self.notes, key=lambda note: order.index(note.kind))
-        return Imported(self.title, checked(self.settings, f"these settings of {self.title}"), tuple(notes))
+        return Imported(
+            self.title, checked(self.settings, f"these settings of {self.title}"), tuple(notes), frozenset(self._known)
+        )
 
     def _note(self, kind: Kind, key: str, ours: str, value: Any, text: str) -> None:
         self._told.add(key)

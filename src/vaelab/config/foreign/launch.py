@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vaelab.config.foreign.shell import Command, commands
+from vaelab.config.foreign.source import signs_of_fork
 from vaelab.dialects.options import Options, command_lines
 from vaelab.dialects.plan import Plan
 
@@ -20,22 +22,40 @@ def command_options(text: str, found: list[Command]) -> list[tuple[Command, Opti
     ]
 
 
-def starts(program: str) -> Callable[[str, Any], float]:
-    """Certainty of a script by the name of the program that it starts."""
+@dataclass(frozen=True)
+class Program:
+    """A trainer's program, which is started with options.
 
-    def certainty(text: str, parsed: Any) -> float:
-        return float(parsed is None and program in text and bool(commands(text, program)))
+    name: of its file. Others have files of the same name, so a start is of this one only if it gives one of ``own``, the
+    options by which it is told, and knows at least half of those given. others: the rest of its options.
+    """
 
-    return certainty
+    name: str
+    own: frozenset[str]
+    others: frozenset[str] = frozenset()
 
+    def certainty(self, text: str, parsed: Any) -> float:
+        """0.9 for a script that starts it."""
+        return 0.9 if parsed is None and self.name in text and any(map(self._fits, commands(text, self.name))) else 0.0
 
-def plans_of(program: str, read: Callable[[Options, Command, str], Plan]) -> Callable[[str, Any, str], list[Plan]]:
-    """One plan for each start of ``program``; ``read`` takes its options, the command and the whole text."""
+    def plans(self, read: Callable[[Options, Command, str], Plan]) -> Callable[[str, Any, str], list[Plan]]:
+        """One plan for each start; ``read`` takes its options, the command and the whole text."""
 
-    def plans(text: str, parsed: Any, path: str) -> list[Plan]:
-        return [read(options, command, text) for command, options in command_options(text, commands(text, program))]
+        def plans(text: str, parsed: Any, path: str) -> list[Plan]:
+            starts = command_options(text, commands(text, self.name))
+            return [self._judged(read(options, command, text)) for command, options in starts if self._fits(command)]
 
-    return plans
+        return plans
+
+    def _fits(self, command: Command) -> bool:
+        known = command.options.keys() & (self.own | self.others)
+        return bool(known & self.own) and 2 * len(known) >= len(command.options)
+
+    def _judged(self, plan: Plan) -> Plan:
+        """The plan with the options that the program does not know."""
+        unknown = tuple(key for key in plan.options if key not in self.own | self.others)
+        signs = signs_of_fork(unknown, (self.own | self.others) - set(plan.options))
+        return replace(plan, unknown=unknown).as_fork(signs)
 
 
 def gpus_of(command: Command, text: str) -> int | None:

@@ -4,13 +4,101 @@ from __future__ import annotations
 
 from functools import partial
 
-from vaelab.config.foreign.launch import gpus_of, plans_of, starts
+from vaelab.config.foreign.launch import Program, gpus_of
 from vaelab.config.foreign.shell import Command
 from vaelab.config.foreign.source import SettingsSource
 from vaelab.dialects.options import Options
 from vaelab.dialects.plan import Gan, Ignored, Loss, Optim, Plan, Sample, Schedule
 
 TITLES = {"diffusers": "diffusers (train_autoencoderkl.py)", "diffusers_vq": "diffusers (train_vqgan.py)"}
+# options of both programs: those in which diffusers' examples differ from other scripts, and the rest
+OWN = frozenset(
+    [
+        "pretrained_model_name_or_path",
+        "model_config_name_or_path",
+        "dataset_name",
+        "train_data_dir",
+        "train_batch_size",
+        "num_train_epochs",
+        "max_train_steps",
+        "checkpointing_steps",
+        "checkpoints_total_limit",
+        "gradient_accumulation_steps",
+        "mixed_precision",
+        "report_to",
+    ]
+)
+OTHERS = frozenset(
+    [
+        "revision",
+        "output_dir",
+        "cache_dir",
+        "seed",
+        "resolution",
+        "resume_from_checkpoint",
+        "gradient_checkpointing",
+        "learning_rate",
+        "scale_lr",
+        "lr_scheduler",
+        "lr_warmup_steps",
+        "use_8bit_adam",
+        "use_ema",
+        "dataloader_num_workers",
+        "adam_beta1",
+        "adam_beta2",
+        "adam_weight_decay",
+        "adam_epsilon",
+        "max_grad_norm",
+        "push_to_hub",
+        "hub_token",
+        "hub_model_id",
+        "logging_dir",
+        "allow_tf32",
+        "enable_xformers_memory_efficient_attention",
+        "dataset_config_name",
+        "image_column",
+        "max_train_samples",
+        "validation_steps",
+        "tracker_project_name",
+    ]
+)
+OF_AUTOENCODER = frozenset(
+    [
+        "disc_learning_rate",
+        "disc_lr_scheduler",
+        "lr_num_cycles",
+        "lr_power",
+        "set_grads_to_none",
+        "validation_image",
+        "rec_loss",
+        "kl_scale",
+        "perceptual_scale",
+        "disc_start",
+        "disc_factor",
+        "disc_scale",
+        "disc_loss",
+        "decoder_only",
+    ]
+)
+OF_VQGAN = frozenset(
+    [
+        "log_grad_norm_steps",
+        "log_steps",
+        "vae_loss",
+        "timm_model_offset",
+        "timm_model_layers",
+        "timm_model_backend",
+        "discriminator_config_name_or_path",
+        "validation_images",
+        "center_crop",
+        "random_flip",
+        "discr_learning_rate",
+        "discr_lr_scheduler",
+        "non_ema_revision",
+        "prediction_type",
+        "local_rank",
+    ]
+)
 
 
 def _diffusers(name: str, o: Options, command: Command, text: str) -> Plan:
@@ -68,13 +156,12 @@ def _diffusers(name: str, o: Options, command: Command, text: str) -> Plan:
     )
 
 
-SETTINGS = tuple(
-    SettingsSource(
-        name,
-        TITLES[name],
-        "huggingface/diffusers at 58eb52c080",
-        starts(program),
-        plans_of(program, partial(_diffusers, name)),
-    )
-    for name, program in (("diffusers", "train_autoencoderkl.py"), ("diffusers_vq", "train_vqgan.py"))
+def _source(name: str, program: Program) -> SettingsSource:
+    plans = program.plans(partial(_diffusers, name))
+    return SettingsSource(name, TITLES[name], "huggingface/diffusers at 58eb52c080", program.certainty, plans)
+
+
+SETTINGS = (
+    _source("diffusers", Program("train_autoencoderkl.py", OWN | OF_AUTOENCODER, OTHERS)),
+    _source("diffusers_vq", Program("train_vqgan.py", OWN | OF_VQGAN, OTHERS)),
 )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vaelab.config.foreign.draft import Imported, flat
 from vaelab.config.foreign.launch import devices_of
-from vaelab.config.foreign.source import SettingsSource, importer_notes
+from vaelab.config.foreign.source import Notes, SettingsSource, importer_notes, not_misspelt
 from vaelab.dialects.ldm import importing
 from vaelab.dialects.options import Options, yaml_lines
-from vaelab.dialects.plan import Gan, Ignored, Loss, Optim, Plan, Sample, Schedule
+from vaelab.dialects.plan import Gan, Loss, Optim, Plan, Sample, Schedule
 
 ID = "ldm"
 TRAINER = "lightning.trainer."
@@ -139,14 +139,116 @@ class LightningFile:
             loss_in_precision=True,
         )
 
-    def notes(
-        self, convert: Callable[[str, Any], Imported], text: str, parsed: Any
-    ) -> tuple[tuple[Ignored, ...], tuple[str, ...]]:
-        """Options without effect and options that the importer does not know. The size is judged by a rule of its own;
-        a weight of 1 of the pixel loss asks for nothing."""
-        ignored, unknown = importer_notes(convert, text, parsed, self.options, (f"{self.network}resolution",))
+    def notes(self, convert: Callable[[str, Any], Imported], text: str, parsed: Any) -> Notes:
+        """The importer's notes. The size is judged by a rule of its own; a weight of 1 of the pixel loss asks for nothing."""
+        notes = importer_notes(convert, text, parsed, self.options, (f"{self.network}resolution",))
         pixel = f"{self.loss}pixelloss_weight"
-        return tuple(i for i in ignored if i.key != pixel or self.options.number(pixel) != 1.0), unknown
+        asks = tuple(i for i in notes.ignored if i.key != pixel or self.options.number(pixel) != 1.0)
+        return replace(notes, ignored=asks)
+
+    def signs(self, public: PublicCode) -> tuple[str, ...]:
+        """The options, and the classes of model and loss, that are not of the public code."""
+        loss = self.loss.removesuffix("params.")
+        sections = (("model.params.", public.model), (self.network, public.network), (self.loss, public.loss))
+        signs: list[str] = []
+        for key in ("model.target", f"{loss}target"):
+            package, _, name = str(self.options.get(key) or "").rpartition(".")
+            if name and not (package.startswith(public.packages) and name in public.classes):
+                signs.append(key)
+        for prefix, known in sections:
+            given = {key.partition(".")[0]: prefix + key for key in self.options.below(prefix)}
+            unknown = [name for name in given if name not in known]
+            signs += [given[name] for name in not_misspelt(unknown, known - set(given))]
+        return tuple(signs)
+
+
+@dataclass(frozen=True)
+class PublicCode:
+    """What the configuration of a trainer's public code can name. packages: of its classes. model, network, loss: arguments of
+    model.params, of the network's section and of the loss."""
+
+    packages: tuple[str, ...]
+    classes: frozenset[str]
+    model: frozenset[str]
+    network: frozenset[str]
+    loss: frozenset[str]
+
+
+NETWORK = frozenset(
+    [
+        "ch",
+        "out_ch",
+        "ch_mult",
+        "num_res_blocks",
+        "attn_resolutions",
+        "dropout",
+        "resamp_with_conv",
+        "in_channels",
+        "resolution",
+        "z_channels",
+        "double_z",
+        "use_linear_attn",
+        "attn_type",
+        "give_pre_end",
+        "tanh_out",
+    ]
+)
+# arguments of LPIPSWithDiscriminator and VQLPIPSWithDiscriminator
+LOSS = frozenset(
+    [
+        "disc_start",
+        "logvar_init",
+        "kl_weight",
+        "pixelloss_weight",
+        "disc_num_layers",
+        "disc_in_channels",
+        "disc_factor",
+        "disc_weight",
+        "perceptual_weight",
+        "use_actnorm",
+        "disc_conditional",
+        "disc_loss",
+        "codebook_weight",
+        "disc_ndf",
+        "n_classes",
+        "perceptual_loss",
+        "pixel_loss",
+    ]
+)
+PUBLIC = PublicCode(
+    ("ldm.", "taming."),
+    frozenset(
+        (
+            "AutoencoderKL",
+            "VQModel",
+            "VQModelInterface",
+            "LPIPSWithDiscriminator",
+            "VQLPIPSWithDiscriminator",
+            "DummyLoss",
+        )
+    ),
+    frozenset(
+        [
+            "ddconfig",
+            "lossconfig",
+            "embed_dim",
+            "ckpt_path",
+            "ignore_keys",
+            "image_key",
+            "colorize_nlabels",
+            "monitor",
+            "n_embed",
+            "batch_resize_range",
+            "scheduler_config",
+            "lr_g_factor",
+            "remap",
+            "sane_index_shape",
+            "use_ema",
+        ]
+    ),
+    NETWORK,
+    LOSS,
+)
 
 
 def certainty(text: str, parsed: Any) -> float:
@@ -162,6 +264,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
     gan = file.gan(50_001, None, GLOBAL_STEP)
     quantised = "model.params.n_embed" in o
     kl = None if quantised else o.number(f"{loss}kl_weight", 1.0)
+    notes = file.notes(importing.convert, text, parsed)
     return [
         Plan(
             ID,
@@ -175,8 +278,9 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
             else Loss("sum", 1.0, file.perceptual_weight, kl, "sum", file.learns_logvar),
             file.image(),
             file.optim(scaled=True),
-            *file.notes(importing.convert, text, parsed),
-        )
+            notes.ignored,
+            notes.unknown,
+        ).as_fork(file.signs(PUBLIC))
     ]
 
 

@@ -54,7 +54,7 @@ def _plan(command: Command, o: Options, text: str) -> Plan:
     size = o.whole("resolution", 256)
     clip = o.number("clip_grad")
     lr = o.number("lr", 5e-5)
-    ignored, unknown = importer_notes(importing.convert, _alone(command), None, o, ("opt_betas",))
+    notes = importer_notes(importing.convert, _alone(command), None, o, ("opt_betas",))
     return Plan(
         ID,
         importing.TITLE,
@@ -91,9 +91,9 @@ def _plan(command: Command, o: Options, text: str) -> Plan:
             clip=clip,
             precision={"bf16": "bf16", "fp16": "fp16"}.get(str(o.get("model_dtype", "bf16")), "fp32"),
         ),
-        (*_betas(o), *ignored),
-        unknown,
-    )
+        (*_betas(o), *notes.ignored),
+        notes.unknown,
+    ).as_fork(notes.fork)
 
 
 def _betas(o: Options) -> tuple[Ignored, ...]:

@@ -38,10 +38,10 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
     """The one training of the file."""
     o = Options(flat(parsed), yaml_lines(text))
     lr = o.number("trainer.lr", 1e-4)
-    ignored, unknown = importer_notes(importing.convert, text, parsed, o, (f"{NETWORK}resolution",))
+    notes = importer_notes(importing.convert, text, parsed, o, (f"{NETWORK}resolution",))
     # only the data set radio has a size and a folder of its own; these change nothing that a person expects of the training
     radio = o.get("data.name", "radio") == "radio"
-    ignored = tuple(Ignored(i.key, i.why, matters=False) if i.key.startswith("data.") else i for i in ignored)
+    ignored = tuple(Ignored(i.key, i.why, matters=False) if i.key.startswith("data.") else i for i in notes.ignored)
     ignored = tuple(i for i in ignored if radio or not i.key.startswith("data."))
     size = o.get(f"{NETWORK}resolution")
     height, width = (MAP, MAP) if radio else size if isinstance(size, list) and len(size) == 2 else (None, None)
@@ -95,8 +95,8 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
                 loss_in_precision=True,
             ),
             ignored,
-            unknown,
-        )
+            notes.unknown,
+        ).as_fork(notes.fork)
     ]
 
 

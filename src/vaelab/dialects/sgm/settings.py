@@ -5,10 +5,73 @@ from __future__ import annotations
 from typing import Any
 
 from vaelab.config.foreign.source import SettingsSource
-from vaelab.dialects.ldm.settings import LightningFile, target_of
+from vaelab.dialects.ldm.settings import NETWORK, LightningFile, PublicCode, target_of
 from vaelab.dialects.plan import Loss, Plan
 
 ID, TITLE = "sgm", "generative-models (AutoencodingEngine)"
+# scheduler_config is of the fork lavinal712/AutoencoderKL, whose fault AKL-1 is known
+PUBLIC = PublicCode(
+    ("sgm.",),
+    frozenset(
+        [
+            "AutoencodingEngine",
+            "AutoencodingEngineLegacy",
+            "AutoencoderKL",
+            "AutoencoderLegacyVQ",
+            "AutoencoderKLModeOnly",
+            "GeneralLPIPSWithDiscriminator",
+            "LatentLPIPS",
+        ]
+    ),
+    frozenset(
+        [
+            "encoder_config",
+            "decoder_config",
+            "loss_config",
+            "regularizer_config",
+            "optimizer_config",
+            "lr_g_factor",
+            "trainable_ae_params",
+            "ae_optimizer_args",
+            "trainable_disc_params",
+            "disc_optimizer_args",
+            "disc_start_iter",
+            "diff_boost_factor",
+            "ckpt_engine",
+            "ckpt_path",
+            "additional_decode_keys",
+            "ema_decay",
+            "monitor",
+            "input_key",
+            "embed_dim",
+            "max_batch_size",
+            "ddconfig",
+            "lossconfig",
+            "n_embed",
+            "sane_index_shape",
+            "scheduler_config",
+        ]
+    ),
+    NETWORK,
+    frozenset(
+        [
+            "disc_start",
+            "logvar_init",
+            "disc_num_layers",
+            "disc_in_channels",
+            "disc_factor",
+            "disc_weight",
+            "perceptual_weight",
+            "disc_loss",
+            "scale_input_to_tgt_size",
+            "dims",
+            "learn_logvar",
+            "regularization_weights",
+            "additional_log_keys",
+            "discriminator_config",
+        ]
+    ),
+)
 
 
 def certainty(text: str, parsed: Any) -> float:
@@ -32,7 +95,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
             Loss("sum", 1.0, file.perceptual_weight, kl, "sum", file.learns_logvar),
             file.image(),
             file.optim(copied_base=True, manual=True),
-        )
+        ).as_fork(file.signs(PUBLIC))
     ]
 
 

@@ -5,10 +5,53 @@ from __future__ import annotations
 from typing import Any
 
 from vaelab.config.foreign.source import SettingsSource
-from vaelab.dialects.ldm.settings import GLOBAL_STEP, LightningFile, has_autoencoder, target_of
+from vaelab.dialects.ldm.settings import (
+    GLOBAL_STEP,
+    LOSS,
+    NETWORK,
+    LightningFile,
+    PublicCode,
+    has_autoencoder,
+    target_of,
+)
 from vaelab.dialects.plan import Ignored, Loss, Plan
 
 ID, TITLE = "taming", "taming-transformers (VQGAN)"
+PUBLIC = PublicCode(
+    ("taming.",),
+    frozenset(
+        [
+            "VQModel",
+            "VQSegmentationModel",
+            "VQNoDiscModel",
+            "GumbelVQ",
+            "VQLPIPSWithDiscriminator",
+            "BCELoss",
+            "BCELossWithQuant",
+            "DummyLoss",
+        ]
+    ),
+    frozenset(
+        [
+            "ddconfig",
+            "lossconfig",
+            "n_embed",
+            "embed_dim",
+            "ckpt_path",
+            "ignore_keys",
+            "image_key",
+            "colorize_nlabels",
+            "monitor",
+            "remap",
+            "sane_index_shape",
+            "n_labels",
+            "temperature_scheduler_config",
+            "kl_weight",
+        ]
+    ),
+    NETWORK,
+    LOSS,
+)
 
 
 def certainty(text: str, parsed: Any) -> float:
@@ -38,7 +81,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
             file.image(),
             file.optim(scaled=True),
             (Ignored(pixel, "stored, but the loss does not use it"),) if unread else (),
-        )
+        ).as_fork(file.signs(PUBLIC))
     ]
 
 

@@ -27,7 +27,7 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
     gan = file.gan(20_001, 2.0, "Lightning's global_step, two a batch, one for each optimizer")
     quantised = "fsq" in str(o.get("model.params.regularizer_config.target", "")).lower()
     kl = None if quantised else o.number(f"{file.loss}regularization_weights.kl_loss", 1e-6)
-    ignored, unknown = file.notes(importing.convert, text, parsed)
+    notes = file.notes(importing.convert, text, parsed)
     return [
         Plan(
             ID,
@@ -40,9 +40,9 @@ def plans(text: str, parsed: Any, path: str) -> list[Plan]:
             _clip(file),
             file.optim(manual=True),
             # a term of quantised models, in all of VidTok's files: nobody expects it to act here
-            tuple(replace(i, matters=not i.key.endswith("aux_loss")) for i in ignored),
-            unknown,
-        )
+            tuple(replace(i, matters=not i.key.endswith("aux_loss")) for i in notes.ignored),
+            notes.unknown,
+        ).as_fork(notes.fork)
     ]
 
 

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from vaelab.config.foreign.launch import gpus_of, plans_of, starts
+from vaelab.config.foreign.launch import Program, gpus_of
 from vaelab.config.foreign.shell import Command
 from vaelab.config.foreign.source import SettingsSource
 from vaelab.dialects.options import Options
 from vaelab.dialects.plan import Gan, Ignored, Loss, Optim, Plan, Sample, Schedule
 
-ID, TITLE, PROGRAM = "vqgan_training", "vqgan-training (vae_trainer.py)", "vae_trainer.py"
+ID, TITLE = "vqgan_training", "vqgan-training (vae_trainer.py)"
+PROGRAM = Program(
+    "vae_trainer.py",
+    frozenset(
+        [
+            "do_ganloss",
+            "use_lecam",
+            "learning_rate_vae",
+            "learning_rate_disc",
+            "vae_resolution",
+            "vae_in_channels",
+            "vae_ch",
+            "vae_ch_mult",
+            "vae_num_res_blocks",
+            "vae_z_channels",
+            "do_clamp",
+            "evaluate_every_n_steps",
+        ]
+    ),
+    frozenset(("dataset_url", "test_dataset_url", "num_epochs", "batch_size", "run_name", "max_steps", "load_path")),
+)
 
 
 def _plan(o: Options, command: Command, text: str) -> Plan:
@@ -30,5 +50,5 @@ def _plan(o: Options, command: Command, text: str) -> Plan:
 
 
 SETTINGS = (
-    SettingsSource(ID, TITLE, "cloneofsimo/vqgan-training at 379fe36", starts(PROGRAM), plans_of(PROGRAM, _plan)),
+    SettingsSource(ID, TITLE, "cloneofsimo/vqgan-training at 379fe36", PROGRAM.certainty, PROGRAM.plans(_plan)),
 )

@@ -4,13 +4,74 @@ from __future__ import annotations
 
 from functools import partial
 
-from vaelab.config.foreign.launch import gpus_of, plans_of, starts
+from vaelab.config.foreign.launch import Program, gpus_of
 from vaelab.config.foreign.shell import Command
 from vaelab.config.foreign.source import SettingsSource
 from vaelab.dialects.options import Options
 from vaelab.dialects.plan import Gan, Ignored, Loss, Optim, Plan, Sample, Schedule
 
 TITLES = {"wf_vae": "WF-VAE (train_ddp.py)", "open_sora_plan": "Open-Sora-Plan (train_causalvae.py)"}
+# options of the programs: those that few others have, and the rest
+OWN = frozenset(
+    [
+        "video_path",
+        "num_frames",
+        "sample_rate",
+        "dynamic_sample",
+        "disc_cls",
+        "disc_start",
+        "kl_weight",
+        "perceptual_weight",
+        "wavelet_loss",
+        "wavelet_weight",
+        "mix_precision",
+        "save_ckpt_step",
+        "not_resume_training_process",
+        "load_disc_from_checkpoint",
+        "eval_video_path",
+        "eval_num_frames",
+        "eval_lpips",
+    ]
+)
+OTHERS = frozenset(
+    [
+        "exp_name",
+        "seed",
+        "epochs",
+        "max_steps",
+        "ckpt_dir",
+        "batch_size",
+        "lr",
+        "weight_decay",
+        "log_steps",
+        "freeze_encoder",
+        "clip_grad_norm",
+        "resolution",
+        "ignore_mismatched_sizes",
+        "find_unused_parameters",
+        "pretrained_model_name_or_path",
+        "model_name",
+        "resume_from_checkpoint",
+        "enable_tiling",
+        "model_config",
+        "not_resume_discriminator",
+        "not_resume_optimizer",
+        "disc_weight",
+        "disc_factor",
+        "loss_type",
+        "logvar_init",
+        "learn_logvar",
+        "eval_steps",
+        "eval_resolution",
+        "eval_sample_rate",
+        "eval_batch_size",
+        "eval_subset_size",
+        "eval_num_video_log",
+        "dataset_num_worker",
+        "ema",
+        "ema_decay",
+    ]
+)
 
 
 def _wf(name: str, o: Options, command: Command, text: str) -> Plan:
@@ -54,10 +115,12 @@ def _wf(name: str, o: Options, command: Command, text: str) -> Plan:
     )
 
 
-SETTINGS = tuple(
-    SettingsSource(name, TITLES[name], source, starts(program), plans_of(program, partial(_wf, name)))
-    for name, program, source in (
-        ("wf_vae", "train_ddp.py", "PKU-YuanGroup/WF-VAE at d858bee"),
-        ("open_sora_plan", "train_causalvae.py", "PKU-YuanGroup/Open-Sora-Plan at f7fa604f"),
-    )
+def _source(name: str, program: str, source: str) -> SettingsSource:
+    start = Program(program, OWN, OTHERS)
+    return SettingsSource(name, TITLES[name], source, start.certainty, start.plans(partial(_wf, name)))
+
+
+SETTINGS = (
+    _source("wf_vae", "train_ddp.py", "PKU-YuanGroup/WF-VAE at d858bee"),
+    _source("open_sora_plan", "train_causalvae.py", "PKU-YuanGroup/Open-Sora-Plan at f7fa604f"),
 )

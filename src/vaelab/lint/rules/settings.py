@@ -45,7 +45,8 @@ class OptionWithoutEffect(LintRule):
 class UnknownOption(LintRule):
     """An option is not one of the trainer's public version.
 
-    What it checks: names that the reader of the trainer's settings does not know.
+    What it checks: names that the reader of the trainer's settings does not know. Those that are no misspelling show a fork:
+    then nothing is said that only the public code would do, its known faults among it.
 
     Why it matters: a command line with an unknown option does not start; in YAML a misspelt option is silently
     replaced by its default.
@@ -59,6 +60,16 @@ class UnknownOption(LintRule):
     name = "unknown-option"
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
+        if plan.fork:
+            shown = ", ".join(plan.fork[:4]) + (f" and {len(plan.fork) - 4} more" if len(plan.fork) > 4 else "")
+            yield self.finding(
+                "info",
+                f"{shown}: not of the public code, so this is {plan.title}, whose code is not known; faults and habits of the"
+                " public code are not looked for",
+                plan,
+                *plan.fork,
+                certain=False,
+            )
         for key in plan.unknown:
             flag = plan.options.style == "flag"
             end = "the trainer does not start with it" if flag else "if it is misspelt, the default is used in silence"
