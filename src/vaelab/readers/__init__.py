@@ -11,6 +11,7 @@ from vaelab import trainers
 from vaelab.errors import LogError
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
+from vaelab.readers.remote import local_copies, shown
 from vaelab.run import ReadNote, Run
 
 __all__ = ["READERS", "detect", "read", "read_all"]
@@ -24,7 +25,9 @@ def read(path: str | Path, format: str | None = None, config: Mapping[str, Any] 
     runs = read_all(path, format, config)
     if len(runs) > 1:
         names = ", ".join(run.source for run in runs[:6]) + (", ..." if len(runs) > 6 else "")
-        raise LogError(f"{path} holds {len(runs)} runs ({names}): use vaelab.readers.read_all, or give one of them.")
+        raise LogError(
+            f"{shown(str(path))} holds {len(runs)} runs ({names}): use vaelab.readers.read_all, or give one of them."
+        )
     return runs[0]
 
 
@@ -34,7 +37,8 @@ def read_all(
     config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[Run]:
-    """Every run in ``paths``: files (``.gz`` too), folders, patterns such as ``runs/*/train.log``, or ``-``.
+    """Every run in ``paths``: files (``.gz`` too), folders, patterns such as ``runs/*/train.log``, addresses such as
+    ``s3://bucket/runs/``, or ``-``.
 
     format: a reader's name, or a trainer's id (``pyramid-flow``), to use instead of what the log looks like.
     config: declared values, laid over what the log declares.
@@ -44,6 +48,15 @@ def read_all(
     wanted = Wanted.of(format)
     if isinstance(paths, (str, Path)):
         paths = [paths]
+    with local_copies(paths, wanted.reader is not None, progress) as (local, named):
+        runs = named(_read_local(local, wanted, progress))
+    if config:
+        declared = {**config, **trainers.canonical_config(config)}
+        runs = [run.with_config(declared) for run in runs]
+    return runs
+
+
+def _read_local(paths: Sequence[str | Path], wanted: Wanted, progress: Progress | None) -> list[Run]:
     meter = Meter(progress)
     groups = [group for path in paths for group in groups_in(path, wanted, meter)]
     if not groups:
@@ -63,7 +76,4 @@ def read_all(
     if problems:
         unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
         runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
-    if config:
-        declared = {**config, **trainers.canonical_config(config)}
-        runs = [run.with_config(declared) for run in runs]
     return runs
