@@ -105,9 +105,10 @@ def failure(error: BaseException, address: str) -> LogError:
         return LogError(f"{where} was not read: no credentials were found. Please {log_in}.")
     if status in (401, 403) or names & _DENIED:
         return LogError(f"{where} was not read: access is denied. Please {log_in}, and check what it may read.")
-    if names & _TIME_OUTS or status in (408, 504):
+    refused = "NewConnectionError" in names  # urllib3 calls it a time-out too
+    if (names & _TIME_OUTS and not refused) or status in (408, 504):
         return LogError(f"{where} was not read: no answer came in time. Is the server reachable from here? Try again.")
-    if names & _UNREACHABLE or any("Connect call failed" in str(link) for link in chain):
+    if refused or names & _UNREACHABLE or any("Connect call failed" in str(link) for link in chain):
         return LogError(
             f"{where} was not read: the server cannot be reached. Check the name, the port and the network."
         )
