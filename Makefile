@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test browser bench faultbench docs clean
+.PHONY: help demo logs test browser sshd bench faultbench docs clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
@@ -34,7 +34,7 @@ logs: $(VENV)/installed-plots
 	@echo "  $(CURDIR)/$(DEMO)/diagnosis.json   for programs"
 	@echo "The screen of one run: $(BIN)/vaelab diagnose examples/logs/pyramid-flow-healthy"
 
-test: $(VENV)/installed-test browser
+test: $(VENV)/installed-test browser sshd
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -70,6 +70,10 @@ debian = if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 # The tests look at the HTML page in a real browser.
 browser:
 	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || { $(call debian,chromium chromium-driver); }
+
+# Logs on another machine are read from a real SSH server.
+sshd:
+	@[ -x /usr/sbin/sshd ] || { $(call debian,openssh-server); }
 
 $(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -82,7 +82,7 @@ def test_rows_that_come_are_judged_and_an_unchanged_file_is_not_read_again(
     watcher = Watcher([log], clock=frozen)
     watcher.poll()
     reads = []
-    monkeypatch.setattr("vaelab.live.watcher.read_all", lambda *a: reads.append(a) or read_all(*a))
+    monkeypatch.setattr("vaelab.live.places.read_all", lambda *a: reads.append(a) or read_all(*a))
     assert watcher.poll() == [] and reads == []
     before = only(watcher).diagnosis
     write(log, healthy_rows(300, 400))
@@ -113,7 +113,7 @@ def test_reading_takes_no_more_than_its_share_of_the_time(tmp_path: Path, monkey
         reads.append(now[0])
         return read_all(*args)
 
-    monkeypatch.setattr("vaelab.live.watcher.read_all", slow)
+    monkeypatch.setattr("vaelab.live.places.read_all", slow)
     watcher = Watcher([log], clock=lambda: now[0])
     for step in range(200, 3200, 10):
         write(log, healthy_rows(step, step + 10))
@@ -309,7 +309,7 @@ def test_only_the_run_that_has_grown_is_read_again(tmp_path: Path, monkeypatch: 
     watcher = Watcher([tmp_path], clock=frozen)
     watcher.poll()
     reads = []
-    monkeypatch.setattr("vaelab.live.watcher.read_all", lambda *a: reads.append(a[0]) or read_all(*a))
+    monkeypatch.setattr("vaelab.live.places.read_all", lambda *a: reads.append(a[0]) or read_all(*a))
     write(tmp_path / "b/metrics.jsonl", healthy_rows(300, 330))
     watcher.poll()
     assert reads == [str(tmp_path / "b")]
@@ -394,7 +394,7 @@ def test_a_reader_that_fails_does_not_end_the_watch(tmp_path: Path, monkeypatch:
     log = tmp_path / "metrics.jsonl"
     write(log, healthy_rows(0, 300))
     watcher = Watcher([log], clock=frozen)
-    monkeypatch.setattr("vaelab.live.watcher.read_all", lambda *_: 1 / 0)
+    monkeypatch.setattr("vaelab.live.places.read_all", lambda *_: 1 / 0)
     watcher.poll()
     assert "an error of vaelab's own (ZeroDivisionError" in (only(watcher).problem or "")
 

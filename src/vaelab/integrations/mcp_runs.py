@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from vaelab.readers.base import JoiningReader
 from vaelab.readers.folder import candidates, run_folder
 from vaelab.readers.groups import Group, Meter, groups_in
 from vaelab.readers.registry import Wanted
+from vaelab.readers.remote import copy_of, is_address
 from vaelab.run import Run
 
 KEPT_VALUES = 30_000_000
 """Numbers (8 bytes each) that stay in memory; the log used longest ago goes first, the last used one stays."""
+
+REMOTE_SECONDS = 10.0
+"""A remote folder is looked at no more often than this."""
 
 RUN_ID = re.compile(r"run-[0-9a-f]{8}-[0-9a-f]{6}")
 
@@ -36,17 +41,19 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 class Log:
     """The files of one run (or of several runs in one file), read together.
 
-    where: the run's folder, or the file that was asked for. version: tells the runs of one folder apart.
+    where: the run's folder, or the file that was asked for. version: tells the runs of one folder apart. name: ``where``, or
+    the address of which it is a copy.
     """
 
     where: Path
     version: str
     group: Group
+    name: str
 
     @property
     def id(self) -> str:
         """The first half of the ids of its runs; runs that share a folder share it."""
-        return _digest(str(self.where), 8)
+        return _digest(self.name, 8)
 
     @property
     def files(self) -> list[Path]:
@@ -89,16 +96,21 @@ class KnownRun:
 class RunStore:
     """The runs below some folders. Safe to use from several threads.
 
-    roots: folders or files that may be read; links that lead out of them are refused.
+    roots: folders or files that may be read, or addresses of these; links that lead out of them are refused.
     declared: settings that hold for all runs, laid over what the logs say.
-    Raises LogError if a root does not exist.
+    Raises LogError if a root does not exist or cannot be reached.
     """
 
     def __init__(self, roots: Sequence[str | Path], declared: Mapping[str, Any] | None = None) -> None:
-        self.roots = tuple(dict.fromkeys(Path(root).resolve() for root in roots))
+        self._copies = {Path(copy.path): copy for copy in (copy_of(str(root)) for root in roots if is_address(root))}
+        for copy in self._copies.values():
+            copy.update()
+        self._looked_at = time.monotonic()
+        local = [Path(root).resolve() for root in roots if not is_address(root)]
+        self.roots = tuple(dict.fromkeys([*local, *self._copies]))
         for root in self.roots:
             if not root.exists():
-                raise LogError(f"{root} does not exist: give folders that hold training logs.")
+                raise LogError(f"{self._named(str(root))} does not exist: give folders that hold training logs.")
         self._declared = {**(declared or {}), **dialects.canonical_config(declared or {})}
         self._roles: Mapping[str, str] = self._declared.pop("roles", {})
         self._lock = threading.Lock()
@@ -108,9 +120,10 @@ class RunStore:
     def logs(self) -> tuple[list[Log], list[str]]:
         """The logs, the last changed first, and one sentence on each that was refused. Only heads of files are read."""
         with self._lock:
+            problems = self._look_again()
             parts = [self._logs_in(root) for root in self.roots]
         found = [log for logs, _ in parts for log in logs]
-        problems = [problem for _, problem in parts if problem]
+        problems += [problem for _, problem in parts if problem]
         refused = {log.group.name: problem for log in found if (problem := self._leads_out(log))}
         allowed = [log for log in found if log.group.name not in refused]
         return sorted(allowed, key=lambda log: (-log.modified, log.group.name)), [*problems, *refused.values()]
@@ -150,17 +163,41 @@ class RunStore:
                 return path.relative_to(base).as_posix()
         return path.name
 
+    def _look_again(self) -> list[str]:
+        """Bring the copies of remote folders up to date, if that was not just done; one sentence on each that failed."""
+        if not self._copies or time.monotonic() - self._looked_at < REMOTE_SECONDS:
+            return []
+        problems = []
+        for copy in self._copies.values():
+            try:
+                copy.update()
+            except LogError as error:
+                problems.append(str(error))
+        self._looked_at = time.monotonic()
+        return problems
+
+    def _named(self, text: str) -> str:
+        """``text`` with addresses instead of paths in their copies."""
+        for copy in self._copies.values():
+            text = copy.named(text)
+        return text
+
     def _logs_in(self, root: Path) -> tuple[list[Log], str]:
         """The logs at or below ``root``, and one sentence if there are none."""
         files = [root] if root.is_file() else candidates(root)
         _, logs, problem = self._found.get(root, ((), [], ""))
         if root not in self._found or self._found[root][0] != _stamp_of_search(files, logs):
             try:
-                logs, problem = [_log(group, root) for group in groups_in(root, Wanted(), Meter(None))], ""
+                logs, problem = [self._log(group, root) for group in groups_in(root, Wanted(), Meter(None))], ""
             except LogError as error:
                 logs, problem = [], str(self._without_paths(error, [root]))
             self._found[root] = (_stamp_of_search(files, logs), logs, problem)
         return logs, problem
+
+    def _log(self, group: Group, root: Path) -> Log:
+        first = next(source.path for _, sources in group.views for source in sources if source.path is not None)
+        where, version = (first, "") if root.is_file() else run_folder(first, root)
+        return Log(where, version, group, self._named(str(where)))
 
     def _by_id(self, wanted: str) -> KnownRun:
         for log in self.logs()[0]:
@@ -169,7 +206,7 @@ class RunStore:
                     if run.id == wanted:
                         return run
         for path in (path.resolve() for root in self.roots for path in candidates(root) if self._is_inside(path)):
-            if _digest(str(path), 8) == wanted.split("-")[1]:
+            if _digest(self._named(str(path)), 8) == wanted.split("-")[1]:
                 for run in self._in_file(path):
                     if run.id == wanted:
                         return run
@@ -209,7 +246,7 @@ class RunStore:
                 if own or len(runs) == 1:
                     return own or runs
         try:
-            log = Log(path, "", groups_in(path, Wanted(), Meter(None))[0])
+            log = Log(path, "", groups_in(path, Wanted(), Meter(None))[0], self._named(str(path)))
         except LogError as error:
             raise self._without_paths(error, [path]) from None
         if problem := self._leads_out(log):
@@ -224,10 +261,11 @@ class RunStore:
             raise self._without_paths(error, [*log.files, log.where]) from None
         known: dict[str, KnownRun] = {}
         for run in runs:
-            key = log.key(run)
+            key = self._named(log.key(run))
             while (name := f"run-{log.id}-{_digest(key, 6)}") in known:
                 key += "'"
-            known[name] = KnownRun(name, run.with_config(self._declared), log)
+            notes = tuple(replace(note, text=self._named(note.text)) for note in run.notes)
+            known[name] = KnownRun(name, replace(run, notes=notes).with_config(self._declared), log)
         return list(known.values())
 
     def _forget(self) -> None:
@@ -255,12 +293,6 @@ class RunStore:
                 what = quoted(self.shown(path))
                 return f"{quoted(self.shown(log.where))} was not read: {what} is a link that leads out of the folders."
         return ""
-
-
-def _log(group: Group, root: Path) -> Log:
-    first = next(source.path for _, sources in group.views for source in sources if source.path is not None)
-    where, version = (first, "") if root.is_file() else run_folder(first, root)
-    return Log(where, version, group)
 
 
 def _stamp_of_search(files: Sequence[Path], logs: Sequence[Log]) -> Stamp:

@@ -16,10 +16,11 @@ from typing import Any
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError, VaelabError
 from vaelab.live.changes import Change
-from vaelab.live.units import Signature, exists, look_up
+from vaelab.live.places import Place, place_of
+from vaelab.live.units import Signature
 from vaelab.live.watched import MOST_CHANGES, WatchedRun
-from vaelab.readers import read_all
 from vaelab.readers.registry import Wanted
+from vaelab.readers.remote import is_address
 from vaelab.run import Run
 
 __all__ = ["BUDGET", "WatchedRun", "Watcher", "run_id"]
@@ -34,7 +35,7 @@ _NUMBERED = re.compile(r"#\d+$")
 
 
 class Watcher:
-    """Watches every run in ``paths``: log files, folders, patterns; a path may not exist yet.
+    """Watches every run in ``paths``: log files, folders, patterns, addresses of these; a path may not exist yet.
 
     format, config: as for ``readers.read_all``. select, ignore: as for ``diagnosis.diagnose``. clock: seconds that only go
     forward. runs: the runs by id, in the order of the paths; a path without a run has an entry too, whose ``problem`` says
@@ -58,7 +59,8 @@ class Watcher:
         if any(str(path) == "-" for path in paths):
             raise LogError("standard input cannot be watched: write the log to a file and watch that file.")
         Wanted.of(format)
-        self.paths = [str(Path(path)) for path in paths]
+        self._places = {place.name: place for place in map(place_of, paths)}
+        self.paths = list(self._places)
         self.format, self.config = format, dict(config or {})
         self.select, self.ignore = tuple(select), tuple(ignore)
         self.runs: dict[str, WatchedRun] = {}
@@ -92,7 +94,14 @@ class Watcher:
 
     def _poll_path(self, path: str) -> list[str]:
         """Ids of the runs in ``path``; reads those that have changed."""
-        units, why = look_up(path)
+        place = self._places[path]
+        units, why = place.look_up()
+        if place.unreachable:  # what is known of its runs stays, and is read again when the server answers
+            ids = [i for unit in units for i in self._cannot(unit, why)]
+            self._read = {unit: signature for unit, signature in self._read.items() if unit not in units}
+            units = {}
+            if ids:
+                return ids
         self._may_grow |= list(units) != [path]
         if not units and path in self._ids:  # a log that is being rotated is away for a moment
             self._read.pop(path, None)
@@ -104,7 +113,7 @@ class Watcher:
             if self.on_read is not None:
                 self.on_read(unit)
             try:
-                self._read_unit(unit, signature, [u for u in units if Path(unit) in Path(u).parents])
+                self._read_unit(place, unit, signature, [u for u in units if Path(unit) in Path(u).parents])
             except VaelabError as error:
                 why = str(error)
             except MemoryError:
@@ -124,9 +133,9 @@ class Watcher:
         waiting.cannot(why)
         return [waiting.id]
 
-    def _read_unit(self, unit: str, signature: Signature, inside: Sequence[str]) -> None:
+    def _read_unit(self, place: Place, unit: str, signature: Signature, inside: Sequence[str]) -> None:
         """Read a log, or the folder of one run, and diagnose the runs in it. inside: units in its folder."""
-        runs = [run for run in read_all(unit, self.format, self.config) if len(run)]
+        runs = [run for run in place.read(unit, self.format, self.config) if len(run)]
         own = [run for run in runs if not any(run.source.startswith(f"{other}/") for other in inside)]
         found = {_NUMBERED.sub("", run.source): run for run in own}
         newest = {s: run for s, run in found.items() if not self._is_rotated(s, found)}
@@ -135,7 +144,7 @@ class Watcher:
             i = run_id(source)
             self.runs.setdefault(i, WatchedRun.new(i, source)).take(run, changed_at, self._diagnose)
         here = list(map(run_id, newest))
-        gone = [i for i in self._ids.get(unit, []) if i not in here and not exists(self.runs[i].source)]
+        gone = [i for i in self._ids.get(unit, []) if i not in here and not place.exists(self.runs[i].source)]
         for i in gone:
             self.runs[i].cannot(f"{self.runs[i].source} is gone: waiting for it to come back.")
         self._ids[unit] = [*here, *gone]
@@ -157,7 +166,7 @@ class Watcher:
 
 def run_id(source: str) -> str:
     """A short id of a log: the end of its path in ``a-z0-9-`` and a hash of all of it, as ``run-b-train-log-3f2a91c0``."""
-    path = Path(source).absolute()
+    path = Path(source) if is_address(source) else Path(source).absolute()
     words = re.sub(r"[^a-z0-9]+", "-", "-".join(path.parts[-2:]).lower()).strip("-")[-40:].strip("-")
     return f"run-{words}-{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}".replace(
         "--", "-"

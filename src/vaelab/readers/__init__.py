@@ -12,6 +12,7 @@ from vaelab import dialects
 from vaelab.errors import ConfigError, LogError
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
+from vaelab.readers.remote import local_copies, shown
 from vaelab.roles import parse_map
 from vaelab.run import ReadNote, Run
 
@@ -32,7 +33,9 @@ def read(
     runs = read_all(path, format, config, roles=roles)
     if len(runs) > 1:
         names = ", ".join(run.source for run in runs[:6]) + (", ..." if len(runs) > 6 else "")
-        raise LogError(f"{path} holds {len(runs)} runs ({names}): use vaelab.readers.read_all, or give one of them.")
+        raise LogError(
+            f"{shown(str(path))} holds {len(runs)} runs ({names}): use vaelab.readers.read_all, or give one of them."
+        )
     return runs[0]
 
 
@@ -43,7 +46,8 @@ def read_all(
     progress: Progress | None = None,
     roles: Mapping[str, str] | None = None,
 ) -> list[Run]:
-    """Every run in ``paths``: files (``.gz`` too), folders, patterns such as ``runs/*/train.log``, or ``-``.
+    """Every run in ``paths``: files (``.gz`` too), folders, patterns such as ``runs/*/train.log``, addresses such as
+    ``s3://bucket/runs/``, or ``-``.
 
     format: a reader's name, or a trainer's id (``pyramid-flow``), to use instead of what the log looks like.
     config: declared values, laid over what the log declares. roles: as in ``read``.
@@ -54,6 +58,19 @@ def read_all(
     roles = parse_map(f"{column}={role}" for column, role in {**_roles_in(config), **(roles or {})}.items())
     if isinstance(paths, (str, Path)):
         paths = [paths]
+    with local_copies(paths, wanted.reader is not None, progress) as (local, named):
+        runs = named(_read_local(local, wanted, progress, roles))
+    _check_columns(roles, runs)
+    if config:
+        declared = {**config, **dialects.canonical_config(config)}
+        declared.pop("roles", None)
+        runs = [run.with_config(declared) for run in runs]
+    return runs
+
+
+def _read_local(
+    paths: Sequence[str | Path], wanted: Wanted, progress: Progress | None, roles: Mapping[str, str]
+) -> list[Run]:
     meter = Meter(progress)
     groups = [group for path in paths for group in groups_in(path, wanted, meter)]
     if not groups:
@@ -73,11 +90,6 @@ def read_all(
     if problems:
         unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
         runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
-    _check_columns(roles, runs)
-    if config:
-        declared = {**config, **dialects.canonical_config(config)}
-        declared.pop("roles", None)
-        runs = [run.with_config(declared) for run in runs]
     return runs
 
 

@@ -81,6 +81,8 @@ def _line(diagnosis: Diagnosis, finding: Finding) -> int | None:
 
 def _uri(source: str) -> str:
     """``source`` as a URI reference, relative to the working directory where it lies under it."""
+    if "://" in source:
+        return quote(plain(source), safe="/:@#")
     path = Path(plain(source))
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
