@@ -13,6 +13,7 @@ from vaelab.config import yaml_text
 from vaelab.config.load import load_config
 from vaelab.config.presets import preset_names, preset_text
 from vaelab.errors import ConfigError
+from vaelab.files import open_regular
 from vaelab.lint.options import yaml_lines
 from vaelab.lint.plan import Plan
 from vaelab.lint.trainers import DIALECTS, TITLES, own
@@ -119,7 +120,7 @@ def _text(path: Path, source: str) -> str:
         if source == "-":
             data = sys.stdin.buffer.read(LARGEST + 1)
         else:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise ConfigError(

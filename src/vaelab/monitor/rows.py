@@ -17,6 +17,7 @@ import numpy as np
 
 from vaelab import __version__
 from vaelab.errors import LogError, VaelabError
+from vaelab.files import open_regular
 from vaelab.readers.base import build_runs
 from vaelab.readers.json_lines import numbers_in
 from vaelab.readers.table import LARGEST_STEP, STEP_NAMES, Table
@@ -140,7 +141,7 @@ class Rows:
     def _read(self, path: Path) -> bool:
         """Whether the last line is whole. Raises LogError if the file is not one of a Monitor; it is left as it is."""
         line = b"\n"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 self._lines += 1
                 record = _record(line)

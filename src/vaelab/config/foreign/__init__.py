@@ -13,6 +13,7 @@ from vaelab.config import yaml_text
 from vaelab.config.foreign import compvis, pyramid_flow, radiodiff, vidtok
 from vaelab.config.foreign.draft import KINDS, Imported, Kind, Note
 from vaelab.errors import ConfigError
+from vaelab.files import read_text
 
 DIALECTS = (pyramid_flow, vidtok, radiodiff, compvis)
 
@@ -47,7 +48,7 @@ def _text(source: str | Path) -> tuple[str, str]:
         return source, "this text"
     path = Path(source)
     try:
-        return path.read_text(encoding="utf-8-sig"), str(path)
+        return read_text(path, "utf-8-sig"), str(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"{path} cannot be read: {reason}") from None
