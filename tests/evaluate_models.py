@@ -1,4 +1,8 @@
-"""A small autoencoder trained within the test session, and copies of it with a planted fault each."""
+"""A small trained autoencoder, and copies of it with a planted fault each.
+
+Its weights are fixed (tests/data/evaluate_model.safetensors): where a training ends depends on the processor, and what is
+judged here must not. ``python tests/evaluate_models.py`` trains it again, in seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import avg_pool3d, pad
 
@@ -20,6 +25,7 @@ from vaelab.evaluation.clips import Clips
 from vaelab.evaluation.pictures import from_uint8
 from vaelab.models import Autoencoder, build_autoencoder
 
+WEIGHTS = Path(__file__).parent / "data" / "evaluate_model.safetensors"
 SPACE, TIME = 2, 2
 CLIP = DataConfig(source="moving-shapes", frames=5, resolution=(32, 32), workers=0, val_samples=6)
 
@@ -55,6 +61,13 @@ class Changed(nn.Module):
 
 @cache
 def _trained() -> PatchVAE:
+    module = PatchVAE()
+    module.load_state_dict(load_file(WEIGHTS))
+    return module
+
+
+def write_weights() -> None:
+    """Train the model anew."""
     torch.manual_seed(0)
     module = PatchVAE()
     optimizer = torch.optim.Adam(module.parameters(), 1e-2)
@@ -68,7 +81,7 @@ def _trained() -> PatchVAE:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return module
+    save_file(module.state_dict(), WEIGHTS)
 
 
 def healthy() -> Autoencoder:
@@ -175,3 +188,7 @@ def write_run(folder: Path, steps: tuple[int, ...] = (10, 20)) -> Path:
     row = {"rec_mse": 0.3, "rec_loss": 0.4, "clip_coefficient": 1.0, "time": 0.0}
     (folder / "metrics.jsonl").write_text("".join(json.dumps({"step": i, **row}) + "\n" for i in range(30)))
     return folder
+
+
+if __name__ == "__main__":
+    write_weights()

@@ -1,4 +1,4 @@
-"""``vaelab probe`` on small models trained here: each planted fault is named by its code and cause, healthy twins are not."""
+"""``vaelab probe`` on small trained models: each planted fault is named by its code and cause, healthy twins are not."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from probe_models import DONE, FAULTS, GAN_FROM, saved_run, settings, trained
+from probe_models import DONE, FAULTS, GAN_FROM, saved_run, settings, trained, winner, with_own_discriminator
 from thin_vgg16 import in_slices, thin_vgg16
 from vaelab.config import TrainConfig
-from vaelab.data import open_data, train_batches
 from vaelab.diagnosis import Diagnosis
-from vaelab.evaluation.pictures import from_uint8
-from vaelab.losses import Perceptual, disc_loss
+from vaelab.losses import Perceptual
 from vaelab.probing import ProbeResult, probe, training_part
 from vaelab.probing.layout import judge
 from vaelab.training.step import TrainingStep
@@ -28,7 +26,7 @@ def few_updates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def image_step() -> TrainingStep:
-    return trained(settings(), 60)
+    return trained(settings())
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def image_run(image_step: TrainingStep, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def video_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = settings(video=True, disc="patch3d")
-    return saved_run(tmp_path_factory.mktemp("video") / "run", trained(config, 30), config)
+    return saved_run(tmp_path_factory.mktemp("video") / "run", trained(config), config)
 
 
 def severities(diagnosis: Diagnosis) -> dict[str, str]:
@@ -116,18 +114,11 @@ def test_a_scale_factor_of_the_user_is_checked(image_run: Path) -> None:
     assert severities(probed(image_run, scale=5 * right)[1])["KL227"] == "critical"
 
 
-def with_own_discriminator(step: TrainingStep) -> tuple[TrainingStep, torch.nn.Module]:
-    """A copy whose discriminator can be broken."""
-    broken = copy.copy(step)
-    broken.discriminator = copy.deepcopy(step.discriminator)
-    assert broken.discriminator is not None
-    return broken, broken.discriminator
-
-
 def test_a_useless_discriminator_is_told_from_a_young_one(image_step: TrainingStep, tmp_path: Path) -> None:
-    step, discriminator = with_own_discriminator(image_step)
+    step = with_own_discriminator(image_step)
+    assert step.discriminator is not None
     torch.manual_seed(1)
-    for parameter in discriminator.parameters():  # noise: it has learned nothing
+    for parameter in step.discriminator.parameters():  # noise: it has learned nothing
         parameter.data = torch.randn_like(parameter) * 1e-3
     run = saved_run(tmp_path / "old", step, settings())
     result, diagnosis = probed(run, discriminator=True, clips=32)
@@ -139,19 +130,8 @@ def test_a_useless_discriminator_is_told_from_a_young_one(image_step: TrainingSt
 
 
 def test_a_discriminator_that_has_won_is_named(image_step: TrainingStep, tmp_path: Path) -> None:
-    step, discriminator = with_own_discriminator(image_step)
-    config = settings()
-    optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-3)
-    with train_batches(open_data(config.data, 0).train, config.data, 16, 1) as batches:
-        for _ in range(40):  # alone, against an autoencoder that stands still
-            x = from_uint8(next(batches).pixels)
-            with torch.no_grad():
-                r = step.autoencoder(x).x
-            loss = disc_loss("hinge", discriminator(x), discriminator(r))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    result, diagnosis = probed(saved_run(tmp_path / "run", step, config), discriminator=True, clips=32)
+    run = saved_run(tmp_path / "run", winner(image_step), settings())
+    result, diagnosis = probed(run, discriminator=True, clips=32)
     assert severities(diagnosis)["ADV334"] == "warn", result.measured
     assert diagnosis.causes[0].id == "D4" and "ADV331" not in severities(diagnosis)
 

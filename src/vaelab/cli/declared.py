@@ -53,13 +53,14 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     from vaelab.dialects import canonical_config
+    from vaelab.files import read_text
     from vaelab.roles import parse_map
 
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        raw = yaml.safe_load(read_text(path, "utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"The config {path} cannot be read: {error.strerror or error}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"The config {path} is not valid YAML or JSON{where}.") from None

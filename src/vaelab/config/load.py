@@ -15,6 +15,7 @@ from vaelab.config.presets import load_preset, preset_names, unknown_preset
 from vaelab.config.problems import sentences
 from vaelab.config.schema import TrainConfig
 from vaelab.errors import ConfigError
+from vaelab.files import read_text
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS.values() if option.section))
 
@@ -67,7 +68,7 @@ def _read(source: str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, "utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             f"{path} does not exist; give a YAML file or one of the presets {', '.join(preset_names())}"

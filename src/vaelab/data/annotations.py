@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vaelab.data.files import MediaFile
 from vaelab.errors import DataError
+from vaelab.files import LIST_LIMIT, read_text
 
 
 def list_annotations(path: str) -> list[MediaFile]:
@@ -20,7 +21,7 @@ def list_annotations(path: str) -> list[MediaFile]:
     """
     source = Path(path).expanduser()
     try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(source, "utf-8-sig", limit=LIST_LIMIT).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The list {path} cannot be read: {error}. data.path takes a file of JSON lines.") from error
     files: dict[str, MediaFile] = {}

@@ -14,6 +14,7 @@ from vaelab.config.schema import DataConfig
 from vaelab.data.crop import crop_and_resize, random_view
 from vaelab.data.decode import read_clip, read_image, readable
 from vaelab.data.source import Sample, Undecodable
+from vaelab.files import open_regular
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".gif", ".flv", ".wmv"}
@@ -38,7 +39,7 @@ class MediaFile:
 
     def read(self) -> bytes:
         """All bytes of the file."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(self.offset)
             return file.read() if self.size is None else file.read(self.size)
 

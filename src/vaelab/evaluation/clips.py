@@ -24,6 +24,7 @@ from vaelab.data.source import Source, Undecodable
 from vaelab.data.webdataset import list_shards
 from vaelab.errors import DataError
 from vaelab.evaluation.pictures import from_uint8
+from vaelab.files import LIST_LIMIT, read_text
 from vaelab.models.grid import Grid
 from vaelab.models.tiling import check_size
 
@@ -139,7 +140,7 @@ def _of_folder(data: str) -> list[MediaFile]:
 
 def _listed(path: Path) -> list[MediaFile]:
     try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in read_text(path, limit=LIST_LIMIT).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a list of files ({error}): one path a line, as text.") from None
     files = []

@@ -16,6 +16,7 @@ from vaelab.config.presets import preset_names, preset_text
 from vaelab.dialects.options import yaml_lines
 from vaelab.dialects.plan import Plan
 from vaelab.errors import ConfigError
+from vaelab.files import open_regular
 from vaelab.lint import own
 
 LARGEST = 2_000_000  # bytes: settings are text of a few pages
@@ -119,7 +120,7 @@ def _text(path: Path, source: str) -> str:
         if source == "-":
             data = sys.stdin.buffer.read(LARGEST + 1)
         else:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise ConfigError(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vaelab.errors import ConfigError
+from vaelab.files import open_regular
 from vaelab.losses.backbones import LAYOUTS
 
 # Published by torchvision; the name holds the first digits of the sha256. The heads are LPIPS v0.1 (Zhang et al. 2018).
@@ -185,7 +186,7 @@ def _verify(path: Path, prefix: str, remedy: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)

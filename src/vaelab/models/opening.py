@@ -12,6 +12,7 @@ import yaml
 from torch import nn
 
 from vaelab.errors import CheckpointError, ConfigError
+from vaelab.files import read_text
 from vaelab.models.autoencoder import Autoencoder, load_autoencoder
 from vaelab.models.convert import convert_file
 
@@ -123,7 +124,7 @@ def _of_folder(path: Path, ema: bool) -> Checkpoint:
 def _pyramid_flow_file(folder: Path) -> Path | None:
     """The weights in a folder that Pyramid-Flow's CausalVideoVAE wrote; its class has the name of ours."""
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config = json.loads(read_text(folder / "config.json"))
     except (OSError, ValueError):
         return None
     if not isinstance(config, dict) or config.get("_class_name") != "CausalVideoVAE":
@@ -144,7 +145,7 @@ def _of_run(checkpoints: Path, ema: bool) -> Checkpoint:
         raise CheckpointError(f"{checkpoints} holds no checkpoint: the run has not written one yet.")
     chosen, mark = steps[-1], "newest"
     try:
-        best = json.loads((checkpoints / "index.json").read_text("utf-8")).get("best")
+        best = json.loads(read_text(checkpoints / "index.json")).get("best")
         if (checkpoints / str(best)) in steps:
             chosen, mark = checkpoints / str(best), "best"
     except (OSError, ValueError, AttributeError):
@@ -182,7 +183,7 @@ def _refuse_ema(ema: bool, path: str | Path) -> bool:
 def _settings(run: Path | None) -> dict[str, Any]:
     """Channels of the pixels and whether the latent is never sampled, as the run's config.yaml says; else empty."""
     try:
-        config: Any = yaml.safe_load((run / "config.yaml").read_text("utf-8")) if run else None
+        config: Any = yaml.safe_load(read_text(run / "config.yaml")) if run else None
         data, model = config["data"], config["model"]
         return {"channels": int(data.get("channels", 3)), "deterministic": bool(model.get("deterministic", False))}
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):

@@ -17,6 +17,7 @@ import numpy as np
 
 from vaelab import __version__
 from vaelab.errors import LogError, VaelabError
+from vaelab.files import open_regular
 from vaelab.readers.base import build_runs
 from vaelab.readers.counters import LARGEST_STEP, step_rank
 from vaelab.readers.record_columns import numbers_in
@@ -141,7 +142,7 @@ class Rows:
     def _read(self, path: Path) -> bool:
         """Whether the last line is whole. Raises LogError if the file is not one of a Monitor; it is left as it is."""
         line = b"\n"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 self._lines += 1
                 record = _record(line)

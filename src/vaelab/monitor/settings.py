@@ -9,6 +9,7 @@ from typing import Any
 
 from vaelab.dialects import canonical_config
 from vaelab.errors import ConfigError
+from vaelab.files import read_text
 from vaelab.own_settings import is_own
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
@@ -51,7 +52,7 @@ def _nested(value: Any) -> bool:
 
 def _file(path: Path) -> dict[str, Any]:
     try:
-        found = parse_config_text(path.read_text("utf-8", "replace"))
+        found = parse_config_text(read_text(path, errors="replace"))
     except OSError as error:
         raise ConfigError(f"the config {path} cannot be read: {error.strerror or error}.") from None
     if not found:

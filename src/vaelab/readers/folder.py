@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab import dialects
+from vaelab.files import read_text
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_files import META, is_run_folder
@@ -151,8 +152,6 @@ def declared_beside(folders: Iterable[Path], every_yaml: bool) -> tuple[dict[str
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        if not path.is_file() or path.stat().st_size > CONFIG_LIMIT:
-            return {}
-        return flatten(parse_config_text(path.read_text("utf-8", "replace")))
+        return flatten(parse_config_text(read_text(path, errors="replace", limit=CONFIG_LIMIT)))
     except OSError:
         return {}

@@ -27,8 +27,8 @@ class Meter:
     done: int = 0
     total: int = 0
 
-    def open(self, path: str | Path) -> Source:
-        return Source(path, self.advance if self.progress else None)
+    def open(self, path: str | Path, piped: bool = False) -> Source:
+        return Source(path, self.advance if self.progress else None, piped)
 
     def advance(self, count: int) -> None:
         self.done += count

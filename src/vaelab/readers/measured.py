@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import LogError
+from vaelab.files import read_text
 from vaelab.readers.base import RawLog
 from vaelab.run import ReadNote
 
 FILES = ("evaluation.json", "probe.json")
-LARGEST = 16 << 20  # bytes
 
 
 def read_measured(path: Path) -> dict[str, float]:
@@ -43,11 +43,7 @@ def add_measured(log: RawLog, folder: Path) -> None:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST:
-            raise LogError(
-                f"{path} is larger than {LARGEST >> 20} MiB: vaelab evaluate and vaelab probe write no such file."
-            )
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_text(path))
     except OSError as error:
         raise LogError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError):

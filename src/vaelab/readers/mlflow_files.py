@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import LogError
+from vaelab.files import read_bytes, read_start
 from vaelab.readers.base import RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_run import end_of_run, is_system_metric, left_out_note, nested_params
@@ -23,6 +24,7 @@ META = "meta.yaml"
 MOST_FILES = 10_000
 MOST_DEPTH = 20  # of folders within metrics/ and params/
 PARAM_LIMIT = 1 << 16  # bytes
+METRIC_LIMIT = 256 << 20  # bytes of one metric
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _VALUE = re.compile(rb"\d{10,16} \S+ -?\d+\s")
 _FIELD = re.compile(rb"^(?:run_id|run_uuid): ", re.MULTILINE)
@@ -74,7 +76,7 @@ def _run_of(path: Path) -> Path | None:
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
-        return parse_config_text(path.read_bytes()[:PARAM_LIMIT].decode("utf-8", "replace"))
+        return parse_config_text(read_start(path, PARAM_LIMIT).decode("utf-8", "replace"))
     except OSError:
         return {}
 
@@ -93,7 +95,7 @@ def _read_metrics(folder: Path) -> tuple[Points, list[ReadNote]]:
             system += 1
             continue
         try:
-            *lines, rest = path.read_bytes().split(b"\n")
+            *lines, rest = read_bytes(path, METRIC_LIMIT).split(b"\n")
         except OSError as error:
             raise LogError(f"{path} cannot be read: {error.strerror or error}.") from error
         torn += bool(rest.strip())  # a line still being written
@@ -132,7 +134,7 @@ def _read_params(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, path in _files_below(folder):
         try:
-            text = path.read_bytes()[:PARAM_LIMIT].decode("utf-8", "replace").strip()
+            text = read_start(path, PARAM_LIMIT).decode("utf-8", "replace").strip()
         except OSError:
             continue  # a parameter helps, the run is read without it
         found[name] = text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import shutil
+import stat
 import sys
 import tempfile
 import zlib
@@ -22,7 +22,9 @@ UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 SMALLEST_READ = 4096  # bytes; the first piece must show what kind of file it is
 INFLATE_STEP = 4096  # compressed bytes at a time: no more than this is lost where the data is damaged
 
-MOST_UNPACKED = 8 << 30  # bytes of a compressed or piped database or archive
+MOST_UNPACKED = 8 << 30  # bytes of what is compressed or piped in
+MOST_WHOLE = 1 << 30  # bytes of a log that can be read only as a whole
+MOST_LINE = 16 << 20  # bytes of a line of text
 
 Progress = Callable[[int], None]
 
@@ -33,11 +35,12 @@ class Source:
     name: what the user gave, ``<stdin>`` for ``-``. path: None for standard input. size: bytes as stored (compressed),
     None if unknown. notes: what was met while reading (a cut gzip file). Gzip is recognised by its first bytes;
     UTF-16 text (Windows PowerShell redirects write it) is given out as UTF-8; a UTF-8 byte order mark is dropped.
+    piped: a pipe is read too (``<(zcat log.gz)``): the user named it. Else it would be waited on for ever.
 
-    Raises LogError if the file is missing, empty, a folder, or may not be read.
+    Raises LogError if the file is missing, empty, a folder, a device, a pipe that nobody named, or may not be read.
     """
 
-    def __init__(self, path: str | Path, progress: Progress | None = None) -> None:
+    def __init__(self, path: str | Path, progress: Progress | None = None, piped: bool = False) -> None:
         self.notes: list[ReadNote] = []
         self.path: Path | None = None
         self.size: int | None = None
@@ -50,30 +53,41 @@ class Source:
             self._copy_to_disk(sys.stdin.buffer)
         else:
             self.name = str(path)
-            self._open_path(Path(path))
+            self._open_path(Path(path), piped)
         if self.size == 0:
             raise LogError(f"{self.name} is empty: there is nothing to read yet.")
 
-    def _open_path(self, path: Path) -> None:
+    def _open_path(self, path: Path, piped: bool) -> None:
         try:
-            if path.is_dir():
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode):
+                self.path, self.size = path, path.stat().st_size
+                path.open("rb").close()  # whether it may be read
+            elif stat.S_ISDIR(mode):
                 raise LogError(f"{self.name} is a folder, not a log file.")
-            if not path.exists():
-                raise LogError(f"{self.name} does not exist: check the path.")
-            with path.open("rb") as file:
-                if path.is_file():
-                    self.path, self.size = path, path.stat().st_size
-                else:  # a pipe can be read only once
+            elif stat.S_ISFIFO(mode) and piped:
+                with path.open("rb") as file:
                     self._copy_to_disk(file)
+            else:
+                raise LogError(f"{self.name} is a {'pipe' if stat.S_ISFIFO(mode) else 'device'}, not a log file.")
+        except FileNotFoundError:
+            raise LogError(f"{self.name} does not exist: check the path.") from None
         except OSError as error:
             raise LogError(f"{self.name} cannot be read: {error.strerror or error}.") from error
         except ValueError as error:  # a null byte in the name
             raise LogError(f"{self.name!r} is not a file name: {error}.") from error
 
     def _copy_to_disk(self, stream: BinaryIO) -> None:
+        """Keep what can be read only once."""
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
-        shutil.copyfileobj(stream, self._spool, 1 << 20)
-        self.size = self._spool.tell()
+        self.size = 0
+        while piece := stream.read(1 << 20):
+            if not self.size and len(piece) == 1 << 20 and not any(piece):
+                raise LogError(f"{self.name} begins with a million zero bytes: it is not a log.")
+            self.size += len(piece)
+            if self.size > MOST_UNPACKED:
+                raise LogError(f"{self.name} has more than {MOST_UNPACKED >> 30} GiB: write it to a file first.")
+            self._spool.write(piece)
 
     def head(self, n: int = 65536) -> bytes:
         """The first ``n`` bytes (fewer if the log is shorter). Does not consume anything."""
@@ -91,13 +105,36 @@ class Source:
         return self._head[:n]
 
     def chunks(self, size: int = 8 << 20) -> Iterator[bytes]:
-        """The whole log from its start, in pieces of about ``size`` bytes (4 KiB or more) that may end anywhere in a line."""
+        """The whole log from its start, in pieces of about ``size`` bytes (4 KiB or more) that may end anywhere in a line.
+
+        Raises LogError where a line of text has more than ``MOST_LINE`` bytes: no reader could keep it in memory.
+        """
+        open_line = 0  # bytes since the last line end
+        for piece in self.raw_chunks(size):
+            last = piece.rfind(b"\n")
+            if last < 0:
+                last = piece.rfind(b"\r")  # progress bars are redrawn in one line
+            open_line = open_line + len(piece) if last < 0 else len(piece) - last
+            if open_line > MOST_LINE:
+                raise LogError(f"{self.name} has a line of more than {MOST_LINE >> 20} MiB: it is no training log.")
+            yield piece
+
+    def raw_chunks(self, size: int = 8 << 20) -> Iterator[bytes]:
+        """As :meth:`chunks`, of a log that has no lines."""
         self.notes.clear()
         return self._decoded(size, self._progress)
 
     def read(self) -> bytes:
-        """The whole log at once."""
-        return b"".join(self.chunks())
+        """The whole log at once. Raises LogError where it has more than ``MOST_WHOLE`` bytes."""
+        parts, size = [], 0
+        for piece in self.raw_chunks():
+            parts.append(piece)
+            size += len(piece)
+            if size > MOST_WHOLE:
+                raise LogError(
+                    f"{self.name} has more than {MOST_WHOLE >> 30} GiB in one piece: write its rows as JSON lines."
+                )
+        return b"".join(parts)
 
     @contextmanager
     def local_file(self) -> Iterator[Path]:
@@ -111,13 +148,9 @@ class Source:
                 self._progress(self.size)
             return
         with tempfile.TemporaryDirectory() as folder:
-            copy, written = Path(folder, "log"), 0
+            copy = Path(folder, "log")
             with copy.open("wb") as file:
-                for chunk in self.chunks():
-                    written += len(chunk)
-                    if written > MOST_UNPACKED:
-                        raise LogError(f"{self.name} unpacks to more than {MOST_UNPACKED >> 30} GiB: unpack it first.")
-                    file.write(chunk)
+                file.writelines(self.raw_chunks())
             yield copy
 
     def _is_gzip(self) -> bool:
@@ -176,6 +209,10 @@ class Source:
                 waiting.append(out)
                 ready += len(out)
                 given += len(out)
+                if given > MOST_UNPACKED:
+                    raise LogError(
+                        f"{self.name} unpacks to more than {MOST_UNPACKED >> 30} GiB: it is no training log."
+                    )
                 if ready >= size:
                     yield b"".join(waiting)
                     ready, waiting = 0, []

@@ -86,7 +86,7 @@ class _Points:
     def add_file(self, source: Source, prefix: str = "") -> None:
         self.prefix, self.damaged = prefix, 0
         self.layouts.clear()  # the tag numbers in it belong to the prefix
-        stream, before = RecordStream(source.chunks()), self.records
+        stream, before = RecordStream(source.raw_chunks()), self.records
         for records in stream:
             self.parts.append(self._decode(records))
             self.records += len(records.starts)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import LogError
+from vaelab.files import read_text
 from vaelab.readers.base import RawLog
 from vaelab.readers.json_lines import read_records
 from vaelab.readers.json_records import sniff_records
@@ -97,9 +98,7 @@ def _lines(source: Source) -> Iterator[bytes]:
 def read_events(path: Path) -> tuple[list[Event], list[ReadNote]]:
     """What a run says happened, in its order; nothing where there is no such file. Lines that are no events are skipped."""
     try:
-        if not path.is_file() or path.stat().st_size > EVENTS_LIMIT:
-            return [], []
-        lines = path.read_text("utf-8", "replace").splitlines()
+        lines = read_text(path, errors="replace", limit=EVENTS_LIMIT).splitlines()
     except OSError:
         return [], []
     records = [record for line in lines if isinstance(record := _loads(line), dict) and "event" in record]

@@ -84,7 +84,7 @@ class _History:
         if not source.head(len(MAGIC)).startswith(MAGIC):
             raise LogError(f"{source.name} is not a W&B run file: it does not begin with ':W&B'.")
         self.sessions.append(_Session(len(self.table), self.records + 1))
-        stream, before, self.not_records = LogRecords(source.chunks(), PREFACE), self.records, 0
+        stream, before, self.not_records = LogRecords(source.raw_chunks(), PREFACE), self.records, 0
         for record in stream:
             self.records += 1
             try:

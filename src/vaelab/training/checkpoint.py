@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vaelab.errors import CheckpointError
+from vaelab.files import read_text
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
@@ -145,7 +146,7 @@ class Checkpoints:
 
     def _index(self) -> dict[str, str]:
         try:
-            return json.loads((self.folder / "index.json").read_text())
+            return json.loads(read_text(self.folder / "index.json"))
         except (OSError, ValueError):
             return {}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import LogError
 from vaelab.evaluation import validation_table
+from vaelab.files import open_regular
 from vaelab.readers import read
 from vaelab.report import write_report
 
@@ -63,10 +64,13 @@ def last_scores(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def _records(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
     records = []
-    for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except ValueError:  # a line that a crash cut off
-            continue
+    with open_regular(path) as file:
+        for line in file:
+            try:
+                records.append(json.loads(line))
+            except ValueError:  # a line that a crash cut off
+                continue
     return records

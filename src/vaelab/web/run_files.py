@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vaelab.files import read_text
 from vaelab.run import Run
 
 OWN_FORMATS = ("vaelab_run", "vaelab_console")
@@ -109,6 +110,6 @@ def _loads(line: str) -> Any:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8", "replace") if path.stat().st_size <= LARGEST_TEXT else ""
+        return read_text(path, errors="replace", limit=LARGEST_TEXT)
     except OSError:
         return ""

@@ -8,6 +8,7 @@ from vaelab.config import yaml_text
 from vaelab.config.foreign.draft import KINDS, Imported, Kind, Note
 from vaelab.config.foreign.source import SettingsSource, recognised, sources
 from vaelab.errors import ConfigError
+from vaelab.files import read_text
 
 __all__ = ["KINDS", "Imported", "Kind", "Note", "SettingsSource", "import_foreign", "recognised", "sources"]
 
@@ -44,7 +45,7 @@ def _text(source: str | Path) -> tuple[str, str]:
         return source, "this text"
     path = Path(source)
     try:
-        return path.read_text(encoding="utf-8-sig"), str(path)
+        return read_text(path, "utf-8-sig"), str(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"{path} cannot be read: {reason}") from None

@@ -9,6 +9,7 @@ from vaelab.config.foreign.draft import flat
 from vaelab.config.foreign.source import SettingsSource
 from vaelab.dialects.options import Options, python_options, yaml_lines
 from vaelab.dialects.plan import Gan, Loss, Optim, Plan, Sample, Schedule
+from vaelab.files import read_text
 
 ID = "open_sora"
 TITLE = "Open-Sora (scripts/vae/train.py)"
@@ -97,7 +98,7 @@ def _with_bases(text: str, path: str, depth: int = 0) -> Options:
     for name in [bases] if isinstance(bases, str) else bases:
         file = Path(path).parent / str(name)
         if depth < DEEPEST and file.is_file():
-            values |= dict(_with_bases(file.read_text(encoding="utf-8"), str(file), depth + 1))
+            values |= dict(_with_bases(read_text(file), str(file), depth + 1))
     return Options(values | dict(own), own.lines, "python")
 
 

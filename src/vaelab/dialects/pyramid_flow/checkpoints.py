@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from vaelab.errors import CheckpointError
+from vaelab.files import read_text
 from vaelab.models.causal_layers import FrameNorm, fold_frames, unfold_frames
 from vaelab.models.convert.state import State
 
@@ -255,6 +256,6 @@ def convert(state: State, path: Path) -> nn.Module:
 def _groups(path: Path, down: Side, up: Side) -> int:
     """What config.json beside the file says; else 32, or what divides all widths where 32 does not."""
     try:
-        return int(json.loads((path.parent / "config.json").read_text("utf-8"))["encoder_norm_num_groups"])
+        return int(json.loads(read_text(path.parent / "config.json"))["encoder_norm_num_groups"])
     except (OSError, ValueError, KeyError, TypeError):
         return math.gcd(GROUPS, *down.widths, *up.widths)
