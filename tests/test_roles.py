@@ -69,6 +69,8 @@ NAMES = {
     "lecam_reg": ("regulariser", ""),
     "D(G(z))": ("logits_fake", "logits_fake"),
     "latents/std": ("latent_statistic", "latents_std"),
+    "tokens_per_second": ("time", ""),
+    "nll_per": ("perceptual", "perceptual_loss"),
     "semantic_align_loss": ("alignment", "alignment_loss"),
 }
 NOBODY_KNOWS = (

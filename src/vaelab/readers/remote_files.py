@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vaelab.errors import LogError
+from vaelab.files import SETTINGS_LIMIT
 from vaelab.readers import archive, sqlite_file
 from vaelab.readers import folder as folders
 from vaelab.readers.addresses import failure, scheme_of, shown
-from vaelab.readers.measured import LARGEST
 from vaelab.readers.mlflow_files import META
 from vaelab.readers.registry import detect
 from vaelab.readers.remote import Copy, Progress
@@ -335,7 +335,7 @@ def _seconds(time: Any) -> float | None:
 
 
 def _is_settings(entry: Entry) -> bool:
-    return entry.name.endswith(_SETTINGS) and entry.size is not None and entry.size <= LARGEST
+    return entry.name.endswith(_SETTINGS) and entry.size is not None and entry.size <= SETTINGS_LIMIT
 
 
 def _is_log(path: Path) -> bool:

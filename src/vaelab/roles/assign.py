@@ -174,6 +174,8 @@ def _first_reading(
         said, metric = by_user[bare]
         return _Named(own, prefix, metric, said, "given", "you said so (--map)")
     metric = dialect_columns.get(bare, "")
+    if metric.startswith("epoch/"):  # this trainer prints the mean of an epoch under a step's name
+        prefix, metric = "epoch/", metric.removeprefix("epoch/")
     role = METRICS[metric].role if metric in METRICS else read_name(metric).role
     # what is inside an adversarial term in training (its adaptive weight) is often not in validation
     if metric and not (prefix.startswith(("val", "test", "ema")) and role == "generator_adversarial"):

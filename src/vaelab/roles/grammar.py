@@ -218,6 +218,8 @@ def _latent(have: _Words) -> NameReading | None:
 def _picture(have: _Words) -> NameReading | None:
     """Perceptual, adversarial and reconstruction terms."""
     word = have.first(w.PERCEPTUAL)
+    if not word and "per" in have and set(have.names[have.names.index("per") + 1 :][:1]) <= w.LOSS:
+        word = "per"  # nll_per, per_loss; not samples per second
     if word and (word != "p" or (have.loss and len(have) <= 3)):
         texture = word in ("style", "gram")
         return NameReading("perceptual", kind=word, metric="" if texture else "perceptual_loss", because=word)

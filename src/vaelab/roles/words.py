@@ -16,7 +16,7 @@ RECONSTRUCTION = {
     "waveform": "l1", "wav": "l1", "wave": "l1",
 }  # fmt: skip
 PERCEPTUAL = frozenset(
-    ("per", "percep", "perceptual", "perception", "lpips", "vgg", "style", "gram", "content", "p", "convnext")
+    ("percep", "perceptual", "perception", "lpips", "vgg", "style", "gram", "content", "p", "convnext")
 )
 KL = frozenset(("kl", "kld", "kldiv", "prior"))
 QUANTISER = frozenset(
@@ -60,7 +60,7 @@ QUALITY = {
     "snr": "up", "fid": "down", "rfid": "down", "fvd": "down", "rfvd": "down", "kid": "down", "gfid": "down", "flickering": "down",
 }  # fmt: skip
 TIME = frozenset(
-    ("time", "sec", "secs", "seconds", "timing", "timings", "elapsed", "eta", "duration", "speed", "throughput", "fps",
+    ("time", "sec", "secs", "second", "seconds", "timing", "timings", "elapsed", "eta", "duration", "speed", "throughput", "fps",
      "latency", "hours", "minutes", "ms", "timestamp", "runtime")
 )  # fmt: skip
 MEMORY = frozenset(("mem", "memory", "vram", "gpu", "ram", "cuda"))
