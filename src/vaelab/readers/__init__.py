@@ -10,6 +10,7 @@ from typing import Any
 
 from vaelab import dialects
 from vaelab.errors import ConfigError, LogError
+from vaelab.readers.declared import check_declared
 from vaelab.readers.groups import Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
 from vaelab.readers.remote import local_copies, shown
@@ -64,6 +65,8 @@ def read_all(
     if config:
         declared = {**config, **dialects.canonical_config(config)}
         declared.pop("roles", None)
+        for run in runs:
+            check_declared(declared, run)
         runs = [run.with_config(declared) for run in runs]
     return runs
 

@@ -1,0 +1,49 @@
+"""What a user declares of a run against what its log and settings say themselves: two different sizes are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaelab.errors import ConfigError
+from vaelab.run import Run
+
+
+def check_declared(declared: Mapping[str, Any], run: Run) -> None:
+    """Raise ConfigError, with both numbers, where a declared shape cannot be that of ``run``.
+
+    Sizes only: a weight or a rate that is declared anew is taken as a correction of what the log says.
+    """
+    latent, clip = _sizes(declared.get("latent_shape")), _sizes(declared.get("clip_shape"))
+    channels, pixels = _count(run, "latent_channels"), _count(run, "resolution")
+    if latent and channels and latent[0] != channels:
+        _refuse(run, f"--latent {_shown(latent)} has {latent[0]} channels", f"latent_channels {channels}")
+    if latent and pixels and max(latent[-2:]) > pixels:
+        _refuse(run, f"--latent {_shown(latent)} is larger than the input", f"resolution {pixels}")
+    if clip and pixels and pixels not in clip[-2:]:
+        _refuse(run, f"--clip {_shown(clip)} is {clip[-2]} x {clip[-1]} pixels", f"resolution {pixels}")
+    frames = _count(run, "max_frames")
+    if clip and frames and len(clip) == 3 and 1 < clip[0] != frames:
+        _refuse(run, f"--clip {_shown(clip)} has {clip[0]} frames", f"max_frames {frames}")
+    inputs, given = _count(run, "input_channels"), declared.get("input_channels")
+    if inputs and isinstance(given, int) and given != inputs:
+        _refuse(run, f"--channels {given}", f"input_channels {inputs}")
+
+
+def _refuse(run: Run, said: str, logged: str) -> None:
+    raise ConfigError(
+        f"{said}, but {run.source} (or the settings beside it) says {logged}: correct the option, or leave it out."
+    )
+
+
+def _count(run: Run, key: str) -> int | None:
+    value = run.config.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _sizes(value: object) -> list[int]:
+    return list(value) if isinstance(value, list | tuple) and all(isinstance(n, int) for n in value) else []
+
+
+def _shown(sizes: list[int]) -> str:
+    return "x".join(map(str, sizes))
