@@ -9,7 +9,8 @@ import pytest
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, build_runs
-from vaelab.readers.key_value import READER, looks_like_metric
+from vaelab.readers.key_value import READER
+from vaelab.readers.named_lines import looks_like_metric
 from vaelab.readers.source import Source
 from vaelab.run import Smoothing
 

@@ -51,6 +51,8 @@ class RawLog:
     steps: int64 (n,), in the order of the log; they may repeat or go back.
     epochs: int64 (n,), ``UNKNOWN_EPOCH`` where the log does not say.
     config: what the log declares, nested or flat.
+    settings: the same as it was declared, with the line of each declaration, where the log declares something more than once
+    (each start of a run prints its own); ``config`` is then all of them, the later laid over the earlier.
     measured: of a checkpoint, see ``Run.measured``; it belongs to the last run of the log.
     """
 
@@ -64,6 +66,7 @@ class RawLog:
     notes: list[ReadNote] = field(default_factory=list)
     step_unit: str = "step"
     measured: dict[str, float] = field(default_factory=dict)
+    settings: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
 
 class Reader(Protocol):
@@ -111,10 +114,10 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     else:
         confidence, reason = 1.0, "the format that was asked for"
     dialect = dialects.DIALECTS[trainer]
-    config = dialects.canonical_config(flat_config)
     pieces = _pieces(raw)
+    configs = _configs(raw, pieces) if raw.settings and len(pieces) > 1 else [flat_config] * len(pieces)
     runs = []
-    for number, piece in enumerate(pieces, start=1):
+    for number, (piece, piece_config) in enumerate(zip(pieces, configs, strict=True), start=1):
         notes = [*raw.notes, *piece.notes] if number == 1 else list(piece.notes)
         source = raw.source if len(pieces) == 1 else f"{raw.source}#{number}"
         steps, columns, epochs, merge_notes = _merge_rows(raw, piece.rows)
@@ -130,8 +133,8 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
                 steps=steps,
                 columns=named,
                 epochs=epochs,
-                config=config,
-                raw_config=flat_config,
+                config=dialects.canonical_config(piece_config),
+                raw_config=piece_config,
                 events=tuple(piece.events),
                 notes=tuple([*notes, *merge_notes, *name_notes]),
                 step_unit=raw.step_unit,
@@ -233,6 +236,21 @@ def _pieces(raw: RawLog) -> list[_Piece]:
         piece.rows = np.flatnonzero(kept[first:end]) + first
     _share_events(raw.events, pieces, lines)
     return pieces
+
+
+def _configs(raw: RawLog, pieces: list[_Piece]) -> list[dict[str, Any]]:
+    """Flat settings of each run: those declared since the run before ended, or the last ones if it declares none."""
+    lines = _row_lines(raw)
+    found: list[dict[str, Any]] = []
+    end = 0
+    for piece in pieces:
+        begin, end = end, int(lines[piece.rows].max())
+        own = [config for line, config in raw.settings if begin < line <= end]
+        declared: dict[str, Any] = {}
+        for config in own:
+            declared.update(config)
+        found.append(flatten(declared) if own or not found else found[-1])
+    return found
 
 
 def _backward_rows(raw: RawLog) -> list[tuple[int, int]]:

@@ -26,7 +26,8 @@ from vaelab.readers.named_lines import (
     SAMPLES,
     STEP,
     TOTAL,
-    looks_like_metric,
+    is_row,
+    may_be_metric,
     parse_line,
 )
 from vaelab.readers.namespace import parse_config_line
@@ -51,8 +52,7 @@ class KeyValueReader:
     def sniff(self, head: bytes, source: Source) -> float:
         rows = of_dicts = 0
         for line in _lines_of(head):
-            fields = parse_line(line)
-            if fields and any(looks_like_metric(column) for column, _, _ in fields if column):
+            if is_row(line):
                 rows += 1
                 of_dicts += _DICT.search(line) is not None
         if not rows and len(head) == 65536:
@@ -75,7 +75,7 @@ class KeyValueReader:
                 other.add(number, line)
         if tail is not None:
             _read_tail(*tail, table, other)
-        if not any(looks_like_metric(n) for n in table.names if not n.startswith("[")):
+        if not any(may_be_metric(name) for name in table.names if not name.startswith("[")):
             raise LogError(
                 f"{source.name} has no line with a number under the name of a metric (`loss: 0.5`, `kl=3.2`)."
             )
@@ -95,7 +95,7 @@ class _OtherLines(LineNotes):
 
     def add(self, number: int, line: bytes) -> None:
         if (b"Namespace(" in line or b"{'" in line) and (config := parse_config_line(decode(line))):
-            self.config.update(config)
+            self.declare(number, config)
         if line.strip() and b"%|" not in line:
             super().add(number, line)
 
@@ -193,10 +193,11 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
         counted,
         columns,
         epochs if (epochs >= 0).any() else None,
-        other.config,
+        other.whole_config(),
         other.events(counted, lines),
         [*other.notes(), *steps.notes, *notes],
         unit,
+        settings=other.settings,
     )
 
 

@@ -212,7 +212,7 @@ _ITEM = re.compile(
 )
 _BARE_VALUE = re.compile(_VALUE, re.IGNORECASE)
 _COUNT = re.compile(
-    rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/:.\-]|\s\d{1,2}:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
+    rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/:.\-]|\s\d\d:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
 )
 _ANOTHER_NUMBER = re.compile(rb"\s\d[\d.,]*(?![\w./:%])")
 _INTEGER = re.compile(rb"\d+|\d{1,3}(?:,\d{3})+")

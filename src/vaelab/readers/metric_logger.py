@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -184,7 +185,8 @@ class _OtherLines(LineNotes):
     def __init__(self) -> None:
         super().__init__()
         self.resumed: list[tuple[int, int, int]] = []  # line, epoch, global step
-        self._declared: dict[str, object] = {}
+        self._declared: dict[str, Any] = {}
+        self._declarations = [(1, self._declared)]  # line of the options that they were printed beside, and what was
 
     def add(self, number: int, line: bytes) -> None:
         if b"Epoch: [" in line and (torn := _HEADER.search(line) or re.search(rb"Epoch: \[\d+\]\s*\[", line)):
@@ -220,25 +222,32 @@ class _OtherLines(LineNotes):
             name = "disc_optimizer_config" if "optimizer_config" in self._declared else "optimizer_config"
             self._declared[name] = values
         else:
-            changed = [k for k, v in values.items() if k in self.config and self.config[k] != v]
+            before = self.whole_config()
+            changed = [k for k, v in values.items() if k in before and before[k] != v]
             if changed:
                 self.count(
                     "config_changed", number, f"the run was started again with other options: {', '.join(changed)}"
                 )
-            self.config.update(values)
-            self._declared.clear()
+            self.declare(number, values)
+            self._declared = {}
+            self._declarations.append((number, self._declared))
 
     def _declare(self, text: str) -> None:
         for name, pattern, value in _DECLARED:
             if match := pattern.match(text):
                 self._declared.setdefault(name, value(match))
 
-    def whole_config(self) -> dict[str, object]:
-        """The options, completed by what was printed beside them. The warm-up printed is the one in force."""
-        config = {**self._declared, **self.config}
-        if "warmup_steps" in self._declared:
-            config["warmup_steps"] = self._declared["warmup_steps"]
-        return config
+    def completed(self) -> list[tuple[int, dict[str, Any]]]:
+        """The options of each start, completed by what was printed beside them. The warm-up printed is the one in force."""
+        options = {number: values for number, values in self.settings}
+        found = []
+        for number, declared in self._declarations:
+            config = {**declared, **options.get(number, {})}
+            if "warmup_steps" in declared:
+                config["warmup_steps"] = declared["warmup_steps"]
+            if config:
+                found.append((number, config))
+        return found
 
 
 # Rows to columns -----------------------------------------------------------------------------------------------------
@@ -273,15 +282,20 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
                 None if mean is None else mean.values[kept],
             )
         )
+    settings = other.completed()
+    config: dict[str, Any] = {}
+    for _, declared in settings:
+        config.update(declared)
     return RawLog(
         source.name,
         MetricLoggerReader.name,
         steps,
         columns,
         epochs,
-        other.whole_config(),
+        config,
         other.events(steps, lines),
         [*other.notes(), *notes],
+        settings=settings,
     )
 
 

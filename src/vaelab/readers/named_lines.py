@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from vaelab.catalog import METRICS, canonical
 from vaelab.readers.lexer import Item, counts, items
-from vaelab.readers.numeric_scan import Field
+from vaelab.readers.numeric_scan import NOT_READ, Field
 
 # columns that say where a line stands; in brackets, as no metric's name is
 GLOBAL_STEP, STEP, TOTAL, EPOCH, RANK = "[global step]", "[step]", "[total]", "[epoch]", "[rank]"
@@ -131,6 +131,12 @@ def parse_line(line: bytes) -> list[Field] | None:
     return None
 
 
+def is_row(line: bytes) -> bool:
+    """Whether a line by itself is a row: it names a metric and its value."""
+    columns = [column for column, _, _ in parse_line(line) or () if column]
+    return CONTINUES not in columns and any(may_be_metric(column) for column in columns if not column.startswith("["))
+
+
 def _parse_bar(line: bytes, bar: re.Match[bytes]) -> list[Field] | None:
     """A line that tqdm drew: its counter is the step, unless the numbers behind it say it themselves."""
     title = line[: bar.start()].decode("utf-8", "replace").strip(": ")
@@ -200,16 +206,14 @@ class _Found:
             return
         if item.colon and item.whole and self._is_source(item) and not may_be_metric(column):
             return
-        start, end = item.start, item.end
         if not item.readable and not may_be_metric(column):
             return
-        if (item.several and not column.lower().endswith("lr")) or (item.whole and item.of):
-            end = item.stop  # several values, or a position: not to be read as one number
-        name = column if not self.split or _NAMES_SPLIT.search(column) else self.split + column
-        number = 2
+        unread = not item.readable or (item.several and not column.lower().endswith("lr")) or (item.whole and item.of)
+        column = column if not self.split or _NAMES_SPLIT.search(column) else self.split + column
+        name, number = column, 2
         while name in self.metrics:
             name, number = f"{column} ({number})", number + 1
-        self.metrics[name] = start, end
+        self.metrics[NOT_READ + name if unread else name] = item.start, item.stop if unread else item.end
 
     def _is_source(self, item: Item) -> bool:
         """Whether ``name:113`` is where the line was logged: ``module:func:113``, ``(trainer:333)``."""

@@ -27,7 +27,9 @@ Field = tuple[str | None, int, int]
 """Column, start and end of one number in a line (bytes). Column None: a number that may change and is not wanted.
 
 Without width (start is end): no number but a mark that the line is of some kind; its value is 1.
+``NOT_READ`` before the column's name: what stands there begins like a number and cannot be read whole.
 """
+NOT_READ = "[unread] "
 
 ParseLine = Callable[[bytes], "list[Field] | None"]
 """The numbers of one line in the order they stand, or None if it is no line of this format."""
@@ -195,9 +197,9 @@ def _parse_one_by_one(lines: list[tuple[int, int, bytes]], parse: ParseLine, sca
                 continue
             token = line[start:end]
             value = parse_number(token) if end > start else 1.0
-            if value is UNREADABLE:
-                scan.unread.setdefault(column, []).append((number, token))
-            elif value is not None:
+            if value is UNREADABLE or column.startswith(NOT_READ):
+                scan.unread.setdefault(column.removeprefix(NOT_READ), []).append((number, token))
+            elif isinstance(value, float):
                 columns.append(column)
                 values.append(value)
                 decimals.append(decimals_of(token) if end > start else 0)
@@ -276,6 +278,8 @@ def _learn(line: bytes, parse: ParseLine) -> _Template | None:
             decimals.append((0, 0))
             columns.append(column)
             continue
+        if column is not None and column.startswith(NOT_READ):
+            return None
         if column is None:
             free.append((start, end))
             points += [(start + m.start(2), start + m.end(), len(m[3]), -1) for m in _DECIMAL.finditer(token)]

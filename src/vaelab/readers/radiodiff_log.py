@@ -102,7 +102,7 @@ class _OtherLines(LineNotes):
         if b"[Train Step]" in line:
             self.count("torn_line", number, line)
         elif b"{'" in line and (config := parse_config_line(decode(line))):
-            self.config.update(config)
+            self.declare(number, config)
         else:
             super().add(number, line)
 
@@ -125,7 +125,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
     ]
     if clock is not None and (time := _time_column(clock[keep], steps, lines)):
         columns.append(time)
-    config = dict(other.config)
+    config = other.whole_config()
     trainer = config.get("trainer")
     if not (isinstance(trainer, dict) and "train_num_steps" in trainer):
         config.setdefault("train_num_steps", int(totals[-1]))
@@ -137,6 +137,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
         config=config,
         events=other.events(steps, lines),
         notes=other.notes(),
+        settings=other.settings,
     )
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from vaelab.readers.base import BoolArray
+from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import Block
 from vaelab.run import Event, EventKind, FloatArray, IntArray, ReadNote
 
 MAX_TEXT = 300  # characters of a log line that an event or a note quotes
+LARGEST_EXPONENT = 300  # of a unit of the last digit that a float can hold
 
 
 @dataclass
@@ -150,7 +152,7 @@ class LineNotes:
     ``add`` each such line in order; ``events`` and ``notes`` give the result once the steps of the rows are known.
     """
 
-    config: dict[str, Any] = field(default_factory=dict)
+    settings: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     raw_events: list[Event] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -171,6 +173,17 @@ class LineNotes:
             line, text, count = self._unread.get(column, (number, decode(token[:60]), 0))
             self._unread[column] = line, text, count + len(tokens)
 
+    def declare(self, number: int, values: dict[str, Any]) -> None:
+        """Settings that the log prints in line ``number``."""
+        self.settings.append((number, values))
+
+    def whole_config(self) -> dict[str, Any]:
+        """All settings, the later laid over the earlier."""
+        config: dict[str, Any] = {}
+        for _, values in self.settings:
+            config.update(values)
+        return config
+
     def event(self, kind: EventKind, number: int, text: str, step: int | None = None) -> None:
         self.raw_events.append(Event(kind, step, number, text.strip()[:MAX_TEXT]))
 
@@ -186,7 +199,7 @@ class LineNotes:
             return
         match = _EVENT.search(line[:2000]) if _may_be_event(line) else None
         if match is None:
-            self.count("foreign_lines", number, line)
+            self.count("other_format" if is_row(line) else "foreign_lines", number, line)
             return
         kind, text = match.lastgroup, decode(line)
         if kind == "traceback":
@@ -267,6 +280,7 @@ _NOTE_TEXTS = {
     "torn_line": "lines of metrics that are incomplete, left out: {n:,} (the first: {first})",
     "averaged_stats": "lines that repeat the averages of an epoch, not steps: {n:,}",
     "evaluation_lines": "lines of an evaluation, not of training, left out: {n:,}",
+    "other_format": "lines of metrics in another form than the rows read (of another trainer?), left out: {n:,} (the first: {first})",
     "other_rank": "rows of other processes for a step that was already logged, left out: {n:,}",
     "ansi": "lines whose terminal colours were removed: {n:,}",
     "config_changed": "{first}",
@@ -288,6 +302,6 @@ def printed_decimals(decimals: tuple[int, int] | None) -> int | None:
     Of numbers printed with varying digits (``%.3g``) the fewest are certain; where they go to seven or more, the log
     prints what Python has (None, full precision).
     """
-    if decimals is None or (decimals[0] != decimals[1] and decimals[1] >= 7):
+    if decimals is None or (decimals[0] != decimals[1] and decimals[1] >= 7) or decimals[0] < -LARGEST_EXPONENT:
         return None
     return decimals[0]
