@@ -94,7 +94,7 @@ def test_the_trackers_own_count_is_the_last_choice(tmp_path: Path) -> None:
 
 def test_rows_are_counted_where_there_is_no_step(tmp_path: Path) -> None:
     run = read_text(tmp_path, "rec_loss,kl_loss\n1,2\n3,4\n")
-    assert (run.steps.tolist(), run.step_unit) == ([0, 1], "row")
+    assert (run.steps.tolist(), run.step_unit) == ([0, 1], "record")
     assert note(run, "no_step_column") == 2
 
 

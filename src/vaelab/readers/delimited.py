@@ -16,9 +16,9 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
-from vaelab.readers.json_records import whole_lines
+from vaelab.readers.numeric_scan import whole_lines
 from vaelab.readers.plain_cells import plain_cells
-from vaelab.readers.record_columns import SPLIT_KEYS, prefix_of_split, with_prefix
+from vaelab.readers.record_columns import NAME_KEYS, SPLIT_KEYS, SPLITS, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
 from vaelab.readers.table import NOT_METRICS, Table
 from vaelab.readers.table_layout import (
@@ -61,7 +61,7 @@ class DelimitedReader:
         if layout is None:
             raise LogError(f"{source.name} is not a delimited table: no header line with rows of numbers under it.")
         parser = _Parser(layout)
-        for piece in whole_lines(source, PIECE):
+        for piece in whole_lines(source.chunks(PIECE)):
             parser.add(piece)
         parser.end()
         if not len(parser.table):
@@ -164,20 +164,23 @@ class _Parser:
 
     def _add_row(self, number: int, row: list[str]) -> None:
         items: list[tuple[str, float]] = []
-        prefix = ""
+        prefix, value_name = "", "value"
         for name, cell in zip(self.layout.names, row, strict=True):
             value, unit = cell_number(cell, self.layout.decimal_comma)
             if value is not None and unit and self._units.setdefault(name, unit) != unit:
                 value = None  # 800 ms under 1.2 s
             if value is not None:
                 items.append((name, value))
-            elif name.lower() in SPLIT_KEYS and prefix_of_split(cell):
+            elif name.lower() in SPLIT_KEYS and cell.strip().lower() in SPLITS:
                 prefix = prefix_of_split(cell)
+            elif name.lower() in NAME_KEYS and "value" in self.layout.names:
+                value_name = cell.strip()
             elif not is_missing(cell) and name.lower() not in NOT_METRICS:  # created_at holds dates
                 self.no_numbers[name] += 1
-        if prefix and items:
-            self.of_split += 1
-            items = [(with_prefix(prefix, name), value) for name, value in items]
+        if prefix or value_name != "value":
+            self.of_split += bool(prefix)
+            names = {"value": value_name}
+            items = [(with_prefix(prefix, names.get(name, name)), value) for name, value in items]
         if items:
             self.table.add_row(number, items)
             if len(self.table) <= SAMPLE:

@@ -11,6 +11,7 @@ from vaelab.readers import (
     clearml_offline,
     comet_offline,
     delimited,
+    dict_lines,
     json_lines,
     key_value,
     metric_logger,
@@ -44,6 +45,7 @@ READERS: tuple[Reader, ...] = (
     comet_offline.READER,
     clearml_offline.READER,
     vaelab_run.CONSOLE_READER,
+    dict_lines.READER,
     key_value.READER,
     json_lines.PYRAMID_FLOW_READER,
 )

@@ -114,8 +114,8 @@ def find_layout(head: bytes) -> Layout | None:
     lines = _first_lines(head)
     first = _first_content(lines)
     layout = _layout_at(lines, first, DELIMITERS)
-    if layout is None and (first := _first_with_bar(lines)) is not None:
-        layout = _layout_at(lines, first, ("|",))
+    if layout is None and (barred := _first_with_bar(lines)) is not None:
+        layout = _layout_at(lines, barred, ("|",))
     return layout or _named_in_a_comment(lines)
 
 
