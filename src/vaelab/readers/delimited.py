@@ -22,7 +22,7 @@ from vaelab.readers.record_columns import NAME_KEYS, SPLIT_KEYS, SPLITS, prefix_
 from vaelab.readers.source import Source
 from vaelab.readers.table import NOT_METRICS, Table
 from vaelab.readers.table_layout import (
-    MOST_FIELD_LINES,
+    QUOTING,
     Layout,
     cell_number,
     distinct,
@@ -93,21 +93,22 @@ class _Parser:
         body = piece.split(b"\n", skip)[-1] if skip else piece
         first = self.line + skip + 1
         self.line += lines
-        if body and (self._open or not self._add_block(body, first)):
+        if body and (self._open or not self._add_block(body, first, lines - skip)):
             self._add_text(body, first)
 
-    def _add_block(self, body: bytes, first: int) -> bool:
+    def _add_block(self, body: bytes, first: int, lines: int) -> bool:
         """Parse a piece of plain rows at once. False, with nothing added, if it is not that plain."""
         layout = self.layout
-        if layout.delimiter not in (",", "\t", ";") or layout.decimal_comma:
+        if layout.delimiter not in QUOTING or layout.decimal_comma:
             return False
-        found = plain_cells(body, layout.delimiter.encode(), len(layout.names))
+        found = plain_cells(body, lines, layout.delimiter.encode(), len(layout.names))
         if found is None:
             return False
         values, present = found
         self.table.add_block(first + np.arange(len(values)), layout.names, values, present)
-        for row in body[: 1 << 16].decode("latin-1").splitlines()[:SAMPLE]:
-            self._note_digits(layout.split(row))
+        if len(self.table) - lines < SAMPLE:
+            for row in body[: 1 << 16].decode("latin-1").splitlines()[:SAMPLE]:
+                self._note_digits(layout.split(row))
         return True
 
     def _add_text(self, body: bytes, first: int) -> None:
@@ -118,22 +119,16 @@ class _Parser:
         if whole:
             lines.pop()
         first -= len(self._open)
-        lines, self._open = self._open + lines, []
-        keep = len(lines)
-        if whole:
-            rows = list(rows_of(lines[-MOST_FIELD_LINES:]))
-            begin, last = rows[-1]
-            if last.count('"') % 2:  # it may end in the next piece
-                keep = max(0, len(lines) - MOST_FIELD_LINES) + begin
-                self._open = lines[keep:]
-        for offset, row in rows_of(lines[:keep]):
-            self._add_row_of_text(first + offset, row, whole or offset < keep - 1)
+        lines = self._open + lines
+        done = 0
+        for begin, done, row in rows_of(lines, self.layout.delimiter, more=whole):
+            self._add_row_of_text(first + begin, row, whole or done < len(lines))
+        self._open = lines[done:]
 
     def end(self) -> None:
         """Add what is still open at the end of the file."""
-        lines, self._open = self._open, []
-        for offset, row in rows_of(lines):
-            self._add_row_of_text(self.line - len(lines) + 1 + offset, row, True)
+        for begin, _, row in rows_of(self._open, self.layout.delimiter):
+            self._add_row_of_text(self.line - len(self._open) + 1 + begin, row, True)
 
     def _add_row_of_text(self, number: int, text: str, whole: bool) -> None:
         names = self.layout.names

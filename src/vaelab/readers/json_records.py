@@ -43,7 +43,7 @@ class JsonRecords:
         for piece in whole_lines(self.source.chunks(PIECE)):
             lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
             records = _all_at_once(piece)
-            if records is not None:
+            if records is not None and len(records) == lines:
                 yield list(range(first, first + len(records))), records
             else:
                 yield self._line_by_line(piece, first)
@@ -123,15 +123,14 @@ def loads(text: bytes | str) -> Any:
 def _all_at_once(piece: bytes) -> list[Record] | None:
     """The objects of a piece with one on every line; None where any line is something else.
 
-    A line feed may stand in no JSON string, so a string that goes on in the next line is an error; so is an object that does:
+    (The caller sees from their number whether there is.) A line feed may stand in no JSON string, so a string that goes on in the next line is an error; so is an object that does:
     it would make fewer objects than there are lines, or have to be closed and opened within one.
     """
-    body = piece.rstrip()
     try:
-        values = orjson.loads(b"[" + body.replace(b"\n", b",\n") + b"]")
+        values = orjson.loads(b"[" + piece.removesuffix(b"\n").replace(b"\n", b",\n") + b"]")
     except ValueError:
         return None
-    return values if len(values) == body.count(b"\n") + 1 and set(map(type, values)) == {dict} else None
+    return values if set(map(type, values)) == {dict} else None
 
 
 def objects_in(line: str, start: str = "{") -> tuple[list[Record], bool]:
