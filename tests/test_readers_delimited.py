@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +96,7 @@ def test_the_trackers_own_count_is_the_last_choice(tmp_path: Path) -> None:
 
 def test_rows_are_counted_where_there_is_no_step(tmp_path: Path) -> None:
     run = read_text(tmp_path, "rec_loss,kl_loss\n1,2\n3,4\n")
-    assert (run.steps.tolist(), run.step_unit) == ([0, 1], "row")
+    assert (run.steps.tolist(), run.step_unit) == ([0, 1], "record")
     assert note(run, "no_step_column") == 2
 
 
@@ -183,6 +185,131 @@ def test_a_wandb_chart_over_any_axis(tmp_path: Path, axis: str) -> None:
     assert (big.steps.tolist(), small.steps.tolist()) == (([10, 30], [20, 30]) if counted else ([0, 2], [1, 2]))
 
 
+@pytest.mark.parametrize(
+    ("text", "loss"),
+    [
+        ("step;loss;psnr\n0;0,51;20,1\n1;0,42;21,5\n", [0.51, 0.42]),
+        ("step;loss\n0;1,234\n1;1,134\n", [1.234, 1.134]),  # with a semicolon the comma is the decimal sign
+        ('step,loss\n"0","0,51"\n"1","12,5"\n', [0.51, 12.5]),
+        ('step,loss\n"0","1,234.5"\n"1","12,345"\n', [1234.5, 12345]),
+        ("step\tloss\n0\t1.5\n1\t1,234\n", [1.5, 1234]),
+        ("step;loss\n0;1.234,5\n1;0,5\n", [1234.5, 0.5]),
+    ],
+)
+def test_decimal_commas_and_thousands(tmp_path: Path, text: str, loss: list[float]) -> None:
+    assert read_text(tmp_path, text)["total_loss"].tolist() == loss
+
+
+def test_a_number_that_could_be_two_is_left_out(tmp_path: Path) -> None:
+    run = read_text(tmp_path, "step;loss;kl\n0;0,51;1\n1;1.234;1\n2;0,4;1\n")
+    assert run.columns["total_loss"].logged.tolist() == [True, False, True]
+    assert note(run, "unparsed_value") == 1
+
+
+def test_suffixes_and_units_of_cells(tmp_path: Path) -> None:
+    run = read_text(
+        tmp_path, "step,loss,PSNR [dB],usage,t\n0,12.5k,24.5 dB,45%,1.2s\n1,0.30k,25dB,46 %,800ms\n2,1M,9,1,2s\n"
+    )
+    assert run["total_loss"].tolist() == [12500, 300, 1e6]
+    assert run["psnr"].tolist() == [24.5, 25, 9]
+    assert run["usage"].tolist() == [45, 46, 1]
+    assert run.columns["t"].logged.tolist() == [True, False, True]  # 800 ms under seconds
+    assert note(run, "unparsed_value") == 1
+
+
+def test_quoted_fields_may_hold_line_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f'{i},0.5,{i + 12.5},"a\n5,6,7,x"\n' for i in range(200))
+    path = tmp_path / "m.csv"
+    path.write_text("step,rec_loss,kl_loss,msg\n" + rows)
+    for size in (1 << 20, 100):
+        monkeypatch.setattr(delimited, "PIECE", size)
+        run = read(path)
+        assert run.steps.tolist() == [*range(200)]
+        assert run["kl_loss"].tolist() == [i + 12.5 for i in range(200)]
+        assert run.line("kl_loss", 3) == 8
+
+
+def test_a_stray_quote_costs_its_line_only(tmp_path: Path) -> None:
+    rows = [f"{i},{i}" for i in range(200)]
+    rows[20] = '20,"20'
+    run = read_text(tmp_path, "step,loss\n" + "\n".join(rows) + "\n")
+    assert run.steps.tolist() == [i for i in range(200) if i != 20]
+
+
+def test_a_markdown_table_in_a_thread(tmp_path: Path) -> None:
+    text = (
+        "My losses:\n\n| step | rec_loss | PSNR [dB] | note |\n|---:|:---:|---|---|\n| 0 | **0.5** | 20.1 dB | start |\n"
+        "| 1,000 | 0.4 | 22 | - |\n| 2,000 | - | 23 dB | x |\n\nthanks\n"
+    )
+    run = read_text(tmp_path, text, "issue.md")
+    assert run.steps.tolist() == [0, 1000, 2000]
+    np.testing.assert_array_equal(run["rec_loss"], [0.5, 0.4, np.nan])
+    assert run["psnr"].tolist() == [20.1, 22, 23]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+------+------+\n| step | loss |\n+======+======+\n| 0    | 0.5  |\n+------+------+\n| 10   | 0.4  |\n+------+------+\n",
+        "\u2503 step \u2503 loss \u2503\n\u2521\u2501\u2501\u2547\u2501\u2529\n\u2502 0 \u2502 0.5 \u2502\n\u2502 10 \u2502 0.4 \u2502\n",
+        "Step   Loss\n-----  -----\n0      0.5\n10     0.4\n",
+        "   step  loss\n0     0   0.5\n1    10   0.4\n",
+        "# step loss\n0.0e+00 5.0e-01\n1.0e+01 4.0e-01\n",
+        "global step\tloss\n0\t0.5\n10\t0.4\n",
+        "step,loss,\n0,0.5,\n10,0.4,\n",
+        "step, loss\n0.0, 0.5\n10.0, 0.4\n",
+    ],
+)
+def test_tables_as_tools_print_them(tmp_path: Path, text: str) -> None:
+    run = read_text(tmp_path, text, "table.txt")
+    assert (run.steps.tolist(), run["total_loss"].tolist()) == ([0, 10], [0.5, 0.4])
+    assert run.step_unit == "step"
+
+
+@pytest.mark.parametrize("text", ["0,0.5,12\n1,0.4,11\n2,0.3,10\n", "0 0.5 12\n1 0.4 11\n2 0.3 10\n"])
+def test_numbers_without_names_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(LogError, match="without names"):
+        read_text(tmp_path, text)
+
+
+def test_utf16_and_a_byte_order_mark(tmp_path: Path) -> None:
+    for encoding in ("utf-16", "utf-8-sig"):
+        path = tmp_path / f"{encoding}.csv"
+        path.write_text("step,loss\n0,0.5\n1,0.4\n", encoding=encoding)
+        assert read(path)["total_loss"].tolist() == [0.5, 0.4]
+
+
+def test_a_header_that_changes_names_the_rows_under_it(tmp_path: Path) -> None:
+    run = read_text(tmp_path, "step,loss,kl\n0,0.5,1\n1,0.5,1\n2,0.5,1\n3,0.5,1\nstep,kl,loss,lr\n4,2,0.4,0.1\n")
+    assert (run["total_loss"].tolist(), run["kl_loss"].tolist()) == ([0.5, 0.5, 0.5, 0.5, 0.4], [1, 1, 1, 1, 2])
+    assert note(run, "repeated_header") == 1
+
+
+def test_what_means_nothing_logged_and_what_is_nan(tmp_path: Path) -> None:
+    cells = ["None", "-", "nan", "1.#QNAN", "-1.#IND", "-nan(ind)", "1.#INF", "-Infinity", "1.5D-03", "\u22122.5"]
+    run = read_text(tmp_path, "step,lr,loss\n" + "".join(f"{i},1,{cell}\n" for i, cell in enumerate(cells)))
+    nan = float("nan")
+    np.testing.assert_array_equal(run["total_loss"], [nan, nan, nan, nan, nan, nan, np.inf, -np.inf, 1.5e-3, -2.5])
+    assert run.columns["total_loss"].logged.tolist() == [False, False] + [True] * 8
+    assert not note(run, "unparsed_value")
+
+
+def test_nan_that_fills_a_table_up_is_nothing_logged(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{1 / (i + 1):.3f},{i / 10 if i % 5 == 0 else 'nan'}\n" for i in range(20))
+    run = read_text(tmp_path, "step,loss,val_loss\n" + rows)
+    assert run.rows("val/total_loss").tolist() == [0, 5, 10, 15]
+    assert note(run, "nan_for_empty") == 16
+    diverged = "".join(f"{i},{0.5 if i < 5 else 'nan'},0.1\n" for i in range(20))
+    assert read_text(tmp_path, "step,loss,lr\n" + diverged).columns["total_loss"].logged.all()
+
+
+def test_rows_of_another_split_and_one_value_a_row(tmp_path: Path) -> None:
+    run = read_text(tmp_path, "split,epoch,loss\ntrain,1,0.5\nval,1,0.6\ntrain,2,0.4\nval,2,0.55\n")
+    assert (run["total_loss"].tolist(), run["val/total_loss"].tolist()) == ([0.5, 0.4], [0.6, 0.55])
+    run = read_text(tmp_path, "step,metric,value\n1,loss,0.5\n1,kl_loss,3\n2,loss,0.4\n2,kl_loss,4\n")
+    assert (run["total_loss"].tolist(), run["kl_loss"].tolist()) == ([0.5, 0.4], [3, 4])
+
+
 CELL = st.one_of(st.none(), st.floats(), st.floats(width=32), st.integers(-(10**6), 10**6).map(float))
 
 
@@ -226,13 +353,42 @@ def test_pieces_and_rows_are_read_alike(cells: list[str]) -> None:
     body = "".join(f"{i},{a},{b}\n" for i, (a, b) in enumerate(rows)).encode()
     layout = Layout(",", ["step", "a", "b"], 0)
     fast, careful = delimited._Parser(layout), delimited._Parser(layout)
-    if not fast._add_block(body, 1):
+    if not fast._add_block(body, 1, len(rows)):
         return
     careful._add_text(body, 1)
     assert fast.table.lines == careful.table.lines
     for name in careful.table.names:
         for one, other in zip(fast.table.column(name), careful.table.column(name), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet='1205.,-e" \t\r\nnauNltfs;', max_size=60), st.sampled_from([",", ";", "\t"]))
+def test_whatever_is_read_at_once_is_read_alike_row_by_row(text: str, delimiter: str) -> None:
+    body = (text + "\n").encode()
+    layout = Layout(delimiter, ["step", "a"], 0)
+    fast, careful = delimited._Parser(layout), delimited._Parser(layout)
+    if not fast._add_block(body, 1, body.count(b"\n")):
+        return
+    careful._add_text(body, 1)
+    careful.end()
+    assert fast.table.lines == careful.table.lines
+    for name in careful.table.names:
+        for one, other in zip(fast.table.column(name), careful.table.column(name), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))
+def test_numbers_are_those_of_float(numbers: list[float]) -> None:
+    halfway = [
+        str(Decimal(x) + (Decimal(math.nextafter(x, math.inf)) - Decimal(x)) / 2) for x in numbers if abs(x) < 1e300
+    ]
+    texts = [spell(x) for x in numbers for spell in (repr, "{:.17e}".format, "{:.3g}".format)] + halfway
+    body = "".join(f"{i},{text}\n" for i, text in enumerate(texts)).encode()
+    parser = delimited._Parser(Layout(",", ["step", "a"], 0))
+    parser.add(body)
+    assert parser.table.column("a")[0].tolist() == [float(text) for text in texts]
 
 
 def test_large_files_are_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

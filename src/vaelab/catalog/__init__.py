@@ -35,6 +35,8 @@ _SPLITS = {
 }
 _SPLIT = re.compile(rf"^(?P<split>{'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?P<mark>[/._])(?P<rest>.+)$")
 
+_UNIT = re.compile(r"_?[\[(](?:db|nats?|bits?|s|sec|seconds|mb|mib)[\])]$")  # units in which the catalogue counts too
+
 
 def canonical(original: str) -> str:
     """Canonical name of a logged column.
@@ -46,6 +48,8 @@ def canonical(original: str) -> str:
     name = re.sub(r"\s+", "_", original.strip().lower())
     if name in _ALIASES:
         return _ALIASES[name]
+    if (bare := _UNIT.sub("", name)) != name and (known := canonical(bare)).rpartition("/")[2] in METRICS:
+        return known
     stem, of_epoch = _without_suffix(name)
     match = _split(stem)
     if match is None:

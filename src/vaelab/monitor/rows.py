@@ -98,7 +98,7 @@ class Rows:
         if not len(self._table):
             return None
         source = str(self.path) if self.path else "Monitor"
-        raw = self._table.to_log(source, FORMAT, config=self.settings, smoothing=Smoothing(), row_unit="record")
+        raw = self._table.to_log(source, FORMAT, config=self.settings, smoothing=Smoothing())
         self._table.lines = array(
             "q", self._table.lines
         )  # the run keeps a view on the old one, which can no longer grow

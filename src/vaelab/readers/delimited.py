@@ -16,13 +16,13 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
-from vaelab.readers.json_records import whole_lines
+from vaelab.readers.numeric_scan import whole_lines
 from vaelab.readers.plain_cells import plain_cells
-from vaelab.readers.record_columns import SPLIT_KEYS, prefix_of_split, with_prefix
+from vaelab.readers.record_columns import NAME_KEYS, SPLIT_KEYS, SPLITS, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
 from vaelab.readers.table import NOT_METRICS, Table
 from vaelab.readers.table_layout import (
-    MOST_FIELD_LINES,
+    QUOTING,
     Layout,
     cell_number,
     distinct,
@@ -61,7 +61,7 @@ class DelimitedReader:
         if layout is None:
             raise LogError(f"{source.name} is not a delimited table: no header line with rows of numbers under it.")
         parser = _Parser(layout)
-        for piece in whole_lines(source, PIECE):
+        for piece in whole_lines(source.chunks(PIECE)):
             parser.add(piece)
         parser.end()
         if not len(parser.table):
@@ -93,21 +93,22 @@ class _Parser:
         body = piece.split(b"\n", skip)[-1] if skip else piece
         first = self.line + skip + 1
         self.line += lines
-        if body and (self._open or not self._add_block(body, first)):
+        if body and (self._open or not self._add_block(body, first, lines - skip)):
             self._add_text(body, first)
 
-    def _add_block(self, body: bytes, first: int) -> bool:
+    def _add_block(self, body: bytes, first: int, lines: int) -> bool:
         """Parse a piece of plain rows at once. False, with nothing added, if it is not that plain."""
         layout = self.layout
-        if layout.delimiter not in (",", "\t", ";") or layout.decimal_comma:
+        if layout.delimiter not in QUOTING or layout.decimal_comma:
             return False
-        found = plain_cells(body, layout.delimiter.encode(), len(layout.names))
+        found = plain_cells(body, lines, layout.delimiter.encode(), len(layout.names))
         if found is None:
             return False
         values, present = found
         self.table.add_block(first + np.arange(len(values)), layout.names, values, present)
-        for row in body[: 1 << 16].decode("latin-1").splitlines()[:SAMPLE]:
-            self._note_digits(layout.split(row))
+        if len(self.table) - lines < SAMPLE:
+            for row in body[: 1 << 16].decode("latin-1").splitlines()[:SAMPLE]:
+                self._note_digits(layout.split(row))
         return True
 
     def _add_text(self, body: bytes, first: int) -> None:
@@ -118,22 +119,16 @@ class _Parser:
         if whole:
             lines.pop()
         first -= len(self._open)
-        lines, self._open = self._open + lines, []
-        keep = len(lines)
-        if whole:
-            rows = list(rows_of(lines[-MOST_FIELD_LINES:]))
-            begin, last = rows[-1]
-            if last.count('"') % 2:  # it may end in the next piece
-                keep = max(0, len(lines) - MOST_FIELD_LINES) + begin
-                self._open = lines[keep:]
-        for offset, row in rows_of(lines[:keep]):
-            self._add_row_of_text(first + offset, row, whole or offset < keep - 1)
+        lines = self._open + lines
+        done = 0
+        for begin, done, row in rows_of(lines, self.layout.delimiter, more=whole):
+            self._add_row_of_text(first + begin, row, whole or done < len(lines))
+        self._open = lines[done:]
 
     def end(self) -> None:
         """Add what is still open at the end of the file."""
-        lines, self._open = self._open, []
-        for offset, row in rows_of(lines):
-            self._add_row_of_text(self.line - len(lines) + 1 + offset, row, True)
+        for begin, _, row in rows_of(self._open, self.layout.delimiter):
+            self._add_row_of_text(self.line - len(self._open) + 1 + begin, row, True)
 
     def _add_row_of_text(self, number: int, text: str, whole: bool) -> None:
         names = self.layout.names
@@ -164,20 +159,23 @@ class _Parser:
 
     def _add_row(self, number: int, row: list[str]) -> None:
         items: list[tuple[str, float]] = []
-        prefix = ""
+        prefix, value_name = "", "value"
         for name, cell in zip(self.layout.names, row, strict=True):
             value, unit = cell_number(cell, self.layout.decimal_comma)
             if value is not None and unit and self._units.setdefault(name, unit) != unit:
                 value = None  # 800 ms under 1.2 s
             if value is not None:
                 items.append((name, value))
-            elif name.lower() in SPLIT_KEYS and prefix_of_split(cell):
+            elif name.lower() in SPLIT_KEYS and cell.strip().lower() in SPLITS:
                 prefix = prefix_of_split(cell)
+            elif name.lower() in NAME_KEYS and "value" in self.layout.names:
+                value_name = cell.strip()
             elif not is_missing(cell) and name.lower() not in NOT_METRICS:  # created_at holds dates
                 self.no_numbers[name] += 1
-        if prefix and items:
-            self.of_split += 1
-            items = [(with_prefix(prefix, name), value) for name, value in items]
+        if prefix or value_name != "value":
+            self.of_split += bool(prefix)
+            names = {"value": value_name}
+            items = [(with_prefix(prefix, names.get(name, name)), value) for name, value in items]
         if items:
             self.table.add_row(number, items)
             if len(self.table) <= SAMPLE:

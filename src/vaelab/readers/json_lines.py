@@ -10,7 +10,7 @@ from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, flatten
 from vaelab.readers.counters import is_count
 from vaelab.readers.json_records import JsonRecords, sniff_records
-from vaelab.readers.record_columns import RecordColumns, numbers_in, records_of_lists
+from vaelab.readers.record_columns import RecordColumns, columns_of_lists, numbers_in
 from vaelab.readers.source import Source
 from vaelab.run import ReadNote, Smoothing
 
@@ -59,11 +59,9 @@ def read_records(source: Source, format: str, smoothing: Smoothing) -> RawLog:
     for lines, records in found:
         columns.add(lines, records)
     if not len(columns.table) and columns.lists:
-        lists, columns = columns.lists, RecordColumns(config=columns.config)
-        records = records_of_lists(lists)
-        columns.add([1] * len(records), records)
-        if any(name.startswith("val_") for name in lists):
-            row_unit = "epoch"  # the history of Keras
+        config = columns.config
+        columns, row_unit = columns_of_lists(columns.lists)
+        columns.config = config
     if not len(columns.table):
         raise LogError(f"{source.name} holds JSON, but no record with a metric in it.")
     notes = columns.notes()

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from vaelab.readers.numeric_scan import whole_lines
 from vaelab.readers.source import Source
 
 Record = dict[str, Any]
@@ -39,10 +40,10 @@ class JsonRecords:
 
     def _lines(self) -> Iterator[tuple[list[int], list[Record]]]:
         first, ended = 1, True
-        for piece in whole_lines(self.source, PIECE):
+        for piece in whole_lines(self.source.chunks(PIECE)):
             lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
             records = _all_at_once(piece)
-            if records is not None:
+            if records is not None and len(records) == lines:
                 yield list(range(first, first + len(records))), records
             else:
                 yield self._line_by_line(piece, first)
@@ -119,32 +120,17 @@ def loads(text: bytes | str) -> Any:
         return None
 
 
-def whole_lines(source: Source, size: int) -> Iterator[bytes]:
-    """Pieces of about ``size`` bytes that end at the end of a line (the last one may not)."""
-    rest: list[bytes] = []
-    for chunk in source.chunks(size):
-        cut = chunk.rfind(b"\n") + 1
-        if cut:
-            yield b"".join((*rest, chunk[:cut]))
-            rest = [chunk[cut:]]
-        else:
-            rest.append(chunk)
-    if last := b"".join(rest):
-        yield last
-
-
 def _all_at_once(piece: bytes) -> list[Record] | None:
     """The objects of a piece with one on every line; None where any line is something else.
 
-    A line feed may stand in no JSON string, so a string that goes on in the next line is an error; so is an object that does:
+    (The caller sees from their number whether there is.) A line feed may stand in no JSON string, so a string that goes on in the next line is an error; so is an object that does:
     it would make fewer objects than there are lines, or have to be closed and opened within one.
     """
-    body = piece.rstrip()
     try:
-        values = orjson.loads(b"[" + body.replace(b"\n", b",\n") + b"]")
+        values = orjson.loads(b"[" + piece.removesuffix(b"\n").replace(b"\n", b",\n") + b"]")
     except ValueError:
         return None
-    return values if len(values) == body.count(b"\n") + 1 and set(map(type, values)) == {dict} else None
+    return values if set(map(type, values)) == {dict} else None
 
 
 def objects_in(line: str, start: str = "{") -> tuple[list[Record], bool]:
@@ -200,7 +186,8 @@ def sniff_records(head: bytes) -> list[Record]:
     complete = (lines if text.endswith(b"\n") or len(lines) == 1 else lines[:-1])[:20]
     found = [value for value in map(loads, complete) if isinstance(value, dict)]
     if found:
-        return found if len(found) >= 0.7 * len(complete) else []
+        begun = sum(line.lstrip()[:1] == b"{" for line in complete)
+        return found if begun >= 0.7 * len(complete) and 2 * len(found) >= begun else []
     whole, position = text.decode("utf-8", "replace"), 0
     while len(found) < 20 and (start := whole.find("{", position)) >= 0:
         try:

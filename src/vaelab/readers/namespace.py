@@ -28,7 +28,7 @@ def parse_config_line(text: str) -> dict[str, Any] | None:
     start = text.find("{")
     if start < 0:
         return None
-    end = _end_of_value(text, start)
+    end = end_of_value(text, start)
     value = _literal(text[start:end])
     return {str(k): v for k, v in value.items()} if isinstance(value, dict) and value else None
 
@@ -37,7 +37,7 @@ def _namespace(text: str, depth: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = {}
     position = 0
     while match := _KEY.match(text, position):
-        end = _end_of_value(text, match.end())
+        end = end_of_value(text, match.end())
         found[match[1]] = _literal(text[match.end() : end].strip(), depth)
         if text[end : end + 1] != ",":
             break
@@ -45,7 +45,7 @@ def _namespace(text: str, depth: int = 0) -> dict[str, Any]:
     return found
 
 
-def _end_of_value(text: str, start: int) -> int:
+def end_of_value(text: str, start: int) -> int:
     """Where the value that begins at ``start`` ends: before the comma or bracket that closes its level."""
     depth, quote, position = 0, "", start
     while position < len(text):

@@ -13,14 +13,14 @@ from vaelab.readers.base import BoolArray
 from vaelab.run import FloatArray
 
 
-def plain_cells(body: bytes, delimiter: bytes, width: int) -> tuple[FloatArray, BoolArray | None] | None:
-    """``(values, present)`` of lines with ``width`` cells each, both (rows, width); present is None where none is empty.
+def plain_cells(body: bytes, lines: int, delimiter: bytes, width: int) -> tuple[FloatArray, BoolArray | None] | None:
+    """``(values, present)`` of so many lines with ``width`` cells each, both (rows, width); present is None where none is empty.
 
     None if the piece is not that plain: words, other numbers than JSON's, rows of another length, an unfinished last line.
     """
     if not body.endswith(b"\n"):
         return None
-    if b'"' in body and (body := _without_quotes(body, delimiter, width)) == b"":
+    if b'"' in body and (body := _without_quotes(body, lines, delimiter, width)) == b"":
         return None
     # "true" marks the end of a row, "null" an empty cell and "false" a NaN: the log itself must hold none of them
     if b"u" in body or b"l" in body or (delimiter != b"," and b"," in body):
@@ -37,7 +37,8 @@ def plain_cells(body: bytes, delimiter: bytes, width: int) -> tuple[FloatArray, 
     except ValueError:
         return None
     rows, rest = divmod(len(cells), width + 1)
-    if rest or rows != body.count(b"\n") or set(map(type, cells[width :: width + 1])) != {bool}:
+    ends = cells[width :: width + 1]
+    if rest or rows != lines or ends.count(True) != rows or set(map(type, ends)) != {bool}:
         return None
     values = np.array(cells, np.float64)
     if has_empty:
@@ -48,14 +49,11 @@ def plain_cells(body: bytes, delimiter: bytes, width: int) -> tuple[FloatArray, 
     return values, present.reshape(rows, width + 1)[:, :width] if has_empty else None
 
 
-def _without_quotes(body: bytes, delimiter: bytes, width: int) -> bytes:
+def _without_quotes(body: bytes, rows: int, delimiter: bytes, width: int) -> bytes:
     """The piece without its quotes if every cell is in quotes, and nothing but numbers can be in them; else nothing."""
-    rows = body.count(b"\n")
     between = b'"' + delimiter + b'"'
-    if (
-        body.count(b'"') != 2 * width * rows
-        or body.count(between) != (width - 1) * rows
-        or body.count(delimiter) != (width - 1) * rows
-    ):
+    at_ends = body.count(b'"\n') + body.count(b'"\r\n'), body.count(b'\n"') + body.startswith(b'"')
+    inside = (width - 1) * rows
+    if at_ends != (rows, rows) or body.count(between) != inside or body.count(delimiter) != inside:
         return b""
-    return body.replace(b'"', b"")
+    return body.replace(b'"', b"") if body.count(b'"') == 2 * width * rows else b""

@@ -17,7 +17,9 @@ from vaelab.run import FloatArray, IntArray, ReadNote
 
 CONFIG_KEYS = frozenset(("config", "args", "hparams", "hyperparameters", "_config"))
 SPLIT_KEYS = ("mode", "split", "phase", "stage", "subset")
+NAME_KEYS = ("metric", "metric_name", "name", "tag", "key")  # of records that hold one number each, under "value"
 SPLITS = {
+    "train": "", "training": "", "fit": "",
     "val": "val/", "valid": "val/", "validation": "val/", "eval": "val/", "evaluation": "val/", "dev": "val/",
     "test": "test/", "testing": "test/",
 }  # fmt: skip
@@ -51,15 +53,17 @@ def numbers_in(record: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(name, number) for name, value in record.items() if (number := number_of(value)) is not None]
 
 
-def prefix_of_split(value: Any) -> str:
+def prefix_of_split(value: str) -> str:
     """What the names of a record get in front whose ``mode`` or ``split`` is ``value``; nothing for training."""
-    return SPLITS.get(value.strip().lower(), "") if isinstance(value, str) else ""
+    return SPLITS.get(value.strip().lower(), "")
 
 
 def with_prefix(prefix: str, name: str) -> str:
     """The name under ``prefix``, but for counts and what says itself to which split it belongs."""
+    if not prefix:
+        return name
     plain = name.strip().lower()
-    known = is_count(name) or plain in NOT_METRICS or plain.startswith((prefix, prefix.replace("/", "_"), "eval"))
+    known = is_count(name) or plain in NOT_METRICS or plain.startswith((prefix.rstrip("/"), "eval"))
     return name if known else prefix + name
 
 
@@ -144,25 +148,30 @@ class RecordColumns:
     ) -> None:
         """The cells of records with the same keys. columns: the values of each key. kinds: their types."""
         split = next((i for i, key in enumerate(keys) if key.lower() in SPLIT_KEYS and kinds[i] == {str}), None)
+        if split is not None and not all(value.strip().lower() in SPLITS for value in columns[split]):
+            split = None
         prefixes = np.array([prefix_of_split(value) for value in columns[split]]) if split is not None else None
-        if prefixes is not None and np.any(prefixes != ""):
-            self.of_split += np.count_nonzero(prefixes != "")
-        else:
-            prefixes = None
+        self.of_split += int(np.count_nonzero(prefixes != "")) if prefixes is not None else 0
+        named = next((i for i, key in enumerate(keys) if key.lower() in NAME_KEYS and kinds[i] == {str}), None)
+        if "value" not in keys:
+            named = None
         for i, (name, column, kind) in enumerate(zip(keys, columns, kinds, strict=True)):
-            if i == split and prefixes is not None:
+            if i in (split, named):
                 continue
             if name == "n_parameters":
                 self.config[name] = column[0]
             values, present = self._numbers(name, column, kind)
-            places = where if present is None else where[present]
-            if prefixes is None:
-                cells.append(_Cells(name, places, values))
+            at = np.arange(len(where)) if present is None else np.flatnonzero(present)
+            if name == "value" and named is not None:
+                names = np.array(columns[named])
+            elif prefixes is not None:
+                names = np.array([with_prefix(prefix, name) for prefix in prefixes.tolist()])
+            else:
+                cells.append(_Cells(name, where[at], values))
                 continue
-            own = prefixes if present is None else prefixes[present]
-            for prefix in np.unique(own).tolist():
-                at = own == prefix
-                cells.append(_Cells(with_prefix(prefix, name) if prefix else name, places[at], values[at]))
+            for own in np.unique(names[at]).tolist():
+                mine = names[at] == own
+                cells.append(_Cells(own, where[at[mine]], values[mine]))
 
     def _numbers(self, name: str, column: tuple[Any, ...], kind: set[type]) -> tuple[FloatArray, BoolArray | None]:
         """The numbers in a column, and where they stand (None: everywhere)."""
@@ -171,6 +180,8 @@ class RecordColumns:
                 return np.array(column, np.float64), None
             except OverflowError:
                 pass
+        if str in kind and is_count(name):
+            column = tuple(value.replace(",", "") if type(value) is str else value for value in column)
         numbers = [number_of(value) for value in column]
         present = np.array([number is not None for number in numbers], bool)
         if not present.all():
@@ -202,13 +213,16 @@ class RecordColumns:
         return notes
 
 
-def records_of_lists(lists: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """Lists of values (a Keras history) as records; of lists of records the longest."""
+def columns_of_lists(lists: Mapping[str, Iterable[Any]], line: int = 1) -> tuple[RecordColumns, str]:
+    """Lists of values (a Keras history) as columns, of lists of records the longest; and what a row is."""
     tables = [list(values) for values in lists.values()]
-    of_records = [values for values in tables if values and all(isinstance(value, dict) for value in values)]
-    if of_records:
-        return max(of_records, key=len)
-    longest = max(map(len, tables), default=0)
-    return [
-        {name: values[i] for name, values in zip(lists, tables, strict=True) if i < len(values)} for i in range(longest)
-    ]
+    records = max(
+        (values for values in tables if all(isinstance(value, dict) for value in values)), key=len, default=[]
+    )
+    if not records:
+        longest = max(map(len, tables), default=0)
+        by_name = list(zip(lists, tables, strict=True))
+        records = [{name: values[i] for name, values in by_name if i < len(values)} for i in range(longest)]
+    columns = RecordColumns()
+    columns.add([line] * len(records), records)
+    return columns, "epoch" if any(name.startswith("val_") for name in lists) else "record"

@@ -11,6 +11,7 @@ from vaelab.readers import (
     clearml_offline,
     comet_offline,
     delimited,
+    dict_lines,
     json_lines,
     key_value,
     metric_logger,
@@ -47,6 +48,7 @@ READERS: tuple[Reader, ...] = (
     tracked.WANDB_READER,
     tracked.MLFLOW_READER,
     vaelab_run.CONSOLE_READER,
+    dict_lines.READER,
     key_value.READER,
     json_lines.PYRAMID_FLOW_READER,
 )

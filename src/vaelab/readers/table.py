@@ -140,7 +140,7 @@ class Table:
         config: Mapping[str, Any] | None = None,
         notes: Iterable[ReadNote] = (),
         smoothing: Smoothing | None = None,
-        row_unit: str = "row",
+        row_unit: str = "record",
         step_names: tuple[str, ...] = (),
     ) -> RawLog:
         """The rows as a RawLog; ``step_names``: lower-case names of columns known to count the steps, the surest first.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from vaelab.readers.written_numbers import is_missing, number_in
 
 DELIMITERS = (",", "\t", ";", "|", "  ", " ")  # two blanks: one blank may stand in a name
+QUOTING = (",", "\t", ";")  # those under which a cell may stand in quotes with anything in it
 MOST_FIELD_LINES = 50  # lines that one quoted field may go over; a quote that is open for longer is no quote
 
 _BARS = str.maketrans("\u2502\u2503\u2551", "|||")  # of tables drawn with lines
@@ -55,8 +56,8 @@ def split_row(row: str, delimiter: str, outer: bool = False) -> list[str]:
     if '"' not in row:
         return row.split(delimiter)
     try:
-        return next(csv.reader([row], delimiter=delimiter), [])
-    except csv.Error:  # a field longer than csv allows: not a row
+        return next(csv.reader([row], delimiter=delimiter, strict=True), [])
+    except csv.Error:  # a quote without an end, or a field longer than csv allows: not a row
         return []
 
 
@@ -67,20 +68,22 @@ def is_rule(line: str) -> bool:
     )
 
 
-def rows_of(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """``(index of the first line, text)`` of each row: a quoted field may go over several lines."""
+def rows_of(lines: Sequence[str], delimiter: str, more: bool = False) -> Iterator[tuple[int, int, str]]:
+    """``(first line, line after the last, text)`` of each row: a quoted field may go over several lines.
+
+    more: other lines will follow; a row that may go on in them is not given.
+    """
     i = 0
     while i < len(lines):
-        text, end = lines[i], i + 1
-        if text.count('"') % 2:
-            quotes = text.count('"')
-            while end < min(len(lines), i + MOST_FIELD_LINES) and quotes % 2:
-                quotes += lines[end].count('"')
-                end += 1
-            if quotes % 2:
-                end = i + 1
-            text = "\n".join(lines[i:end])
-        yield i, text
+        end, quotes = i + 1, lines[i].count('"') if delimiter in QUOTING else 0
+        while quotes % 2 and end < min(len(lines), i + MOST_FIELD_LINES):
+            quotes += lines[end].count('"')
+            end += 1
+        if quotes % 2:
+            if more and end < i + MOST_FIELD_LINES:
+                return
+            end = i + 1
+        yield i, end, "\n".join(lines[i:end])
         i = end
 
 
@@ -114,8 +117,8 @@ def find_layout(head: bytes) -> Layout | None:
     lines = _first_lines(head)
     first = _first_content(lines)
     layout = _layout_at(lines, first, DELIMITERS)
-    if layout is None and (first := _first_with_bar(lines)) is not None:
-        layout = _layout_at(lines, first, ("|",))
+    if layout is None and (barred := _first_with_bar(lines)) is not None:
+        layout = _layout_at(lines, barred, ("|",))
     return layout or _named_in_a_comment(lines)
 
 
@@ -171,7 +174,7 @@ def _layout_at(lines: list[str], first: int, delimiters: Sequence[str], header: 
     outer = title.translate(_BARS).lstrip().startswith("|")
     for delimiter in delimiters:
         names = split_row(title, delimiter, outer)
-        rows = [split_row(text, delimiter, outer) for _, text in rows_of(body)]
+        rows = [split_row(text, delimiter, outer) for _, _, text in rows_of(body, delimiter)]
         if delimiter == "|" and outer:
             rows = rows[: next((i for i, row in enumerate(rows) if len(row) < 2), len(rows))]
         if delimiter in ("  ", " ") and rows and len(rows[0]) == len(names) + 1:

@@ -73,7 +73,7 @@ def _read_run(
     if not len(table):
         return None
     steps = explicit_steps_first(table, "_step")
-    log = table.to_log(source.name, TrackioReader.name, config=config, row_unit="record", step_names=steps)
+    log = table.to_log(source.name, TrackioReader.name, config=config, step_names=steps)
     if broken:
         text = f"{broken:,} rows of the database are not JSON objects with a step and were left out"
         log.notes.append(ReadNote("foreign_lines", broken, text))

@@ -30,7 +30,7 @@ class TrainerStateReader:
         numbered = [(i, record) for i, record in enumerate(history, start=1) if isinstance(record, Mapping)]
         columns.add([number for number, _ in numbered], [record for _, record in numbered])
         config = {key: value for key, value in state.items() if isinstance(value, (int, float, str))}
-        log = columns.table.to_log(source.name, self.name, config=config, notes=columns.notes(), row_unit="record")
+        log = columns.table.to_log(source.name, self.name, config=config, notes=columns.notes())
         return [log]
 
 
