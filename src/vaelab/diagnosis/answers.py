@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vaelab.analysis import Series
+from vaelab.diagnosis.recognised import ENOUGH_ROWS, why_not
 from vaelab.diagnosis.types import QA, NextStep, RankedCause, Status
 from vaelab.facts import Facts
 from vaelab.rules.base import Finding
@@ -173,7 +174,13 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
             f"The reconstruction has {'recovered from' if shock.seen else 'taken no harm at'} the GAN start ({level})."
         )
     a = facts.adversary
-    if a is not None and a.chance_known and a.chance and a.disc_loss is not None and 0.3 * a.chance < a.disc_loss < 0.97 * a.chance:
+    if (
+        a is not None
+        and a.chance_known
+        and a.chance
+        and a.disc_loss is not None
+        and 0.3 * a.chance < a.disc_loss < 0.97 * a.chance
+    ):
         good.append(
             f"The discriminator has some skill and is not saturated: disc_loss {a.disc_loss:.3g} against chance"
             f" {a.chance:.3g}."
@@ -237,7 +244,8 @@ def carry_on(facts: Facts, status: Status) -> NextStep:
         if facts.phases.gan.state != "absent" and not facts.view.has("logits_real", "logits_fake"):
             wanted += ["logits_real", "logits_fake"]
         what = f" Log {', '.join(wanted)} as well." if wanted else ""
-        return NextStep(f"No change is justified by this log: let it grow to some dozen rows and diagnose again.{what}")
+        grow = "let it grow to some dozen rows and diagnose again" if len(facts.run) < ENOUGH_ROWS else why_not(facts)
+        return NextStep(f"No change is justified by this log: {grow}.{what}")
     if _ended(facts):
         return NextStep(
             "The run is complete: score its checkpoint on held-out clips (PSNR, LPIPS) before training on.",

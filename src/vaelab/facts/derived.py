@@ -34,7 +34,12 @@ def _with_positive_kl(run: Run) -> Run:
     flipped = {}
     for name, column in run.columns.items():
         finite = column.values[np.isfinite(column.values)]
-        if run.trainer == "unknown" and role_of(column).name == "kl" and len(finite) and finite.max() <= 0 > finite.min():
+        if (
+            run.trainer == "unknown"
+            and role_of(column).name == "kl"
+            and len(finite)
+            and finite.max() <= 0 > finite.min()
+        ):
             mean = -column.epoch_mean if column.epoch_mean is not None else None
             flipped[name] = replace(column, values=-column.values, epoch_mean=mean)
     return replace(run, columns={**run.columns, **flipped}) if flipped else run

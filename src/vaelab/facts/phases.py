@@ -134,7 +134,9 @@ def find_phases(view: View) -> Phases:
     gan = _with_disc_warm_up(view, _gan(view))
     resumes = tuple(e.step for e in run.events if e.kind == "resume" and e.step is not None)
     lr = view.series("lr")
-    share = float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 and not view.lr_unreadable else None
+    share = (
+        float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 and not view.lr_unreadable else None
+    )
     shocks = tuple(s for m in ("rec_loss", "perceptual_loss") if (s := _shock(view, gan, m)) is not None)
     origin = _origin(view)
     phases = _cut(view, warm_up, gan, shocks)
@@ -451,7 +453,9 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
     if gan.state == "never" and gan.planned_step is not None:
         text = f"The GAN never starts in this plan: {gan.reason}."
         return Fact("gan_start", "phases", text, "declared", float(gan.planned_step), "step")
-    some = view.has_role("generator_adversarial", "discriminator", "logits_fake", "adaptive_weight") or view.has("d_weight")
+    some = view.has_role("generator_adversarial", "discriminator", "logits_fake", "adaptive_weight") or view.has(
+        "d_weight"
+    )
     text = {
         "off": f"The GAN is off: {gan.reason}; the log does not say when it should start.",
         "absent": "Whether the GAN is on cannot be told from this log's columns."

@@ -42,7 +42,9 @@ def role_of(column: Column) -> Role:
     metric = METRICS.get(base)
     direction = metric.direction if metric is not None else "none"
     better: Better = "down" if name in ("alignment", "total") else direction
-    return Role(name, split=_SPLITS.get(split, "train"), better=better, standing="known", reason="named by the catalogue")
+    return Role(
+        name, split=_SPLITS.get(split, "train"), better=better, standing="known", reason="named by the catalogue"
+    )
 
 
 _TITLES = {

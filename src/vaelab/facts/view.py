@@ -42,7 +42,9 @@ class View:
     def of(self, *names: RoleName, split: Split = "train") -> tuple[str, ...]:
         """Columns of these roles that are sure enough to judge by, canonical names first."""
         found = [
-            m for m, r in self.roles.items() if r.name in names and r.split == split and r.standing in SURE and self.has(m)
+            m
+            for m, r in self.roles.items()
+            if r.name in names and r.split == split and r.standing in SURE and self.has(m)
         ]
         return tuple(sorted(found, key=lambda m: (m.rpartition("/")[2] not in METRICS, m)))
 

@@ -230,7 +230,9 @@ class SameSamples(Rule):
         known = facts.run.trainer != "unknown" and facts.run.step_unit == "step"
         better = rec_improvement(facts)
         if smooth and known and c.roughness is not None and better is not None and better > 50:
-            reasons.append(f"rec_loss varies by only {c.roughness:.1%} from row to row and is {better:.3g} times better than at first")
+            reasons.append(
+                f"rec_loss varies by only {c.roughness:.1%} from row to row and is {better:.3g} times better than at first"
+            )
             evidence.append(Evidence("row-to-row noise of rec_loss", c.roughness))
         if not reasons:
             return

@@ -37,7 +37,14 @@ class AtChance(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         a = facts.adversary
-        if a is None or a.rows < ENOUGH or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
+        if (
+            a is None
+            or a.rows < ENOUGH
+            or not a.chance_known
+            or a.chance is None
+            or a.disc_loss is None
+            or a.gap is None
+        ):
             return
         if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
             return
@@ -164,7 +171,9 @@ class DiscriminatorWins(Rule):
             return
         first = int(disc.steps[int(np.argmax(low))])
         gap = f", logit gap {a.gap:.2f}" if a.gap is not None else ""
-        level_of = f"chance {a.chance:.3g}" if a.chance is not None else "chance is at least 0.25 in every GAN loss in use"
+        level_of = (
+            f"chance {a.chance:.3g}" if a.chance is not None else "chance is at least 0.25 in every GAN loss in use"
+        )
         paid = _paid(facts)
         known = a.chance_known and a.chance is not None and a.disc_loss < 0.02 * a.chance
         means = (

@@ -135,11 +135,7 @@ class Jumped(Rule):
             assert shift is not None
             if not shift.lasting and shift.ratio < 2:
                 continue
-            where = (
-                "and stays there"
-                if shift.lasting
-                else f"and was back by step {shift.back_step:,}"
-            )
+            where = "and stays there" if shift.lasting else f"and was back by step {shift.back_step:,}"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
                 severity.of_loss(track.role, shift.ratio, shift.lasting),
@@ -159,9 +155,9 @@ def _explained(facts: Facts, track: Track) -> bool:
     if specific(track) and (shift.lasting or facts.changes.jump is not None):
         return True
     spacing = 3 * max(1, shift.step - shift.before_step)
-    if gan.state == "active" and gan.start_step is not None and gan.before_step is not None:
-        if gan.before_step - spacing <= shift.step <= gan.start_step + spacing:
-            return True
+    seen = gan.state == "active" and gan.start_step is not None and gan.before_step is not None
+    if seen and gan.before_step - spacing <= shift.step <= gan.start_step + spacing:  # type: ignore[operator]
+        return True
     warm_up = facts.phases.warm_up
     return warm_up is not None and shift.step <= (warm_up.end_step or track.steps[1]) + spacing
 
@@ -236,11 +232,18 @@ class GoneToZero(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for track in facts.tracks.values():
-            loss = track.role.name in ("reconstruction", "perceptual", "alignment", "total") and track.role.standing in SURE
+            loss = (
+                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
+                and track.role.standing in SURE
+            )
             if not loss or track.zero_since is None:
                 continue
             decimals = facts.run.columns[track.metric].decimals
-            printed = f" It is printed with {decimals} decimals: below half a unit of the last one." if decimals is not None else ""
+            printed = (
+                f" It is printed with {decimals} decimals: below half a unit of the last one."
+                if decimals is not None
+                else ""
+            )
             yield self.finding(
                 "info" if decimals is not None and track.high < 30 * 10.0**-decimals else "warn",
                 f"{named(facts, track)} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"

@@ -358,10 +358,14 @@ class Grows(Rule):
         late = trend(kl.tail(0.4).values).direction
         beta = facts.scales.effective_beta
         more = "it still rises" if late == "rising" else "it has settled"
-        why = "usual at a small KL weight: the encoder becomes more certain"
+        why = "ordinary where the KL weight is small: the encoder becomes more certain"
         if beta is not None:
             small = beta <= 1e-2
-            why = "ordinary at this small weight: the encoder becomes more certain" if small else "the weight is not small"
+            why = (
+                "ordinary at this small weight: the encoder becomes more certain"
+                if small
+                else "the weight is not small"
+            )
         yield self.finding(
             "info",
             f"kl_loss rose from {number(a)} to {number(b)} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
@@ -660,7 +664,11 @@ class QuantiserExplodes(Rule):
                 " runs away from its codes, and this term drives the gradient.",
                 metrics=(metric,),
                 steps=track.steps,
-                evidence=(Evidence("early level", start), Evidence("now", track.now), Evidence("now / early", ratio, "x")),
+                evidence=(
+                    Evidence("early level", start),
+                    Evidence("now", track.now),
+                    Evidence("now / early", ratio, "x"),
+                ),
             )
 
 
