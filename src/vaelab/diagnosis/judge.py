@@ -13,7 +13,7 @@ from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
-from vaelab.facts.standing import read_as
+from vaelab.facts.standing import how_read, read_as
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Rule, Skipped
 from vaelab.rules.severity import capped
@@ -124,7 +124,8 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
         return f"Healthy{where}: no rule found anything to change."
-    root = next((f for f in findings if not f.explained_by), findings[0])
+    grave = [f for f in findings if f.severity == "critical" and f.code in STOP] if status == "stop" else []
+    root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".") + _reading(facts, root)
     if status == "watch":
         return f"Watch{where}: {first_sentence}."
@@ -138,8 +139,7 @@ def _reading(facts: Facts, finding: Finding) -> str:
         column, role = facts.run.columns.get(name), facts.view.role(name)
         if column is None or role.standing not in ("inferred", "ambiguous"):
             continue
-        said = read_as(column, role)
-        return "" if said in finding.message else f" ({said})"
+        return "" if read_as(column, role) in finding.message else f" ({how_read(column, role)})"
     return ""
 
 
