@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import evaluated_runs
+import generic_runs  # noqa: F401 - registers its cases
 import probed_runs  # noqa: F401 - registers its cases
 from rule_runs import CASES, ROWS, fires, noise, vae, with_rec
 from synthetic_runs import Draft, decay, draft, healthy, hinge, negative_totals, warm_up_then_cosine

@@ -159,7 +159,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="Held-out LPIPS is clearly better than before the start.",
         sources=("CompVis/latent-diffusion#350", "songweige/TATS#28", "CompVis/taming-transformers#44"),
         prior=2.0,
-        predicts={"ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5, "REC117": 1, "ADV336": 1, "REC124": 2.5},
+        predicts={"MET1001": 0.3, "ADV307": 3.5, "ADV309": 1.5, "ADV308": 0.5, "REC117": 1, "ADV336": 1, "REC124": 2.5},
         excludes={"ADV304": 2.5, "ADV317": 2, "DAT701": 2.5, "OPT404": 2, "KL206": 1, "DAT708": 3},
     ),
     Cause(

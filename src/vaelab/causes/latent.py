@@ -28,6 +28,7 @@ LATENT: tuple[Cause, ...] = (
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         prior=2.0,
         predicts={
+            "MET1003": 0.3,
             "KL209": 4.0,
             "KL201": 4.5,
             "REC103": 1,
@@ -252,7 +253,7 @@ LATENT: tuple[Cause, ...] = (
         expected="Usage above 80 % and a lower reconstruction loss.",
         falsify="Usage over an epoch is high.",
         sources=("lucidrains/vector-quantize-pytorch#170", "bshall/VectorQuantizedVAE#3", "bytedance/1d-tokenizer#27"),
-        predicts={"KL213": 3.0},
+        predicts={"KL215": 2.0, "KL213": 3.0},
     ),
     Cause(
         "C13",

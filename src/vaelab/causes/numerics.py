@@ -123,7 +123,7 @@ NUMERICS: tuple[Cause, ...] = (
         expected="Non-zero values.",
         falsify="The full-precision value is 0.",
         sources=("UNIC-Lab/RadioDiff: denoising_diffusion_pytorch/utils.py",),
-        predicts={"NUM506": 1.5, "OPT406": 1.5},
+        predicts={"MET1004": 1.0, "NUM506": 1.5, "OPT406": 1.5},
     ),
     Cause(
         "F8",

@@ -24,6 +24,9 @@ OPTIMISATION: tuple[Cause, ...] = (
         sources=("google-research/tuning_playbook",),
         prior=2.0,
         predicts={
+            "MET1001": 0.5,
+            "MET1002": 0.5,
+            "KL215": 1.0,
             "KL212": 4,
             "OPT409": 2.5,
             "REC110": 2.0,
@@ -57,6 +60,8 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="Three times the rate does not change the slope, or destabilises.",
         sources=("lavinal712/AutoencoderKL README", "UNIC-Lab/RadioDiff: configs/first_radio.yaml"),
         predicts={
+            "MET1003": 0.8,
+            "OPT410": 0.5,
             "REC113": 3,
             "REC112": 2.5,
             "OPT408": 3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vaelab.analysis import Series
+from vaelab.diagnosis.recognised import ENOUGH_ROWS, why_not
 from vaelab.diagnosis.types import QA, NextStep, RankedCause, Status
 from vaelab.facts import Facts
 from vaelab.rules.base import Finding
@@ -243,7 +244,8 @@ def carry_on(facts: Facts, status: Status) -> NextStep:
         if facts.phases.gan.state != "absent" and not facts.view.has("logits_real", "logits_fake"):
             wanted += ["logits_real", "logits_fake"]
         what = f" Log {', '.join(wanted)} as well." if wanted else ""
-        return NextStep(f"No change is justified by this log: let it grow to some dozen rows and diagnose again.{what}")
+        grow = "let it grow to some dozen rows and diagnose again" if len(facts.run) < ENOUGH_ROWS else why_not(facts)
+        return NextStep(f"No change is justified by this log: {grow}.{what}")
     if _ended(facts):
         return NextStep(
             "The run is complete: score its checkpoint on held-out clips (PSNR, LPIPS) before training on.",

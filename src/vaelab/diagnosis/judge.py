@@ -8,19 +8,19 @@ from dataclasses import replace
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
 from vaelab.diagnosis.calibration import calibrated
 from vaelab.diagnosis.ranking import link, rank
+from vaelab.diagnosis.recognised import ENOUGH_ROWS, judged_rows, why_not
 from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
+from vaelab.facts.standing import how_read, read_as
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Rule, Skipped
+from vaelab.rules.severity import capped
 from vaelab.run import Run
 
 STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205", "KL222", "REC131"}
 """Critical findings after which more steps of the same run are wasted."""
-
-ENOUGH_ROWS = 12
-"""Rows of a loss below which "healthy" is not said."""
 
 
 def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Diagnosis:
@@ -68,7 +68,7 @@ def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[
         if missing:
             skipped.append(Skipped(rule.code, rule.name, missing))
         else:
-            found.extend(rule().check(facts))
+            found.extend(replace(f, severity=capped(facts, f.severity, f.metrics)) for f in rule().check(facts))
     return found, tuple(skipped)
 
 
@@ -78,10 +78,9 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
         return "stop"
     if critical:
         return "act"
-    rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
     if any(f.severity == "warn" for f in findings):
         return "watch"
-    return "healthy" if rows >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
+    return "healthy" if judged_rows(facts) >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
 
 
 def _measured_by(rule: type[Rule]) -> str:
@@ -100,10 +99,10 @@ def _confidence(
     facts: Facts, status: Status, causes: Sequence[RankedCause], findings: Sequence[Finding], skipped: Sequence[Skipped]
 ) -> tuple[float, str]:
     """How sure the verdict is: from how much evidence there is, calibrated on the fault bench."""
-    rows = max((len(facts.view.series(m)) for m in ("rec_loss", "nll_loss", "total_loss")), default=0)
+    rows = judged_rows(facts) or max((len(facts.view.series(m)) for m in ("nll_loss", "total_loss")), default=0)
     enough = 1.0 if _only_measured(facts) else min(1.0, rows / 40)
     if status == "cannot-tell":
-        return 0.0, f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
+        return 0.0, why_not(facts)
     if status in ("act", "stop"):
         weight = sum({"critical": 1.0, "warn": 0.5}.get(f.severity, 0.0) for f in findings)
         value = calibrated("alarm", 0.5 + 0.5 * (1 - 0.5**weight) * max(enough, 0.5))
@@ -122,16 +121,26 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
     last = facts.phases.last
     where = f" in the {last.title} phase at step {last.last_step:,}" if last else ""
     if status == "cannot-tell":
-        rows = len(facts.run)
-        return f"Cannot tell: {rows} row{'s carry' if rows != 1 else ' carries'} too little to judge."
+        return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
         return f"Healthy{where}: no rule found anything to change."
-    root = next((f for f in findings if not f.explained_by), findings[0])
-    first_sentence = root.message.split(". ")[0].rstrip(".")
+    grave = [f for f in findings if f.severity == "critical" and f.code in STOP] if status == "stop" else []
+    root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
+    first_sentence = root.message.split(". ")[0].rstrip(".") + _reading(facts, root)
     if status == "watch":
         return f"Watch{where}: {first_sentence}."
     cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {causes[0].score:.0%})." if causes else ""
     return f"{'Stop' if status == 'stop' else 'Act'}: {first_sentence}.{cause}"
+
+
+def _reading(facts: Facts, finding: Finding) -> str:
+    """How the columns of ``finding`` were read where that is a conclusion, said once; empty where the message says it."""
+    for name in finding.metrics:
+        column, role = facts.run.columns.get(name), facts.view.role(name)
+        if column is None or role.standing not in ("inferred", "ambiguous"):
+            continue
+        return "" if read_as(column, role) in finding.message else f" ({how_read(column, role)})"
+    return ""
 
 
 def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[NextStep, ...]:

@@ -47,6 +47,8 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "REC117": ("REC116", "KL201", "KL206"),
     "KL209": ("SCH606",),
     "KL202": ("KL206", "DAT704"),
+    "KL213": ("NUM501",),
+    "KL215": ("NUM501",),
     "KL204": ("KL201",),
     "ADV303": ("ADV304", "DAT708", "ADV331", "ADV332"),
     "KL214": ("KL222", "KL221"),
@@ -67,6 +69,9 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "NUM502": ("OPT403",),
     "NUM503": ("NUM502", "NUM501"),
     "OPT405": ("OPT403", "OPT404"),
+    "MET1001": ("KL215", "NUM501", "REC104", "REC110", "ADV307", "ADV305", "OPT403", "OPT404", "REC109", "REC115"),
+    "MET1002": ("NUM501", "REC104", "DAT701", "RES801", "OPT404", "KL215"),
+    "MET1003": ("REC103", "REC113", "KL201", "KL209", "OPT407", "OPT410"),
 }
 """Finding -> findings it follows from when they are present, nearest first."""
 

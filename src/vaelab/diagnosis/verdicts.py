@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from vaelab.analysis import level, noise, trend
 from vaelab.catalog import METRICS
 from vaelab.diagnosis.types import MetricStatus, MetricVerdict
 from vaelab.facts import Facts
+from vaelab.facts.standing import SURE
 from vaelab.rules import SEVERITY_ORDER
 from vaelab.rules.base import Finding
 
@@ -33,10 +33,11 @@ def _verdict(facts: Facts, name: str, findings: Sequence[Finding]) -> MetricVerd
     series = facts.view.series(name)
     first = float(series.values[0])
     now = level(series.tail(0.1, 1 if len(series) < 5 else 3).values)
-    known = METRICS.get(name.removeprefix("val/").removeprefix("val_ema/"))
-    direction = known.direction if known else "none"
+    role = facts.view.role(name)
+    known = METRICS.get(name.rpartition("/")[2])
+    direction: str = role.better if role.standing in SURE else known.direction if known else "none"
     # the total after a GAN start holds d_weight x g_loss: it has no good direction there
-    if name == "total_loss" and facts.phases.gan.state == "active":
+    if role.name == "total" and facts.phases.gan.state == "active":
         direction = "none"
     best = float(series.low.min()) if direction == "down" else float(series.high.max()) if direction == "up" else None
     status, text = _status(facts, name, direction, findings)
@@ -90,18 +91,18 @@ def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]
         return "watch", _short(about[0])
     if facts.adversary is None and METRICS.get(name) and METRICS[name].family == "adversarial":
         return "info", "the GAN is not on: no meaning yet"
-    series = facts.view.series(name)
-    if direction in ("down", "up") and len(series) >= 8:
-        a, b = level(series.head(0.1, 3).values), level(series.tail(0.1, 3).values)
-        if math.isfinite(a) and a > 0 and b > 0:
-            better = a / b if direction == "down" else b / a
-            if better > 1.15:
-                return "good", f"{better:.2g} times better than at the start"
-            if better > 0.87:
-                return "ok", "about its level at the start"
-            return "watch", f"{1 / better:.2g} times worse than at the start"
+    track = facts.tracks.get(name)
+    if direction in ("down", "up") and track is not None and track.rows >= 8 and track.improved is not None:
+        # as good as at the start is not good where it has been better since
+        if track.worse is not None and track.certain and track.worse > 1.3:
+            return "watch", f"{track.worse:.2g} times the error of its best level (step {track.best_step:,})"
+        if track.improved > 1.15:
+            return "good", f"{track.improved:.2g} times better than at the start"
+        if track.improved > 0.87:
+            return "ok", "about its level at the start"
+        return "watch", f"{1 / track.improved:.2g} times worse than at the start"
     if direction in ("down", "up"):
-        return "cannot-tell", "too few rows"
+        return "cannot-tell", "too few rows" if len(facts.view.series(name)) < 8 else "no scale to judge it by"
     return "info", _short(about[0]) if about else ""
 
 

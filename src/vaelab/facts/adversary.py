@@ -141,8 +141,11 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     if began < 0.2 * LEAST_CHANCE:
         return None, "not known"  # it had won before the first row
     near = [c for c in CHANCE_LEVELS if -NEAR <= math.log(c / began) <= FALLEN]
-    if not near:
-        return began, f"its own first level, {began:.3g}"
+    if (
+        not near
+    ):  # a loss of several discriminators, or weighted: where it has fallen since, it began with nothing learned
+        fell = level(disc.tail(0.25, 3).values) < 0.5 * began
+        return (began, f"its own first level, {began:.3g}") if fell else (None, "not known")
     nearest = min(near, key=lambda c: abs(math.log(c / began)))
     return nearest, f"it began at {began:.3g}: {CHANCE_LEVELS[nearest]}"
 

@@ -102,9 +102,22 @@ def check_identity(
     if share <= 0.05:
         return Identity(name, formula, "closes", residual, len(left), f"{formula} closes in {len(left)} rows"
                         f" (median residual {residual:.2g}).")  # fmt: skip
+    others = foreign_terms(view) if name.startswith("total") else ()
+    if others:
+        text = (
+            f"cannot tell whether {formula}: the log has {', '.join(others)} too, which that formula does not hold, so this total has"
+            " other terms."
+        )
+        return Identity(name, formula, "cannot-tell", residual, len(left), text)
     first = int(view.run.steps[rows[int(np.flatnonzero(bad)[0])]])
     text = f"{formula} does not close in {share:.0%} of {len(left)} rows, from step {first:,} (median residual {residual:.2g})."
     return Identity(name, formula, "does-not-close", residual, len(left), text, first)
+
+
+def foreign_terms(view: View) -> tuple[str, ...]:
+    """Columns, as the log names them, that are terms of a loss and that the trainer's known formula does not hold."""
+    terms = view.of("alignment", "quantiser", "feature_matching", "entropy")
+    return tuple(view.run.columns[m].original for m in terms if m not in view.trainer.extra_terms)
 
 
 def before_gan(view: View, gan: Gan, rows: IntArray) -> BoolArray:

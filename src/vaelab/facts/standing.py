@@ -48,14 +48,27 @@ def role_of(column: Column) -> Role:
 
 
 _TITLES = {
-    "total": "the total loss", "perceptual": "the perceptual loss", "alignment": "the alignment loss", "quality": "a quality score",
-    "quantiser": "the quantiser's loss", "codebook_usage": "the use of the codebook",
-}  # fmt: skip
+    "total": "the total loss",
+    "perceptual": "the perceptual loss",
+    "alignment": "the alignment loss",
+    "quality": "a quality score",
+    "kl": "the KL",
+    "quantiser": "the quantiser's loss",
+    "codebook_usage": "the use of the codebook",
+    "discriminator": "the discriminator's loss",
+    "generator_adversarial": "the generator's GAN loss",
+}
+
+
+def how_read(column: Column, role: Role) -> str:
+    """``l_g_pix is read as the reconstruction``: for a sentence, where that is a conclusion and not known; else empty."""
+    if role.standing not in ("inferred", "ambiguous"):
+        return ""
+    what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
+    return f"{column.original} {'is read as' if role.standing == 'inferred' else 'is perhaps'} {what}"
 
 
 def read_as(column: Column, role: Role) -> str:
-    """The column's name for a sentence, with a word on how it was read where that is a conclusion and not known."""
-    if role.standing not in ("inferred", "ambiguous"):
-        return column.name
-    what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
-    return f"{column.original} ({'read as' if role.standing == 'inferred' else 'perhaps'} {what})"
+    """The column's name for a sentence, with how it was read in brackets where that is a conclusion."""
+    said = how_read(column, role)
+    return f"{column.original} ({said.removeprefix(column.original + ' is ')})" if said else column.name

@@ -32,9 +32,9 @@ def directed(facts: Facts) -> Iterator[Track]:
             yield track
 
 
-def specific(track: Track) -> bool:
-    """Whether rules of its own (REC) judge how this column moves."""
-    return track.metric == "rec_loss"
+def specific(facts: Facts, track: Track) -> bool:
+    """Whether rules of its own (REC) judge how this column moves, or it repeats such a column."""
+    return track.metric == "rec_loss" or (track.metric in ("nll_loss", "rec_mse") and "rec_loss" in facts.tracks)
 
 
 def named(facts: Facts, track: Track) -> str:
@@ -83,7 +83,7 @@ class WorseThanItWas(Rule):
         lost = [
             t
             for t in directed(facts)
-            if not specific(t) and t.rows >= ENOUGH and t.certain and (t.worse or 1.0) >= WORSE
+            if not specific(facts, t) and t.rows >= ENOUGH and t.certain and (t.worse or 1.0) >= WORSE
             and not _jumped(t) and not gan_shock_may_pass(facts, t)
         ]  # fmt: skip
         for track, others in worst_of_each_role(lost):
@@ -152,12 +152,12 @@ def _explained(facts: Facts, track: Track) -> bool:
     """The jump lies in the first rows, or at a GAN start or warm-up, or rules of its own speak of it."""
     shift, gan = track.shift, facts.phases.gan
     assert shift is not None
-    if specific(track) and (shift.lasting or facts.changes.jump is not None):
+    if specific(facts, track) and (shift.lasting or facts.changes.jump is not None):
         return True
     spacing = 3 * max(1, shift.step - shift.before_step)
-    if gan.state == "active" and gan.start_step is not None and gan.before_step is not None:
-        if gan.before_step - spacing <= shift.step <= gan.start_step + spacing:
-            return True
+    seen = gan.state == "active" and gan.start_step is not None and gan.before_step is not None
+    if seen and gan.before_step - spacing <= shift.step <= gan.start_step + spacing:  # type: ignore[operator]
+        return True
     warm_up = facts.phases.warm_up
     return warm_up is not None and shift.step <= (warm_up.end_step or track.steps[1]) + spacing
 
@@ -275,7 +275,7 @@ class Spiky(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for track in directed(facts):
             spikes = track.spikes[track.spikes > track.steps[0] + 0.1 * (track.steps[1] - track.steps[0])]
-            if specific(track) or track.rows < 20 or len(spikes) < 3 or track.role.split != "train":
+            if specific(facts, track) or track.rows < 20 or len(spikes) < 3 or track.role.split != "train":
                 continue
             yield self.finding(
                 "info",

@@ -42,10 +42,14 @@ class NonFinite(Rule):
         # inf gradients alone are what a loss scaler skips
         losses = [w for w in worst if "grad_norm" not in w[1] and "scale" not in w[1]]
         for first, name, count, at_end in sorted(losses)[:4]:
+            before = np.flatnonzero(np.isfinite(run.columns[name].values[:first]))
+            last = (
+                f" Its last finite value before that is of step {int(run.steps[before[-1]]):,}." if len(before) else ""
+            )
             yield self.finding(
                 "critical" if at_end or count > 3 else "warn",
                 f"{name} is NaN or inf in {count} row{'s' if count > 1 else ''} from step {int(run.steps[first]):,}"
-                f"{' to the end' if at_end else ', then finite again'}.",
+                f"{' to the end' if at_end else ', then finite again'}.{last}",
                 metrics=(name,),
                 steps=(int(run.steps[first]), int(run.steps[-1]) if at_end else int(run.steps[first])),
                 evidence=(facts.view.evidence(name, first),),

@@ -1,0 +1,74 @@
+"""What a verdict can rest on: a reconstruction or a held-out quality that was recognised, and what to say where there is none."""
+
+from __future__ import annotations
+
+from vaelab.analysis import level
+from vaelab.facts import Facts
+from vaelab.facts.standing import SURE
+
+ENOUGH_ROWS = 12
+"""Rows of a loss below which "healthy" is not said."""
+ENOUGH_SCORES = 3
+"""Values of a held-out quality that say where it goes, in a log of enough rows."""
+
+
+def judged_rows(facts: Facts) -> int:
+    """Rows on which "healthy" may rest: those of the longest reconstruction column that moves, or of the whole log where a quality
+    was scored at least three times."""
+    rows = [0]
+    for track in facts.tracks.values():
+        if track.constant or track.role.standing not in SURE:
+            continue
+        if track.role.name == "reconstruction":
+            rows.append(track.rows)
+        elif track.role.name == "quality" and track.rows >= ENOUGH_SCORES:
+            rows.append(len(facts.run))
+    return max(rows)
+
+
+def likely_reconstructions(facts: Facts) -> tuple[str, ...]:
+    """Columns, as the log names them, that may be the reconstruction: doubtful ones first, then unknown ones that fall."""
+    found: list[tuple[int, float, str]] = []
+    for name, column in facts.run.columns.items():
+        role, series = facts.view.role(name), facts.view.series(name)
+        doubtful = role.standing == "ambiguous" and (role.name == "reconstruction" or "reconstruction" in role.could_be)
+        if (
+            len(series) < ENOUGH_ROWS
+            or role.split not in ("train", "epoch")
+            or not (doubtful or role.name == "unknown")
+        ):
+            continue
+        first, late = level(series.head(0.05, 3).values), level(series.tail(0.1, 3).values)
+        falls = late / first if first > 0 and series.values.min() >= 0 else 1.0
+        if doubtful or falls < 0.9:
+            found.append((0 if doubtful else 1, falls, column.original))
+    return tuple(original for _, _, original in sorted(found)[:3])
+
+
+def map_flag(original: str) -> str:
+    """The flag that settles what a column is."""
+    quoted = f'"{original}=reconstruction"' if " " in original else f"{original}=reconstruction"
+    return f"--map {quoted}"
+
+
+def why_not(facts: Facts) -> str:
+    """Why neither "healthy" nor anything else can be said, as a sentence that tells what to do."""
+    rows = len(facts.run)
+    if rows < ENOUGH_ROWS:
+        return f"{rows} row{'s carry' if rows != 1 else ' carries'} too little to judge"
+    known = judged_rows(facts)
+    if known:
+        return f"{known} row{'s' if known != 1 else ''} of a reconstruction are too few to judge; at least {ENOUGH_ROWS} are needed"
+    likely = likely_reconstructions(facts)
+    if likely:
+        return (
+            f"no column was recognised as the reconstruction or a held-out quality. If {' or '.join(f'`{c}`' for c in likely)} is"
+            f" the reconstruction, say so: {map_flag(likely[0])}"
+        )
+    totals = facts.view.of("total")
+    if totals:
+        return (
+            f"{facts.run.columns[totals[0]].original} is a total, and its parts are not in the log: what it hides cannot be judged. Log"
+            " the reconstruction apart, or map the column that holds it: --map COLUMN=reconstruction"
+        )
+    return "the log has no column that can be judged: map the one that holds the reconstruction: --map COLUMN=reconstruction"

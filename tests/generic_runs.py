@@ -1,0 +1,54 @@
+"""Runs on which the rules that need no trainer must fire: any metric with a direction, quantisers, tiny gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rule_runs import ROWS, fires, noise
+from synthetic_runs import Draft, decay, draft
+
+ROW = np.arange(ROWS)
+
+
+def plain(**columns: np.ndarray) -> Draft:
+    """A run of a trainer nobody knows: a reconstruction that falls as it should, and other columns."""
+    return draft({"rec_loss": decay(ROWS, 1.0, 0.05, 6) * noise(), **columns})
+
+
+@fires("MET1001", "warn", {"error now / best": (3, 0.15)})
+def _() -> Draft:
+    worse = np.where(ROW < 150, 1.0, np.exp((ROW - 150) / 120))
+    return plain(perceptual_loss=0.2 * worse * noise(0.05, seed=1))
+
+
+@fires("MET1002", "critical", {"error after / before": (6.7, 0.05)})
+def _() -> Draft:
+    return plain(ssim=np.where(ROW < 200, 0.94, 0.6) + np.random.default_rng(2).normal(0, 0.002, ROWS))
+
+
+@fires("MET1003", "warn", {"first rows": (1.05, 0.02), "now": (1.05, 0.02)})
+def _() -> Draft:
+    return plain(alignment_loss=1.05 * noise(0.005, seed=3))
+
+
+@fires("MET1004", "warn", {"first step at 0": (2000, 0)})
+def _() -> Draft:
+    return plain(perceptual_loss=np.where(ROW < 200, 0.3 * noise(seed=4), 0.0))
+
+
+@fires("MET1005", "info", {"spikes": (8, 0)})
+def _() -> Draft:
+    lpips = 0.3 * noise(0.03, seed=5)
+    lpips[60:284:28] *= 5
+    return plain(perceptual_loss=lpips)
+
+
+@fires("KL215", "critical", {"now / early": (4050, 0.1)})
+def _() -> Draft:
+    vq = 0.02 * np.exp(np.linspace(0, 9, ROWS)) * noise(seed=6)
+    return plain(quant_loss=vq, total_loss=vq + 0.5)
+
+
+@fires("OPT410", "warn", {"gradient norm": (1e-8, 0.1)})
+def _() -> Draft:
+    return plain(grad_norm=1e-8 * noise(0.2, seed=7))
