@@ -30,7 +30,7 @@ def memory() -> Iterator[None]:
 
 def bomb(path: Path, start: bytes, piece: bytes, times: int) -> Path:
     """``piece`` again and again, a gzip member each, so that it is packed once."""
-    path.write_bytes(gzip.compress(start) + gzip.compress(piece * (64 * MIB // len(piece)), 1) * times)
+    path.write_bytes(gzip.compress(start) + gzip.compress(piece * (64 * MIB // len(piece)), 6) * times)
     return path
 
 
@@ -60,13 +60,13 @@ def test_progress_bars_in_one_line_are_no_line_without_end(tmp_path: Path) -> No
 def test_a_file_that_unpacks_to_more_than_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: None
 ) -> None:
-    monkeypatch.setattr(source, "MOST_UNPACKED", 1 << 30)
+    monkeypatch.setattr(source, "MOST_UNPACKED", 100 * MIB)
     packed = bomb(tmp_path / "a.log.gz", b"step: 1 loss: 0.5\n", b"no numbers in this line\n", 40)
-    with pytest.raises(LogError, match="unpacks to more than 1 GiB"):
+    with pytest.raises(LogError, match="unpacks to more than"):
         for _ in Source(packed).chunks():
             pass
     packed = bomb(tmp_path / "b.db.gz", b"SQLite format 3\0", b"\0", 40)
-    with pytest.raises(LogError, match="unpacks to more than 1 GiB"), Source(packed).local_file():
+    with pytest.raises(LogError, match="unpacks to more than"), Source(packed).local_file():
         pass
 
 
@@ -87,16 +87,14 @@ def test_a_log_that_is_read_as_a_whole_has_a_limit(tmp_path: Path, monkeypatch: 
         read(tmp_path / "trainer_state.json")
 
 
-def test_a_member_of_an_archive_that_unpacks_without_end(tmp_path: Path, memory: None) -> None:
-    for name, line in (("messages.json", b"7"), ("metrics.jsonl", b"[7]\n")):
-        packed = tmp_path / f"{name}.zip"
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            archive.writestr("experiment.json", "{}")
-            archive.writestr("task.json", "{}")
-            with archive.open(name, "w") as member:
-                for _ in range(70):
-                    member.write(line * (MIB // len(line)))
-        (found, *_) = detect(Source(packed))
-        assert found[1] == 1.0
-        with pytest.raises(LogError, match=r"line of more than 64 MiB|no scalar"):
-            read(packed)
+def test_a_member_of_an_archive_with_a_line_without_end(tmp_path: Path, memory: None) -> None:
+    packed = tmp_path / "comet.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("experiment.json", "{}")
+        with archive.open("messages.json", "w") as member:
+            for _ in range(70):
+                member.write(b"7" * MIB)
+    (found, *_) = detect(Source(packed))
+    assert found[:2] == ("comet", 1.0)
+    with pytest.raises(LogError, match="line of more than 64 MiB"):
+        read(packed)
