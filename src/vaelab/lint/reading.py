@@ -73,6 +73,10 @@ def _foreign(text: str, parsed: Any, path: str, shown: str) -> list[Plan]:
         raise ConfigError(f"{shown} is not of a trainer that lint knows ({_known()})")
     try:
         plans = [plan for source in found for plan in source.plans(text, parsed, path)]
+    except OSError as error:
+        raise ConfigError(
+            f"{shown} starts from {error.filename}, which cannot be read: {error.strerror or error}"
+        ) from None
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         if isinstance(error, SyntaxError):
             raise

@@ -97,16 +97,16 @@ class Group:
         return logs_of_files
 
 
-def groups_in(path: str | Path, wanted: Wanted, meter: Meter) -> list[Group]:
-    """The runs in ``path``: a file, a folder, a pattern, or ``-``. Raises LogError if there is no log."""
+def groups_in(path: str | Path, wanted: Wanted, meter: Meter, piped: bool = True) -> list[Group]:
+    """The runs in ``path``: a file, a folder, a pattern, or ``-``; ``piped``: a pipe too. Raises LogError if there is no log."""
     if str(path) != "-" and Path(path).is_dir():
         return _folder_groups(Path(path), wanted, meter)
     if any(c in str(path) for c in "*?[") and not Path(path).exists():
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
         if not matches:
             raise LogError(f"no file matches {path}.")
-        return [group for match in matches for group in groups_in(match, wanted, meter)]
-    source = meter.open(path)
+        return [group for match in matches for group in groups_in(match, wanted, meter, piped=False)]
+    source = meter.open(path, piped)
     return [Group(source.name, [(reader, [source]) for reader in choose(source, wanted)], meter)]
 
 

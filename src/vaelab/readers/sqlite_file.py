@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from vaelab.errors import LogError
+from vaelab.files import read_start
 from vaelab.readers.source import Source
 
 MAGIC = b"SQLite format 3\0"
@@ -56,9 +57,11 @@ def column_names(database: sqlite3.Connection, table: str) -> frozenset[str]:
 
 def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
     """Connect so that nothing is written beside the database, where SQLite would keep its shared memory."""
-    with path.open("rb") as file:
-        in_wal_mode = file.read(20)[18:20] == _WAL
-    wal, shared = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    in_wal_mode = read_start(path, 20)[18:20] == _WAL
+    wal, shared, journal = (path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
+    for part in (wal, shared, journal):
+        if part.exists() and not part.is_file():  # SQLite would wait for a pipe
+            raise LogError(f"{part} is not a file: it stands where SQLite keeps a part of the database.")
     if not in_wal_mode:
         return _open(path, "mode=ro")
     if shared.exists():  # a writer is at work, or was killed
