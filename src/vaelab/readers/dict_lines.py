@@ -75,7 +75,7 @@ class DictLinesReader:
             columns, row_unit = columns_of_lists(rows.lists, rows.lists_line)
         if not len(columns.table):
             raise LogError(f"{source.name} has no line with a dict of metrics (`{{'loss': 0.5, 'epoch': 1.0}}`).")
-        config = {**other.config, **rows.config, **columns.config}
+        config = {**other.whole_config(), **rows.config, **columns.config}
         raw = columns.table.to_log(source.name, self.name, config=config, notes=columns.notes(), row_unit=row_unit)
         raw.events = other.events(raw.steps, np.frombuffer(columns.table.lines, np.int64))
         raw.notes = [*other.notes(), *rows.notes(), *raw.notes]
