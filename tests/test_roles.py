@@ -70,6 +70,7 @@ NAMES = {
     "D(G(z))": ("logits_fake", "logits_fake"),
     "latents/std": ("latent_statistic", "latents_std"),
     "tokens_per_second": ("time", ""),
+    "vae_r_loss": ("reconstruction", "rec_loss"),
     "nll_per": ("perceptual", "perceptual_loss"),
     "semantic_align_loss": ("alignment", "alignment_loss"),
 }
@@ -145,10 +146,15 @@ def test_gen_loss_below_the_reconstruction_cannot_hold_it() -> None:
     assert roles(columns)["loss_gen"] == "generator_adversarial"
 
 
+def test_gen_loss_that_is_the_total_but_for_the_kl_is_the_reconstruction() -> None:
+    kl = 5 + np.sqrt(T)
+    assert roles({"gen loss": REC, "kld": kl, "loss": REC + 0.01 * kl})["gen loss"] == "reconstruction"
+
+
 def test_gen_loss_alone_is_ambiguous_and_keeps_its_name() -> None:
     (found,) = assign([NamedValues("gen_loss", 1 + REC)], {})
     assert found.metric == "gen_loss" and found.role.standing == "ambiguous"
-    assert set(found.role.could_be) == {"generator_adversarial", "total"}
+    assert set(found.role.could_be) == {"generator_adversarial", "total", "reconstruction"}
 
 
 def test_aeloss_that_is_always_zero_is_no_total() -> None:
@@ -241,5 +247,5 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(log: Path) -> None
 
 def test_the_screen_says_what_is_guessed_and_how_to_settle_it(log: Path) -> None:
     text = CliRunner().invoke(app, ["diagnose", str(log)], env={"COLUMNS": "200"}).stdout
-    assert "ambiguous, not judged: gen_loss (generator adversarial or total)" in text
+    assert "ambiguous, not judged: gen_loss (generator adversarial or total or reconstruction)" in text
     assert "--map gen_loss=generator_adversarial" in text and "of no known role: blur_term" in text

@@ -207,7 +207,7 @@ def _settle(at: int, named: Sequence[_Named], values: Sequence[FloatArray]) -> _
     name = named[at]
     role: RoleName = "unknown"
     reason = ""
-    if set(name.could_be) == {"generator_adversarial", "total"}:
+    if {"generator_adversarial", "total"} <= set(name.could_be):
         role, reason = _adversarial_or_total(at, named, values)
     elif set(name.could_be) == {"generator_adversarial", "discriminator"}:
         if _of(named, "discriminator", "discriminator_real"):
@@ -237,6 +237,14 @@ def _adversarial_or_total(at: int, named: Sequence[_Named], values: Sequence[Flo
         return "generator_adversarial", "it is always 0: the GAN has not started"
     rec = _of(named, "reconstruction")
     adversarial, total = _of(named, "generator_adversarial"), _of(named, "total")
+    if total and not rec and not _of(named, "discriminator", "discriminator_real", "logits_real"):
+        terms = [at, *_of(named, "kl", "quantiser")]
+        weights = closes(values[total[0]], [values[i] for i in terms if i == at or not always_zero(values[i])])
+        if weights is not None and weights[0] > 0:
+            return (
+                "reconstruction",
+                f"{named[total[0]].own} is it plus the latent's term, and there is no discriminator",
+            )
     parts = [*rec, *_of(named, "perceptual", "kl", "quantiser", "feature_matching", "alignment"), *adversarial]
     parts = [i for i in parts if not named[i].part and not always_zero(values[i])]
     if rec and 0 < len(parts) <= 8:

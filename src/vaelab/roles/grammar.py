@@ -224,6 +224,8 @@ def _picture(have: _Words) -> NameReading | None:
         texture = word in ("style", "gram")
         return NameReading("perceptual", kind=word, metric="" if texture else "perceptual_loss", because=word)
     word, pixels = have.first(w.ADVERSARIAL), have.first(w.RECONSTRUCTION)
+    if pixels == "r" and not (have.loss and len(have) <= 3):
+        pixels = ""
     if word and pixels:
         return NameReading(could_be=("generator_adversarial", "reconstruction"), because=f"{word}, {pixels}")
     if word:

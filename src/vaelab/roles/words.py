@@ -8,7 +8,7 @@ from __future__ import annotations
 from vaelab.catalog.roles import RoleName, Split
 
 RECONSTRUCTION = {
-    "rec": "", "recon": "", "recons": "", "reconstruct": "", "reconstruction": "", "reconst": "", "nll": "", "likelihood": "",
+    "rec": "", "recon": "", "r": "", "recons": "", "reconstruct": "", "reconstruction": "", "reconst": "", "nll": "", "likelihood": "",
     "pix": "", "pixel": "", "pixelwise": "", "rgb": "", "photometric": "",
     "l1": "l1", "mae": "l1", "abs": "l1", "l2": "mse", "mse": "mse", "bce": "bce", "huber": "huber", "charbonnier": "charbonnier",
     "mel": "spectral", "stft": "spectral", "mrstft": "spectral", "msstft": "spectral", "spec": "spectral", "msspec": "spectral",
@@ -75,8 +75,8 @@ SPLITS: dict[str, Split] = {
 
 # names that trainers use for different things: behaviour decides between the roles
 TWO_MEANINGS: dict[str, tuple[RoleName, ...]] = {
-    "gen_loss": ("generator_adversarial", "total"),
-    "loss_gen": ("generator_adversarial", "total"),
+    "gen_loss": ("generator_adversarial", "total", "reconstruction"),
+    "loss_gen": ("generator_adversarial", "total", "reconstruction"),
     "g_loss": ("generator_adversarial", "total"),
     "loss_g": ("generator_adversarial", "total"),
     "generator_loss": ("total", "generator_adversarial"),
