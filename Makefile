@@ -6,12 +6,13 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test browser sshd bench faultbench docs clean
+.PHONY: help demo logs test fuzz browser sshd bench faultbench docs clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
 	@echo "make logs    diagnose the logs in examples/, write reports to $(DEMO)/"
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
+	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
 	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
 	@echo "make docs    write the generated pages of docs/ again"
@@ -41,8 +42,14 @@ test: $(VENV)/installed-test browser sshd
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(JOBS)
 
+# In CI a few dozen examples for each reader are a part of the tests; here with another seed each time.
+EXAMPLES ?= 100000
+fuzz: $(VENV)/installed-test
+	VAELAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/fuzz
+
 bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_text.py --mb 100
+	$(BIN)/python benchmarks/bench_records.py --mb 100
 	$(BIN)/python benchmarks/bench_tensorboard.py --points 1000000
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py

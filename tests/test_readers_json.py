@@ -121,6 +121,89 @@ def test_deep_nesting_is_no_traceback(tmp_path: Path) -> None:
     assert read(path).steps.tolist() == [1, 2]
 
 
+def test_numbers_in_text_and_in_lists(tmp_path: Path) -> None:
+    rows = [
+        {"step": "1,000", "loss": "0.294", "lr": "1e-4", "kl": [3], "s": "12.5k", "v": [1, 2], "none": "None"},
+        {"step": "2,000", "loss": "-inf", "lr": "NaN", "kl": [4.5], "s": "a1", "v": [1, 2], "none": "null"},
+    ]
+    run = read_text(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
+    assert (run.steps.tolist(), run.step_unit) == ([1000, 2000], "step")
+    assert run["total_loss"].tolist() == [0.294, -np.inf]
+    assert run["kl_loss"].tolist() == [3, 4.5]
+    assert np.isnan(run["lr"][1]) and run.columns["lr"].logged.all()
+    assert not {"s", "v", "none"} & set(run)
+    assert note(run, "unparsed_value") == 4
+
+
+def test_numbers_beyond_the_largest_float(tmp_path: Path) -> None:
+    text = '{"step": 1, "loss": 1e999, "kl": %s}\n{"step": 2, "loss": -1e999, "kl": 3}\n' % ("9" * 400)
+    run = read_text(tmp_path, text)
+    assert run["total_loss"].tolist() == [np.inf, -np.inf]
+    assert run["kl_loss"].tolist() == [np.inf, 3]
+
+
+def test_glued_and_broken_records(tmp_path: Path) -> None:
+    text = (
+        '\ufeff{"step": 1, "loss": 0.5, "x": {"y": 1}}\n{"step": 2, "loss": 0.4}{"step": 3, "loss": 0.3}\n'
+        '{"step": 4, "x": {"y": 2}, "lo{"step": 5, "loss": 0.2}\n{"step": 6, "loss": 0.1}\n{"step": 7, "lo'
+    )
+    run = read_text(tmp_path, text)
+    assert run.steps.tolist() == [1, 2, 3, 5, 6]
+    assert run["total_loss"].tolist() == [0.5, 0.4, 0.3, 0.2, 0.1]
+    assert run.rows("x/y").tolist() == [0]  # what is nested in a broken record is no record
+    assert (note(run, "foreign_lines"), note(run, "torn_line")) == (1, 1)
+
+
+def test_a_broken_object_among_printed_ones(tmp_path: Path) -> None:
+    objects = [json.dumps({"step": i, "loss": i / 2, "lr": 1}, indent=2) for i in range(5)]
+    objects[2] = objects[2][:20]
+    run = read_text(tmp_path, "\n".join(objects), "m.json")
+    assert run.steps.tolist() == [0, 1, 3, 4]
+    assert note(run, "foreign_lines") == 1
+
+
+def test_rows_of_validation_have_names_of_their_own(tmp_path: Path) -> None:
+    rows = [{"mode": m, "epoch": e, "iter": i, "loss": x} for m, e, i, x in
+            [("train", 1, 100, 0.5), ("train", 1, 200, 0.45), ("val", 1, 200, 0.6), ("train", 2, 300, 0.4)]]  # fmt: skip
+    run = read_text(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
+    assert run["total_loss"].tolist() == [0.5, 0.45, 0.4]
+    assert run.series("val/total_loss")[1].tolist() == [0.6]
+    assert note(run, "split_rows") == 1
+
+
+def test_one_value_a_record(tmp_path: Path) -> None:
+    rows = [{"step": s, "metric": m, "value": v} for s, m, v in [(1, "loss", 0.5), (1, "kl_loss", 3), (2, "loss", 0.4)]]
+    run = read_text(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
+    assert run["total_loss"].tolist() == [0.5, 0.4]
+    assert run.series("kl_loss")[1].tolist() == [3]
+
+
+def test_a_keras_history_counts_epochs(tmp_path: Path) -> None:
+    run = read_text(tmp_path, '{"loss": [3, 2, 1], "val_loss": [4, 3, 2]}', "history.json")
+    assert (run.steps.tolist(), run.step_unit) == ([0, 1, 2], "epoch")
+    assert run["val/total_loss"].tolist() == [4, 3, 2]
+
+
+def test_fractional_epochs_are_no_steps(tmp_path: Path) -> None:
+    rows = [{"loss": 1 / (i + 1), "lr": 0.1, "epoch": round(0.02 * (i + 1), 2)} for i in range(60)]
+    run = read_text(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
+    assert (len(run), run.step_unit) == (60, "record")
+    assert run.epochs is not None and run.epochs.tolist() == [int(row["epoch"]) for row in rows]
+
+
+def test_the_summary_of_a_trainer_is_no_row(tmp_path: Path) -> None:
+    state = {
+        "log_history": [
+            {"loss": 1.0, "step": 1},
+            {"loss": 0.5, "step": 2},
+            {"train_loss": 0.7, "train_runtime": 9.0, "step": 2},
+        ]
+    }
+    run = read_text(tmp_path, json.dumps(state), "trainer_state.json")
+    assert run["total_loss"].tolist() == [1, 0.5]
+    assert note(run, "averaged_stats") == 1
+
+
 NUMBERS = st.one_of(st.none(), st.floats(), st.integers(-(2**60), 2**60))
 
 

@@ -33,8 +33,8 @@ MAX_LINE = 100_000  # characters of a line that are looked at
 PREFIX = 300  # characters before a dict that may say where training is
 
 _COUNT = r"\d{1,3}(?:,\d{3})+|\d{1,15}"
-_STEP = re.compile(rf"(?<![a-z])(?:steps?|iter(?:ation)?s?|updates?)\W{{0,3}}({_COUNT})(?![\d.:])", re.IGNORECASE)
-_EPOCH = re.compile(r"(?<![a-z])epochs?\W{0,3}(\d{1,9}(?:\.\d+)?)(?![\d:])", re.IGNORECASE)
+_STEP = re.compile(rf"(?<![a-z])(?:steps?|iter(?:ation)?s?|updates?)\W{{0,3}}({_COUNT})(?![,.:]?\d)", re.IGNORECASE)
+_EPOCH = re.compile(r"(?<![a-z])epochs?\W{0,3}(\d{1,9}(?:\.\d+)?)(?![,.:]?\d)", re.IGNORECASE)
 _NUMBER_LAST = re.compile(rf"(?:^|\s)({_COUNT})\s?[:|=-]?\s*$")
 _WORD_LAST = re.compile(
     rf"([a-z]+)(?:[ _](?:set|metrics|results|stats|loss|losses|log))?(?:[\s:|\]=-]*(?:{_COUNT}))?[\s:|\]=-]*$",
@@ -48,7 +48,7 @@ class DictLinesReader:
     title = "text lines with a dict or a JSON object each (Hugging Face Trainer, fairseq)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        if b"{" not in head or head.lstrip()[:1] == b"[" or sniff_records(head):
+        if b"{" not in head or sniff_records(head):
             return 0.0
         found, lines = _Rows(), 0
         for number, line, _ in _text_lines([head]):

@@ -180,7 +180,7 @@ def _next_at_same_indent(text: str, start: int) -> int:
 def sniff_records(head: bytes) -> list[Record]:
     """Up to 20 objects from the start of a log; empty if it does not begin as JSON."""
     text = head.lstrip()
-    if text[:1] not in (b"{", b"["):
+    if not text.startswith(b"{") and not (text.startswith(b"[") and text[1:].lstrip().startswith(b"{")):
         return []
     lines = text.splitlines()
     complete = (lines if text.endswith(b"\n") or len(lines) == 1 else lines[:-1])[:20]

@@ -68,17 +68,18 @@ def log_of(series: Series, tags: Sequence[str], source: str, format: str, config
     used, begins = np.unique(series.tag[by_tag], return_index=True)
     points = dict(zip(used.tolist(), np.split(by_tag, begins[1:]), strict=True))
     in_order = sorted(points, key=lambda number: points[number][0])
-    kept, notes = columns_kept({tags[number]: len(points[number]) for number in in_order}, len(steps))
+    epoch = next((number for number in points if tags[number] == "epoch" and len(tags) > 1), None)
+    counts = {tags[number]: len(points[number]) for number in in_order if number != epoch}
+    kept, notes = columns_kept(counts, len(steps))
     for number in in_order:
         mine = points[number]
-        is_epoch = tags[number] == "epoch" and len(tags) > 1
-        if tags[number] not in kept and not is_epoch:
+        if number != epoch and tags[number] not in kept:
             continue
         values = np.full(len(steps), np.nan)
         values[row[mine]] = series.value[mine]
         logged = np.zeros(len(steps), bool)
         logged[row[mine]] = True
-        if is_epoch:
+        if number == epoch:
             whole = logged & np.isfinite(values) & (np.abs(values) < 2**53)
             epochs = np.where(whole, np.nan_to_num(values), UNKNOWN_EPOCH).astype(np.int64)
             continue
