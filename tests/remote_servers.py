@@ -118,14 +118,17 @@ def _asyncssh(folder: Path, port: int) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    listening = asyncssh.listen(
-        "127.0.0.1",
-        port,
-        server_host_keys=[str(folder / "host_key")],
-        authorized_client_keys=str(folder / "authorized_keys"),
-        sftp_factory=True,
-    )
-    server = asyncio.run_coroutine_threadsafe(listening, loop).result(BOUND)
+
+    async def listen() -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen(
+            "127.0.0.1",
+            port,
+            server_host_keys=[str(folder / "host_key")],
+            authorized_client_keys=str(folder / "authorized_keys"),
+            sftp_factory=True,
+        )
+
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(BOUND)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ beside a log come with it. Nothing is fetched again that has not changed, and of
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -150,7 +151,7 @@ class FilesCopy(Copy):
             return self._settings_of_the_web(folder)
         found = list[Entry]()
         above, _, name = folder.rpartition("/")
-        for place in (folder, above) if folders.VIEW_FOLDERS.match(name) else (folder,):
+        for place in (folder, above) if above and folders.VIEW_FOLDERS.match(name) else (folder,):
             with suppress(Exception):  # the log may be read without them, as by a key that may not list
                 infos = [info for info in self._fs.ls(place, detail=True) if info["type"] != "directory"]
                 found += [entry for entry in map(Entry.of, infos) if _is_settings(entry)]
@@ -298,11 +299,18 @@ def _connect(address: str, scheme: str) -> tuple[Any, str]:
         from sshfs import SSHFileSystem
 
         login = SSHFileSystem._get_kwargs_from_urls(address)
-        options = {"known_hosts": (), "connect_timeout": PATIENCE, "login_timeout": PATIENCE, "timeout": 2 * PATIENCE}
+        options = {
+            "known_hosts": (),
+            "connect_timeout": PATIENCE,
+            "login_timeout": PATIENCE,
+            "keepalive_interval": PATIENCE,
+        }
         return SSHFileSystem(skip_instance_cache=True, **login, **options), SSHFileSystem._strip_protocol(address)
     options = {}
+    if scheme == "gs":  # its client warns where a bucket is read without a login, which is no fault
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
     if scheme == "s3":
-        retries = {"max_attempts": 3, "mode": "standard"}
+        retries = {"total_max_attempts": 1}  # s3fs tries again by itself
         options["config_kwargs"] = {"connect_timeout": PATIENCE, "read_timeout": PATIENCE, "retries": retries}
     elif scheme in ("http", "https"):
         from aiohttp import ClientTimeout
@@ -314,6 +322,8 @@ def _connect(address: str, scheme: str) -> tuple[Any, str]:
         if "Protocol not known" not in str(error):
             raise
         raise LogError(f"{shown(address)} has a scheme that nothing here can read: '{scheme}' is not known.") from None
+    if scheme == "s3":
+        files.retries = 2
     return files, str(name)
 
 
