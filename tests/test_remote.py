@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import remote_stand_ins
 import vaelab
 from live_runs import healthy_rows, write
-from remote_servers import Web, free_port, login, s3_server, ssh_server, web_server
+from remote_servers import Web, free_port, listing_server, login, s3_server, ssh_server, web_server
 from vaelab.cli.app import app
 from vaelab.errors import LogError
 from vaelab.integrations.mcp_runs import RunStore
@@ -105,6 +105,13 @@ def test_a_file_on_the_web_with_and_without_ranges(web: Web) -> None:
         run = read(f"http://127.0.0.1:{web.port}/my%20runs/train.log")
         assert same(run, read(LOGS / RUN))
         assert run.source == f"http://127.0.0.1:{web.port}/my runs/train.log"
+
+
+def test_a_folder_on_the_web_by_its_listing() -> None:
+    with listing_server(LOGS) as place:
+        assert {run.source for run in read_all(f"{place}/")} == {
+            f"{place}{r.source[len(str(LOGS)) :]}" for r in read_all(LOGS)
+        }
 
 
 def test_gzip_and_settings_beside_a_log(s3: Any, web: Web, memory: Any) -> None:

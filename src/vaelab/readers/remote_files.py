@@ -117,8 +117,8 @@ class FilesCopy(Copy):
             infos = [{"name": self._remote, "type": "directory"}]
         else:
             infos = [self._fs.info(self._remote)]
-        named = [Entry.of(info) for info in infos if info["type"] != "directory"]
-        inside = [str(info["name"]) for info in infos if info["type"] == "directory"]
+        named = [Entry.of(info) for info in infos if info.get("type") != "directory"]
+        inside = [str(info["name"]) for info in infos if info.get("type") == "directory"]
         found = Found(named, inside, [entry for folder in inside for entry in self._below(folder)], [])
         if not found.named and not found.below:
             raise FileNotFoundError(self._remote)
@@ -141,9 +141,10 @@ class FilesCopy(Copy):
 
     def _below(self, folder: str) -> list[Entry]:
         depth = 8 if self._web else folders.MOST_DEPTH  # pages may link to each other
-        found = self._fs.find(folder, maxdepth=depth, detail=True).values()
         inside = f"{folder.rstrip('/')}/"
-        return [Entry.of(info) for info in found if info["type"] != "directory" and info["name"].startswith(inside)]
+        found = self._fs.find(folder, maxdepth=depth, detail=True)
+        files = {name: info for name, info in found.items() if info.get("type") != "directory"}
+        return [Entry.of({**files[name], "name": name}) for name in files if name.startswith(inside) and name != inside]
 
     def _beside(self, folder: str) -> list[Entry]:
         """Small settings in a folder, and in the one above where the folder holds one view of a run."""
@@ -153,7 +154,7 @@ class FilesCopy(Copy):
         above, _, name = folder.rpartition("/")
         for place in (folder, above) if above and folders.VIEW_FOLDERS.match(name) else (folder,):
             with suppress(Exception):  # the log may be read without them, as by a key that may not list
-                infos = [info for info in self._fs.ls(place, detail=True) if info["type"] != "directory"]
+                infos = [info for info in self._fs.ls(place, detail=True) if info.get("type") != "directory"]
                 found += [entry for entry in map(Entry.of, infos) if _is_settings(entry)]
         return found
 
