@@ -11,9 +11,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -118,14 +119,17 @@ def _asyncssh(folder: Path, port: int) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    listening = asyncssh.listen(
-        "127.0.0.1",
-        port,
-        server_host_keys=[str(folder / "host_key")],
-        authorized_client_keys=str(folder / "authorized_keys"),
-        sftp_factory=True,
-    )
-    server = asyncio.run_coroutine_threadsafe(listening, loop).result(BOUND)
+
+    async def listen() -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen(
+            "127.0.0.1",
+            port,
+            server_host_keys=[str(folder / "host_key")],
+            authorized_client_keys=str(folder / "authorized_keys"),
+            sftp_factory=True,
+        )
+
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(BOUND)
     try:
         yield
     finally:
@@ -188,12 +192,29 @@ def web_server() -> Iterator[Web]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.port = server.server_port
+    with _serving(Handler) as web.port:
+        yield web
+
+
+@contextmanager
+def listing_server(folder: Path) -> Iterator[str]:
+    """Python's own server of a folder, which lists folders, serves no ranges and says nothing of them; gives its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _serving(partial(Quiet, directory=str(folder))) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield web
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()

@@ -6,6 +6,7 @@ import gc
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,15 +17,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import remote_stand_ins
 import vaelab
 from live_runs import healthy_rows, write
-from remote_servers import Web, free_port, login, s3_server, ssh_server, web_server
+from remote_servers import Web, free_port, listing_server, login, s3_server, ssh_server, web_server
 from vaelab.cli.app import app
 from vaelab.errors import LogError
 from vaelab.integrations.mcp_runs import RunStore
 from vaelab.live import Watcher
 from vaelab.readers import read, read_all, remote_files
-from vaelab.readers.addresses import failure, shown, without_secrets
+from vaelab.readers.addresses import shown, without_secrets
 from vaelab.run import Run
 
 LOGS = Path(__file__).parents[1] / "examples/logs"
@@ -103,6 +105,13 @@ def test_a_file_on_the_web_with_and_without_ranges(web: Web) -> None:
         run = read(f"http://127.0.0.1:{web.port}/my%20runs/train.log")
         assert same(run, read(LOGS / RUN))
         assert run.source == f"http://127.0.0.1:{web.port}/my runs/train.log"
+
+
+def test_a_folder_on_the_web_by_its_listing() -> None:
+    with listing_server(LOGS) as place:
+        assert {run.source for run in read_all(f"{place}/")} == {
+            f"{place}{r.source[len(str(LOGS)) :]}" for r in read_all(LOGS)
+        }
 
 
 def test_gzip_and_settings_beside_a_log(s3: Any, web: Web, memory: Any) -> None:
@@ -323,13 +332,16 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         assert "the server cannot be reached" in said(address)
 
 
-def test_time_outs_in_one_sentence() -> None:
-    import asyncio
-
-    from botocore.exceptions import ReadTimeoutError
-
-    for error in (TimeoutError(), asyncio.TimeoutError(), ReadTimeoutError(endpoint_url="http://x")):
-        assert "no answer came in time" in str(failure(error, "s3://runs/a.log"))
+def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(remote_files, "PATIENCE", 1)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        for address in ("s3://runs/a.log", f"sftp://127.0.0.1:{port}/a.log", f"http://127.0.0.1:{port}/a.log"):
+            assert "no answer came in time" in said(address)
 
 
 def test_an_unknown_scheme() -> None:
@@ -389,3 +401,23 @@ def test_without_the_extra_one_sentence_names_it(tmp_path: Path) -> None:
         f"{address} cannot be read without the packages for it: pip install 'vaelab[remote]'."
         for address in ("s3://b/a.log", "sftp://h/a.log", "https://h/a.log")
     ]
+
+
+# Services that only a stand-in can be had of ----------------------------------------------------------------------------
+
+
+def logs_by_name() -> dict[str, bytes]:
+    files = {f"runs/{path.parent.name}/{path.name}": path.read_bytes() for path in LOGS.glob("pyramid-*/train.log")}
+    return {**files, "runs/pyramid-flow-healthy/config.yaml": b"latent_shape: [4, 5, 6, 7]\n"}
+
+
+@pytest.mark.parametrize(("service", "place"), [("hub", "hf://datasets/me/vae"), ("google", "gs://runs")])
+def test_files_on_the_hub_and_in_googles_storage(service: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with getattr(remote_stand_ins, service)(logs_by_name(), monkeypatch):
+        run = read(f"{place}/runs/{RUN}")
+        assert same(run, read(LOGS / RUN)) and run.source == f"{place}/runs/{RUN}"
+        assert run.config["latent_shape"] == [4, 5, 6, 7]
+        for address in (f"{place}/runs", f"{place}/runs/*/train.log"):
+            names = {name for name in logs_by_name() if name.endswith(".log")}
+            assert {run.source for run in read_all(address)} == {f"{place}/{name}" for name in names}
+        assert "does not exist" in said(f"{place}/runs/no.log")

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("terminal", "json", "markdown", "html", "sarif")
 
-PATHS_HELP = "Log files, folders, a quoted glob, or - for standard input. Compressed .gz files are fine."
+PATHS_HELP = (
+    "Log files, folders, a quoted glob, or - for standard input; addresses too (s3://, gs://, hf://, sftp://, https://, "
+    "wandb://, mlflow://). Compressed .gz files are fine."
+)
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", show_default=False, help=PATHS_HELP)]
 Dialect = Annotated[
     str | None,

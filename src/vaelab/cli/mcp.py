@@ -22,7 +22,7 @@ def mcp(
         typer.Argument(
             metavar="FOLDER",
             show_default=False,
-            help="Folders (or log files) that may be read, with all below them; without one, the current folder.",
+            help="Folders (or log files, or addresses) that may be read, with all below them; without one, the current folder.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -53,6 +53,13 @@ def mcp(
             "vaelab mcp waits for an MCP client on standard input; see vaelab mcp --help. Ctrl-C ends it.",
             file=sys.stderr,
         )
-    # Nothing has to be saved, and the SDK's thread that waits for a line on standard input cannot be woken.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    signal.signal(signal.SIGINT, _end)
     serve(folders or ["."], declared)
+
+
+def _end(*_: object) -> None:
+    """Nothing has to be saved, and the SDK's thread that waits for a line on standard input cannot be woken."""
+    from vaelab.readers.remote import close_all
+
+    close_all()
+    os._exit(INTERRUPTED)

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 WEB_PORT = 8765
 
-WATCH_PATHS_HELP = "Log files, folders or quoted patterns. A path may not exist yet: it is waited for."
+WATCH_PATHS_HELP = (
+    "Log files, folders or quoted patterns, or addresses of these. A path may not exist yet: it is waited for."
+)
 
 
 class Until(str, Enum):

@@ -62,6 +62,6 @@ class RemotePlace(Place):
         return exists(self._copy.local(source))
 
 
-def place_of(path: str | Path) -> Place:
+def place_of(path: str | Path, format: str | None) -> Place:
     """Raises LogError if it is an address that cannot be understood, or the packages for it are not installed."""
-    return RemotePlace(copy_of(str(path))) if is_address(path) else Place(str(Path(path)))
+    return RemotePlace(copy_of(str(path), all_of_it=format is not None)) if is_address(path) else Place(str(Path(path)))

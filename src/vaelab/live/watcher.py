@@ -59,7 +59,7 @@ class Watcher:
         if any(str(path) == "-" for path in paths):
             raise LogError("standard input cannot be watched: write the log to a file and watch that file.")
         Wanted.of(format)
-        self._places = {place.name: place for place in map(place_of, paths)}
+        self._places = {place.name: place for place in (place_of(path, format) for path in paths)}
         self.paths = list(self._places)
         self.format, self.config = format, dict(config or {})
         self.select, self.ignore = tuple(select), tuple(ignore)

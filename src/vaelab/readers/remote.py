@@ -13,17 +13,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakSet
 
 from vaelab.errors import LogError
 from vaelab.readers.addresses import failure, is_address, scheme_of, shown
 from vaelab.run import ReadNote, Run
 
-__all__ = ["Copy", "copy_of", "is_address", "local_copies", "shown"]
+__all__ = ["Copy", "close_all", "copy_of", "is_address", "local_copies", "shown"]
 
 Progress = Callable[[int, int | None], None]
 
 _MLFLOW_PAGE = re.compile(r"https?://.*/#/(?:experiments/|runs/)")
 _WANDB_PAGE = re.compile(r"https?://(?:[^/]*@)?(?:api\.)?wandb\.ai/")
+
+
+_OPEN: WeakSet[Copy] = WeakSet()
+
+
+def close_all() -> None:
+    """Delete all copies: for a process that is about to end without its usual tidying."""
+    for copy in list(_OPEN):
+        copy.close()
 
 
 class Copy:
@@ -42,6 +52,7 @@ class Copy:
         self._prefix = prefix
         self.path = f"{self.folder}/{inside}"
         self.problems: list[str] = []
+        _OPEN.add(self)
 
     def update(self, progress: Progress | None = None) -> None:
         """Fetch what is new. Raises LogError with one sentence; what was fetched before stays."""

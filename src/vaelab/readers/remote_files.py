@@ -6,6 +6,7 @@ beside a log come with it. Nothing is fetched again that has not changed, and of
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -116,8 +117,8 @@ class FilesCopy(Copy):
             infos = [{"name": self._remote, "type": "directory"}]
         else:
             infos = [self._fs.info(self._remote)]
-        named = [Entry.of(info) for info in infos if info["type"] != "directory"]
-        inside = [str(info["name"]) for info in infos if info["type"] == "directory"]
+        named = [Entry.of(info) for info in infos if info.get("type") != "directory"]
+        inside = [str(info["name"]) for info in infos if info.get("type") == "directory"]
         found = Found(named, inside, [entry for folder in inside for entry in self._below(folder)], [])
         if not found.named and not found.below:
             raise FileNotFoundError(self._remote)
@@ -140,9 +141,10 @@ class FilesCopy(Copy):
 
     def _below(self, folder: str) -> list[Entry]:
         depth = 8 if self._web else folders.MOST_DEPTH  # pages may link to each other
-        found = self._fs.find(folder, maxdepth=depth, detail=True).values()
         inside = f"{folder.rstrip('/')}/"
-        return [Entry.of(info) for info in found if info["type"] != "directory" and info["name"].startswith(inside)]
+        found = self._fs.find(folder, maxdepth=depth, detail=True)
+        files = {name: info for name, info in found.items() if info.get("type") != "directory"}
+        return [Entry.of({**files[name], "name": name}) for name in files if name.startswith(inside) and name != inside]
 
     def _beside(self, folder: str) -> list[Entry]:
         """Small settings in a folder, and in the one above where the folder holds one view of a run."""
@@ -150,9 +152,9 @@ class FilesCopy(Copy):
             return self._settings_of_the_web(folder)
         found = list[Entry]()
         above, _, name = folder.rpartition("/")
-        for place in (folder, above) if folders.VIEW_FOLDERS.match(name) else (folder,):
+        for place in (folder, above) if above and folders.VIEW_FOLDERS.match(name) else (folder,):
             with suppress(Exception):  # the log may be read without them, as by a key that may not list
-                infos = [info for info in self._fs.ls(place, detail=True) if info["type"] != "directory"]
+                infos = [info for info in self._fs.ls(place, detail=True) if info.get("type") != "directory"]
                 found += [entry for entry in map(Entry.of, infos) if _is_settings(entry)]
         return found
 
@@ -298,11 +300,18 @@ def _connect(address: str, scheme: str) -> tuple[Any, str]:
         from sshfs import SSHFileSystem
 
         login = SSHFileSystem._get_kwargs_from_urls(address)
-        options = {"known_hosts": (), "connect_timeout": PATIENCE, "login_timeout": PATIENCE, "timeout": 2 * PATIENCE}
+        options = {
+            "known_hosts": (),
+            "connect_timeout": PATIENCE,
+            "login_timeout": PATIENCE,
+            "keepalive_interval": PATIENCE,
+        }
         return SSHFileSystem(skip_instance_cache=True, **login, **options), SSHFileSystem._strip_protocol(address)
     options = {}
+    if scheme == "gs":  # its client warns where a bucket is read without a login, which is no fault
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
     if scheme == "s3":
-        retries = {"max_attempts": 3, "mode": "standard"}
+        retries = {"total_max_attempts": 1}  # s3fs tries again by itself
         options["config_kwargs"] = {"connect_timeout": PATIENCE, "read_timeout": PATIENCE, "retries": retries}
     elif scheme in ("http", "https"):
         from aiohttp import ClientTimeout
@@ -314,6 +323,8 @@ def _connect(address: str, scheme: str) -> tuple[Any, str]:
         if "Protocol not known" not in str(error):
             raise
         raise LogError(f"{shown(address)} has a scheme that nothing here can read: '{scheme}' is not known.") from None
+    if scheme == "s3":
+        files.retries = 2
     return files, str(name)
 
 
