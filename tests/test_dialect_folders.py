@@ -9,7 +9,7 @@ import pytest
 
 import vaelab.dialects
 from vaelab.config.foreign import sources
-from vaelab.dialects import DIALECTS, detect, parts
+from vaelab.dialects import DIALECTS, conventions, detect, parts
 from vaelab.errors import ConfigError
 from vaelab.lint import LintReport, lint
 
@@ -120,6 +120,28 @@ def test_options_of_a_script_tell_a_fork_from_a_change_of_its_data(tmp_path: Pat
     assert logged.plan.fork == () and {"DF-1", "LNT202"} <= codes(logged)
     forked = report(tmp_path, f"{script} --dino_loss_weight 0.1", "c.sh")
     assert forked.plan.fork == ("dino_loss_weight",) and not {"DF-1", "DF-3", "DF-4"} & codes(forked)
+
+
+LDM_COLUMNS = [
+    "aeloss_step",
+    "train/total_loss",
+    "train/kl_loss",
+    "train/nll_loss",
+    "train/rec_loss",
+    "val_ema/rec_loss",
+    "loss",
+]
+
+
+def test_a_log_with_another_loss_is_of_a_fork() -> None:
+    assert detect(LDM_COLUMNS, "csv", {})[:2] == ("ldm", 0.95)
+    known = conventions("ldm", {}, LDM_COLUMNS)
+    assert known is DIALECTS["ldm"] and known.known_faults
+    trainer, confidence, reason = detect([*LDM_COLUMNS, "train/vf_loss"], "csv", {})
+    assert trainer == "ldm" and confidence < 0.5 and "vf_loss" in reason and "a fork" in reason
+    fork = conventions("ldm", {}, [*LDM_COLUMNS, "train/vf_loss"])
+    assert fork.fork == ("vf_loss",) and fork.title.startswith("a fork of") and fork.rec_kind == known.rec_kind
+    assert not fork.known_faults and not fork.formulas and not fork.defaults
 
 
 def test_the_surest_signature_wins() -> None:
