@@ -113,6 +113,19 @@ def test_the_name_of_a_script_alone_names_no_trainer(line: str, tmp_path: Path) 
         report(tmp_path, f"{line}\n", "train.sh")
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "ldm.models.diffusion.ddpm.LatentDiffusion",
+        "sgm.models.diffusion.DiffusionEngine",
+        "taming.models.cond_transformer.Net2Net",
+    ],
+)
+def test_a_diffusion_model_or_transformer_of_a_known_package_is_no_autoencoder(target: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not of a trainer that lint knows"):
+        report(tmp_path, f"model: {{base_learning_rate: 1.0e-4, target: {target}, params: {{timesteps: 1000}}}}\n")
+
+
 def test_options_of_a_script_tell_a_fork_from_a_change_of_its_data(tmp_path: Path) -> None:
     script = "accelerate launch --num_processes 4 train_autoencoderkl.py --train_data_dir data --mixed_precision bf16"
     assert {"DF-1", "DF-3", "DF-4"} <= codes(report(tmp_path, script, "a.sh"))
