@@ -9,7 +9,7 @@ import pytest
 
 import vaelab.dialects
 from vaelab.config.foreign import sources
-from vaelab.dialects import DIALECTS, detect, parts
+from vaelab.dialects import DIALECTS, conventions, detect, parts
 from vaelab.errors import ConfigError
 from vaelab.lint import LintReport, lint
 
@@ -113,6 +113,19 @@ def test_the_name_of_a_script_alone_names_no_trainer(line: str, tmp_path: Path) 
         report(tmp_path, f"{line}\n", "train.sh")
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "ldm.models.diffusion.ddpm.LatentDiffusion",
+        "sgm.models.diffusion.DiffusionEngine",
+        "taming.models.cond_transformer.Net2Net",
+    ],
+)
+def test_a_diffusion_model_or_transformer_of_a_known_package_is_no_autoencoder(target: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not of a trainer that lint knows"):
+        report(tmp_path, f"model: {{base_learning_rate: 1.0e-4, target: {target}, params: {{timesteps: 1000}}}}\n")
+
+
 def test_options_of_a_script_tell_a_fork_from_a_change_of_its_data(tmp_path: Path) -> None:
     script = "accelerate launch --num_processes 4 train_autoencoderkl.py --train_data_dir data --mixed_precision bf16"
     assert {"DF-1", "DF-3", "DF-4"} <= codes(report(tmp_path, script, "a.sh"))
@@ -120,6 +133,28 @@ def test_options_of_a_script_tell_a_fork_from_a_change_of_its_data(tmp_path: Pat
     assert logged.plan.fork == () and {"DF-1", "LNT202"} <= codes(logged)
     forked = report(tmp_path, f"{script} --dino_loss_weight 0.1", "c.sh")
     assert forked.plan.fork == ("dino_loss_weight",) and not {"DF-1", "DF-3", "DF-4"} & codes(forked)
+
+
+LDM_COLUMNS = [
+    "aeloss_step",
+    "train/total_loss",
+    "train/kl_loss",
+    "train/nll_loss",
+    "train/rec_loss",
+    "val_ema/rec_loss",
+    "loss",
+]
+
+
+def test_a_log_with_another_loss_is_of_a_fork() -> None:
+    assert detect(LDM_COLUMNS, "csv", {})[:2] == ("ldm", 0.95)
+    known = conventions("ldm", {}, LDM_COLUMNS)
+    assert known is DIALECTS["ldm"] and known.known_faults
+    trainer, confidence, reason = detect([*LDM_COLUMNS, "train/vf_loss"], "csv", {})
+    assert trainer == "ldm" and confidence < 0.5 and "vf_loss" in reason and "a fork" in reason
+    fork = conventions("ldm", {}, [*LDM_COLUMNS, "train/vf_loss"])
+    assert fork.fork == ("vf_loss",) and fork.title.startswith("a fork of") and fork.rec_kind == known.rec_kind
+    assert not fork.known_faults and not fork.formulas and not fork.defaults
 
 
 def test_the_surest_signature_wins() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from vaelab.catalog import METRICS, Band, Metric, canonical
 from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
 from vaelab.config.foreign import sources
-from vaelab.dialects import DIALECTS, Dialect
+from vaelab.dialects import DIALECTS, Dialect, conventions
 from vaelab.errors import ConfigError
 from vaelab.lint import KNOWN_BUGS, LINT_RULES, Bug, LintRule
 from vaelab.rules.base import Rule
@@ -67,8 +67,9 @@ def explain(topic: str, trainer: str | None = None) -> Explanation:
 
 
 def explain_in_run(topic: str, run: Run, trainer: str | None = None) -> Explanation:
-    """The same with the formulas of the run's trainer and, for a metric, what the run logged of it."""
-    known = run.trainer if run.trainer != "unknown" else None
+    """The same with the formulas of the run's trainer (not of a fork's parent) and, for a metric, what the run logged of it."""
+    followed = conventions(run.trainer, run.config, (c.original for c in run.columns.values()))
+    known = followed.id if followed.id != "unknown" and not followed.fork else None
     explanation = explain(topic, trainer or known)
     if explanation.kind != "metric":
         return explanation

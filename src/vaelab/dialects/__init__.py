@@ -7,8 +7,8 @@ Adding a trainer is adding a folder with ``DIALECTS`` in its ``__init__.py``, ea
 from __future__ import annotations
 
 from vaelab.dialects.config_names import canonical_config
-from vaelab.dialects.detection import bare_name, detect
-from vaelab.dialects.registry import DIALECTS, UNKNOWN, conventions, parts
+from vaelab.dialects.detection import detect
+from vaelab.dialects.registry import DIALECTS, UNKNOWN, bare_name, conventions, parts
 from vaelab.dialects.types import Dialect, KLReduction, KnownFault, RecKind, Reduction, Signature
 
 __all__ = [

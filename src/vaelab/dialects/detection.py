@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from vaelab.catalog import METRICS, canonical
 from vaelab.dialects.config_names import flatten_config
-from vaelab.dialects.registry import DIALECTS
+from vaelab.dialects.registry import DIALECTS, bare_name, foreign_losses
 from vaelab.dialects.types import Dialect, Signature
 
 
 def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any]) -> tuple[str, float, str]:
     """``(trainer id, confidence 0..1, reason)`` from the columns' original names, the file format and the config.
 
-    The surest signature that fits wins; among equals the one that names most columns.
+    The surest signature that fits wins; among equals the one that names most columns. A log with losses that the trainer
+    does not have is of a fork: half as sure, and the reason says it.
     """
     columns = {bare_name(name) for name in originals}
     settings = columns | {bare_name(key) for key in flatten_config(raw_config)}
@@ -28,7 +27,11 @@ def detect(originals: Sequence[str], format: str, raw_config: Mapping[str, Any])
     if not fitting:
         return "unknown", 0.0, "the columns fit no trainer vaelab knows; names are read by the catalogue's aliases"
     signature, dialect = max(fitting, key=lambda fit: (fit[0].confidence, len(fit[0].columns)))
-    return dialect.id, signature.confidence, _reason(signature, dialect, format)
+    reason = _reason(signature, dialect, format)
+    if others := foreign_losses(originals, dialect):
+        reason += f"; but that one does not log {', '.join(others)}: a fork of it, whose formulas are not known"
+        return dialect.id, signature.confidence / 2, reason
+    return dialect.id, signature.confidence, reason
 
 
 def _fits(signature: Signature, columns: Set[str], settings: Set[str], format: str) -> bool:
@@ -45,18 +48,3 @@ def _reason(signature: Signature, dialect: Dialect, format: str) -> str:
         if names:
             return f"{kind} {', '.join(sorted(names))} as {dialect.title} names them"
     return f"the format {format}, which {dialect.title} writes"
-
-
-_SPLIT_PATH = re.compile(r"^(?:(?:train|training|val|val_ema|valid|validation|test|eval)[/.])+")
-_SPLIT_WORD = re.compile(r"^(?:train|training|val|val_ema|valid|validation|test|eval)_(?=.)")
-
-
-def bare_name(name: str) -> str:
-    """A column's own name in lower case, without its splits (``train/``, ``train/train/``) and Lightning's ``_step`` or ``_epoch``.
-
-    A split with an underscore behind it (``train_loss``) is one only where a name that vaelab knows follows it.
-    """
-    text = _SPLIT_PATH.sub("", re.sub(r"\s+", "_", name.strip().lower()))
-    text = re.sub(r"(?<=.)_(step|epoch)$", "", text) if text not in ("global_step",) else text
-    rest = _SPLIT_WORD.sub("", text)
-    return rest if rest != text and canonical(rest) in METRICS else text

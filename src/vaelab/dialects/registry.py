@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from vaelab.catalog import METRICS, canonical
 from vaelab.dialects.types import Dialect
 from vaelab.own_settings import own_conventions
 
+PLAIN = {"loss", "train_loss", "val_loss", "test_loss"}  # of a progress bar, or of a callback of the user's
 _PACKAGE = "vaelab.dialects"
 _FOLDERS = sorted(found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)]) if found.ispkg)
 
@@ -36,10 +39,41 @@ def parts(kind: Literal["settings", "faults", "checkpoints"]) -> tuple[ModuleTyp
     return tuple(importlib.import_module(f"{_PACKAGE}.{name}.{kind}") for name in has)
 
 
-def conventions(trainer: str, config: Mapping[str, Any]) -> Dialect:
+def conventions(trainer: str, config: Mapping[str, Any], originals: Iterable[str] = ()) -> Dialect:
     """Conventions of ``trainer`` (an id; others give ``unknown``) under ``config``, declared values by canonical names.
 
     Those of ``vaelab train``, and of a loop of one's own, follow the settings; what is not declared stays unknown.
+    originals: the log's columns. With a loss among them that the trainer does not have they are a fork's: ``fork`` names
+    these losses, and the formulas, defaults and known faults of the parent are gone.
     """
     known = DIALECTS.get(trainer, UNKNOWN)
-    return known if known.declared is None else replace(known, **known.declared(config))
+    if known.declared is not None:
+        known = replace(known, **known.declared(config))
+    fork = foreign_losses(originals, known)
+    if not fork:
+        return known
+    return replace(known, title=f"a fork of {known.title}", fork=fork, formulas={}, defaults={}, known_faults=())
+
+
+def foreign_losses(originals: Iterable[str], dialect: Dialect) -> tuple[str, ...]:
+    """Columns that name a loss which the trainer's public code does not log; a bar's plain ``loss`` is none."""
+    if not dialect.losses:
+        return ()
+    names = {bare_name(name) for name in originals}
+    losses = {name for name in names if "loss" in re.split(r"[_/.]", name)}
+    return tuple(sorted(losses - dialect.losses - PLAIN))
+
+
+_SPLIT_PATH = re.compile(r"^(?:(?:train|training|val|val_ema|valid|validation|test|eval)[/.])+")
+_SPLIT_WORD = re.compile(r"^(?:train|training|val|val_ema|valid|validation|test|eval)_(?=.)")
+
+
+def bare_name(name: str) -> str:
+    """A column's own name in lower case, without its splits (``train/``, ``train/train/``) and Lightning's ``_step`` or ``_epoch``.
+
+    A split with an underscore behind it (``train_loss``) is one only where a name that vaelab knows follows it.
+    """
+    text = _SPLIT_PATH.sub("", re.sub(r"\s+", "_", name.strip().lower()))
+    text = re.sub(r"(?<=.)_(step|epoch)$", "", text) if text not in ("global_step",) else text
+    rest = _SPLIT_WORD.sub("", text)
+    return rest if rest != text and canonical(rest) in METRICS else text

@@ -60,6 +60,10 @@ class Dialect:
     logs are read and judged by general rules; vaelab knows no settings, faults or checkpoints of it.
     recognised_by: any of these; the columns that say ``this trainer and not its parent`` belong into them.
 
+    losses: bare names of all losses that the public code logs; a log with another loss beside them is of a fork, whose
+    formulas are not these. Empty where the code logs what it is told to. fork: those other losses, in the conventions of such a
+    log; then only what the columns hold is the parent's.
+
     columns: name in this trainer's log (without split and suffix) -> canonical name, where the catalogue's aliases would
     read it as something else. rec_kind: what ``rec_loss`` holds (``l1-sum``: summed over a frame). kl_reduction
     ``sum-per-channel`` is Pyramid-Flow's: summed over T, H, W, then averaged over batch and channels. d_weight_logged_before_start: the column is non-zero although the GAN is off.
@@ -89,6 +93,8 @@ class Dialect:
     recognised_by: tuple[Signature, ...]
     source: str = ""
     reading_only: bool = False
+    losses: frozenset[str] = frozenset()
+    fork: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     rec_kind: RecKind = "unknown"
     nll_reduction: Reduction = "unknown"

@@ -26,7 +26,7 @@ class View:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.trainer: Dialect = conventions(run.trainer, run.config)
+        self.trainer: Dialect = conventions(run.trainer, run.config, (c.original for c in run.columns.values()))
         if run.format == "vaelab_console":
             self.trainer = replace(self.trainer, precision=CONSOLE_DIGITS)
         self._series: dict[str, Series] = {}

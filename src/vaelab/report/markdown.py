@@ -10,12 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vaelab.catalog import METRICS, Metric
 from vaelab.diagnosis import Diagnosis, MetricVerdict
-from vaelab.dialects import DIALECTS
+from vaelab.dialects import Dialect, conventions
 from vaelab.facts.base import Fact
 from vaelab.report import layout, reading
 from vaelab.report.numbers import number, percent, quantity, step_range, steps
 from vaelab.report.plots import Plot
 from vaelab.rules.base import Finding
+from vaelab.run import Run
 
 GROUP_TITLES = {
     "trainer": "Trainer", "algebra": "Loss algebra", "units": "Units", "phases": "Phases", "adversary": "Adversary",
@@ -85,19 +86,22 @@ def milestone(diagnosis: Diagnosis) -> str:
     return next(iter((*texts, *diagnosis.expectations)), "none known from this log")
 
 
-def trainer_title(trainer: str) -> str:
-    """The trainer's full name, or ``unknown trainer``."""
-    return DIALECTS[trainer].title if trainer in DIALECTS else "unknown trainer"
+def trainer_title(run: Run) -> str:
+    """The trainer's full name, or that of the parent of a fork."""
+    return _trainer(run).title
+
+
+def _trainer(run: Run) -> Dialect:
+    return conventions(run.trainer, run.config, (c.original for c in run.columns.values()))
 
 
 def _metric(diagnosis: Diagnosis, verdict: MetricVerdict) -> dict[str, Any]:
     name = verdict.metric.rpartition("/")[2]
-    trainer = DIALECTS.get(diagnosis.run.trainer)
     return {
         "v": verdict,
         "title": _capital(layout.metric_title(verdict.metric)),
         "observation": observation(verdict),
-        "formula": trainer.formulas.get(name, "") if trainer else "",
+        "formula": _trainer(diagnosis.run).formulas.get(name, ""),
         "about": METRICS.get(name, Metric(name, name, (), "")),
         "findings": _findings_on(diagnosis, verdict.metric),
     }

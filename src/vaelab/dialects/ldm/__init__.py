@@ -14,6 +14,9 @@ DIALECTS = (
             Signature(frozenset({"discloss", "kl_loss", "rec_loss"}), 0.9),
         ),
         source="CompVis/latent-diffusion at a506df5",
+        losses=frozenset(
+            {"total_loss", "kl_loss", "nll_loss", "rec_loss", "g_loss", "disc_loss", "quant_loss", "p_loss"}
+        ),
         setting_names={"embed_dim": "latent_channels", "z_channels": "latent_channels"},
         rec_kind="l1+lpips",
         nll_reduction="sum-per-sample",

@@ -252,9 +252,12 @@ PUBLIC = PublicCode(
 
 
 def certainty(text: str, parsed: Any) -> float:
-    """A model of the package ldm; less sure, a network or a loss under latent-diffusion's names."""
-    target = target_of(parsed)
-    return 0.9 if target is not None and target.startswith("ldm.") else 0.5 if has_autoencoder(parsed) else 0.0
+    """An autoencoder of the package ldm; less sure, a network or a loss under latent-diffusion's names. The package's
+    diffusion models are none."""
+    target, described = target_of(parsed) or "", has_autoencoder(parsed)
+    if target.startswith("ldm.") and (described or "autoencoder" in target):
+        return 0.9
+    return 0.5 if described else 0.0
 
 
 def plans(text: str, parsed: Any, path: str) -> list[Plan]:

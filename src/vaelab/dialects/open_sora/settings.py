@@ -31,14 +31,14 @@ KEYS = {
 }
 # frames of one latent frame, first frames apart, factor of height and width, latent channels
 MODELS = {"dc_ae": ((4, 0), 4, 32, 128), "hunyuan_vae": ((4, 1), 4, 8, 16), "HunyuanVAE": ((4, 1), 4, 8, 16)}
-WORDS = ("vae_loss_config", "gen_loss_config", "disc_loss_config", "bucket_config")
+SECTIONS = ("vae_loss_config", "gen_loss_config", "disc_loss_config")
 
 
 def certainty(text: str, parsed: Any) -> float:
     """A file, Python or YAML, with the sections of the VAE trainer."""
     if isinstance(parsed, dict):
-        return float(bool({"vae_loss_config", "gen_loss_config", "disc_loss_config"} & set(parsed)))
-    return float(parsed is None and any(f"{word} =" in text or f"{word}=" in text for word in WORDS))
+        return float(bool(set(SECTIONS) & set(parsed)))
+    return float(parsed is None and any(f"{word} =" in text or f"{word}=" in text for word in SECTIONS))
 
 
 def plans(text: str, parsed: Any, path: str) -> list[Plan]:

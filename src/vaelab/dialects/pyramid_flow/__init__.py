@@ -34,6 +34,20 @@ DIALECTS = (
             Signature(frozenset(), 0.5, settings=frozenset({"pixelloss_weight", "perceptual_weight"})),
         ),
         source="jy0205/Pyramid-Flow at 3040d71",
+        losses=frozenset(
+            {
+                "total_loss",
+                "vae_loss",
+                "kl_loss",
+                "nll_loss",
+                "rec_loss",
+                "perception_loss",
+                "g_loss",
+                "disc_loss",
+                "loss_scale",
+                "disc_loss_scale",
+            }
+        ),
         setting_names={"lr_disc": "disc_lr"},
         rec_kind="mse",
         nll_reduction="mean",

@@ -23,6 +23,7 @@ DIALECTS = (
             ),
         ),
         source="UNIC-Lab/RadioDiff at 14c4a8c",
+        losses=frozenset({"total_loss", "kl_loss", "nll_loss", "rec_loss", "g_loss", "disc_loss"}),
         setting_names={"train_num_steps": "total_steps", "pixel_weight": "pixelloss_weight"},
         rec_kind="l1+mse+lpips",
         nll_reduction="sum-per-sample",

@@ -75,8 +75,9 @@ PUBLIC = PublicCode(
 
 
 def certainty(text: str, parsed: Any) -> float:
-    """A model of the package sgm."""
-    return 0.9 if (target_of(parsed) or "").startswith("sgm.") else 0.0
+    """An autoencoder of the package sgm."""
+    target = target_of(parsed) or ""
+    return 0.9 if target.startswith("sgm.") and "autoencoder" in target else 0.0
 
 
 def plans(text: str, parsed: Any, path: str) -> list[Plan]:

@@ -11,6 +11,7 @@ DIALECTS = (
         title="taming-transformers VQGAN (Lightning)",
         recognised_by=(Signature(frozenset({"aeloss", "quant_loss"}), 0.95),),
         source="CompVis/taming-transformers at 3ba01b2",
+        losses=frozenset({"total_loss", "quant_loss", "nll_loss", "rec_loss", "p_loss", "g_loss", "disc_loss"}),
         extra_terms={"quant_loss": "codebook_weight"},
         rec_kind="l1+lpips",
         nll_reduction="mean",

@@ -55,12 +55,11 @@ PUBLIC = PublicCode(
 
 
 def certainty(text: str, parsed: Any) -> float:
-    """A model of the package taming; less sure, one with a codebook."""
-    target = target_of(parsed)
-    if target is None:
-        return 0.0
-    quantised = "vq" in target.lower() or "n_embed" in parsed["model"]["params"]
-    return 0.9 if target.startswith("taming.") else 0.6 if quantised and has_autoencoder(parsed) else 0.0
+    """A VQGAN of the package taming, not one of its transformers; less sure, any autoencoder with a codebook."""
+    target, described = target_of(parsed) or "", has_autoencoder(parsed)
+    if target.startswith("taming.") and (described or "vqgan" in target):
+        return 0.9
+    return 0.6 if described and ("vq" in target.lower() or "n_embed" in parsed["model"]["params"]) else 0.0
 
 
 def plans(text: str, parsed: Any, path: str) -> list[Plan]:

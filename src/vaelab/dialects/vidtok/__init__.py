@@ -14,6 +14,22 @@ DIALECTS = (
             Signature(frozenset({"non_saturated_d_loss", "rec_loss"}), 0.97, frozenset({"reconstruct_loss"})),
         ),
         source="microsoft/VidTok at d6ad92d",
+        losses=frozenset(
+            {
+                "total_loss",
+                "kl_loss",
+                "nll_loss",
+                "rec_loss",
+                "p_loss",
+                "aux_loss",
+                "g_loss",
+                "disc_loss",
+                "non_saturated_d_loss",
+                "lecam_loss",
+                "commit_loss",
+                "entropy_loss",
+            }
+        ),
         setting_names={"lecam_loss_weight": "lecam_weight"},
         rec_kind="l1+lpips",
         nll_reduction="sum-per-frame",
