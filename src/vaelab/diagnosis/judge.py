@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
 from vaelab.diagnosis.calibration import calibrated
 from vaelab.diagnosis.ranking import link, rank
@@ -23,6 +25,7 @@ STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DA
 """Critical findings after which more steps of the same run are wasted."""
 
 
+@np.errstate(all="ignore")  # a column may hold any number a float can
 def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Diagnosis:
     """Judge ``run``. Never raises on odd data: what cannot be judged comes back as ``cannot-tell``.
 
@@ -102,7 +105,8 @@ def _confidence(
     rows = judged_rows(facts) or max((len(facts.view.series(m)) for m in ("nll_loss", "total_loss")), default=0)
     enough = 1.0 if _only_measured(facts) else min(1.0, rows / 40)
     if status == "cannot-tell":
-        return 0.0, why_not(facts)
+        few = f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
+        return 0.0, few if rows < ENOUGH_ROWS else "nothing was recognised that a verdict could rest on"
     if status in ("act", "stop"):
         weight = sum({"critical": 1.0, "warn": 0.5}.get(f.severity, 0.0) for f in findings)
         value = calibrated("alarm", 0.5 + 0.5 * (1 - 0.5**weight) * max(enough, 0.5))

@@ -14,10 +14,10 @@ ENOUGH_SCORES = 3
 
 def judged_rows(facts: Facts) -> int:
     """Rows on which "healthy" may rest: those of the longest reconstruction column that moves, or of the whole log where a quality
-    was scored at least three times."""
+    was scored at least three times. A column that crosses 0 has no scale and is judged by no rule."""
     rows = [0]
     for track in facts.tracks.values():
-        if track.constant or track.role.standing not in SURE:
+        if track.constant or track.worse is None or track.role.standing not in SURE:
             continue
         if track.role.name == "reconstruction":
             rows.append(track.rows)

@@ -10,10 +10,18 @@ from vaelab.catalog.roles import RoleName
 from vaelab.facts.standing import SURE, role_of
 from vaelab.run import Column, Run
 
+MOST_DECIMALS = 300
+
 
 def derived(run: Run) -> Run:
     """``run`` with what can be read off its columns at once; the same object where nothing has to be changed."""
-    return _with_disc_loss(_with_positive_kl(run))
+    return _with_disc_loss(_with_positive_kl(_with_usable_decimals(run)))
+
+
+def _with_usable_decimals(run: Run) -> Run:
+    """No decimals where a print such as 1e999 claims more than a float can hold."""
+    odd = {n: replace(c, decimals=None) for n, c in run.columns.items() if abs(c.decimals or 0) > MOST_DECIMALS}
+    return replace(run, columns={**run.columns, **odd}) if odd else run
 
 
 def _with_disc_loss(run: Run) -> Run:

@@ -125,8 +125,8 @@ def _track(view: View, phases: Phases, metric: str, role: Role, series: Series) 
     if errors is not None:
         calm = rolling_median(errors, max(9, n // 20)) if n >= 5 else errors
         low, late = int(np.argmin(calm)), level(errors[-max(5, n // 10) :])
-        worse = math.exp(min(late - float(calm[low]), TOP))
-        improved = math.exp(min(level(errors[: max(3, n // 20)]) - late, TOP))
+        worse = _times(late - float(calm[low]))
+        improved = _times(level(errors[: max(3, n // 20)]) - late)
         inside = np.flatnonzero(calm <= calm[low] + min(0.26, max(0.0, late - calm[low]) / 2))
         left = min(n - 1, int(inside[-1]) + 1)
         onset = int(series.steps[left])
@@ -155,6 +155,11 @@ def _track(view: View, phases: Phases, metric: str, role: Role, series: Series) 
         constant=n >= 3 and bool(series.high.max() == series.low.min()),
         zero_since=_zero_since(series),
     )
+
+
+def _times(log_ratio: float) -> float:
+    """The ratio itself, at most a million millions either way."""
+    return math.exp(min(max(log_ratio, -TOP), TOP))
 
 
 def _settled_from(view: View, phases: Phases, series: Series) -> int:
@@ -188,7 +193,7 @@ def _shift(series: Series, errors: FloatArray, scatter: float) -> Shift | None:
         int(series.steps[i - 1]),
         level(series.values[max(0, i - LASTS) : i]),
         level(series.values[i : i + LASTS]),
-        math.exp(min(found.after - found.before, TOP)),
+        _times(found.after - found.before),
         lasting,
         None if lasting else int(series.steps[i + int(back[0])]),
     )

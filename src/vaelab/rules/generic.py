@@ -165,7 +165,7 @@ def _explained(facts: Facts, track: Track) -> bool:
 class StuckFromTheStart(Rule):
     """A metric has not moved since the first rows.
 
-    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment) with less than 3% between the
+    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% between the
     level of the first rows and the last tenth, no trend, over 40 rows of a log that begins with the run, the warm-up over.
 
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
@@ -187,7 +187,10 @@ class StuckFromTheStart(Rule):
         if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
             return
         for track in directed(facts):
-            wanted = track.role.name in ("reconstruction", "perceptual", "alignment") and track.role.split == "train"
+            wanted = (
+                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
+                and track.role.split == "train"
+            )
             if not wanted or track.rows < STUCK_ROWS or not _begins_with_the_run(facts, track) or track.constant:
                 continue
             change = abs(float(np.log(track.improved or 1.0)))

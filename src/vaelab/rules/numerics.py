@@ -10,6 +10,15 @@ from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 
+LOSSES = (
+    "reconstruction", "perceptual", "kl", "quantiser", "entropy", "generator_adversarial", "discriminator", "discriminator_real",
+    "discriminator_fake", "logits_real", "logits_fake", "feature_matching", "alignment", "regulariser", "total", "adaptive_weight",
+    "unknown",
+)  # fmt: skip
+"""Roles whose NaN says that the run is lost; a rate, a timing or a score may be NaN for other reasons."""
+MAIN = ("rec_loss", "nll_loss", "total_loss")
+HELD_OUT = ("val/", "val_ema/", "test/", "epoch/")
+
 
 class NonFinite(Rule):
     """NaN or inf in a logged metric.
@@ -33,7 +42,7 @@ class NonFinite(Rule):
         run = facts.run
         worst: list[tuple[int, str, int, bool]] = []
         for name, column in run.columns.items():
-            if "/" in name:
+            if name.startswith(HELD_OUT):
                 continue
             rows = np.flatnonzero(column.logged & ~np.isfinite(column.values))
             if len(rows):
@@ -41,13 +50,16 @@ class NonFinite(Rule):
                 worst.append((int(rows[0]), name, len(rows), bool(rows[-1] == logged[-1])))
         # inf gradients alone are what a loss scaler skips
         losses = [w for w in worst if "grad_norm" not in w[1] and "scale" not in w[1]]
-        for first, name, count, at_end in sorted(losses)[:4]:
+        for first, name, count, at_end in sorted(losses, key=lambda w: (w[0], w[1] not in MAIN, w[1]))[:4]:
             before = np.flatnonzero(np.isfinite(run.columns[name].values[:first]))
+            # a rate or a timing is no loss; nor is a term that never was a number while the others are
+            role = facts.view.role(name).name
+            grave = role in LOSSES and (len(before) > 0 or name in MAIN or not _any_finite(facts))
             last = (
                 f" Its last finite value before that is of step {int(run.steps[before[-1]]):,}." if len(before) else ""
             )
             yield self.finding(
-                "critical" if at_end or count > 3 else "warn",
+                "critical" if grave and (at_end or count > 3) else "warn",
                 f"{name} is NaN or inf in {count} row{'s' if count > 1 else ''} from step {int(run.steps[first]):,}"
                 f"{' to the end' if at_end else ', then finite again'}.{last}",
                 metrics=(name,),
@@ -65,6 +77,11 @@ class NonFinite(Rule):
                     steps=(step, step),
                     evidence=(facts.view.evidence(name, int(count_of.rows[-1])),),
                 )
+
+
+def _any_finite(facts: Facts) -> bool:
+    """Whether one of the losses that the run is about holds a number."""
+    return any(facts.view.has(m) for m in facts.view.of("reconstruction", "total"))
 
 
 class StoppedItself(Rule):

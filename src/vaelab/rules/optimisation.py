@@ -410,6 +410,9 @@ class GradientsTiny(Rule):
         largest = max(norms, key=lambda m: norms[m], default=None)
         if largest is None or not 0 <= norms[largest] < TINY:
             return
+        decimals = facts.run.decimals[largest]
+        if decimals is not None and norms[largest] < 10.0**-decimals:
+            return  # rounded away by the print: it cannot be read
         series = facts.view.series(largest)
         many = f" The largest of {len(norms)} logged norms." if len(norms) > 1 else ""
         yield self.finding(

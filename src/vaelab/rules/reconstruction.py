@@ -569,7 +569,7 @@ class Plateau(Rule):
             else "the learning rate has not decayed there, so it may be the compression limit or a rate that is too low"
         )
         if share is None:
-            why = "without a learning-rate column the reason cannot be told"
+            why = "without a learning rate that can be read the reason cannot be told"
         yield self.finding(
             "info",
             f"rec_loss is flat at {number(level(rec.values))} since step {int(rec.steps[0]):,}: {why}.",

@@ -1,0 +1,191 @@
+"""What is said of logs of which little is known: healthy only where a reconstruction was judged, nothing from unknown units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from synthetic_runs import Draft, decay, draft, lognormal
+from vaelab.catalog.roles import Role, RoleName
+from vaelab.diagnosis import Diagnosis, diagnose
+from vaelab.run import Run
+
+ROWS = 200
+ROW = np.arange(ROWS)
+
+
+def noise(scale: float = 0.05, seed: int = 0) -> np.ndarray:
+    return lognormal(np.random.default_rng(seed), scale, ROWS)
+
+
+def falls(start: float = 1.0, end: float = 0.05, pace: float = 6, seed: int = 0) -> np.ndarray:
+    return decay(ROWS, start, end, pace) * noise(seed=seed)
+
+
+def given(out: Draft, **roles: Role) -> Run:
+    """The run with roles on its columns."""
+    run = out.run()
+    columns = {n: replace(c, role=roles[n]) if n in roles else c for n, c in run.columns.items()}
+    return replace(run, columns=columns)
+
+
+def inferred(name: RoleName, better: str = "none") -> Role:
+    return Role(name, better=better, standing="inferred", reason="by its name")  # type: ignore[arg-type]
+
+
+def said(diagnosis: Diagnosis) -> str:
+    return "\n".join(
+        [diagnosis.headline, *(f.message for f in diagnosis.findings), *(s.text for s in diagnosis.statements),
+         *(n.text for n in diagnosis.next), *(q.answer for q in diagnosis.questions), *diagnosis.positive]
+    )  # fmt: skip
+
+
+# --- healthy needs a reconstruction -----------------------------------------------------------------------------------------
+
+
+def test_a_reconstruction_that_falls_is_healthy() -> None:
+    assert diagnose(draft({"rec_loss": falls()}).run()).status == "healthy"
+
+
+def test_a_held_out_quality_is_enough() -> None:
+    psnr = np.where(ROW % 40 == 39, 20 + ROW / 20, np.nan)
+    assert diagnose(draft({"total_loss": falls(), "val/psnr": psnr}).run()).status == "healthy"
+
+
+def test_a_total_alone_cannot_tell_and_says_why() -> None:
+    diagnosis = diagnose(draft({"total_loss": falls()}).run())
+    assert diagnosis.status == "cannot-tell" and diagnosis.confidence == 0
+    assert "total" in diagnosis.headline and "--map" in diagnosis.headline
+
+
+def test_unknown_columns_are_named_with_the_flag_that_settles_them() -> None:
+    diagnosis = diagnose(draft({"l_g_pix": falls(), "noise": noise()}).run())
+    assert diagnosis.status == "cannot-tell"
+    assert "--map l_g_pix=reconstruction" in diagnosis.headline and "noise" not in diagnosis.headline
+
+
+def test_an_ambiguous_column_is_asked_for_first() -> None:
+    doubtful = Role(standing="ambiguous", could_be=("reconstruction", "perceptual"))
+    run = given(draft({"other": falls(), "gen loss": falls()}), **{"gen loss": doubtful})
+    assert '--map "gen loss=reconstruction"' in diagnose(run).headline
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_constants_are_never_healthy(value: float) -> None:
+    columns = {name: np.full(ROWS, value) for name in ("rec_loss", "total_loss", "psnr", "lr")}
+    assert diagnose(draft(columns).run()).status not in ("healthy",)
+
+
+# --- roles that are not known -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_inferred_is_said_once_in_the_headline() -> None:
+    out = draft({"rec_loss": falls(), "l_perc": 0.2 * noise(seed=1) * np.where(ROW < 100, 1, 3)})
+    diagnosis = diagnose(given(out, l_perc=inferred("perceptual", "down")))
+    assert diagnosis.status == "watch"
+    assert diagnosis.headline.count("read as the perceptual loss") == 1
+
+
+def test_an_ambiguous_column_is_never_acted_on() -> None:
+    out = draft({"x": np.where(ROW < 150, falls(), np.nan)}, logged={"x": np.ones(ROWS, bool)})
+    doubtful = Role("reconstruction", better="down", standing="ambiguous", could_be=("reconstruction", "total"))
+    assert diagnose(given(out, x=doubtful)).status == "watch"
+    assert diagnose(given(out, x=inferred("reconstruction", "down"))).status == "stop"
+
+
+# --- nothing from the level of an unknown loss ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [1e-3, 240.0, 5e5])
+def test_the_level_of_an_unknown_loss_says_nothing(level: float) -> None:
+    diagnosis = diagnose(draft({"rec_loss": level * falls(1.0, 0.6), "kl_loss": 6 * (1 - 0.5 * falls())}).run())
+    assert diagnosis.status == "healthy"
+    assert "normalised" not in said(diagnosis) and "same samples" not in said(diagnosis)
+
+
+def test_a_kl_with_a_minus_sign_is_judged_by_its_size() -> None:
+    diagnosis = diagnose(draft({"rec_loss": falls(), "kl_loss": -20 * (1 - 0.7 * decay(ROWS, 1, 0, 6))}).run())
+    assert diagnosis.status == "healthy"
+    assert "minus sign" in said(diagnosis) and "almost no information" not in said(diagnosis)
+
+
+def test_a_kl_that_falls_to_nothing_while_the_reconstruction_stalls_is_a_collapse() -> None:
+    diagnosis = diagnose(draft({"rec_loss": falls(3.4, 2.7, 12), "kl_loss": 4e-3 * np.exp(-ROW / 20)}).run())
+    assert diagnosis.status in ("act", "stop") and diagnosis.causes[0].id in ("C1", "C2")
+
+
+def test_a_fast_learner_has_learned() -> None:
+    diagnosis = diagnose(draft({"rec_loss": 0.05 + 0.12 / (1 + ROW) * noise(), "kl_loss": 30 * noise()}).run())
+    assert diagnosis.status == "healthy" and "learned" not in said(diagnosis)
+
+
+def test_a_rate_printed_as_zero_is_not_zero() -> None:
+    out = draft({"rec_loss": falls(), "lr": np.where(ROW < 50, 6e-6, 4e-6)}, decimals={"lr": 5})
+    text = said(diagnose(out.run()))
+    assert "cannot be read" in text and "decayed" not in text and "rate is 0" not in text
+
+
+# --- adversaries without logits ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chance", [0.25, 0.5, math.log(2), 1.0, 2 * math.log(2), 2.0])
+def test_a_discriminator_that_wins_is_found_under_every_convention(chance: float) -> None:
+    on = ROW >= 60
+    disc = np.where(on, chance * np.exp(-np.maximum(ROW - 60, 0) / 12) * noise(0.1), 0.0)
+    rec = falls() * np.where(on, 1 + (ROW - 60) / 60, 1)
+    columns = {"rec_loss": rec, "disc_loss": disc, "g_loss": np.where(on, 1.0, 0.0)}
+    diagnosis = diagnose(draft(columns).run())
+    assert "The discriminator has won" in said(diagnosis)
+    assert "The GAN starts between step 590 and 600" in said(diagnosis)
+    assert {"D4", "D6"} & {c.id for c in diagnosis.causes[:3]}
+
+
+@pytest.mark.parametrize("chance", [0.25, 0.5, 1.0, 2.0])
+def test_a_discriminator_that_learns_a_little_is_no_alarm(chance: float) -> None:
+    disc = chance * (0.75 + 0.25 * np.exp(-ROW / 20)) * noise(0.05)
+    assert diagnose(draft({"rec_loss": falls(), "disc_loss": disc, "g_loss": noise()}).run()).status == "healthy"
+
+
+def test_two_halves_of_a_discriminator_loss_are_its_loss() -> None:
+    out = draft({"rec_loss": falls(), "d_real": 1e-6 * noise(), "d_fake": 1e-6 * noise(seed=1),
+                 "logits_real": 6 * noise(), "logits_fake": -6 * noise(seed=2), "g_loss": np.zeros(ROWS),
+                 "d_weight": np.zeros(ROWS)})  # fmt: skip
+    run = given(out, d_real=inferred("discriminator_real"), d_fake=inferred("discriminator_fake"))
+    diagnosis = diagnose(run)
+    assert diagnosis.status in ("watch", "act")
+    assert {"D4", "D18"} & {c.id for c in diagnosis.causes[:3]}
+
+
+# --- verdicts of single metrics -----------------------------------------------------------------------------------------------
+
+
+def test_a_metric_worse_than_its_best_is_never_good() -> None:
+    rec = falls(1.0, 0.02) * np.where(ROW < 150, 1, 4)
+    verdicts = {m.metric: m for m in diagnose(draft({"rec_loss": falls(), "perceptual_loss": rec}).run()).metrics}
+    assert verdicts["perceptual_loss"].status in ("watch", "bad")
+    assert verdicts["rec_loss"].status == "good"
+
+
+def test_a_nan_names_its_first_row_and_the_last_number_before_it() -> None:
+    rec = falls()
+    rec[160:] = np.nan
+    out = draft({"rec_loss": rec}, logged={"rec_loss": np.ones(ROWS, bool)})
+    text = said(diagnose(out.run()))
+    assert "from step 1,600 to the end" in text and "step 1,590" in text
+
+
+def test_a_rate_that_is_nan_stops_nothing() -> None:
+    out = draft({"rec_loss": falls(), "lr": np.full(ROWS, np.nan)}, logged={"lr": np.ones(ROWS, bool)})
+    assert diagnose(out.run()).status == "watch"
+
+
+def test_a_total_is_not_held_to_a_formula_that_lacks_its_terms() -> None:
+    rec, kl, align = falls(), 5000 * noise(), noise(seed=3)
+    nll = 196608 * rec
+    out = draft({"rec_loss": rec, "nll_loss": nll, "kl_loss": kl, "vf_loss": align, "total_loss": nll + 1e-6 * kl + 3000 * align},
+                trainer="ldm", config={"kl_weight": 1e-6})  # fmt: skip
+    text = said(diagnose(given(out, vf_loss=inferred("alignment", "down"))))
+    assert all("vf_loss" in line for line in text.splitlines() if "does not close" in line)
