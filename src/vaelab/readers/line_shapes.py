@@ -1,0 +1,214 @@
+"""Lines of one shape: the first is parsed with care, all others are read at the same places.
+
+Two lines have one shape if they are equal but for their digits, points, signs and blanks. A ``Template`` is what the careful
+parser found in one of them. Another line fits it if it has as many runs of digits, with the same text between them, and each run is
+of the same kind (with a point or without; equal where it belongs to a name). Then the parser would find the same in it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.readers.lexer import parse_number
+from vaelab.readers.number_runs import RUN, BoolArray, Numbers, Runs, Words, last_bytes, read_numbers, scaled
+from vaelab.run import FloatArray, IntArray
+
+Field = tuple[str | None, int, int]
+"""Column, start and end of one number in a line (bytes). Column None: a number that may change and is not wanted.
+
+Without width (start is end): no number but a mark that the line is of some kind; its value is 1.
+``NOT_READ`` before the column's name: what stands there begins like a number and cannot be read whole.
+"""
+NOT_READ = "[unread] "
+
+LONGEST_NAME_RUN = 8  # digits in a name: compared as one word
+LONGEST_INTEGER = 9  # digits; longer ones are left to the careful parser, which may limit them
+MOST_BLANKS = 7  # before a number, where their count may vary
+
+_TOKEN = re.compile(
+    rb"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))(?:(?P<thousands>(?:,\d{3})+)|[eE](?P<exponent>[-+]?\d{1,3}))?(?P<suffix>[kKM])?"
+)
+_SHIFT = {b"k": 3, b"K": 3, b"M": 6, None: 0}
+
+
+@dataclass
+class _Found:
+    """Where one column's number is: its run, the run of its exponent, those behind thousands separators, 10**shift for a suffix."""
+
+    run: int
+    exponent: int | None
+    thousands: list[int]
+    shift: int
+
+
+@dataclass
+class Template:
+    """What the parser found in one line, for all lines like it. Arrays are (runs,).
+
+    columns: names in the order of the values. numbers: (row of the values, where it is). constants: (row, value).
+    gaps: bytes before each run, blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
+    trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free_sign: exponents.
+    length, word, point, signed, regular: what the runs of the line are.
+    """
+
+    columns: tuple[str, ...]
+    numbers: list[tuple[int, _Found]]
+    constants: list[tuple[int, float]]
+    gaps: IntArray
+    blanks: IntArray
+    opened: BoolArray
+    trim: IntArray
+    fixed: IntArray
+    free_sign: BoolArray
+    length: IntArray
+    word: Words
+    kinds: Numbers
+
+
+def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Template | None:
+    """The template of a line whose runs are ``index`` of ``runs``; None if it has a value that only a parser can read."""
+    spans = [match.span() for match in RUN.finditer(line)]
+    if not spans:
+        return None
+    at = {start: i for i, (start, _) in enumerate(spans)}
+    trim = np.zeros(len(spans), np.int64)
+    loose = np.zeros(len(spans), np.bool_)
+    free_sign = np.zeros(len(spans), np.bool_)
+    columns: list[str] = []
+    numbers: list[tuple[int, _Found]] = []
+    constants: list[tuple[int, float]] = []
+    for column, start, end in fields:
+        if column is None:
+            loose |= np.array([a < end and b > start for a, b in spans], np.bool_)
+            continue
+        token = line[start:end]
+        value = parse_number(token) if token else 1.0
+        if value is None:
+            continue
+        if column.startswith(NOT_READ) or not isinstance(value, float):
+            return None
+        match = _TOKEN.fullmatch(token)
+        if match:
+            own = [match.span("first")] + [m.span() for m in re.finditer(rb"(?<=,)\d{3}", token)]
+            if match["exponent"]:
+                own.append(match.span("exponent"))
+            found = [at.get(start + a, -1) for a, _ in own]
+            if -1 in found or (match["thousands"] and b"." in match["first"]):
+                return None
+            for run, (_, b) in zip(found, own, strict=True):
+                trim[run] = spans[run][1] - start - b
+                if line[start + b : spans[run][1]].strip(b"."):
+                    return None
+                loose[run] = True
+            exponent = found.pop() if match["exponent"] else None
+            if exponent is not None:
+                free_sign[exponent] = True
+            numbers.append((len(columns), _Found(found[0], exponent, found[1:], _SHIFT[match["suffix"]])))
+        elif token and np.isfinite(value):
+            return None
+        else:
+            constants.append((len(columns), value))
+        columns.append(column)
+    fixed = np.flatnonzero(~loose)
+    if any(spans[run][1] - spans[run][0] > LONGEST_NAME_RUN for run in fixed):
+        return None
+    starts, ends = np.array(spans, np.int64).T
+    before = [line[:start].rstrip(b" ") for start, _ in spans]
+    own_start, own_end = runs.start[index], runs.end[index] - trim
+    return Template(
+        tuple(columns),
+        numbers,
+        constants,
+        starts - np.append(0, ends[:-1]),
+        np.array([start - len(text) for (start, _), text in zip(spans, before, strict=True)], np.int64),
+        np.array([text[-1:] in (b"[", b"(") for text in before], np.bool_),
+        trim,
+        fixed,
+        free_sign,
+        ends - starts,
+        runs.words[own_end - 8],
+        read_numbers(runs, own_start, own_end),
+    )
+
+
+def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, FloatArray, list[tuple[int, int] | None]]:
+    """Which of the lines ``rows`` fit (n,), the values of those that do (columns, fitting), and the decimals of each column.
+
+    All lines must have as many runs as the template.
+    """
+    index = runs.first[rows][:, None] + np.arange(len(template.gaps))
+    start, whole_end = runs.start[index], runs.end[index]
+    end = whole_end - template.trim
+    fits = _stands_alike(template, runs, rows, start, whole_end)
+    said = read_numbers(runs, start, end)
+    kinds = template.kinds
+    same = (said.regular == kinds.regular) & (said.point == kinds.point)
+    same &= (said.signed == kinds.signed) | said.point | template.free_sign
+    fits &= same.all(axis=1)
+    fixed = template.fixed
+    if len(fixed):
+        length = template.length[fixed]
+        mask = last_bytes(length)
+        alike = (end - start)[:, fixed] == length
+        alike &= (runs.words[end[:, fixed] - 8] & mask) == (template.word[fixed] & mask)
+        fits &= alike.all(axis=1)
+    for run in np.flatnonzero(template.trim).tolist():
+        for k in range(int(template.trim[run])):
+            fits &= runs.data[end[:, run] + k] == ord(".")
+    values = np.empty((len(template.columns), len(rows)))
+    decimals: list[tuple[int, int] | None] = [(0, 0)] * len(template.columns)
+    printed: dict[int, IntArray] = {}
+    for row, found in template.numbers:
+        run = found.run
+        digits, power, shown = said.digits[:, run], said.power[:, run], said.decimals[:, run]
+        if not kinds.point[run]:
+            fits &= end[:, run] - start[:, run] <= LONGEST_INTEGER
+        for part in found.thousands:
+            fits &= (end[:, part] - start[:, part] == 3) & (end[:, run] - start[:, run] - said.signed[:, run] <= 3)
+            digits = digits * 1000 + said.digits[:, part]
+        if found.exponent is not None or found.shift:
+            fits &= (power == -shown) & (digits < 2.0**53)
+            shift = np.full(len(rows), found.shift)
+            if found.exponent is not None:
+                size = said.digits[:, found.exponent].astype(np.int64)
+                shift += np.where(said.negative[:, found.exponent], -size, size)
+            power, shown = power + shift, shown - shift
+        values[row], exact = scaled(digits, power, said.negative[:, run])
+        fits &= exact
+        printed[row] = shown
+    for row, constant in template.constants:
+        values[row] = constant
+        decimals[row] = (0, 0) if np.isfinite(constant) else None
+    if not fits.all():
+        values = values[:, fits]
+        printed = {row: shown[fits] for row, shown in printed.items()}
+    for row, shown in printed.items():
+        decimals[row] = (int(shown.min()), int(shown.max())) if len(shown) else None
+    return fits, values, decimals
+
+
+def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArray, end: IntArray) -> BoolArray:
+    """Which lines have as much text between their runs as the template: only blanks before a number may vary in count."""
+    gaps = start.copy()
+    gaps[:, 0] -= runs.line_start[rows]
+    gaps[:, 1:] -= end[:, :-1]
+    differs = gaps != template.gaps
+    fits = np.ones(len(rows), np.bool_)
+    some = np.flatnonzero(differs.any(axis=1))
+    if len(some):
+        blanks = np.minimum(_blanks_before(runs, start[some]), gaps[some])
+        alike = gaps[some] - blanks == template.gaps - template.blanks
+        alike &= ((blanks > 0) == (template.blanks > 0)) | template.opened
+        alike &= (blanks <= MOST_BLANKS) & (template.blanks <= MOST_BLANKS)
+        fits[some] = (alike | ~differs[some]).all(axis=1)
+    return fits
+
+
+def _blanks_before(runs: Runs, start: IntArray) -> IntArray:
+    """How many blanks, up to eight, stand directly before each place."""
+    other = runs.words[start - 8] ^ np.uint64(0x2020202020202020)
+    highest = (other.astype(np.float64).view(np.int64) >> 52) - 1023  # of the last byte that is no blank
+    return np.where(other == 0, 8, 7 - (highest >> 3))
