@@ -31,6 +31,7 @@ MOST_BLANKS = 7  # before a number, where their count may vary
 _TOKEN = re.compile(
     rb"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))(?:(?P<thousands>(?:,\d{3})+)|[eE](?P<exponent>[-+]?\d{1,3}))?(?P<suffix>[kKM])?"
 )
+_SAYS_MORE = re.compile(rb"\s?/|\s\d")  # behind a number that may then be a position, or a part of a number
 _SHIFT = {b"k": 3, b"K": 3, b"M": 6, None: 0}
 
 
@@ -50,7 +51,8 @@ class Template:
 
     columns: names in the order of the values. numbers: (row of the values, where it is). constants: (row, value).
     gaps: bytes before each run, blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
-    trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free_sign: exponents.
+    trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free: runs that
+    may have a point and a sign or not.
     length, word, point, signed, regular: what the runs of the line are.
     """
 
@@ -62,7 +64,7 @@ class Template:
     opened: BoolArray
     trim: IntArray
     fixed: IntArray
-    free_sign: BoolArray
+    free: BoolArray
     length: IntArray
     word: Words
     kinds: Numbers
@@ -76,7 +78,7 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
     at = {start: i for i, (start, _) in enumerate(spans)}
     trim = np.zeros(len(spans), np.int64)
     loose = np.zeros(len(spans), np.bool_)
-    free_sign = np.zeros(len(spans), np.bool_)
+    free = np.zeros(len(spans), np.bool_)
     columns: list[str] = []
     numbers: list[tuple[int, _Found]] = []
     constants: list[tuple[int, float]] = []
@@ -103,9 +105,11 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
                 if line[start + b : spans[run][1]].strip(b"."):
                     return None
                 loose[run] = True
+            alone = line[start - 1 : start] != b":" and not _SAYS_MORE.match(line, end)
+            free[found[0]] = alone and not column.startswith("[")
             exponent = found.pop() if match["exponent"] else None
             if exponent is not None:
-                free_sign[exponent] = True
+                free[exponent] = True
             numbers.append((len(columns), _Found(found[0], exponent, found[1:], _SHIFT[match["suffix"]])))
         elif token and np.isfinite(value):
             return None
@@ -127,7 +131,7 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
         np.array([text[-1:] in (b"[", b"(") for text in before], np.bool_),
         trim,
         fixed,
-        free_sign,
+        free,
         ends - starts,
         runs.words[own_end - 8],
         read_numbers(runs, own_start, own_end),
@@ -145,8 +149,9 @@ def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, Flo
     fits = _stands_alike(template, runs, rows, start, whole_end)
     said = read_numbers(runs, start, end)
     kinds = template.kinds
-    same = (said.regular == kinds.regular) & (said.point == kinds.point)
-    same &= (said.signed == kinds.signed) | said.point | template.free_sign
+    same = (said.point == kinds.point) & ((said.signed == kinds.signed) | said.point)
+    same |= template.free
+    same &= said.regular == kinds.regular
     fits &= same.all(axis=1)
     fixed = template.fixed
     if len(fixed):
@@ -164,15 +169,20 @@ def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, Flo
     for row, found in template.numbers:
         run = found.run
         digits, power, shown = said.digits[:, run], said.power[:, run], said.decimals[:, run]
-        if not kinds.point[run]:
-            fits &= end[:, run] - start[:, run] <= LONGEST_INTEGER
+        fits &= said.point[:, run] | (end[:, run] - start[:, run] <= LONGEST_INTEGER)
         for part in found.thousands:
-            fits &= (end[:, part] - start[:, part] == 3) & (end[:, run] - start[:, run] - said.signed[:, run] <= 3)
+            fits &= (
+                (end[:, part] - start[:, part] == 3)
+                & ~said.point[:, part]
+                & ~said.point[:, run]
+                & (end[:, run] - start[:, run] - said.signed[:, run] <= 3)
+            )
             digits = digits * 1000 + said.digits[:, part]
         if found.exponent is not None or found.shift:
             fits &= (power == -shown) & (digits < 2.0**53)
             shift = np.full(len(rows), found.shift)
             if found.exponent is not None:
+                fits &= ~said.point[:, found.exponent]
                 size = said.digits[:, found.exponent].astype(np.int64)
                 shift += np.where(said.negative[:, found.exponent], -size, size)
             power, shown = power + shift, shown - shift

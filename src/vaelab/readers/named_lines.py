@@ -249,8 +249,12 @@ class _Found:
     def fields(self, *flags: str) -> list[Field]:
         """In the order they stand; a flag is a field of no width. Numbers that are in no name may change from line to line."""
         found: list[Field] = [(n, *span) for n, span in (*self.places.items(), *self.metrics.items())]
-        kept = [*self.names, *((start, end) for _, start, end in found)]
+        kept = sorted([*self.names, *((start, end) for _, start, end in found)])
+        at = 0
         for match in RUN.finditer(self.line):
-            if not any(start < match.end() and match.start() < end for start, end in kept):
-                found.append((None, *match.span()))
+            start, end = match.span()
+            while at < len(kept) and kept[at][1] <= start:
+                at += 1
+            if at == len(kept) or kept[at][0] >= end:
+                found.append((None, start, end))
         return [(flag, 0, 0) for flag in (*flags, *self.flags)] + sorted(found, key=lambda field: field[1])

@@ -152,7 +152,8 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     digits = _eight_digits(low & low_mask) + _eight_digits(high & high_mask) * np.uint64(10**8)
     digits = digits.astype(np.float64) + _eight_digits(first) * _POWERS[np.minimum(second, LARGEST_POWER)]
     power = -behind
-    for i in np.flatnonzero(~regular).tolist():
+    lone = (odd_low & (odd_low - np.uint64(1)) == 0) & (odd_high & (odd_high - np.uint64(1)) == 0)
+    for i in np.flatnonzero(~regular & ((lone & ((odd_low == 0) | (odd_high == 0))) | (length > 16))).tolist():
         if match := _PLAIN.fullmatch(runs.data[start[i] : end[i]].tobytes()):
             digits[i], power[i], regular[i] = float(match[0]), 0, True
             behind[i] = len(match[1] or match[2] or b"")
