@@ -44,12 +44,17 @@ class _Found:
     thousands: list[int]
     shift: int
 
+    @property
+    def is_plain(self) -> bool:
+        return self.exponent is None and not self.thousands and not self.shift
+
 
 @dataclass
 class Template:
     """What the parser found in one line, for all lines like it. Arrays are (runs,).
 
-    columns: names in the order of the values. numbers: (row of the values, where it is). constants: (row, value).
+    columns: names in the order of the values. plain_rows: rows of the values that are each the run ``plain_runs``.
+    composed: (row, where it is). constants: (row, value).
     gaps: bytes before each run, blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
     trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free: runs that
     may have a point and a sign or not.
@@ -57,7 +62,9 @@ class Template:
     """
 
     columns: tuple[str, ...]
-    numbers: list[tuple[int, _Found]]
+    plain_rows: IntArray
+    plain_runs: IntArray
+    composed: list[tuple[int, _Found]]
     constants: list[tuple[int, float]]
     gaps: IntArray
     blanks: IntArray
@@ -122,9 +129,12 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
     starts, ends = np.array(spans, np.int64).T
     before = [line[:start].rstrip(b" ") for start, _ in spans]
     own_start, own_end = runs.start[index], runs.end[index] - trim
+    plain = [(row, found.run) for row, found in numbers if found.is_plain]
     return Template(
         tuple(columns),
-        numbers,
+        np.array([row for row, _ in plain], np.int64),
+        np.array([run for _, run in plain], np.int64),
+        [(row, found) for row, found in numbers if not found.is_plain],
         constants,
         starts - np.append(0, ends[:-1]),
         np.array([start - len(text) for (start, _), text in zip(spans, before, strict=True)], np.int64),
@@ -165,39 +175,42 @@ def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, Flo
             fits &= runs.data[end[:, run] + k] == ord(".")
     values = np.empty((len(template.columns), len(rows)))
     decimals: list[tuple[int, int] | None] = [(0, 0)] * len(template.columns)
-    printed: dict[int, IntArray] = {}
-    for row, found in template.numbers:
-        run = found.run
-        digits, power, shown = said.digits[:, run], said.power[:, run], said.decimals[:, run]
-        fits &= said.point[:, run] | (end[:, run] - start[:, run] <= LONGEST_INTEGER)
-        for part in found.thousands:
-            fits &= (
-                (end[:, part] - start[:, part] == 3)
-                & ~said.point[:, part]
-                & ~said.point[:, run]
-                & (end[:, run] - start[:, run] - said.signed[:, run] <= 3)
-            )
-            digits = digits * 1000 + said.digits[:, part]
-        if found.exponent is not None or found.shift:
-            fits &= (power == -shown) & (digits < 2.0**53)
-            shift = np.full(len(rows), found.shift)
-            if found.exponent is not None:
-                fits &= ~said.point[:, found.exponent]
-                size = said.digits[:, found.exponent].astype(np.int64)
-                shift += np.where(said.negative[:, found.exponent], -size, size)
-            power, shown = power + shift, shown - shift
-        values[row], exact = scaled(digits, power, said.negative[:, run])
-        fits &= exact
-        printed[row] = shown
+    of = template.plain_runs
+    values[template.plain_rows] = said.values(of).T
+    fits &= (said.point[:, of] | ((end - start)[:, of] <= LONGEST_INTEGER)).all(axis=1)
+    shown = said.decimals[:, of]
+    for row, found in template.composed:
+        values[row], composed_decimals, usable = _composed(found, said, end - start)
+        fits &= usable
+        shown = np.column_stack((shown, composed_decimals))
     for row, constant in template.constants:
         values[row] = constant
         decimals[row] = (0, 0) if np.isfinite(constant) else None
     if not fits.all():
-        values = values[:, fits]
-        printed = {row: shown[fits] for row, shown in printed.items()}
-    for row, shown in printed.items():
-        decimals[row] = (int(shown.min()), int(shown.max())) if len(shown) else None
+        values, shown = values[:, fits], shown[fits]
+    if len(shown):
+        rows_shown = [*template.plain_rows.tolist(), *(row for row, _ in template.composed)]
+        for row, least, most in zip(rows_shown, shown.min(axis=0).tolist(), shown.max(axis=0).tolist(), strict=True):
+            decimals[row] = least, most
     return fits, values, decimals
+
+
+def _composed(found: _Found, said: Numbers, length: IntArray) -> tuple[FloatArray, IntArray, BoolArray]:
+    """Values, decimals and which can be used (n,), of a number of several runs or with a suffix."""
+    run = found.run
+    digits, shown = said.digits[:, run], said.decimals[:, run]
+    usable = (said.power[:, run] == -shown) & (digits < 2.0**53)
+    for part in found.thousands:
+        usable &= (length[:, part] == 3) & ~said.point[:, part] & ~said.point[:, run]
+        usable &= length[:, run] - said.signed[:, run] <= 3
+        digits = digits * 1000 + said.digits[:, part]
+    shift = np.full(len(digits), found.shift)
+    if found.exponent is not None:
+        size = said.digits[:, found.exponent].astype(np.int64)
+        shift += np.where(said.negative[:, found.exponent], -size, size)
+        usable &= ~said.point[:, found.exponent]
+    values, exact = scaled(digits, shift - shown, said.negative[:, run])
+    return values, shown - shift, usable & exact
 
 
 def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArray, end: IntArray) -> BoolArray:
@@ -205,16 +218,16 @@ def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArra
     gaps = start.copy()
     gaps[:, 0] -= runs.line_start[rows]
     gaps[:, 1:] -= end[:, :-1]
-    differs = gaps != template.gaps
-    fits = np.ones(len(rows), np.bool_)
-    some = np.flatnonzero(differs.any(axis=1))
-    if len(some):
-        blanks = np.minimum(_blanks_before(runs, start[some]), gaps[some])
-        alike = gaps[some] - blanks == template.gaps - template.blanks
-        alike &= ((blanks > 0) == (template.blanks > 0)) | template.opened
-        alike &= (blanks <= MOST_BLANKS) & (template.blanks <= MOST_BLANKS)
-        fits[some] = (alike | ~differs[some]).all(axis=1)
-    return fits
+    alike = gaps == template.gaps
+    for run in np.flatnonzero(~alike.all(axis=0)).tolist():
+        some = np.flatnonzero(~alike[:, run])
+        before = int(template.blanks[run])
+        blanks = np.minimum(_blanks_before(runs, start[some, run]), gaps[some, run])
+        same = (gaps[some, run] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
+        if not template.opened[run]:
+            same &= (blanks > 0) == (before > 0)
+        alike[some, run] = same & (before <= MOST_BLANKS)
+    return alike.all(axis=1)
 
 
 def _blanks_before(runs: Runs, start: IntArray) -> IntArray:

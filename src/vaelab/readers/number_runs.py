@@ -55,9 +55,9 @@ class Runs:
     line_start: IntArray
 
 
-def runs_of(lines: list[bytes]) -> Runs:
-    """Where the runs of some lines are."""
-    text = _MARGIN + b"\n".join(lines) + _MARGIN
+def runs_of(text: bytes, lines: list[bytes]) -> Runs:
+    """Where the runs of ``lines`` are, of which ``text`` consists."""
+    text = b"".join((_MARGIN, text, _MARGIN))
     mask = np.frombuffer(text.translate(_IN_RUN), np.uint8)
     edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
     start, end = edges[::2], edges[1::2]
@@ -83,6 +83,12 @@ class Numbers:
     signed: BoolArray
     negative: BoolArray
     regular: BoolArray
+
+    def values(self, runs: IntArray) -> FloatArray:
+        """The numbers of some runs (the last axis)."""
+        values = self.digits[:, runs] / _POWERS[-self.power[:, runs]]
+        np.negative(values, out=values, where=self.negative[:, runs])
+        return values
 
 
 def last_bytes(count: IntArray) -> Words:

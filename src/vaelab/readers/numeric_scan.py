@@ -26,6 +26,9 @@ Words = npt.NDArray[np.uint64]
 ParseLine = Callable[[bytes], "list[Field] | None"]
 """The numbers of one line in the order they stand, or None if it is no line of this format."""
 
+Apart = Callable[[bytes], list[bytes]]
+"""The records of one line, where another was written on behind its end."""
+
 MIN_GROUP = 8  # fewer lines of one shape are parsed one by one
 MOST_SHAPES = 10_000  # that are remembered
 MOST_TEMPLATES = 64  # of one shape
@@ -68,12 +71,14 @@ class Scan:
     n_parts: int = 0
 
 
-def scan_chunks(chunks: Iterable[bytes], parse: ParseLine, decimal_comma: bool = False) -> Iterator[Scan]:
+def scan_chunks(
+    chunks: Iterable[bytes], parse: ParseLine, decimal_comma: bool = False, apart: Apart | None = None
+) -> Iterator[Scan]:
     """Scan a log given in pieces that may end anywhere. Line numbers are 1-based over the whole log."""
     first_line, first_part = 1, 0
     templates: dict[bytes, list[Template]] = {}
     for text in whole_lines(chunks):
-        scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, templates)
+        scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, templates, apart)
         first_line += scan.n_lines
         first_part += scan.n_parts
         yield scan
@@ -105,6 +110,7 @@ def scan_text(
     first_line: int = 1,
     first_part: int = 0,
     templates: dict[bytes, list[Template]] | None = None,
+    apart: Apart | None = None,
 ) -> Scan:
     """Scan lines. ``first_line`` is the number of the first of them, ``first_part`` its place in the log.
 
@@ -118,17 +124,17 @@ def scan_text(
     scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(lines)
     if not text.endswith(b"\n"):
         scan.tail = int(numbers[-1]), lines.pop()
-    if b"\r" in text or b"\x1b" in text:
+    if scan.tail is not None or b"\r" in text or b"\x1b" in text:
         text = b"\n".join(lines)
     groups: dict[bytes, list[int]] = {}
-    # zip leaves out what follows the last line end: nothing, or the tail
+    # zip leaves out what follows the last line end
     for index, shape in zip(range(len(lines)), text.translate(None, b"0123456789.+- ").split(b"\n"), strict=False):
         if shape in groups:
             groups[shape].append(index)
         else:
             groups[shape] = [index]
     careful: list[int] = []
-    runs = runs_of(lines)
+    runs = runs_of(text, lines)
     for shape, members in groups.items():
         if len(members) < MIN_GROUP or len(templates) > MOST_SHAPES:
             careful += members
@@ -138,7 +144,10 @@ def scan_text(
         for template, some, values, decimals in found:
             scan.blocks.append(Block(template.columns, numbers[some], some + first_part, values, decimals))
     careful.sort()
-    _parse_one_by_one([(int(numbers[i]), i + first_part, lines[i]) for i in careful], parse, scan)
+    left = [(int(numbers[i]), i + first_part, lines[i]) for i in careful]
+    if apart:
+        left = [(number, part, piece) for number, part, line in left for piece in apart(line)]
+    _parse_one_by_one(left, parse, scan)
     return scan
 
 
