@@ -39,7 +39,7 @@ from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
 _CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
 _DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
-MOST_LINES = 400  # from which the order of a record's lines is told
+MOST_LINES = 200  # from which the order of a record's lines is told
 _PLACES = (GLOBAL_STEP, STEP, EPOCH)
 _SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES)
 

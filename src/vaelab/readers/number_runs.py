@@ -20,6 +20,8 @@ Words = npt.NDArray[np.uint64]
 RUN = re.compile(rb"[0-9.+\-]+")
 LARGEST_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 
+PIECE = 1 << 18  # bytes of a text that fit in the processor's cache
+
 _IN_RUN = bytes(chr(c) in "0123456789.+-" for c in range(256))
 _MARGIN = b"\n" * 24  # words can be loaded on either side of every run
 _ZEROS = np.uint64(0x3030303030303030)
@@ -59,7 +61,8 @@ def runs_of(text: bytes, lines: list[bytes]) -> Runs:
     """Where the runs of ``lines`` are, of which ``text`` consists."""
     text = b"".join((_MARGIN, text, _MARGIN))
     mask = np.frombuffer(text.translate(_IN_RUN), np.uint8)
-    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    pieces = [mask[at : at + PIECE + 1] for at in range(0, len(mask), PIECE)]
+    edges = np.concatenate([np.flatnonzero(p[1:] != p[:-1]) + (1 + i * PIECE) for i, p in enumerate(pieces)])
     start, end = edges[::2], edges[1::2]
     lengths = np.fromiter(map(len, lines), np.int64, len(lines)) + 1
     line_start = np.concatenate(([0], np.cumsum(lengths)))[: len(lines)] + len(_MARGIN)

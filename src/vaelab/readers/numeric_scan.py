@@ -104,6 +104,14 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(rest)
 
 
+class _Numbered(dict[bytes, int]):
+    """Numbers the keys that are asked for, in their order."""
+
+    def __missing__(self, key: bytes) -> int:
+        number = self[key] = len(self)
+        return number
+
+
 def scan_text(
     text: bytes,
     parse: ParseLine,
@@ -124,20 +132,20 @@ def scan_text(
     scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(lines)
     if not text.endswith(b"\n"):
         scan.tail = int(numbers[-1]), lines.pop()
+        if not lines:
+            return scan
     if scan.tail is not None or b"\r" in text or b"\x1b" in text:
         text = b"\n".join(lines)
-    groups: dict[bytes, list[int]] = {}
-    # zip leaves out what follows the last line end
-    for index, shape in zip(range(len(lines)), text.translate(None, b"0123456789.+- ").split(b"\n"), strict=False):
-        if shape in groups:
-            groups[shape].append(index)
-        else:
-            groups[shape] = [index]
+    shapes = text.translate(None, b"0123456789.+- ").split(b"\n")[: len(lines)]
+    numbered = _Numbered()
+    of_line = np.fromiter(map(numbered.__getitem__, shapes), np.int64, len(lines))
+    in_order = np.argsort(of_line, kind="stable")
+    groups = np.split(in_order, np.cumsum(np.bincount(of_line))[:-1])
     careful: list[int] = []
     runs = runs_of(text, lines)
-    for shape, members in groups.items():
+    for shape, members in zip(numbered, groups, strict=True):
         if len(members) < MIN_GROUP or len(templates) > MOST_SHAPES:
-            careful += members
+            careful += members.tolist()
             continue
         found, rest = _read_alike(members, lines, runs, parse, templates.setdefault(shape, []))
         careful += rest
@@ -217,11 +225,11 @@ _Read = tuple[Template, IntArray, FloatArray, list[tuple[int, int] | None]]  # t
 
 
 def _read_alike(
-    members: list[int], lines: list[bytes], runs: Runs, parse: ParseLine, templates: list[Template]
+    members: IntArray, lines: list[bytes], runs: Runs, parse: ParseLine, templates: list[Template]
 ) -> tuple[list[_Read], list[int]]:
     """Read lines of one shape by ``templates``, which are added to: (template, lines, values, decimals), and what fits none."""
     found: list[_Read] = []
-    pending = np.array(members, np.int64)
+    pending = members
     careful: list[int] = []
     for template in templates:
         pending = _read_fitting(template, runs, pending, found)
