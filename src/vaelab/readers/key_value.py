@@ -39,6 +39,7 @@ from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
 _CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
 _DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
+MOST_LINES = 200  # from which the order of a record's lines is told
 _PLACES = (GLOBAL_STEP, STEP, EPOCH)
 _SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES)
 
@@ -79,7 +80,7 @@ class KeyValueReader:
             raise LogError(
                 f"{source.name} has no line with a number under the name of a metric (`loss: 0.5`, `kl=3.2`)."
             )
-        raw = _assemble(source.name, table, other, step_ends_record(_lines_of(plain(head, decimal_comma))))
+        raw = _assemble(source.name, table, other, step_ends_record(_lines_of(plain(head, decimal_comma))[:MOST_LINES]))
         if b"v_num=" in head:  # Lightning's bar shows a running mean over all optimizers under this name
             raw.columns = [
                 replace(c, smoothing=Smoothing("unknown")) if c.original == "loss" else c for c in raw.columns

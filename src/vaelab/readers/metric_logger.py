@@ -19,8 +19,9 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.lexer import NOT_FINITE, NUMBER
+from vaelab.readers.line_shapes import Field
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import Field, scan_chunks, scan_tail, whole_lines
+from vaelab.readers.numeric_scan import scan_chunks, scan_tail
 from vaelab.readers.positions import global_steps
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
@@ -86,11 +87,9 @@ def parse_line(line: bytes) -> list[Field] | None:
     return fields
 
 
-def _apart(text: bytes) -> bytes:
-    """Text whose records stand apart where one follows another on one line: they keep the number of that line."""
-    if text.count(b"Epoch: [") <= text.count(b"\nEpoch: [") + 1:
-        return text
-    return _GLUED.sub(rb"\1\r", text)
+def _apart(line: bytes) -> list[bytes]:
+    """The records of a line: another process may have written on behind a complete one."""
+    return _GLUED.sub(rb"\1\r", line).split(b"\r") if line.count(b"Epoch: [") > 1 else [line]
 
 
 class MetricLoggerReader:
@@ -110,7 +109,7 @@ class MetricLoggerReader:
         """One log, in the order of the file. Raises LogError if it has no training line."""
         table, other = TextTable(), _OtherLines()
         tail = None
-        for scan in scan_chunks(map(_apart, whole_lines(source.chunks())), parse_line):
+        for scan in scan_chunks(source.chunks(), parse_line, apart=_apart):
             table.add(scan.blocks)
             tail = scan.tail
             for number, line in scan.others:

@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from vaelab.catalog import METRICS, canonical
 from vaelab.readers.lexer import Item, counts, items
-from vaelab.readers.numeric_scan import NOT_READ, Field
+from vaelab.readers.line_shapes import NOT_READ, Field
+from vaelab.readers.number_runs import RUN
 
 # columns that say where a line stands; in brackets, as no metric's name is
 GLOBAL_STEP, STEP, TOTAL, EPOCH, RANK = "[global step]", "[step]", "[total]", "[epoch]", "[rank]"
@@ -164,7 +165,7 @@ def _says_little(line: bytes, begin: int) -> bool:
 class _Found:
     """What is found in one line.
 
-    metrics: name -> where its value stands. places: special column -> where. evaluates: the line is about a validation.
+    metrics: name -> where its value stands. places: special column -> where. names: where the words before values stand. evaluates: the line is about a validation.
     """
 
     def __init__(self, line: bytes, begin: int, skipped: tuple[int, int] = (0, 0)) -> None:
@@ -173,6 +174,7 @@ class _Found:
         self.places: dict[str, tuple[int, int]] = {}
         self.flags: list[str] = []
         self.spans: list[tuple[int, int]] = [skipped]
+        self.names: list[tuple[int, int]] = []
         self.split = ""
         before = begin
         for item in items(line):
@@ -194,6 +196,7 @@ class _Found:
     def _add(self, item: Item) -> None:
         column = _column(item.name)
         self.spans.append((item.name_at, item.stop))
+        self.names.append((item.name_at, item.start))
         if "(val" in item.name:
             self.split = "val/"
         if column in (STEP, GLOBAL_STEP, EPOCH):
@@ -244,6 +247,14 @@ class _Found:
             self.places[GLOBAL_STEP] = lead.span(1)
 
     def fields(self, *flags: str) -> list[Field]:
-        """In the order they stand; a flag is a field of no width."""
+        """In the order they stand; a flag is a field of no width. Numbers that are in no name may change from line to line."""
         found: list[Field] = [(n, *span) for n, span in (*self.places.items(), *self.metrics.items())]
+        kept = sorted([*self.names, *((start, end) for _, start, end in found)])
+        at = 0
+        for match in RUN.finditer(self.line):
+            start, end = match.span()
+            while at < len(kept) and kept[at][1] <= start:
+                at += 1
+            if at == len(kept) or kept[at][0] >= end:
+                found.append((None, start, end))
         return [(flag, 0, 0) for flag in (*flags, *self.flags)] + sorted(found, key=lambda field: field[1])

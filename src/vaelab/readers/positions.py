@@ -129,7 +129,7 @@ def global_steps(
         if epoch < previous:  # a resume or a new run: what came after this epoch is counted again
             begin = {e: b for e, b in begin.items() if e <= epoch}
         if epoch not in begin:
-            before = max((e for e in begin if e < epoch), default=None)
+            before = next(reversed(begin), None)  # they ascend
             begin[epoch] = epoch * size if before is None else begin[before] + length[before] * (epoch - before)
             announced = [s for at, e, s in resumed if at < line and e == epoch]
             if before is None and announced and abs(announced[-1] - begin[epoch]) > size // 2:

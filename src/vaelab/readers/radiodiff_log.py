@@ -16,8 +16,9 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
+from vaelab.readers.line_shapes import Field
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import Field, scan_chunks, scan_tail
+from vaelab.readers.numeric_scan import scan_chunks, scan_tail
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
 from vaelab.run import FloatArray, IntArray, Smoothing

@@ -1,0 +1,237 @@
+"""Lines of one shape: the first is parsed with care, all others are read at the same places.
+
+Two lines have one shape if they are equal but for their digits, points, signs and blanks. A ``Template`` is what the careful
+parser found in one of them. Another line fits it if it has as many runs of digits, with the same text between them, and each run is
+of the same kind (with a point or without; equal where it belongs to a name). Then the parser would find the same in it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.readers.lexer import parse_number
+from vaelab.readers.number_runs import RUN, BoolArray, Numbers, Runs, Words, last_bytes, read_numbers, scaled
+from vaelab.run import FloatArray, IntArray
+
+Field = tuple[str | None, int, int]
+"""Column, start and end of one number in a line (bytes). Column None: a number that may change and is not wanted.
+
+Without width (start is end): no number but a mark that the line is of some kind; its value is 1.
+``NOT_READ`` before the column's name: what stands there begins like a number and cannot be read whole.
+"""
+NOT_READ = "[unread] "
+
+LONGEST_NAME_RUN = 8  # digits in a name: compared as one word
+LONGEST_INTEGER = 9  # digits; longer ones are left to the careful parser, which may limit them
+MOST_BLANKS = 7  # before a number, where their count may vary
+
+_TOKEN = re.compile(
+    rb"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))(?:(?P<thousands>(?:,\d{3})+)|[eE](?P<exponent>[-+]?\d{1,3}))?(?P<suffix>[kKM])?"
+)
+_SAYS_MORE = re.compile(rb"\s?/|\s\d")  # behind a number that may then be a position, or a part of a number
+_SHIFT = {b"k": 3, b"K": 3, b"M": 6, None: 0}
+
+
+@dataclass
+class _Found:
+    """Where one column's number is: its run, the run of its exponent, those behind thousands separators, 10**shift for a suffix."""
+
+    run: int
+    exponent: int | None
+    thousands: list[int]
+    shift: int
+
+    @property
+    def is_plain(self) -> bool:
+        return self.exponent is None and not self.thousands and not self.shift
+
+
+@dataclass
+class Template:
+    """What the parser found in one line, for all lines like it. Arrays are (runs,).
+
+    columns: names in the order of the values. plain_rows: rows of the values that are each the run ``plain_runs``.
+    composed: (row, where it is). constants: (row, value).
+    gaps: bytes before each run, blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
+    trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free: runs that
+    may have a point and a sign or not.
+    length, word, point, signed, regular: what the runs of the line are.
+    """
+
+    columns: tuple[str, ...]
+    plain_rows: IntArray
+    plain_runs: IntArray
+    composed: list[tuple[int, _Found]]
+    constants: list[tuple[int, float]]
+    gaps: IntArray
+    blanks: IntArray
+    opened: BoolArray
+    trim: IntArray
+    fixed: IntArray
+    free: BoolArray
+    length: IntArray
+    word: Words
+    kinds: Numbers
+
+
+def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Template | None:
+    """The template of a line whose runs are ``index`` of ``runs``; None if it has a value that only a parser can read."""
+    spans = [match.span() for match in RUN.finditer(line)]
+    if not spans:
+        return None
+    at = {start: i for i, (start, _) in enumerate(spans)}
+    trim = np.zeros(len(spans), np.int64)
+    loose = np.zeros(len(spans), np.bool_)
+    free = np.zeros(len(spans), np.bool_)
+    columns: list[str] = []
+    numbers: list[tuple[int, _Found]] = []
+    constants: list[tuple[int, float]] = []
+    for column, start, end in fields:
+        if column is None:
+            loose |= np.array([a < end and b > start for a, b in spans], np.bool_)
+            continue
+        token = line[start:end]
+        value = parse_number(token) if token else 1.0
+        if value is None:
+            continue
+        if column.startswith(NOT_READ) or not isinstance(value, float):
+            return None
+        match = _TOKEN.fullmatch(token)
+        if match:
+            own = [match.span("first")] + [m.span() for m in re.finditer(rb"(?<=,)\d{3}", token)]
+            if match["exponent"]:
+                own.append(match.span("exponent"))
+            found = [at.get(start + a, -1) for a, _ in own]
+            if -1 in found or (match["thousands"] and b"." in match["first"]):
+                return None
+            for run, (_, b) in zip(found, own, strict=True):
+                trim[run] = spans[run][1] - start - b
+                if line[start + b : spans[run][1]].strip(b"."):
+                    return None
+                loose[run] = True
+            alone = line[start - 1 : start] != b":" and not _SAYS_MORE.match(line, end)
+            free[found[0]] = alone and not column.startswith("[")
+            exponent = found.pop() if match["exponent"] else None
+            if exponent is not None:
+                free[exponent] = True
+            numbers.append((len(columns), _Found(found[0], exponent, found[1:], _SHIFT[match["suffix"]])))
+        elif token and np.isfinite(value):
+            return None
+        else:
+            constants.append((len(columns), value))
+        columns.append(column)
+    fixed = np.flatnonzero(~loose)
+    if any(spans[run][1] - spans[run][0] > LONGEST_NAME_RUN for run in fixed):
+        return None
+    starts, ends = np.array(spans, np.int64).T
+    before = [line[:start].rstrip(b" ") for start, _ in spans]
+    own_start, own_end = runs.start[index], runs.end[index] - trim
+    plain = [(row, found.run) for row, found in numbers if found.is_plain]
+    return Template(
+        tuple(columns),
+        np.array([row for row, _ in plain], np.int64),
+        np.array([run for _, run in plain], np.int64),
+        [(row, found) for row, found in numbers if not found.is_plain],
+        constants,
+        starts - np.append(0, ends[:-1]),
+        np.array([start - len(text) for (start, _), text in zip(spans, before, strict=True)], np.int64),
+        np.array([text[-1:] in (b"[", b"(") for text in before], np.bool_),
+        trim,
+        fixed,
+        free,
+        ends - starts,
+        runs.words[own_end - 8],
+        read_numbers(runs, own_start, own_end),
+    )
+
+
+def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, FloatArray, list[tuple[int, int] | None]]:
+    """Which of the lines ``rows`` fit (n,), the values of those that do (columns, fitting), and the decimals of each column.
+
+    All lines must have as many runs as the template.
+    """
+    index = runs.first[rows][:, None] + np.arange(len(template.gaps))
+    start, whole_end = runs.start[index], runs.end[index]
+    end = whole_end - template.trim
+    fits = _stands_alike(template, runs, rows, start, whole_end)
+    said = read_numbers(runs, start, end)
+    kinds = template.kinds
+    same = (said.point == kinds.point) & ((said.signed == kinds.signed) | said.point)
+    same |= template.free
+    same &= said.regular == kinds.regular
+    fits &= same.all(axis=1)
+    fixed = template.fixed
+    if len(fixed):
+        length = template.length[fixed]
+        mask = last_bytes(length)
+        alike = (end - start)[:, fixed] == length
+        alike &= (runs.words[end[:, fixed] - 8] & mask) == (template.word[fixed] & mask)
+        fits &= alike.all(axis=1)
+    for run in np.flatnonzero(template.trim).tolist():
+        for k in range(int(template.trim[run])):
+            fits &= runs.data[end[:, run] + k] == ord(".")
+    values = np.empty((len(template.columns), len(rows)))
+    decimals: list[tuple[int, int] | None] = [(0, 0)] * len(template.columns)
+    of = template.plain_runs
+    values[template.plain_rows] = said.values(of).T
+    fits &= (said.point[:, of] | ((end - start)[:, of] <= LONGEST_INTEGER)).all(axis=1)
+    shown = said.decimals[:, of]
+    for row, found in template.composed:
+        values[row], composed_decimals, usable = _composed(found, said, end - start)
+        fits &= usable
+        shown = np.column_stack((shown, composed_decimals))
+    for row, constant in template.constants:
+        values[row] = constant
+        decimals[row] = (0, 0) if np.isfinite(constant) else None
+    if not fits.all():
+        values, shown = values[:, fits], shown[fits]
+    if len(shown):
+        rows_shown = [*template.plain_rows.tolist(), *(row for row, _ in template.composed)]
+        for row, least, most in zip(rows_shown, shown.min(axis=0).tolist(), shown.max(axis=0).tolist(), strict=True):
+            decimals[row] = least, most
+    return fits, values, decimals
+
+
+def _composed(found: _Found, said: Numbers, length: IntArray) -> tuple[FloatArray, IntArray, BoolArray]:
+    """Values, decimals and which can be used (n,), of a number of several runs or with a suffix."""
+    run = found.run
+    digits, shown = said.digits[:, run], said.decimals[:, run]
+    usable = (said.power[:, run] == -shown) & (digits < 2.0**53)
+    for part in found.thousands:
+        usable &= (length[:, part] == 3) & ~said.point[:, part] & ~said.point[:, run]
+        usable &= length[:, run] - said.signed[:, run] <= 3
+        digits = digits * 1000 + said.digits[:, part]
+    shift = np.full(len(digits), found.shift)
+    if found.exponent is not None:
+        size = said.digits[:, found.exponent].astype(np.int64)
+        shift += np.where(said.negative[:, found.exponent], -size, size)
+        usable &= ~said.point[:, found.exponent]
+    values, exact = scaled(digits, shift - shown, said.negative[:, run])
+    return values, shown - shift, usable & exact
+
+
+def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArray, end: IntArray) -> BoolArray:
+    """Which lines have as much text between their runs as the template: only blanks before a number may vary in count."""
+    gaps = start.copy()
+    gaps[:, 0] -= runs.line_start[rows]
+    gaps[:, 1:] -= end[:, :-1]
+    alike = gaps == template.gaps
+    for run in np.flatnonzero(~alike.all(axis=0)).tolist():
+        some = np.flatnonzero(~alike[:, run])
+        before = int(template.blanks[run])
+        blanks = np.minimum(_blanks_before(runs, start[some, run]), gaps[some, run])
+        same = (gaps[some, run] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
+        if not template.opened[run]:
+            same &= (blanks > 0) == (before > 0)
+        alike[some, run] = same & (before <= MOST_BLANKS)
+    return alike.all(axis=1)
+
+
+def _blanks_before(runs: Runs, start: IntArray) -> IntArray:
+    """How many blanks, up to eight, stand directly before each place."""
+    other = runs.words[start - 8] ^ np.uint64(0x2020202020202020)
+    highest = (other.astype(np.float64).view(np.int64) >> 52) - 1023  # of the last byte that is no blank
+    return np.where(other == 0, 8, 7 - (highest >> 3))

@@ -1,0 +1,201 @@
+"""Numbers of many lines at once: where they stand in a text, and their values, with a few numpy calls for all of them.
+
+A run is a longest stretch of digits, points and signs. Its value is exactly ``float(text)``: the digits are assembled as an
+integer below 2**53 and multiplied or divided by a power of ten up to 10**22, which rounds once; other runs are irregular.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vaelab.run import FloatArray, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+
+RUN = re.compile(rb"[0-9.+\-]+")
+LARGEST_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly
+
+PIECE = 1 << 18  # bytes of a text that fit in the processor's cache
+
+_IN_RUN = bytes(chr(c) in "0123456789.+-" for c in range(256))
+_MARGIN = b"\n" * 24  # words can be loaded on either side of every run
+_ZEROS = np.uint64(0x3030303030303030)
+_LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
+_LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
+_TO_HIGH_BIT = np.uint64(0x7676767676767676)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_JOINS = (
+    (np.uint64(10), np.uint64(8), np.uint64(0x00FF00FF00FF00FF)),
+    (np.uint64(100), np.uint64(16), np.uint64(0x0000FFFF0000FFFF)),
+    (np.uint64(10000), np.uint64(32), np.uint64(0x00000000FFFFFFFF)),
+)
+_POWERS = np.array([10.0**k for k in range(LARGEST_POWER + 1)])
+_LAST_BYTES = np.array(
+    [0, *((2**64 - 2 ** (8 * (8 - k))) for k in range(1, 9))], np.uint64
+)  # masks of a word's last k bytes
+_PLAIN = re.compile(rb"\d+\.?(\d*)|\.(\d+)")
+
+
+@dataclass
+class Runs:
+    """The runs of a text, line after line.
+
+    start, end: int64 (r,) where each stands in ``data``. first: int64 (lines + 1,) index of each line's first run.
+    line_start: int64 (lines,) where each line begins in ``data``.
+    """
+
+    data: npt.NDArray[np.uint8]
+    words: Words
+    start: IntArray
+    end: IntArray
+    first: IntArray
+    line_start: IntArray
+
+
+def runs_of(text: bytes, lines: list[bytes]) -> Runs:
+    """Where the runs of ``lines`` are, of which ``text`` consists."""
+    text = b"".join((_MARGIN, text, _MARGIN))
+    mask = np.frombuffer(text.translate(_IN_RUN), np.uint8)
+    pieces = [mask[at : at + PIECE + 1] for at in range(0, len(mask), PIECE)]
+    edges = np.concatenate([np.flatnonzero(p[1:] != p[:-1]) + (1 + i * PIECE) for i, p in enumerate(pieces)])
+    start, end = edges[::2], edges[1::2]
+    lengths = np.fromiter(map(len, lines), np.int64, len(lines)) + 1
+    line_start = np.concatenate(([0], np.cumsum(lengths)))[: len(lines)] + len(_MARGIN)
+    first = np.append(np.searchsorted(start, line_start), len(start))
+    words: Words = np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,))
+    return Runs(np.frombuffer(text, np.uint8), words, start, end, first, line_start)
+
+
+@dataclass
+class Numbers:
+    """What some runs say, arrays of one shape.
+
+    digits, power: float64 and int64; the number is digits x 10**power, without its sign. decimals: int64, digits after the point.
+    point, signed, negative: whether there is one. regular: whether it is a number with at most one point.
+    """
+
+    digits: FloatArray
+    power: IntArray
+    decimals: IntArray
+    point: BoolArray
+    signed: BoolArray
+    negative: BoolArray
+    regular: BoolArray
+
+    def values(self, runs: IntArray) -> FloatArray:
+        """The numbers of some runs (the last axis)."""
+        values = self.digits[:, runs] / _POWERS[-self.power[:, runs]]
+        np.negative(values, out=values, where=self.negative[:, runs])
+        return values
+
+
+def last_bytes(count: IntArray) -> Words:
+    """Masks of a word's last ``count`` bytes (0 to 8)."""
+    return _LAST_BYTES[count]
+
+
+def scaled(digits: FloatArray, power: IntArray, negative: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """digits x 10**power with a sign, rounded once; and where the power is small enough for that."""
+    exact = np.abs(power) <= LARGEST_POWER
+    values = digits / _POWERS[np.clip(-power, 0, LARGEST_POWER)]
+    if power.max(initial=0) > 0:
+        values *= _POWERS[np.clip(power, 0, LARGEST_POWER)]
+    np.negative(values, out=values, where=negative)
+    return values, exact
+
+
+def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
+    """The numbers in ``runs.data`` between ``start`` and ``end`` (arrays of one shape)."""
+    first_byte = runs.data[start]
+    negative = first_byte == ord("-")
+    signed = negative | (first_byte == ord("+"))
+    length = end - start - signed
+    word = runs.words[end - 8]
+    inside = _LAST_BYTES[np.minimum(length, 8)]
+    word &= inside
+    odd = _not_digits(word) & inside  # the high bit of every byte of the number that is no digit
+    point = odd != 0
+    at_point = odd.astype(np.float64).view(np.int64)  # the highest of these bits is in the exponent of the float
+    decimals = np.where(point, 7 - ((at_point >> 52) - 1023 >> 3), 0)
+    behind = _LAST_BYTES[decimals]
+    closed_up = (word & behind) | ((word & ~(behind | behind >> np.uint64(8) | _POINT_AT_THE_END)) << np.uint64(8))
+    whole_word = np.where(point, closed_up, word)
+    single = (odd == (odd & ~(odd - np.uint64(1)))) & (runs.data[end - 1 - decimals] == ord("."))
+    regular = (length <= 8) & (length > point) & (single | ~point)
+    numbers = Numbers(
+        _eight_digits(whole_word).astype(np.float64), -decimals, decimals, point, signed, negative, regular
+    )
+    long = np.flatnonzero(length > 8)
+    if len(long):
+        _read_long(runs, (start + signed).reshape(-1)[long], end.reshape(-1)[long], numbers, long)
+    return numbers
+
+
+# The byte of the point: with no decimals behind it is the last one, which ``behind >> 8`` does not reach.
+_POINT_AT_THE_END = np.uint64(0xFF00000000000000)
+
+
+def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, where: IntArray) -> None:
+    """Fill in the numbers of more than eight characters (flat places ``where``): by two words, or one by one."""
+    length = end - start
+    low, high = runs.words[end - 8], runs.words[end - 16]
+    odd_low = _not_digits(low)
+    odd_high = _not_digits(high) & _LAST_BYTES[np.minimum(length - 8, 8)]
+    point = (odd_low | odd_high) != 0
+    odd = np.where(odd_low != 0, odd_low, odd_high).astype(np.float64).view(np.int64)
+    behind = np.where(point, 7 - ((odd >> 52) - 1023 >> 3) + np.where(odd_low != 0, 0, 8), 0)
+    second = np.where(point, behind, 8)  # digits of the second part: behind the point, or the last eight
+    first_end = end - second - point
+    first_length = first_end - start
+    regular = (length <= 16) & (first_length >= 0) & (first_length <= 8) & (first_length + second <= 15)
+    regular &= (runs.data[end - 1 - behind] == ord(".")) | ~point
+    mask = _LAST_BYTES[np.clip(first_length, 0, 8)]
+    first = runs.words[first_end - 8] & mask
+    low_mask, high_mask = _LAST_BYTES[np.minimum(second, 8)], _LAST_BYTES[np.clip(second - 8, 0, 8)]
+    regular &= ((_not_digits(first) & mask) | (odd_low & low_mask) | (odd_high & high_mask)) == 0
+    digits = _eight_digits(low & low_mask) + _eight_digits(high & high_mask) * np.uint64(10**8)
+    digits = digits.astype(np.float64) + _eight_digits(first) * _POWERS[np.minimum(second, LARGEST_POWER)]
+    power = -behind
+    lone = (odd_low & (odd_low - np.uint64(1)) == 0) & (odd_high & (odd_high - np.uint64(1)) == 0)
+    for i in np.flatnonzero(~regular & ((lone & ((odd_low == 0) | (odd_high == 0))) | (length > 16))).tolist():
+        if match := _PLAIN.fullmatch(runs.data[start[i] : end[i]].tobytes()):
+            digits[i], power[i], regular[i] = float(match[0]), 0, True
+            behind[i] = len(match[1] or match[2] or b"")
+            point[i] = b"." in match[0]
+    for array, values in (
+        (numbers.digits, digits),
+        (numbers.power, power),
+        (numbers.decimals, behind),
+        (numbers.point, point),
+        (numbers.regular, regular),
+    ):
+        array.reshape(-1)[where] = values
+
+
+def _not_digits(words: Words) -> Words:
+    """128 in every byte that is not an ASCII digit, 0 in the others."""
+    x = words ^ _ZEROS
+    y = x & _LOW_SEVEN
+    y += _TO_HIGH_BIT
+    y |= x
+    y &= _HIGH_BITS
+    return y
+
+
+def _eight_digits(words: Words) -> Words:
+    """The number that eight ASCII digits spell (first digit in the lowest byte; a zero byte counts as 0).
+
+    Neighbours are joined in pairs, then fours, then eights: each step is one multiplication for all of them.
+    """
+    x = words & _LOW_NIBBLES
+    for factor, shift, mask in _JOINS:  # in place: new arrays would cost more than the arithmetic
+        right = x >> shift
+        x *= factor
+        x += right
+        x &= mask
+    return x
