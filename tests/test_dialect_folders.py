@@ -150,10 +150,10 @@ def test_a_log_with_another_loss_is_of_a_fork() -> None:
     assert detect(LDM_COLUMNS, "csv", {})[:2] == ("ldm", 0.95)
     known = conventions("ldm", {}, LDM_COLUMNS)
     assert known is DIALECTS["ldm"] and known.known_faults
-    trainer, confidence, reason = detect([*LDM_COLUMNS, "train/vf_loss"], "csv", {})
-    assert trainer == "ldm" and confidence < 0.5 and "vf_loss" in reason and "a fork" in reason
-    fork = conventions("ldm", {}, [*LDM_COLUMNS, "train/vf_loss"])
-    assert fork.fork == ("vf_loss",) and fork.title.startswith("a fork of") and fork.rec_kind == known.rec_kind
+    trainer, confidence, reason = detect([*LDM_COLUMNS, "train/smoothness_loss"], "csv", {})
+    assert trainer == "ldm" and confidence < 0.5 and "smoothness_loss" in reason and "a fork" in reason
+    fork = conventions("ldm", {}, [*LDM_COLUMNS, "train/smoothness_loss"])
+    assert fork.fork == ("smoothness_loss",) and fork.title.startswith("a fork of") and fork.rec_kind == known.rec_kind
     assert not fork.known_faults and not fork.formulas and not fork.defaults
 
 
