@@ -26,7 +26,7 @@ def shown(name: str, value: float) -> float:
 def series(kind: str = "healthy", rows: int = 200, seed: int = 0) -> Series:
     c = curves(kind, rows, seed)
     real, fake = (DISCRIMINATORS * half for half in squared_halves(c))
-    mel, vq = 20 * (0.4 + 0.6 * c.fit), 0.9 * c.noise(0.03)
+    mel, vq = 20 * (0.1 + 0.9 * c.fit), 0.9 * c.noise(0.03)
     features = 2 + 1.5 * c.gap * c.noise(0.03)
     adversarial = DISCRIMINATORS * (0.25 + 0.2 * c.gap) + 2 * features
     columns = {

@@ -2,7 +2,7 @@
 
 Read: facebookresearch/AudioDec at e451e62, ``trainer/trainerGAN.py``, ``trainer/autoencoder.py``, ``losses/adversarial_loss.py``,
 ``config/autoencoder/symAD_vctk_48000_hop300.yaml``. The trainer descends from kan-bayashi/ParallelWaveGAN, which prints the same
-names but no ``vqloss``; a column without it is not AudioDec's.
+names but no ``vqloss``; a log without it is not AudioDec's.
 """
 
 from __future__ import annotations
