@@ -153,7 +153,9 @@ def test_the_kl_is_given_in_nats_per_element(case: Case) -> None:
 
 
 def test_a_healthy_run_is_healthy_in_every_dialect(case: Case) -> None:
-    assert case.diagnosis.status in ("healthy", "watch"), case.diagnosis.headline
+    # a log that holds no reconstruction, only a total, cannot be called healthy
+    quiet = ("healthy", "watch") if "rec_loss" in case.run or "nll_loss" in case.run else ("cannot-tell", "watch")
+    assert case.diagnosis.status in quiet, case.diagnosis.headline
     findings = case.diagnosis.findings
     assert not [f for f in findings if f.severity == "critical"]
     # what is left to watch: a disc_start in optimizer steps, and SGM's KL weight of 1 beside a learned logvar

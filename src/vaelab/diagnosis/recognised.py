@@ -68,7 +68,7 @@ def why_not(facts: Facts) -> str:
     totals = facts.view.of("total")
     if totals:
         return (
-            f"{facts.run.columns[totals[0]].original} is a total, and its parts are not in the log: what it hides cannot be judged. Log"
-            " the reconstruction apart, or map the column that holds it: --map COLUMN=reconstruction"
+            f"the log has no reconstruction and no held-out quality, and {facts.run.columns[totals[0]].original} is a total, in which"
+            " one term can hide another. Log the reconstruction apart, or map the column that holds it: --map COLUMN=reconstruction"
         )
     return "the log has no column that can be judged: map the one that holds the reconstruction: --map COLUMN=reconstruction"

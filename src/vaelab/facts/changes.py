@@ -11,6 +11,7 @@ from vaelab.analysis import level, noise, robust_spikes, rolling_median, step_ch
 from vaelab.facts.base import Fact
 from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
+from vaelab.facts.tracks import standard_error
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
 
@@ -258,7 +259,11 @@ def _drift(view: View, phases: Phases, metric: str) -> Drift | None:
     late = level(series.tail(0.08, 5).values)
     logs = np.log(series.values)
     rise = math.log(late) - math.log(smooth[best])
-    if best > 0.9 * n or rise < max(0.3, 4 * noise(logs) / math.sqrt(5)) or late < _negligible(view, phases, metric):
+    if (
+        best > 0.9 * n
+        or rise < max(0.3, 3 * standard_error(logs, noise(logs)))
+        or late < _negligible(view, phases, metric)
+    ):
         return None
     limit = math.sqrt(smooth[best] * late)
     inside = np.flatnonzero(smooth <= min(limit, 1.3 * smooth[best]))

@@ -130,7 +130,7 @@ def _track(view: View, phases: Phases, metric: str, role: Role, series: Series) 
         inside = np.flatnonzero(calm <= calm[low] + min(0.26, max(0.0, late - calm[low]) / 2))
         left = min(n - 1, int(inside[-1]) + 1)
         onset = int(series.steps[left])
-        certain = late - float(calm[low]) > CERTAIN * _standard_error(errors, scatter) and n - left >= LASTS
+        certain = late - float(calm[low]) > CERTAIN * standard_error(errors, scatter) and n - left >= LASTS
         shift = _shift(series, errors, scatter)
     return Track(
         metric=metric,
@@ -169,7 +169,7 @@ def _settled_from(view: View, phases: Phases, series: Series) -> int:
     return max(tenth, end or 0)
 
 
-def _standard_error(errors: FloatArray, scatter: float) -> float:
+def standard_error(errors: FloatArray, scatter: float) -> float:
     """Of the difference of two levels of 5 rows; slow wandering of the curve counts as well as noise from row to row."""
     slow = rolling_median(errors, 5) if len(errors) >= 10 else errors
     wander = noise(slow[::5]) if len(slow) >= 20 else 0.0
@@ -177,9 +177,10 @@ def _standard_error(errors: FloatArray, scatter: float) -> float:
 
 
 def _shift(series: Series, errors: FloatArray, scatter: float) -> Shift | None:
-    """The largest sudden change for the worse, three times the noise and 1.5 times the level, of 3 rows and more."""
+    """The largest sudden change for the worse, 1.5 times the level, three times the noise and certain, of 3 rows and more."""
     found = step_change(errors, side=LASTS, least=3, sign=1)
-    if found is None or not found.after - found.before > max(math.log(1.5), 3 * scatter):
+    least = max(math.log(1.5), 3 * scatter, CERTAIN * standard_error(errors, scatter))
+    if found is None or not found.after - found.before > least:
         return None
     middle = (found.before + found.after) / 2
     near = np.flatnonzero(errors[max(0, found.index - 2) : found.index + 3] > middle)

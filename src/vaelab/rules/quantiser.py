@@ -1,0 +1,110 @@
+"""KL: the codebook in place of a posterior. Are its codes used, and does the encoder stay near them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level, rolling_median
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+from vaelab.words import number
+
+
+class CodebookCollapses(Rule):
+    """The codebook loses its codes.
+
+    What it checks: every column of codebook use (perplexity, usage, share of unique codes): the late smoothed level below 0.4
+    times its highest; critical below 5% of it, or where a perplexity stands below 3 codes, with 20 rows.
+
+    Why it matters: codes that are no longer chosen get no gradient and do not come back; the reconstruction stops at the
+    quality of the codes that are left.
+
+    Evidence it needs: a column of codebook use with at least 20 rows.
+
+    What to do: count the codes used over a whole epoch (a small batch cannot show more codes than it has vectors); reset
+    dead codes, lower the code dimension, or use FSQ.
+
+    References: vector-quantize-pytorch#154, #170, VectorQuantizedVAE#3; cause C12.
+    """
+
+    code = "KL213"
+    name = "codebook-loses-codes"
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.view.of("codebook_usage"):
+            series = facts.view.series(metric)
+            if len(series) < 20:
+                continue
+            smooth = rolling_median(series.values, 5)
+            peak = int(np.argmax(smooth))
+            late, high = level(series.tail(0.1, 3).values), float(smooth[peak])
+            if not late < 0.4 * high:
+                continue
+            yield self.finding(
+                "critical" if late < 0.05 * high else "warn",
+                f"{metric} fell from {number(high)} (step {int(series.steps[peak]):,}) to {number(late)}, {late / high:.1%} of it:"
+                " the codebook loses its codes.",
+                metrics=(metric,),
+                steps=(int(series.steps[peak]), int(series.steps[-1])),
+                evidence=(Evidence("highest", high), facts.view.evidence(metric, int(series.rows[-1]))),
+            )
+
+
+class QuantiserExplodes(Rule):
+    """The quantiser's loss grows out of all proportion.
+
+    What it checks: a codebook or commitment loss 8 times above the level it had settled at (its first level where it settled
+    higher) and more than half of the total, or 1,000 times above it. Critical from 8 times on where the reconstruction is not
+    better than at its best, and from 100 times on.
+
+    Why it matters: the encoder runs away from its codes. The commitment term then drives the gradient, and the decoder sees
+    codes that have nothing to do with the input.
+
+    Evidence it needs: a codebook or commitment loss with 20 rows.
+
+    What to do: normalise the encoder's output or its codes (cosine codes, layer norm), EMA codebook updates, a commitment weight
+    of 0.25, a lower learning rate.
+
+    References: viper_rl#9, Diverse-Structure-Inpainting#15; causes C12, E1.
+    """
+
+    code = "KL215"
+    name = "quantiser-loss-explodes"
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.view.of("quantiser"):
+            track = facts.tracks[metric]
+            start = min(track.first, track.settled)
+            if track.rows < 20 or start <= 0 or track.now < 8 * start:
+                continue
+            share = _share_of_the_rest(facts, metric)
+            ratio = track.now / start
+            if ratio < 1000 and not share > 0.5:
+                continue
+            rec = facts.tracks.get("rec_loss")
+            worse = rec is None or (rec.worse or 1.0) > 1.3
+            heavy = f" and makes up {share:.0%} of the loss" if share > 0.5 else ""
+            yield self.finding(
+                "critical" if ratio >= 100 or worse else "warn",
+                f"{metric} rose to {number(ratio)} times its early level ({number(start)} to {number(track.now)}){heavy}: the encoder"
+                " runs away from its codes, and this term drives the gradient.",
+                metrics=(metric,),
+                steps=track.steps,
+                evidence=(
+                    Evidence("early level", start),
+                    Evidence("now", track.now),
+                    Evidence("now / early", ratio, "x"),
+                ),
+            )
+
+
+def _share_of_the_rest(facts: Facts, metric: str) -> float:
+    """Share of the late total that is neither reconstruction nor perceptual loss; of the logged terms where there is no total."""
+    known = sum(abs(facts.tracks[m].now) for m in facts.view.of("reconstruction", "perceptual")[:4])
+    totals = facts.view.of("total")
+    whole = facts.tracks[totals[0]].now if totals else known + facts.tracks[metric].now
+    return 1 - known / whole if whole > 0 else 0.0
