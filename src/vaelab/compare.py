@@ -79,6 +79,7 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
+@np.errstate(all="ignore")  # a mean that overflows is inf, and is shown so
 def compare(diagnoses: Sequence[Diagnosis]) -> Comparison:
     """Set runs side by side. Raises ConfigError for fewer than two runs."""
     if len(diagnoses) < 2:
@@ -161,7 +162,10 @@ def _setting(d: Diagnosis, key: str) -> tuple[Any, str]:
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return math.isclose(a, b, rel_tol=0.02, abs_tol=1e-300)
+        try:
+            return math.isclose(a, b, rel_tol=0.02, abs_tol=1e-300)
+        except OverflowError:  # an integer beyond the largest float
+            return a == b
     return _plain(a) == _plain(b)
 
 

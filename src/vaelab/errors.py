@@ -9,6 +9,16 @@ class LogError(VaelabError):
     """A log cannot be read: missing, empty, binary, no permission, or no metrics in it."""
 
 
+def own_error(what: str, error: Exception) -> LogError:
+    """What to say of one log among others at which vaelab itself fails, so that the others are still judged.
+
+    what: the log and what cannot be done with it, as in ``train.log cannot be read``.
+    """
+    if isinstance(error, MemoryError):
+        return LogError(f"{what}: it does not fit into memory (its values take about as much as the file).")
+    return LogError(f"{what}, an error of vaelab's own ({type(error).__name__}: {error}): please report it with the log.")
+
+
 class ConfigError(VaelabError):
     """A declared value (``--config``, ``--latent``, ``--clip``) cannot be understood."""
 

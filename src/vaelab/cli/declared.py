@@ -54,13 +54,14 @@ def read_config(path: Path) -> dict[str, Any]:
 
     from vaelab.dialects import canonical_config
     from vaelab.files import read_text
+    from vaelab.readers.config_text import YAML_FAILURES
     from vaelab.roles import parse_map
 
     try:
         raw = yaml.safe_load(read_text(path, "utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"The config {path} cannot be read: {error.strerror or error}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except YAML_FAILURES as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"The config {path} is not valid YAML or JSON{where}.") from None

@@ -92,7 +92,7 @@ def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]
     if facts.adversary is None and METRICS.get(name) and METRICS[name].family == "adversarial":
         return "info", "the GAN is not on: no meaning yet"
     track = facts.tracks.get(name)
-    if direction in ("down", "up") and track is not None and track.rows >= 8 and track.improved is not None:
+    if direction in ("down", "up") and track is not None and track.rows >= 8 and track.improved:
         # as good as at the start is not good where it has been better since
         if track.worse is not None and track.certain and track.worse > 1.3:
             return "watch", f"{track.worse:.2g} times the error of its best level (step {track.best_step:,})"

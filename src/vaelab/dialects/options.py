@@ -43,7 +43,7 @@ class Options(Mapping[str, Any]):
             return float(value)
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
     def whole(self, key: str, default: int | None = None) -> int | None:

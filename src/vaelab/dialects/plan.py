@@ -89,7 +89,7 @@ class Sample:
 
     @property
     def latent_frames(self) -> int | None:
-        if self.frames is None or self.time_factor is None:
+        if self.frames is None or not self.time_factor:
             return None
         first = self.grid[1] if self.grid else 0
         return first + max(self.frames - first, 0) // self.time_factor

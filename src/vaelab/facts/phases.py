@@ -416,7 +416,7 @@ def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:
     if gan.state == "active" and gan.start_step is not None:
         where = ""
         n = view.number("iters_per_epoch")
-        if n:
+        if n and n >= 1:
             where = f" (epoch {int(gan.start_step // n)}, iteration {int(gan.start_step % n)})"
         if gan.before_step is None:
             text = f"The GAN is active from the first logged step ({gan.start_step:,})."

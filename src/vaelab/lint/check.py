@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vaelab.config.foreign import sources
 from vaelab.dialects.plan import Plan
+from vaelab.errors import ConfigError
 from vaelab.lint.base import LintFinding, LintReport
 from vaelab.lint.bugs import KNOWN_BUGS, Bug
 from vaelab.lint.reading import ALL, Suppressed, read
@@ -25,12 +26,22 @@ def lint(source: str, select: Sequence[str] = (), ignore: Sequence[str] = ()) ->
     reports = []
     for number, plan in enumerate(document.plans, 1):
         several = f", training {number} of {len(document.plans)}" if len(document.plans) > 1 else ""
-        found = [f for f in check(plan) if _chosen(f.code, select, ignore)]
+        found = [f for f in _checked(plan, document.source) if _chosen(f.code, select, ignore)]
         kept = tuple(f for f in found if not _off(f, document.suppressed))
         off = tuple(f for f in found if f not in kept)
         checked = sum(_chosen(code, select, ignore) for code in codes_for(plan))
         reports.append(LintReport(document.source, f"{plan.title}{several}", plan, kept, off, checked))
     return reports
+
+
+def _checked(plan: Plan, source: str) -> list[LintFinding]:
+    try:
+        return check(plan)
+    except ArithmeticError:
+        raise ConfigError(
+            f"{source} gives a size or a number of steps that is 0, or larger than any training has: correct it, and the rest"
+            " can be checked"
+        ) from None
 
 
 def codes_for(plan: Plan) -> list[str]:

@@ -23,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 UNKNOWN_EPOCH = -1
 MOST_KEYS = 100_000
+LARGEST_STEP = 2**53  # the largest count that a float holds
+MOST_DECIMALS = 300  # 10 to this power is still a float
 
 
 @dataclass
@@ -103,7 +105,8 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     trainer: id of the trainer to read it as, instead of what the columns look like. given: column -> role or metric, from the user; it is
     laid over ``roles`` in the settings. Raises LogError if no column holds a number, ConfigError if a given role is none.
     """
-    raw = replace(raw, columns=[c for c in raw.columns if c.logged.any()])
+    raw = _with_possible_steps(raw)
+    raw = replace(raw, columns=[_with_possible_decimals(c) for c in raw.columns if c.logged.any()])
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     raw = _without_empty_rows(raw)
@@ -166,15 +169,35 @@ def flatten(config: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     return flat
 
 
+def _with_possible_steps(raw: RawLog) -> RawLog:
+    """Without rows of a step that no training reaches: the difference of two such steps need not fit into an int64."""
+    possible = np.abs(raw.steps.astype(np.float64)) < LARGEST_STEP
+    if possible.all():
+        return raw
+    rows, lost = np.flatnonzero(possible), int(np.sum(~possible))
+    text = f"{lost:,} rows have a step beyond {LARGEST_STEP:,} and were left out"
+    note = ReadNote("unparsed_value", lost, text)
+    return replace(_rows_of(raw, rows), notes=[*raw.notes, note])
+
+
+def _with_possible_decimals(column: RawColumn) -> RawColumn:
+    """Without a unit of the last digit that is no number: that of ``1e999``."""
+    possible = column.decimals is None or abs(column.decimals) <= MOST_DECIMALS
+    return column if possible else replace(column, decimals=None)
+
+
+def _rows_of(raw: RawLog, rows: IntArray) -> RawLog:
+    epochs = None if raw.epochs is None else raw.epochs[rows]
+    return replace(raw, steps=raw.steps[rows], columns=[_take(c, rows) for c in raw.columns], epochs=epochs)
+
+
 def _without_empty_rows(raw: RawLog) -> RawLog:
     used = np.zeros(len(raw.steps), bool)
     for column in raw.columns:
         used |= column.logged
     if used.all():
         return raw
-    rows = np.flatnonzero(used)
-    epochs = None if raw.epochs is None else raw.epochs[rows]
-    return replace(raw, steps=raw.steps[rows], columns=[_take(c, rows) for c in raw.columns], epochs=epochs)
+    return _rows_of(raw, np.flatnonzero(used))
 
 
 # Runs in one log -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,11 @@ from typing import Any
 
 import yaml
 
+YAML_FAILURES = (
+    yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError
+)  # fmt: skip
+"""What PyYAML raises on text that is none: of its own, and what escapes it (``0x``, a date in the year 99999)."""
+
 _TABLE_ROW = re.compile(r"^\s*\|\s*([^|]+?)\s*\|\s*([^|]*?)\s*\|?\s*$")
 _FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
 
@@ -22,7 +27,7 @@ def parse_config_text(text: str) -> dict[str, Any]:
     for parse in (json.loads, ast.literal_eval, _load_yaml):
         try:
             value = parse(text)
-        except (ValueError, SyntaxError, yaml.YAMLError, RecursionError, MemoryError):
+        except (*YAML_FAILURES, SyntaxError, MemoryError):
             continue
         if isinstance(value, Mapping):
             return {str(key): item for key, item in value.items()}

@@ -45,6 +45,7 @@ class Group:
     meter: Meter
     in_folder: bool = False
 
+    @np.errstate(all="ignore")  # a column may hold numbers whose sum or square no float holds
     def read(self, wanted: Wanted, roles: Mapping[str, str] | None = None) -> list[Run]:
         problems: list[LogError] = []
         for i, (reader, sources) in enumerate(self.views):

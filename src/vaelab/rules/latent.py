@@ -498,9 +498,9 @@ class GrowsManyTimes(Rule):
             return
         a = level(rec.values[len(rec) // 3 : len(rec) // 2])
         b = level(rec.tail(0.1, 3).values)
-        if b < 0.6 * a:
-            return
         above = np.flatnonzero(smooth > settled + math.log(2))
+        if b < 0.6 * a or not len(above):
+            return
         start = int(kl.steps[above[0]])
         yield self.finding(
             "critical" if late - settled > math.log(40) else "warn",

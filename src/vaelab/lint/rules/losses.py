@@ -77,7 +77,7 @@ class KLWithoutInfluence(LintRule):
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
         beta, weight = plan.beta, plan.loss.kl_weight
-        if beta is None or not weight or beta >= NEGLIGIBLE:
+        if not beta or not weight or beta >= NEGLIGIBLE:
             return
         text = (
             f"kl_weight {weight:g} is an effective beta of {rough(beta)} ({_unit(plan)}): the KL has no influence, and nothing"

@@ -189,7 +189,7 @@ class AverageLongerThanRun(LintRule):
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
         decay, updates = plan.optim.ema_decay, plan.schedule.updates
-        if decay is None or updates is None or not 0 < decay < 1:
+        if decay is None or not updates or not 0 < decay < 1:
             return
         time_constant = plan.optim.ema_every / (1 - decay)
         if time_constant > LARGEST_AVERAGE * updates:
