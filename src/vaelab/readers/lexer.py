@@ -159,6 +159,8 @@ def _not_finite(token: bytes) -> float:
 
 def decimals_of(token: bytes) -> int | None:
     """Digits after the point of a printed number, less its exponent (2.01e+4 -> -2, 12.5k -> -2); None for nan and inf."""
+    if (fraction := token.partition(b".")[2]).isdigit():  # the usual 0.123
+        return len(fraction)
     lower = token.lower().replace(b"d", b"e")
     suffix = {b"k": 3, b"m": 6}.get(lower[-1:], 0)
     mantissa, _, exponent = lower.rstrip(b"km").partition(b"e")

@@ -144,7 +144,8 @@ def scan_text(
     careful: list[int] = []
     runs = runs_of(text, lines)
     for shape, members in zip(numbered, groups, strict=True):
-        if len(members) < MIN_GROUP or len(templates) > MOST_SHAPES:
+        known = templates.get(shape)
+        if not known and (len(members) < MIN_GROUP or len(templates) > MOST_SHAPES):
             careful += members.tolist()
             continue
         found, rest = _read_alike(members, lines, runs, parse, templates.setdefault(shape, []))
