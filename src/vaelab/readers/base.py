@@ -99,7 +99,8 @@ def build_runs(raw: RawLog) -> list[Run]:
 
     Raises LogError if no column holds a number.
     """
-    raw = replace(raw, columns=[c for c in raw.columns if c.logged.any()])
+    columns = [replace(c, original=_printable(c.original)) for c in raw.columns if c.logged.any()]
+    raw = replace(raw, columns=columns)
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     raw = _without_empty_rows(raw)
@@ -394,6 +395,13 @@ def _canonical_columns(
         )
         position[name] = i
     return dict(sorted(named.items(), key=lambda item: position[item[0]])), notes
+
+
+def _printable(name: str) -> str:
+    """The name without what a terminal would obey or could not show: control characters, half surrogates of JSON."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in name)
 
 
 def _name(original: str, of_trainer: Mapping[str, str]) -> str:
