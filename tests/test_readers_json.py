@@ -154,6 +154,14 @@ def test_glued_and_broken_records(tmp_path: Path) -> None:
     assert (note(run, "foreign_lines"), note(run, "torn_line")) == (1, 1)
 
 
+def test_names_can_be_shown(tmp_path: Path) -> None:
+    run = read_text(
+        tmp_path, "".join(json.dumps({"step": i, "a\ud800\x1b[31m": 1, "loss": 2}) + "\n" for i in range(3))
+    )
+    (name,) = set(run) - {"total_loss"}
+    assert name.isprintable() and name.encode() and run[name].tolist() == [1, 1, 1]
+
+
 def test_a_broken_object_among_printed_ones(tmp_path: Path) -> None:
     objects = [json.dumps({"step": i, "loss": i / 2, "lr": 1}, indent=2) for i in range(5)]
     objects[2] = objects[2][:20]

@@ -108,3 +108,12 @@ def test_points_have_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     log = points.to_log("a", "test")
     assert [column.original for column in log.columns] == ["loss", "k0"]
     assert log.epochs is not None and log.notes[0].count == 4
+
+
+def test_steps_beyond_what_a_float_holds_are_counted() -> None:
+    points = Points()
+    for step in (0, 2**62, -(2**62) - 1, 1, 2**70):
+        points.add("loss", step, 1.0)
+    log = points.to_log("a", "test")
+    assert log.steps.tolist() == [0, 1]
+    assert [note.count for note in log.notes] == [3]

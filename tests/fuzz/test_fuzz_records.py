@@ -26,7 +26,7 @@ EXAMPLES = int(os.environ.get("VAELAB_FUZZ_EXAMPLES", "40"))
 # what readers look for, and what numbers and text can be like at their worst
 TOKENS = [
     b"{", b"}", b"[", b"]", b'"', b"'", b",", b";", b"|", b":", b"\n", b"\r", b"\0", b"\t", b"\\", b"#", b"-", b"nan", b"NaN", b"null",
-    b"1e999", b"-1e999", b"9" * 400, b"9223372036854775808", b"-2147483649", b"0.1234", b"1,000", b"0,51", b"12.5k", b"1.#QNAN", b"\xff\xfe",
+    b"1e999", b"-1e999", b"9" * 400, b"9223372036854775808", b"9" * 18, b"-" + b"8" * 18, b"-2147483649", b"0.1234", b"1,000", b"0,51", b"12.5k", b"1.#QNAN", b"\xff\xfe",
     b"\xef\xbb\xbf", b"\xe2\x88\x92", b"\xd9\xa1", b"\xc2\xa0", b"\xff", b"\\ud800", b'"step": ', b'"epoch": 0.5, ', b'"value": ', b"tensor(",
     b"{'a': ", b'{"step": 1, "a": ', b"[[[[[[[[", b'{"a":' * 50, b"step", b"val", b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", b"%s" * 9,
 ]  # fmt: skip

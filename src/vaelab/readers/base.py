@@ -106,7 +106,8 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     laid over ``roles`` in the settings. Raises LogError if no column holds a number, ConfigError if a given role is none.
     """
     raw = _with_possible_steps(raw)
-    raw = replace(raw, columns=[_with_possible_decimals(c) for c in raw.columns if c.logged.any()])
+    columns = [replace(c, original=_printable(c.original)) for c in raw.columns if c.logged.any()]
+    raw = replace(raw, columns=[_with_possible_decimals(c) for c in columns])
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     raw = _without_empty_rows(raw)
@@ -449,6 +450,13 @@ def _canonical_columns(
         )
         position[name] = i
     return dict(sorted(named.items(), key=lambda item: position[item[0]])), notes
+
+
+def _printable(name: str) -> str:
+    """The name without what a terminal would obey or could not show: control characters, half surrogates of JSON."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in name)
 
 
 def _spelled_out(original: str, metric: str) -> bool:

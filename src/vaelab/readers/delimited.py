@@ -205,7 +205,7 @@ class _Parser:
             text = f"the header changes {self.other_headers:,} times; the rows under each are read by its own names"
             notes.append(ReadNote("repeated_header", self.other_headers, text))
         if self.no_numbers:
-            names = ", ".join(sorted(self.no_numbers)[:9])
+            names = ", ".join(repr(name[:60]) for name in sorted(self.no_numbers)[:9])
             text = f"{self.no_numbers.total():,} cells that are no numbers were left out, in: {names}"
             notes.append(ReadNote("unparsed_value", self.no_numbers.total(), text))
         if self.of_split:

@@ -26,27 +26,38 @@ def plain_cells(body: bytes, lines: int, delimiter: bytes, width: int) -> tuple[
     if b"u" in body or b"l" in body or (delimiter != b"," and b"," in body):
         return None
     text = body.replace(delimiter, b",") if delimiter != b"," else body
-    text = text.replace(b"\r\n", b"\n").replace(b"\n", b",true,")
-    if has_nan := b"a" in text or b"A" in text:
-        text = text.replace(b"nan", b"false").replace(b"NaN", b"false")
-    has_empty = b",," in text or text.startswith(b",")
-    if has_empty:
-        text = (b"null" if text.startswith(b",") else b"") + text.replace(b",,", b",null,").replace(b",,", b",null,")
-    try:
-        cells = orjson.loads(b"[" + text[:-1] + b"]")
-    except ValueError:
+    cells, filled_in = _loads(text), False
+    if cells is None:
+        text = text.replace(b"\r\n", b"\n").replace(b"nan", b"false").replace(b"NaN", b"false")
+        cells, filled_in = _loads(text, empty=True), True
+    if cells is None:
         return None
     rows, rest = divmod(len(cells), width + 1)
     ends = cells[width :: width + 1]
     if rest or rows != lines or ends.count(True) != rows or set(map(type, ends)) != {bool}:
         return None
-    values = np.array(cells, np.float64)
-    if has_empty:
-        present = ~np.isnan(values)  # so far only None has become NaN
-    if has_nan:
-        values[[i for i, cell in enumerate(cells) if cell is False]] = np.nan
-    values = values.reshape(rows, width + 1)[:, :width]
-    return values, present.reshape(rows, width + 1)[:, :width] if has_empty else None
+    try:
+        values = np.array(cells, np.float64)
+    except (ValueError, TypeError):  # a cell with brackets, a list or an object to JSON
+        return None
+    if not filled_in:
+        return values.reshape(rows, width + 1)[:, :width], None
+    present = ~np.isnan(values)  # so far only None has become NaN
+    values[[i for i, cell in enumerate(cells) if cell is False]] = np.nan
+    return values.reshape(rows, width + 1)[:, :width], present.reshape(rows, width + 1)[:, :width]
+
+
+def _loads(text: bytes, empty: bool = False) -> list[float | bool | None] | None:
+    """The cells of lines as one list, with True after each line; None if a cell is not a number of JSON. empty: cells may be."""
+    text = text.replace(b"\n", b",true,")
+    if empty:
+        text = (b"null" if text.startswith(b",") else b"") + text.replace(b",,", b",null,").replace(b",,", b",null,")
+    try:
+        cells = orjson.loads(b"".join((b"[", text, b"0]")))
+    except ValueError:
+        return None
+    cells.pop()  # what stands behind the last comma
+    return cells
 
 
 def _without_quotes(body: bytes, rows: int, delimiter: bytes, width: int) -> bytes:

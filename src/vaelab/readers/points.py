@@ -10,8 +10,9 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
+from vaelab.readers.counters import LARGEST_STEP
 from vaelab.readers.table import columns_kept
-from vaelab.run import FloatArray, IntArray
+from vaelab.run import FloatArray, IntArray, ReadNote
 
 
 class Series(NamedTuple):
@@ -30,6 +31,7 @@ class Points:
         self._tags: dict[str, int] = {}
         self._tag, self._step, self._record = array("q"), array("q"), array("q")
         self._value = array("d")
+        self._beyond = 0
 
     def __len__(self) -> int:
         return len(self._tag)
@@ -40,8 +42,10 @@ class Points:
         return max(self._step, default=0)
 
     def add(self, tag: str, step: int, value: float, record: int = 0) -> None:
-        """Add one point; ``record`` is its 1-based number in the file. A step that no int64 holds is left out."""
-        if -(2**63) <= step < 2**63:
+        """Add one point; ``record`` is its 1-based number in the file. A step that no int64 holds is left out and counted."""
+        if not -(2**63) <= step < 2**63:
+            self._beyond += 1
+        else:
             self._tag.append(self._tags.setdefault(tag, len(self._tags)))
             self._step.append(step)
             self._value.append(value)
@@ -53,14 +57,23 @@ class Points:
             raise LogError(f"{source} was read as {format}, but there is no metric in it yet.")
         tag, step, record = (np.frombuffer(part, np.int64) for part in (self._tag, self._step, self._record))
         series = Series(tag, step, np.frombuffer(self._value, np.float64), record)
-        return log_of(series, list(self._tags), source, format, dict(config or {}))
+        return log_of(series, list(self._tags), source, format, dict(config or {}), self._beyond)
 
 
-def log_of(series: Series, tags: Sequence[str], source: str, format: str, config: dict[str, Any]) -> RawLog:
+def log_of(
+    series: Series, tags: Sequence[str], source: str, format: str, config: dict[str, Any], beyond: int = 0
+) -> RawLog:
     """The points as a log, columns in the order in which they first came; ``tags`` are their names.
 
-    A tag ``epoch`` beside others gives the epochs of the rows and is no column.
+    A tag ``epoch`` beside others gives the epochs of the rows and is no column. Steps that no float holds exactly are damage: such
+    points are left out and counted, with those that the caller has left out already (``beyond``). Raises LogError if no point is left.
     """
+    inside = np.abs(series.step.astype(np.float64)) < LARGEST_STEP
+    beyond += int(np.count_nonzero(~inside))
+    if not inside.all():
+        series = Series(series.tag[inside], series.step[inside], series.value[inside], series.record[inside])
+    if not len(series.tag):
+        raise LogError(f"{source} was read as {format}, but every step in it is beyond 2^53.")
     row, steps = _rows(series, len(tags))
     columns: list[RawColumn] = []
     epochs = None
@@ -71,6 +84,9 @@ def log_of(series: Series, tags: Sequence[str], source: str, format: str, config
     epoch = next((number for number in points if tags[number] == "epoch" and len(tags) > 1), None)
     counts = {tags[number]: len(points[number]) for number in in_order if number != epoch}
     kept, notes = columns_kept(counts, len(steps))
+    if beyond:
+        text = f"{beyond:,} values at steps beyond 2^53 were left out"
+        notes.append(ReadNote("unparsed_value", beyond, text))
     for number in in_order:
         mine = points[number]
         if number != epoch and tags[number] not in kept:

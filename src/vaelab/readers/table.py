@@ -11,7 +11,7 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
-from vaelab.readers.counters import is_epoch, is_sample_count, pick_counter, step_rank
+from vaelab.readers.counters import LARGEST_STEP, is_epoch, is_sample_count, pick_counter, step_rank
 from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
 # bookkeeping that trackers write beside the metrics
@@ -250,6 +250,8 @@ def _steps_over_epochs(steps: IntArray, epochs: IntArray) -> tuple[IntArray, lis
     length = int(steps.max())
     if steps.min() == 0:  # counted from 0: the last step logged is one interval before the end
         length += max(1, int(np.median(np.diff(steps[: back[0]])))) if back[0] > 1 else 1
+    if float(epochs.max()) * length >= LARGEST_STEP:
+        return steps, []
     text = f"the step begins again in each epoch; steps are counted as epoch * {length:,} + step"
     return epochs * length + steps, [ReadNote("steps_per_epoch", len(back), text)]
 
