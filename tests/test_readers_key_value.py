@@ -151,3 +151,121 @@ def test_names_of_metrics(name: str) -> None:
 )
 def test_names_of_options(name: str) -> None:
     assert not looks_like_metric(name)
+
+
+# Kinds of logs that trainers print ------------------------------------------------------------------------------------
+
+
+def bar(epoch: int, at: int, total: int, items: str) -> str:
+    return f"Epoch {epoch}: {100 * at // total:3d}%|{'█' * (10 * at // total):<10}| {at}/{total} [00:0{at % 10}<00:18,  1.21it/s, {items}]\n"
+
+
+def test_a_bar_that_is_drawn_at_zero_before_the_next_epoch_begins(log) -> None:
+    text, losses = "", []
+    for epoch in range(4):
+        for at in (10, 26):
+            losses.append(round(1 / (epoch * 26 + at), 3))
+            text += bar(epoch, at, 26, f"v_num=0, train_loss={losses[-1]}")
+        text += bar(epoch, 0, 26, f"v_num=0, train_loss={losses[-1]}") + bar(
+            epoch + 1, 0, 26, f"train_loss={losses[-1]}"
+        )
+    raw = log(text)
+    assert raw.steps.tolist() == [26 * e + at for e in range(4) for at in (10, 26)]
+    assert values(raw) == {"train_loss": losses}
+
+
+def test_a_bar_inside_a_bar_of_epochs(log) -> None:
+    inner = "Training: 50%|#####     | {}/20 [00:01<00:02, 6.9it/s, loss={}]\n"
+    text = ""
+    for epoch in range(3):
+        text += inner.format(10, 0.5 - epoch / 10) + inner.format(20, 0.45 - epoch / 10)
+        text += f"Epochs:  33%|###   | {epoch + 1}/3 [00:03<00:00, 6.9it/s, loss=0.9]\n"
+    raw = log(text)
+    assert raw.steps.tolist() == [10, 20, 30, 40, 50, 60]
+    assert values(raw)["loss"][-1] == 0.25
+    assert next(n for n in raw.notes if n.kind == "left_aside").count == 3
+
+
+def test_lines_without_a_bar_among_bars(log) -> None:
+    raw = log(bar(0, 10, 20, "loss=0.5") + "step 15: val_loss 0.6\n" + bar(0, 20, 20, "loss=0.4"))
+    assert raw.steps.tolist() == [10, 15, 20]
+    assert values(raw) == {"loss": [0.5, 0.4], "val_loss": [0.6]}
+
+
+def test_keras_names_the_epoch_on_a_line_of_its_own(log) -> None:
+    raw = log("".join(f"Epoch {e}/3\n547/547 ━━━━━━ 5s 9ms/step - loss: {e}.25 - val_loss: 2.5\n" for e in (1, 2, 3)))
+    assert raw.steps.tolist() == [547, 1094, 1641]
+    assert raw.epochs is not None and raw.epochs.tolist() == [1, 2, 3]
+    assert values(raw) == {"loss": [1.25, 2.25, 3.25], "val_loss": [2.5, 2.5, 2.5]}
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_the_line_with_the_step_may_end_its_record(log, clock: bool) -> None:
+    text = ""
+    for i in range(5):
+        lines = (
+            f"(Generator) rec_loss: 0.{i}5",
+            f"(Discriminator) logits_real: {i}.5",
+            f"(step={i * 100:07d}) Train Loss: {i}",
+        )
+        text += "".join(f"[10:0{i}:40] {line}\n" if clock else f"{line}\n" for line in lines)
+    raw = log(text)
+    assert raw.steps.tolist() == [0, 100, 200, 300, 400]
+    assert values(raw)["rec_loss"] == [0.05, 0.15, 0.25, 0.35, 0.45]
+    assert values(raw)["Train Loss"] == [0, 1, 2, 3, 4]
+
+
+def test_one_metric_a_line(log) -> None:
+    raw = log(
+        "".join(
+            f"(trainerGAN:333) INFO: (Steps: {s}) {n} = {s}.5.\n" for s in (1000, 2000) for n in ("mel_loss", "ppl_0")
+        )
+    )
+    assert raw.steps.tolist() == [1000, 2000] and raw.step_unit == "step"
+    assert values(raw) == {"mel_loss": [1000.5, 2000.5], "ppl_0": [1000.5, 2000.5]}
+
+
+def test_epochs_counted_from_one_and_an_epoch_summary(log) -> None:
+    line = "[x][INFO] - Train | Epoch {} | {}/2000 | 3.5 it/sec | l1 0.{} | d_loss 1.5\n"
+    raw = log(
+        "".join(line.format(e, at, e) for e in (1, 2) for at in (1000, 2000))
+        + "[x][INFO] - Valid | Epoch 2 | 7/50 | l1 0.7\n[x][INFO] - Train Summary | Epoch 2 | l1=0.21\n"
+    )
+    assert raw.steps.tolist() == [1000, 2000, 3000, 4000]
+    got = values(raw)
+    assert got["l1"] == [0.1, 0.1, 0.2, 0.2] and got["val/l1"] == [0.7] and got["epoch/l1"] == [0.21]
+
+
+def test_samples_of_an_epoch_are_no_steps(log) -> None:
+    raw = log(
+        "".join(f"Train Epoch: {e} [{n}/60000 ({n // 600}%)]\tLoss: {e}.5\n" for e in (1, 2) for n in (0, 30000))
+        + "====> Epoch: 2 Average loss: 1.25\n====> Test set loss: 1.5\n"
+    )
+    assert raw.step_unit == "sample" and raw.steps.tolist() == [0, 30000, 60000, 90000]
+    assert values(raw) == {"Loss": [1.5, 1.5, 2.5, 2.5], "Average loss": [1.25], "Test set loss": [1.5]}
+
+
+def test_values_that_cannot_be_read_are_counted_with_an_example(log) -> None:
+    raw = log(
+        "step 1: kl_loss=0,51 rec_loss=0.5\nstep 2: kl_loss=0.52 rec_loss=1.2.3\nstep 3: kl_loss=0.53 rec_loss=0.7\n"
+    )
+    assert values(raw) == {"kl_loss": [0.52, 0.53], "rec_loss": [0.5, 0.7]}
+    notes = {n.text for n in raw.notes if n.kind == "unparsed_value"}
+    assert any("'kl_loss'" in text and "0,51" in text for text in notes) and any("1.2.3" in text for text in notes)
+
+
+def test_other_processes_are_left_out_by_their_rank(log) -> None:
+    raw = log("".join(f"[rank{r}]: step {s}: loss=0.{r}{s}\n" for s in (1, 2, 3) for r in (1, 0)))
+    assert values(raw) == {"loss": [0.01, 0.02, 0.03]}
+    assert next(n for n in raw.notes if n.kind == "other_rank").count == 3
+
+
+def test_each_start_in_a_file_keeps_its_settings(log) -> None:
+    once = "Namespace(lr={}, disc_start=5)\n" + "".join(f"step {s}: rec_loss=0.5 kl_loss=3\n" for s in (0, 10, 20))
+    first, second = build_runs(log(once.format(0.1) + once.format(0.2)))
+    assert (first.raw_config["lr"], second.raw_config["lr"]) == (0.1, 0.2)
+
+
+def test_decimal_commas(log) -> None:
+    raw = log("".join(f"step {i}: rec_loss=0,5{i} kl_loss=3,5\n" for i in range(9)))
+    assert values(raw)["rec_loss"] == [float(f"0.5{i}") for i in range(9)]

@@ -190,6 +190,7 @@ def test_a_restart_in_the_same_file_is_another_run(log) -> None:
     raw = log(namespace + once + namespace.replace("0.1", "0.2") + once)
     first, second = build_runs(raw)
     assert len(first) == len(second) == 20
+    assert (first.raw_config["lr"], second.raw_config["lr"]) == (0.1, 0.2)
     assert any(n.kind == "config_changed" and "lr" in n.text for n in raw.notes)
 
 
@@ -303,6 +304,18 @@ def test_a_last_line_that_was_cut_is_no_row(log) -> None:
 def test_two_lines_run_together(log) -> None:
     raw = log(line(0, 0)[:40] + line(0, 10) + line(0, 20).rstrip("\n") + "Load video: x Error\n")
     assert raw.steps.tolist() == [10, 20]
+
+
+def test_records_glued_together_and_clocks_between_meters(log) -> None:
+    one = "Epoch: [0]  [{:2d}/40]  eta: 0:00:10  elapsed: 0:01:00  rec_loss: 0.5{} (0.5)  time: 0.1  data: 0.0"
+    raw = log("".join(one.format(i, i) for i in range(5)) + "\n" + one.format(5, 5) + "\n")
+    assert raw.steps.tolist() == [0, 1, 2, 3, 4, 5]
+    assert column(raw, "rec_loss").values.tolist() == [0.50, 0.51, 0.52, 0.53, 0.54, 0.55]
+
+
+def test_lines_of_another_trainer_are_counted(log) -> None:
+    raw = log(line(0, 0) + "step 5: total_loss=0.5 kl_loss=3\n" + line(0, 10))
+    assert [(n.kind, n.count) for n in raw.notes] == [("other_format", 1)]
 
 
 def test_a_log_without_training_lines_says_so(log) -> None:

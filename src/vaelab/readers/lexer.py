@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
@@ -100,7 +101,7 @@ _MISSING = rb"(?:none|null|nil|n/a|na|undefined|-{1,3})"
 _CALL = rb"(?:tensor|array|float|(?:\w{1,12}\.){0,2}(?:tensor|array|float\d{1,3}|int\d{1,3}|bfloat16|half)|Array|DeviceArray)"
 _MORE = rb"(?:(?:\s?,\s{0,4}(?:" + NUMBER + rb"|nan|inf)){1,4096},?\s?[\])]|,\s?[\])])"
 _ARGUMENTS = rb"(?:\s{0,4},\s{0,4}[a-z_]{1,20}=(?:'[^']{0,80}'|<[^>]{0,80}>|[^,()'<>]{0,80}))*\s{0,4}\)"
-_END = rb"(?=[\s;|)\]}\"'<>(!]|$|\*(?!\d)|,(?!\d)|:(?![\d:])|\.{1,3}(?![\w.])|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
+_END = rb"(?=[\s|)\]}\"'<>(!]|$|\*(?!\d)|[,;](?![-+.]?\d)|:(?:[\s'\"]|$)|\.{1,3}(?:[\s'\"|)\]}]|[,;]\s|$)|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
 
 _VALUE = (
     rb"(?:(?P<call>" + _CALL + rb")\()?(?P<open>[\[(]{1,2})?\s{0,12}['\"]?"
@@ -112,7 +113,7 @@ _VALUE = (
     rb"(?P<more>(?(open)" + _MORE + rb"|(?!)))?"
     rb"(?(call)['\"]?[\])]{0,2}?" + _ARGUMENTS + rb"|)" + _END
 )
-_TOKEN = re.compile(rb"\s*['\"]?" + _VALUE + rb"['\"]?[\])]{0,2}\.?['\"]?\s*$", re.IGNORECASE)
+_TOKEN = re.compile(rb"\s*['\"]?" + _VALUE + rb"['\"]?[\])]{0,2}[.,;:]?['\"]?\s*$", re.IGNORECASE)
 _SCALE = {b"k": "e3", b"K": "e3", b"M": "e6"}
 
 
@@ -204,7 +205,7 @@ class Count(NamedTuple):
 
 
 _CHARACTER = rb"[\w@#+%*&~$\x80-\xff]|[./\-](?=[\w\x80-\xff])"
-_WORD = rb"[A-Za-z_\x80-\xff](?:" + _CHARACTER + rb")*(?:\([\w %/.]{1,20}\))?"
+_WORD = rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-(]))[A-Za-z_\x80-\xff](?:" + _CHARACTER + rb")*(?:\([\w %/.]{1,20}\))?"
 _NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z][^()\n]{0,30}\))){0,5}"
 _ITEM = re.compile(
     rb"(?<![\w./@\-\x80-\xff])(?P<name>" + _NAME + rb")(?:"
@@ -266,10 +267,11 @@ def _item(line: bytes, match: re.Match[bytes], value: re.Match[bytes], bare: boo
     )
 
 
-def counts(line: bytes, spans: list[tuple[int, int]]) -> list[Count]:
-    """Every ``at/of`` outside ``spans``."""
-    return [
-        Count(match.span("at"), match.span("of"), match["percent"] is not None)
-        for match in _COUNT.finditer(line)
-        if not any(a <= match.start() < b for a, b in spans)
-    ]
+def first_count(line: bytes, begin: int, spans: list[tuple[int, int]]) -> Count | None:
+    """The first ``at/of`` from ``begin`` on that is in none of ``spans``, which ascend."""
+    ends = [end for _, end in spans]
+    for match in _COUNT.finditer(line, begin):
+        span = bisect_right(ends, match.start())  # the first that ends behind it
+        if span == len(spans) or spans[span][0] > match.start():
+            return Count(match.span("at"), match.span("of"), match["percent"] is not None)
+    return None

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from vaelab.catalog import METRICS, canonical
-from vaelab.readers.lexer import Item, counts, items
+from vaelab.readers.lexer import Item, first_count, items
 from vaelab.readers.line_shapes import NOT_READ, Field
 from vaelab.readers.number_runs import RUN
 
@@ -173,8 +173,9 @@ class _Found:
         self.metrics: dict[str, tuple[int, int]] = {}
         self.places: dict[str, tuple[int, int]] = {}
         self.flags: list[str] = []
-        self.spans: list[tuple[int, int]] = [skipped]
+        self.spans: list[tuple[int, int]] = []
         self.names: list[tuple[int, int]] = []
+        self.times: dict[str, int] = {}
         self.split = ""
         before = begin
         for item in items(line):
@@ -213,9 +214,8 @@ class _Found:
             return
         unread = not item.readable or (item.several and not column.lower().endswith("lr")) or (item.whole and item.of)
         column = column if not self.split or _NAMES_SPLIT.search(column) else self.split + column
-        name, number = column, 2
-        while name in self.metrics:
-            name, number = f"{column} ({number})", number + 1
+        self.times[column] = again = self.times.get(column, 0) + 1
+        name = column if again == 1 else f"{column} ({again})"
         self.metrics[NOT_READ + name if unread else name] = item.start, item.stop if unread else item.end
 
     def _is_source(self, item: Item) -> bool:
@@ -235,12 +235,11 @@ class _Found:
         """Counts without a name: ``[100/2000]``, ``25036:`` in front, ``[200, 9.9e-05]``."""
         if STEP in self.places or GLOBAL_STEP in self.places:
             return
-        for count in counts(self.line, self.spans):
-            if count.at[0] >= begin:
-                self.places[STEP], self.places[TOTAL] = count.at, count.of
-                if count.percent:
-                    self.flags.append(SAMPLES)
-                return
+        if count := first_count(self.line, begin, self.spans):
+            self.places[STEP], self.places[TOTAL] = count.at, count.of
+            if count.percent:
+                self.flags.append(SAMPLES)
+            return
         if lead := _LEADING_STEP.match(self.line, begin):
             self.places[STEP] = lead.span(1)
         elif lead := _STEP_AND_RATE.match(self.line, begin):
