@@ -10,7 +10,7 @@ import pytest
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, build_runs
 from vaelab.readers.key_value import READER
-from vaelab.readers.named_lines import looks_like_metric
+from vaelab.readers.metric_names import looks_like_metric, may_be_metric
 from vaelab.readers.source import Source
 from vaelab.run import Smoothing
 
@@ -140,14 +140,55 @@ def test_a_cut_last_line_is_no_row(log) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["loss", "train/rec_loss", "kl", "PSNR", "d_weight", "disc_factor", "recon loss", "val_mse"]
+    "name",
+    [
+        "loss",
+        "train/rec_loss",
+        "kl",
+        "PSNR",
+        "d_weight",
+        "disc_factor",
+        "recon loss",
+        "val_mse",
+        "Mel-Spec. Error",
+        "ELBO",
+        "discloss",
+        "codebook usage",
+    ],
 )
 def test_names_of_metrics(name: str) -> None:
     assert looks_like_metric(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["lr", "batch_size", "kl_weight", "disc_start", "loss_type", "port", "time", "num_workers"]
+    "name",
+    [
+        "lr",
+        "batch_size",
+        "kl_weight",
+        "disc_start",
+        "loss_type",
+        "port",
+        "time",
+        "num_workers",
+        "codebook_size",
+        "Discriminator",
+        "generator",
+        "clip",
+        "content",
+    ],
 )
 def test_names_of_options(name: str) -> None:
     assert not looks_like_metric(name)
+
+
+@pytest.mark.parametrize("name", ["fm", "fake", "clip", "grad_norm", "codebook", "adv", "mel"])
+def test_names_that_are_metrics_beside_a_step_only(name: str) -> None:
+    assert may_be_metric(name) and not looks_like_metric(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["disc_start", "codebook_size", "lr", "kl_weight", "embedding dim", "discriminator parameters", "l", "gpu"]
+)
+def test_settings_are_metrics_nowhere(name: str) -> None:
+    assert not may_be_metric(name)

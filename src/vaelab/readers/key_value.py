@@ -17,6 +17,7 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.lexer import plain, uses_decimal_comma
+from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import (
     BAR,
     CONTINUES,
@@ -27,7 +28,6 @@ from vaelab.readers.named_lines import (
     STEP,
     TOTAL,
     is_row,
-    may_be_metric,
     parse_line,
 )
 from vaelab.readers.namespace import parse_config_line

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from vaelab.catalog import METRICS, canonical
 from vaelab.readers.lexer import Item, counts, items
 from vaelab.readers.line_shapes import NOT_READ, Field
+from vaelab.readers.metric_names import looks_like_metric, may_be_metric
 from vaelab.readers.number_runs import RUN
 
 # columns that say where a line stands; in brackets, as no metric's name is
@@ -50,17 +50,6 @@ _EPOCH_NAME = re.compile(
     r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/])?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
 )
 _OTHER_COUNT = re.compile(r"(?:^|[ _])(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)(?:\(\w+\))?$")
-_METRIC = re.compile(
-    r"loss|\bkl|_kl\b|psnr|ssim|lpips|fid|fvd|grad_?norm|logit|\bmse|\bmae|nll|perplexity|entropy|recon|acc\b|accuracy|error"
-)
-_OPTION = re.compile(
-    r"(?:weight|start|factor|type|size|dim|channels?|steps?|iters?|epochs?|freq|every|interval|coef|scale|num|rate|ratio)s?$"
-)
-_METRIC_WORDS = frozenset(
-    ("rec", "l1", "l2", "mel", "stft", "pix", "pixel", "percep", "perceptual", "per", "vgg", "kld", "prior", "vq", "commit", "commitment",
-     "codebook", "quant", "ppl", "g", "gen", "adv", "gan", "d", "dis", "disc", "discr", "real", "fake", "feat", "fm", "elbo", "bpd",
-     "gnorm", "cost", "objective")
-)  # fmt: skip
 _JUNK = frozenset(
     ("at", "and", "with", "the", "is", "of", "in", "info", "debug", "warning", "error", "current", "step", "steps", "it", "epoch",
      "beginning", "starting", "start", "finished", "now", "has", "got", "was")
@@ -73,23 +62,6 @@ _NO_METRIC = frozenset(
 _FILE = re.compile(
     r"\.(?:py|pyx|cpp|cc|cu|ipynb|sh|pth?|ckpt|bin|safetensors|ya?ml|json|log|txt|png|jpe?g|mp4|npz?)$", re.IGNORECASE
 )
-
-
-@lru_cache(maxsize=8192)
-def looks_like_metric(name: str) -> bool:
-    """Whether a name by itself shows that a line is about training: a known metric, or a loss, norm or score."""
-    known = METRICS.get(canonical(name).rpartition("/")[2])
-    if known:
-        return known.family not in ("optimiser", "speed")
-    lower = name.lower()
-    return bool(_METRIC.search(lower)) and not _OPTION.search(lower)
-
-
-@lru_cache(maxsize=8192)
-def may_be_metric(name: str) -> bool:
-    """Whether a name can be a metric's where a step or an epoch stands beside it."""
-    words = re.split(r"[^a-z0-9]+", name.lower())
-    return looks_like_metric(name) or (not _METRIC_WORDS.isdisjoint(words) and not _OPTION.search(name.lower()))
 
 
 @lru_cache(maxsize=8192)
