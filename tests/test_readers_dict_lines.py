@@ -83,8 +83,8 @@ def test_a_torn_dict_is_counted(tmp_path: Path) -> None:
     rows[4] = rows[4][:-1]
     run = read_text(tmp_path, "\n".join(rows) + "\n")
     assert run.steps.tolist() == [0, 1, 2, 3, 5]
-    assert note(run, "torn_line") == 1
-    assert note(run, "foreign_lines") == 1
+    assert note(run, "torn_line") == 2
+    assert note(run, "foreign_lines") == 0
 
 
 def test_a_printed_history(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, build_runs
 from vaelab.readers.key_value import READER
-from vaelab.readers.named_lines import looks_like_metric
+from vaelab.readers.metric_names import looks_like_metric, may_be_metric
 from vaelab.readers.source import Source
 from vaelab.run import Smoothing
 
@@ -140,14 +140,43 @@ def test_a_cut_last_line_is_no_row(log) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["loss", "train/rec_loss", "kl", "PSNR", "d_weight", "disc_factor", "recon loss", "val_mse"]
+    "name",
+    [
+        "loss",
+        "train/rec_loss",
+        "kl",
+        "PSNR",
+        "d_weight",
+        "disc_factor",
+        "recon loss",
+        "val_mse",
+        "Mel-Spec. Error",
+        "ELBO",
+        "discloss",
+        "codebook usage",
+    ],
 )
 def test_names_of_metrics(name: str) -> None:
     assert looks_like_metric(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["lr", "batch_size", "kl_weight", "disc_start", "loss_type", "port", "time", "num_workers"]
+    "name",
+    [
+        "lr",
+        "batch_size",
+        "kl_weight",
+        "disc_start",
+        "loss_type",
+        "port",
+        "time",
+        "num_workers",
+        "codebook_size",
+        "Discriminator",
+        "generator",
+        "clip",
+        "content",
+    ],
 )
 def test_names_of_options(name: str) -> None:
     assert not looks_like_metric(name)
@@ -269,3 +298,85 @@ def test_each_start_in_a_file_keeps_its_settings(log) -> None:
 def test_decimal_commas(log) -> None:
     raw = log("".join(f"step {i}: rec_loss=0,5{i} kl_loss=3,5\n" for i in range(9)))
     assert values(raw)["rec_loss"] == [float(f"0.5{i}") for i in range(9)]
+
+
+@pytest.mark.parametrize("name", ["fm", "fake", "clip", "grad_norm", "codebook", "adv", "mel"])
+def test_names_that_are_metrics_beside_a_step_only(name: str) -> None:
+    assert may_be_metric(name) and not looks_like_metric(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["disc_start", "codebook_size", "lr", "kl_weight", "embedding dim", "discriminator parameters", "l", "gpu"]
+)
+def test_settings_are_metrics_nowhere(name: str) -> None:
+    assert not may_be_metric(name)
+
+
+def test_names_with_points_signs_and_brackets(log) -> None:
+    raw = log(
+        "".join(
+            f"Steps : {i}, Mel-Spec. Error : 0.{i}, active %: 12.{i}, loss (total): 0.5{i}, s/b : 0.4, D(G(z)): 0.{i}1, total 0.6{i}\n"
+            for i in range(1, 10)
+        )
+    )
+    assert [c.original for c in raw.columns] == [
+        "Mel-Spec. Error", "active %", "loss (total)", "s/b", "D(G(z))", "total"
+    ]  # fmt: skip
+    assert raw.steps.tolist() == list(range(1, 10))
+
+
+def test_the_end_of_a_sentence_is_no_name(log) -> None:
+    raw = log("Epoch 1 done. Loss: 0.5\nEpoch 2 done. Loss: 0.4\n")
+    assert [c.original for c in raw.columns] == ["Loss"]
+
+
+def test_what_has_no_name_is_counted(log) -> None:
+    raw = log("".join(f"step {i} loss: 0.{i} loss{{rec}}: 0.3 |grad|: 0.2\n" for i in range(1, 21)))
+    note = next(n for n in raw.notes if n.kind == "unnamed_values")
+    assert note.count == 40 and "'loss{rec' (20)" in note.text and "'grad' (20)" in note.text
+
+
+@pytest.mark.parametrize(
+    ("row", "steps"),
+    [
+        ("[{0}0] loss=tensor(0.{0}, device='cuda:0')", [10, 20, 30]),
+        ("global_step={0}00k rec_loss=0.{0}", [100_000, 200_000, 300_000]),
+        ("it/total={0}00/5000 | rec_loss 0.{0}", [100, 200, 300]),
+        ("| {0}000 steps | recon 0.{0} |", [1000, 2000, 3000]),
+        ("step={0}.0 loss=0.{0}", [1, 2, 3]),
+        ("[1/25][{0}/1563] Loss_D: 0.{0}", [1, 2, 3]),
+    ],
+)
+def test_spellings_of_the_step(log, row: str, steps: list[int]) -> None:
+    assert log("".join(row.format(i) + "\n" for i in (1, 2, 3))).steps.tolist() == steps
+
+
+def test_a_number_in_brackets_that_does_not_grow_is_no_step(log) -> None:
+    raw = log("".join(f"[{i % 2}] epoch {i} loss=0.{i}\n" for i in range(1, 9)))
+    assert raw.steps.tolist() == list(range(1, 9)) and raw.step_unit == "epoch"
+
+
+def test_lists_whose_places_are_names(log) -> None:
+    row = "2023-04-01 10:00:00,1\tljs\tINFO\t"
+    raw = log(
+        "".join(
+            f"{row}Train Epoch: 1 [{i}%]\n{row}[2.{i}, 3.1, nan, 30.5, 1e-05, 1.8, {200 * i}, 0.0002]\n"
+            for i in range(20)
+        )
+    )
+    names = ["loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_dur", "loss_kl", "lr"]
+    assert [c.original for c in raw.columns] == names
+    assert raw.steps.tolist() == list(range(0, 4000, 200))
+    assert [c.values[-1] for c in raw.columns if c.original in ("loss_disc", "loss_mel", "lr")] == [2.19, 30.5, 0.0002]
+
+
+def test_a_list_of_step_and_rate_before_its_losses(log) -> None:
+    raw = log("".join(f"INFO:x:[{200 * i}, 9.9e-05]\nINFO:x:loss_disc=4.{i}, loss_mel=2{i}.5\n" for i in range(9)))
+    assert {c.original: c.values[-1] for c in raw.columns} == {"lr": 9.9e-05, "loss_disc": 4.8, "loss_mel": 28.5}
+    assert raw.steps.tolist() == list(range(0, 1800, 200))
+
+
+def test_losses_in_a_list_beside_their_step(log) -> None:
+    raw = log("".join(f"Losses: [2.{i}, 2.5, 7.9, 20.8, 0.5], step: {i}, lr: 0.0001\n" for i in range(9)))
+    assert [c.original for c in raw.columns] == ["loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_kl", "lr"]
+    assert raw.steps.tolist() == list(range(9))

@@ -16,7 +16,9 @@ def own_error(what: str, error: Exception) -> LogError:
     """
     if isinstance(error, MemoryError):
         return LogError(f"{what}: it does not fit into memory (its values take about as much as the file).")
-    return LogError(f"{what}, an error of vaelab's own ({type(error).__name__}: {error}): please report it with the log.")
+    return LogError(
+        f"{what}, an error of vaelab's own ({type(error).__name__}: {error}): please report it with the log."
+    )
 
 
 class ConfigError(VaelabError):

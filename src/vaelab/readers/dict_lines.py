@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.catalog import METRICS, canonical
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, flatten
 from vaelab.readers.counters import is_count, step_rank
 from vaelab.readers.json_records import BATCH, sniff_records
+from vaelab.readers.metric_names import may_be_metric
+from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import split_lines, whole_lines
 from vaelab.readers.printed_dict import printed_dicts
 from vaelab.readers.record_columns import RecordColumns, columns_of_lists, numbers_in, prefix_of_split, with_prefix
@@ -40,7 +41,6 @@ _WORD_LAST = re.compile(
     rf"([a-z]+)(?:[ _](?:set|metrics|results|stats|loss|losses|log))?(?:[\s:|\]=-]*(?:{_COUNT}))?[\s:|\]=-]*$",
     re.IGNORECASE,
 )
-_METRIC = re.compile(r"loss|psnr|ssim|lpips|_?kl\b|norm|acc|err|mse|mae|nll|logits?|perplexity|entropy", re.IGNORECASE)
 
 
 class DictLinesReader:
@@ -56,7 +56,7 @@ class DictLinesReader:
             found.take(number, line)
         rows = sum(map(found.is_row, (record for _, record in found.waiting)))
         if not rows:
-            return 0.55 if any(map(_is_metric, found.lists)) and lines < 10 else 0.0
+            return 0.55 if any(map(may_be_metric, found.lists)) and lines < 10 else 0.0
         return 0.9 if rows >= 2 and rows >= 0.2 * lines else 0.45
 
     def read(self, source: Source) -> list[RawLog]:
@@ -65,7 +65,7 @@ class DictLinesReader:
         for number, line, whole in _text_lines(source.chunks()):
             if rows.take(number, line):
                 continue
-            if not whole and b"{" in line:
+            if b"{" in line and (not whole or is_row(line)):
                 other.count("torn_line", number, line)
             elif line.strip() and b"%|" not in line:
                 other.add(number, line)
@@ -139,7 +139,7 @@ class _Rows:
         """Whether a record is one of many, or at least counts something."""
         if any(map(is_count, record)):
             return any(not is_count(name) for name, _ in numbers_in(record))
-        return self.shapes[tuple(record)] > 1 and any(map(_is_metric, record))
+        return self.shapes[tuple(record)] > 1 and any(map(may_be_metric, record))
 
     def flush(self) -> None:
         """Put what waits into the table, or the settings."""
@@ -162,10 +162,6 @@ class _Rows:
             )
             notes.append(ReadNote("split_rows", self.of_split, text))
         return notes
-
-
-def _is_metric(name: str) -> bool:
-    return canonical(name).rpartition("/")[2] in METRICS or _METRIC.search(name) is not None
 
 
 def _text_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, bool]]:

@@ -17,17 +17,19 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.lexer import plain, uses_decimal_comma
+from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import (
     BAR,
     CONTINUES,
     EPOCH,
     GLOBAL_STEP,
+    LEADING,
+    PASSED,
     RANK,
     SAMPLES,
     STEP,
     TOTAL,
     is_row,
-    may_be_metric,
     parse_line,
 )
 from vaelab.readers.namespace import parse_config_line
@@ -41,7 +43,7 @@ _CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
 _DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
 MOST_LINES = 200  # from which the order of a record's lines is told
 _PLACES = (GLOBAL_STEP, STEP, EPOCH)
-_SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES)
+_SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES, LEADING)
 
 
 class KeyValueReader:
@@ -153,8 +155,11 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
     shapes = table.shape_of_rows()
     combinations = list(table.shapes)
     taken = {column: table.take(column) for column in list(table.names)}
-    names = [n for n in taken if n not in _SPECIAL and not n.startswith(BAR)]
+    names = [n for n in taken if n not in _SPECIAL and not n.startswith((BAR, PASSED))]
+    if LEADING in taken and not {STEP, GLOBAL_STEP} & taken.keys() and _grows(taken[LEADING]):
+        taken[STEP] = taken[LEADING]
     keep, of_bar, notes = _rows_to_keep(taken, names, lines)
+    notes += _passed_over(taken, lines)
 
     def place(column: str) -> FloatArray:
         return taken[column].values[keep] if column in taken else np.full(int(keep.sum()), np.nan)
@@ -200,6 +205,24 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
         unit,
         settings=other.settings,
     )
+
+
+def _grows(column: TextColumn) -> bool:
+    """Whether a number in front of the lines is a count, and not that of a process."""
+    values = column.values[column.logged]
+    return len(values) > 1 and bool(np.mean(np.diff(values) > 0) > 0.9)
+
+
+def _passed_over(taken: dict[str, TextColumn], lines: IntArray) -> list[ReadNote]:
+    """What stands in the rows like ``name: number`` and is in no column."""
+    logged = {name.removeprefix(PASSED): column.logged for name, column in taken.items() if name.startswith(PASSED)}
+    if not logged:
+        return []
+    most = sorted(logged, key=lambda name: -int(logged[name].sum()))
+    count = sum(int(rows.sum()) for rows in logged.values())
+    shown = ", ".join(f"'{name}' ({int(logged[name].sum()):,})" for name in most[:6])
+    text = f"numbers in the rows whose names could not be told, left out: {count:,} (after {shown}{', ...' if len(most) > 6 else ''})"
+    return [ReadNote("unnamed_values", count, text, int(lines[logged[most[0]]][0]))]
 
 
 def _rows_to_keep(

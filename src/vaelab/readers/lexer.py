@@ -204,9 +204,22 @@ class Count(NamedTuple):
     percent: bool
 
 
-_CHARACTER = rb"[\w@#+%*&~$\x80-\xff]|[./\-](?=[\w\x80-\xff])"
-_WORD = rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-(]))[A-Za-z_\x80-\xff](?:" + _CHARACTER + rb")*(?:\([\w %/.]{1,20}\))?"
-_NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z][^()\n]{0,30}\))){0,5}"
+_CHARACTER = rb"[\w@#+%*&~$^\x80-\xff]|(?:[./\-]|::)(?=[\w\x80-\xff])"
+# Mel-Spec. Error, Avg. loss: a short word before the next one or the sign, and not the end of a sentence
+_ABBREVIATED = (
+    rb"(?<!\w{9})(?<!ed)(?<!ing)(?<!done)(?<!model)(?<!epoch)(?<!step)(?<!set)(?<!best)\.(?=\s{0,8}[:=(]|\s[A-Za-z])"
+)
+_ARGUMENT = rb"\((?:[\w %/.|]|\([\w ]{1,12}\)){1,20}\)|\[[A-Za-z_][\w ]{0,20}\](?=\s{0,8}[:=])"
+_WORD = (
+    rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-(]))[A-Za-z_\x80-\xff](?:"
+    + _CHARACTER
+    + rb")*(?:"
+    + _ABBREVIATED
+    + rb")?(?:"
+    + _ARGUMENT
+    + rb")?"
+)
+_NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
 _ITEM = re.compile(
     rb"(?<![\w./@\-\x80-\xff])(?P<name>" + _NAME + rb")(?:"
     rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>[-+]?\.?\d[^\s;|)\]}]{0,200}))"

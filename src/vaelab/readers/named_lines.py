@@ -7,18 +7,22 @@ metrics, and which are neither (a line of source code, a process, an option).
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
 
-from vaelab.catalog import METRICS, canonical
 from vaelab.readers.lexer import Item, first_count, items
 from vaelab.readers.line_shapes import NOT_READ, Field
+from vaelab.readers.metric_names import looks_like_metric, may_be_metric
 from vaelab.readers.number_runs import RUN
+from vaelab.readers.positional import find_list
 
 # columns that say where a line stands; in brackets, as no metric's name is
 GLOBAL_STEP, STEP, TOTAL, EPOCH, RANK = "[global step]", "[step]", "[total]", "[epoch]", "[rank]"
 SAMPLES = "[counts samples]"  # flag: [step] counts the samples of an epoch
 CONTINUES = "[continues]"  # flag: an indented line of the record above
 BAR = "[bar] "  # flag, with the title of the progress bar behind it
+PASSED = "[passed over] "  # flag, with a name behind it: its number is in no column
+LEADING = "[leading]"  # a number in brackets at the start, a step if it grows from line to line
 
 MAX_LINE = 65536  # bytes; a longer line is no row
 
@@ -29,7 +33,17 @@ _PREFIX = re.compile(  # what a logger writes before the message: time, level, s
     rb"(?:[.,]\d{1,9})?[^\s\]]{0,6}[\])]?[\s:|\-]{0,4})?(?:\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\]?[\s:|\-]{1,4}(?:[\w.\-]{1,40}:)?)?"
 )
 _LEADING_STEP = re.compile(rb"(\d{1,15}): {0,4}(?=[A-Za-z(])")
-_STEP_AND_RATE = re.compile(rb"\[(\d{1,15}), [-+.\deE]{1,24}\]\s{0,4}$")  # VITS: [global step, learning rate]
+_IN_BRACKETS = re.compile(rb"\s{0,4}\[\s{0,8}(\d{1,15})\]:?\s{0,4}(?=[A-Za-z(])")
+_STEPS_AFTER = re.compile(  # 1000 steps, between two marks
+    rb"(?:^|[|,;\[(]|\b(?:after|at))\s{0,4}(\d{1,3}(?:,\d{3})+|\d{1,9}[kKM]?) (?:steps?|iters?|iterations?|updates?)\s{0,8}(?=[|,;:\])]|$)",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(
+    rb"\d{1,15}(?:\.0{0,9})?|\d{1,9}(?:\.\d{1,6})?[kKM]"
+)  # as a step may be written, beside lexer's ``whole``
+_NAMED_NUMBER = re.compile(
+    rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
+)
 _RANK = re.compile(rb"\[?(?:rank|default)[ _:=]?(\d{1,5})\]?[:|\s]", re.IGNORECASE)
 _NOT_ROWS = re.compile(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
 _SECTION = re.compile(
@@ -44,23 +58,12 @@ _EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
 _GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
 _STEP_NAME = re.compile(
     r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|inner)[ _/])?"
-    r"(?:steps?|iter(?:ation)?s?|it|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\))?"
+    r"(?:steps?|iter(?:ation)?s?|it|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
 _EPOCH_NAME = re.compile(
     r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/])?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
 )
 _OTHER_COUNT = re.compile(r"(?:^|[ _])(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)(?:\(\w+\))?$")
-_METRIC = re.compile(
-    r"loss|\bkl|_kl\b|psnr|ssim|lpips|fid|fvd|grad_?norm|logit|\bmse|\bmae|nll|perplexity|entropy|recon|acc\b|accuracy|error"
-)
-_OPTION = re.compile(
-    r"(?:weight|start|factor|type|size|dim|channels?|steps?|iters?|epochs?|freq|every|interval|coef|scale|num|rate|ratio)s?$"
-)
-_METRIC_WORDS = frozenset(
-    ("rec", "l1", "l2", "mel", "stft", "pix", "pixel", "percep", "perceptual", "per", "vgg", "kld", "prior", "vq", "commit", "commitment",
-     "codebook", "quant", "ppl", "g", "gen", "adv", "gan", "d", "dis", "disc", "discr", "real", "fake", "feat", "fm", "elbo", "bpd",
-     "gnorm", "cost", "objective")
-)  # fmt: skip
 _JUNK = frozenset(
     ("at", "and", "with", "the", "is", "of", "in", "info", "debug", "warning", "error", "current", "step", "steps", "it", "epoch",
      "beginning", "starting", "start", "finished", "now", "has", "got", "was")
@@ -68,28 +71,12 @@ _JUNK = frozenset(
 _NO_METRIC = frozenset(
     ("v_num", "eta", "time_left", "elapsed", "remaining", "rank", "local_rank", "world_size", "gpu", "gpus", "cuda", "npu", "tpu",
      "device", "pid", "port", "host", "localhost", "node", "line", "seed", "info", "debug", "warning", "error", "version", "date", "exp",
-     "run", "job", "trial", "fold", "at", "train", "training", "valid", "validation", "val", "test", "for", "after", "total", "best epoch")
+     "run", "job", "trial", "fold", "at", "for", "after", "best epoch")
 )  # fmt: skip
+_COUNTS = frozenset(("train", "training", "valid", "validation", "val", "test", "total"))  # if the number is whole
 _FILE = re.compile(
     r"\.(?:py|pyx|cpp|cc|cu|ipynb|sh|pth?|ckpt|bin|safetensors|ya?ml|json|log|txt|png|jpe?g|mp4|npz?)$", re.IGNORECASE
 )
-
-
-@lru_cache(maxsize=8192)
-def looks_like_metric(name: str) -> bool:
-    """Whether a name by itself shows that a line is about training: a known metric, or a loss, norm or score."""
-    known = METRICS.get(canonical(name).rpartition("/")[2])
-    if known:
-        return known.family not in ("optimiser", "speed")
-    lower = name.lower()
-    return bool(_METRIC.search(lower)) and not _OPTION.search(lower)
-
-
-@lru_cache(maxsize=8192)
-def may_be_metric(name: str) -> bool:
-    """Whether a name can be a metric's where a step or an epoch stands beside it."""
-    words = re.split(r"[^a-z0-9]+", name.lower())
-    return looks_like_metric(name) or (not _METRIC_WORDS.isdisjoint(words) and not _OPTION.search(name.lower()))
 
 
 @lru_cache(maxsize=8192)
@@ -125,7 +112,7 @@ def parse_line(line: bytes) -> list[Field] | None:
         found.add_counts(begin)
     if any(map(looks_like_metric, found.metrics)) or (found.places and any(map(may_be_metric, found.metrics))):
         return found.fields()
-    if found.places and not found.metrics and _says_little(line, begin):
+    if found.places and (found.listed or (not found.metrics and _says_little(line, begin))):
         return found.fields()
     if not found.places and line[:1] in b" \t" and len(found.metrics) == 1 and len(line) < 200:
         return found.fields(CONTINUES)
@@ -165,29 +152,44 @@ def _says_little(line: bytes, begin: int) -> bool:
 class _Found:
     """What is found in one line.
 
-    metrics: name -> where its value stands. places: special column -> where. names: where the words before values stand. evaluates: the line is about a validation.
+    metrics: name -> where its value stands. places: special column -> where. names: where the words before values stand.
+    listed: a list whose numbers have no names. evaluates: the line is about a validation.
     """
 
     def __init__(self, line: bytes, begin: int, skipped: tuple[int, int] = (0, 0)) -> None:
         self.line = line
         self.metrics: dict[str, tuple[int, int]] = {}
         self.places: dict[str, tuple[int, int]] = {}
-        self.flags: list[str] = []
+        self.flags: dict[str, None] = {}  # in the order they were found
         self.spans: list[tuple[int, int]] = []
         self.names: list[tuple[int, int]] = []
         self.times: dict[str, int] = {}
         self.split = ""
+        self.listed = find_list(line)
+        self.leading: tuple[int, int] | None = None
+        self._metric_ended = -1
+        passed = [skipped, (self.listed.start, self.listed.end)] if self.listed else [skipped]
         before = begin
         for item in items(line):
-            if skipped[0] <= item.start < skipped[1]:
+            if any(start <= item.start < end for start, end in passed):
                 continue
             if item.name_at > before:
                 self._note_section(line[before : item.name_at])
             self._add(item)
             before = item.stop
         self.evaluates = self.split in ("val/", "test/")
+        if self.listed:
+            self.metrics.update(self.listed.named)
+            if self.listed.step:
+                self.places[GLOBAL_STEP] = self.listed.step
         if rank := _RANK.search(line, 0, 80):
             self.places[RANK] = rank.span(1)
+        covered = sorted([*passed, *self.spans])
+        ends = [end for _, end in covered]
+        for match in _NAMED_NUMBER.finditer(line, begin):
+            span = bisect_right(ends, match.start(2))
+            if span == len(covered) or covered[span][0] > match.start(2):
+                self._pass_over(match[1])
 
     def _note_section(self, words: bytes) -> None:
         """What stands between two values may say that another split begins: ``| val: loss 0.5``."""
@@ -201,22 +203,36 @@ class _Found:
         if "(val" in item.name:
             self.split = "val/"
         if column in (STEP, GLOBAL_STEP, EPOCH):
-            if item.value and item.readable and (column == EPOCH or item.whole) and column not in self.places:
+            counts = column == EPOCH or item.whole or _WHOLE.fullmatch(self.line, item.start, item.end)
+            if item.value and item.readable and counts and column not in self.places:
                 self.places[column] = item.start, item.end
                 if column == STEP and item.of:
                     self.places[TOTAL] = item.of
             return
-        if column is None or not (item.separated or self._stands_alone(item)):
+        if column is None or (item.whole and column.lower() in _COUNTS):
+            return
+        if not (item.separated or self._stands_alone(item)):
+            if not item.whole and item.stop == item.end:  # with a unit it is a time or a size in a sentence
+                self._pass_over(item.name.encode())
             return
         if item.colon and item.whole and self._is_source(item) and not may_be_metric(column):
             return
         if not item.readable and not may_be_metric(column):
+            if item.whole:
+                self._pass_over(item.name.encode())
             return
         unread = not item.readable or (item.several and not column.lower().endswith("lr")) or (item.whole and item.of)
         column = column if not self.split or _NAMES_SPLIT.search(column) else self.split + column
         self.times[column] = again = self.times.get(column, 0) + 1
         name = column if again == 1 else f"{column} ({again})"
         self.metrics[NOT_READ + name if unread else name] = item.start, item.stop if unread else item.end
+        self._metric_ended = item.stop
+
+    def _pass_over(self, name: bytes) -> None:
+        """Note that the number under a name is in no column; the digits of the name may change from line to line."""
+        text = re.sub(r"\d+", "0", name.decode("utf-8", "replace").strip("'\"()[]{} "))
+        if any(map(str.isalpha, text)):
+            self.flags[PASSED + text[:60]] = None
 
     def _is_source(self, item: Item) -> bool:
         """Whether ``name:113`` is where the line was logged: ``module:func:113``, ``(trainer:333)``."""
@@ -227,6 +243,9 @@ class _Found:
         """Whether ``name 0.5`` without a sign between is a named value: by its name, or as it stands between two marks."""
         if looks_like_metric(item.name.rpartition(" ")[2]):
             return True
+        between = self.line[self._metric_ended : item.name_at] if self._metric_ended >= 0 else b"-"
+        if not between.strip(b" ") and " " not in item.name and not item.whole:
+            return True  # loss 0.5 rec 0.4 time 0.21
         before, after = self.line[: item.name_at].rstrip(b" ")[-1:], self.line[item.stop : item.stop + 40].lstrip(b" ")
         after = re.sub(rb"^\([^()]{0,30}\)\s{0,8}", b"", after)
         return (not before or before in b"|,;\t") and (not after or after[:1] in b"|,;\t\r")
@@ -235,19 +254,24 @@ class _Found:
         """Counts without a name: ``[100/2000]``, ``25036:`` in front, ``[200, 9.9e-05]``."""
         if STEP in self.places or GLOBAL_STEP in self.places:
             return
-        if count := first_count(self.line, begin, self.spans):
-            self.places[STEP], self.places[TOTAL] = count.at, count.of
-            if count.percent:
-                self.flags.append(SAMPLES)
-            return
-        if lead := _LEADING_STEP.match(self.line, begin):
+        if step := first_count(self.line, begin, self.spans):
+            after = first_count(self.line, step.of[1], self.spans)
+            between = self.line[step.of[1] : after.at[0]] if after else b""
+            if after and EPOCH not in self.places and between.strip(b" ") == b"][":  # [3/25][100/1563]
+                self.places[EPOCH], step = step.at, after
+            self.places[STEP], self.places[TOTAL] = step.at, step.of
+            if step.percent:
+                self.flags[SAMPLES] = None
+        elif lead := _LEADING_STEP.match(self.line, begin) or _STEPS_AFTER.search(self.line, begin):
             self.places[STEP] = lead.span(1)
-        elif lead := _STEP_AND_RATE.match(self.line, begin):
-            self.places[GLOBAL_STEP] = lead.span(1)
+        elif self.metrics and (lead := _IN_BRACKETS.match(self.line, begin)):
+            self.leading = lead.span(1)
 
     def fields(self, *flags: str) -> list[Field]:
         """In the order they stand; a flag is a field of no width. Numbers that are in no name may change from line to line."""
         found: list[Field] = [(n, *span) for n, span in (*self.places.items(), *self.metrics.items())]
+        if self.leading:
+            found.append((LEADING, *self.leading))
         kept = sorted([*self.names, *((start, end) for _, start, end in found)])
         at = 0
         for match in RUN.finditer(self.line):

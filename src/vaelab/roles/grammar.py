@@ -147,7 +147,9 @@ def _code_use(have: _Words) -> NameReading | None:
 
 
 def _setting(have: _Words) -> NameReading | None:
-    """A weight, a factor, the adaptive weight of the adversarial term."""
+    """A weight, a factor, the adaptive weight of the adversarial term; a size or a start is no metric at all."""
+    if have.names[-1:] and have.names[-1] in w.SETTING:
+        return NameReading(because=have.names[-1])
     word = have.first(w.WEIGHT)
     if not word or have.loss:
         return None

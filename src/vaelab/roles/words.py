@@ -42,6 +42,11 @@ ACCURACY = frozenset(("acc", "accuracy"))
 WEIGHT = frozenset(
     ("weight", "weights", "lambda", "factor", "coef", "coeff", "coefficient", "beta", "alpha", "scale", "ratio")
 )
+# a name that ends so is a choice that was made once, whatever it is made for
+SETTING = frozenset(
+    ("start", "type", "size", "dim", "dims", "channels", "layers", "freq", "frequency", "every", "interval", "num", "params", "parameters",
+     "path", "version")
+)  # fmt: skip
 LATENT = frozenset(("latent", "latents", "z", "mu", "posterior"))
 STATISTIC = frozenset(("std", "mean", "var", "variance", "abs", "max", "min", "norm", "sigma"))
 TOTAL = frozenset(("total", "overall", "sum", "all"))

@@ -2,7 +2,8 @@
 
 Read: jaywalnut310/vits at 2e561ba, ``train.py``, ``losses.py``, ``configs/ljs_base.json``;
 RVC-Project/Retrieval-based-Voice-Conversion-WebUI at 4338f12, ``train/train.py``, ``configs/v2/48k.json``.
-VITS' text log prints its six losses, step and learning rate as one list without names: TensorBoard has the names.
+VITS' text log prints its six losses, step and learning rate as one list without names; so-vits-svc (svc-develop-team/so-vits-svc,
+``train.py``) prints its five losses so, with names for the step and the rate.
 """
 
 from __future__ import annotations
@@ -17,6 +18,18 @@ _TENSORBOARD = {
     "loss/d/total": "disc_loss",
     "grad_norm_g": "grad_norm",
     "grad_norm_d": "disc_grad_norm",
+}
+_TEXT = {
+    "loss_mel": "rec_loss",
+    "loss_kl": "kl_loss",
+    "loss_gen": "g_loss",
+    "loss_fm": "feature_matching_loss",
+    "loss_disc": "disc_loss",
+}
+# losses of a list without names, by their number; GPT-SoVITS prints a second KL where VITS prints the duration
+PRINTED_LOSSES = {
+    5: ("loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_kl"),
+    6: ("loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_dur", "loss_kl"),
 }
 _FORMULAS = {
     "rec_loss": "45 * L1 of log-mel spectra, already weighted",
@@ -33,13 +46,17 @@ DIALECTS = (
         title="VITS",
         source="jaywalnut310/vits at 2e561ba",
         reading_only=True,
-        recognised_by=(Signature(frozenset({"loss/g/mel", "loss/g/kl", "loss/g/dur"}), 0.95),),
-        columns=_TENSORBOARD,
+        recognised_by=(
+            Signature(frozenset({"loss/g/mel", "loss/g/kl", "loss/g/dur"}), 0.95),
+            Signature(frozenset({"loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_dur", "loss_kl"}), 0.95),
+        ),
+        columns=_TENSORBOARD | _TEXT,
         rec_kind="spectral",
         input_range=None,
         formulas=_FORMULAS
         | {
-            "total_loss": "adversarial term (not logged as a sum) + feature matching + mel + duration + KL, as they are logged"
+            "g_loss": "printed as loss_gen: least squares, sum over six discriminators of mean (1 - D(recon))^2; 0.25 each at chance",
+            "total_loss": "adversarial term (not logged as a sum) + feature matching + mel + duration + KL, as they are logged",
         },
     ),
     Dialect(
@@ -48,17 +65,14 @@ DIALECTS = (
         source="RVC-Project/Retrieval-based-Voice-Conversion-WebUI at 4338f12",
         reading_only=True,
         recognised_by=(
-            Signature(frozenset({"loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_kl"}), 0.95),
+            Signature(
+                frozenset({"loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_kl"}),
+                0.95,
+                without=frozenset({"loss_dur", "reference_loss"}),
+            ),
             Signature(frozenset({"loss/g/mel", "loss/g/kl"}), 0.9, without=frozenset({"loss/g/dur"})),
         ),
-        columns=_TENSORBOARD
-        | {
-            "loss_mel": "rec_loss",
-            "loss_kl": "kl_loss",
-            "loss_gen": "g_loss",
-            "loss_fm": "feature_matching_loss",
-            "loss_disc": "disc_loss",
-        },
+        columns=_TENSORBOARD | _TEXT,
         rec_kind="spectral",
         input_range=None,
         formulas=_FORMULAS
