@@ -112,6 +112,30 @@ def test_a_kl_with_a_minus_sign_is_judged_by_its_size() -> None:
     assert "minus sign" in said(diagnosis) and "almost no information" not in said(diagnosis)
 
 
+def test_a_kl_with_a_minus_sign_is_judged_by_its_size_in_a_known_trainer_too() -> None:
+    columns = {"rec_loss": falls(0.1, 0.025), "kl_loss": -48 * (1 - 0.7 * decay(ROWS, 1, 0, 6))}
+    columns["kl_loss"][100] = 0.01  # a single row rounded to the other side
+    run = given(draft(columns, trainer="pytorch_vae"), kl_loss=Role("kl", "negated", standing="known"))
+    diagnosis = diagnose(run)
+    assert diagnosis.status == "healthy"
+    assert said(diagnosis).count("minus sign") == 1 and "printed as 0" not in said(diagnosis)
+    assert diagnosis.facts.scales.kl_nats_total == pytest.approx(48, rel=0.02)
+
+
+def test_what_was_learned_and_lost_to_the_discriminator_was_learned() -> None:
+    rec = np.where(ROW < 120, 0.16 + 0.26 * np.exp(-ROW / 40), 0.16 + 0.2 * np.minimum(1, (ROW - 110) / 40)) * noise(
+        0.02
+    )
+    real, fake = (np.where(ROW < 115, side, 20 * side) for side in (0.15, -0.15))
+    disc = np.where(ROW < 115, 0.85, 0.01) * noise(0.02)
+    diagnosis = diagnose(
+        draft({"rec_loss": rec, "disc_loss": disc, "logits_real": real, "logits_fake": fake, "g_loss": -fake}).run()
+    )
+    assert "learned" not in said(diagnosis)
+    won = next(f for f in diagnosis.findings if f.code == "ADV305")
+    assert won.explained_by is None and {c.id for c in diagnosis.causes[:3]} & {"D4", "D6"}
+
+
 def test_a_kl_that_falls_to_nothing_while_the_reconstruction_stalls_is_a_collapse() -> None:
     diagnosis = diagnose(draft({"rec_loss": falls(3.4, 2.7, 12), "kl_loss": 4e-3 * np.exp(-ROW / 20)}).run())
     assert diagnosis.status in ("act", "stop") and diagnosis.causes[0].id in ("C1", "C2")

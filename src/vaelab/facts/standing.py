@@ -3,29 +3,9 @@
 from __future__ import annotations
 
 from vaelab.catalog import METRICS
-from vaelab.catalog.roles import UNKNOWN, Better, Role, RoleName, Split
+from vaelab.catalog.roles import UNKNOWN, Role, Split
 from vaelab.run import Column
 
-_NAMED: dict[str, RoleName] = {
-    **dict.fromkeys(("rec_loss", "rec_mse", "nll_loss", "wavelet_loss"), "reconstruction"),
-    "perceptual_loss": "perceptual",
-    "total_loss": "total",
-    "kl_loss": "kl",
-    "quant_loss": "quantiser",
-    **dict.fromkeys(("entropy_loss", "codebook_entropy", "sample_entropy"), "entropy"),
-    **dict.fromkeys(("perplexity", "cluster_usage"), "codebook_usage"),
-    **dict.fromkeys(("g_loss", "g_loss_weighted"), "generator_adversarial"),
-    **dict.fromkeys(("disc_loss", "non_saturated_d_loss"), "discriminator"),
-    "disc_loss_real": "discriminator_real",
-    "disc_loss_fake": "discriminator_fake",
-    "logits_real": "logits_real",
-    "logits_fake": "logits_fake",
-    "feature_matching_loss": "feature_matching",
-    "alignment_loss": "alignment",
-    **dict.fromkeys(("lr", "disc_lr"), "learning_rate"),
-    **dict.fromkeys(("grad_norm", "disc_grad_norm"), "gradient_norm"),
-    **dict.fromkeys(("psnr", "ssim", "lpips", "rfid", "rfvd", "flickering", "explained_variance"), "quality"),
-}
 _SPLITS: dict[str, Split] = {"val": "val", "val_ema": "ema", "test": "test", "epoch": "epoch"}
 SURE = ("given", "known", "inferred")
 """Standings on which a verdict may rest; an ambiguous column is never judged above *watch*."""
@@ -36,14 +16,15 @@ def role_of(column: Column) -> Role:
     if column.role.standing != "unknown":
         return column.role
     split, _, base = column.name.rpartition("/")
-    name = _NAMED.get(base)
-    if name is None or (split and split not in _SPLITS):
-        return UNKNOWN
     metric = METRICS.get(base)
-    direction = metric.direction if metric is not None else "none"
-    better: Better = "down" if name in ("alignment", "total") else direction
+    if metric is None or metric.role == "unknown" or (split and split not in _SPLITS):
+        return UNKNOWN
     return Role(
-        name, split=_SPLITS.get(split, "train"), better=better, standing="known", reason="named by the catalogue"
+        metric.role,
+        split=_SPLITS.get(split, "train"),
+        better=metric.direction,
+        standing="known",
+        reason="named by the catalogue",
     )
 
 

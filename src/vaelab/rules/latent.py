@@ -77,7 +77,7 @@ class Collapsed(Rule):
         nats = facts.scales.nats_per_element(late)
         per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
         low = (per_element is not None and per_element < 0.01) or (per_input is not None and per_input < COLLAPSED)
-        printed_zero = late <= 10.0 ** -(facts.run.decimals.get("kl_loss") or 6)
+        printed_zero = abs(late) <= 10.0 ** -(facts.run.decimals.get("kl_loss") or 6)
         total = facts.scales.kl_nats_total
         few = total is not None and total < COLLAPSED_SAMPLE
         if not (low or few or printed_zero):
