@@ -122,6 +122,23 @@ def test_a_kl_with_a_minus_sign_is_judged_by_its_size_in_a_known_trainer_too() -
     assert diagnosis.facts.scales.kl_nats_total == pytest.approx(48, rel=0.02)
 
 
+def test_a_kl_that_rises_by_orders_of_magnitude_before_a_nan_is_said() -> None:
+    kl, total = 3e3 * np.exp(ROW / 22), 0.3 + 3e3 * np.exp(ROW / 22)
+    total[-1] = np.nan
+    every = {"total_loss": np.ones(ROWS, bool)}
+    diagnosis = diagnose(draft({"total_loss": total, "kl_loss": kl}, logged=every).run())
+    assert "kl_loss rose" in said(diagnosis) and diagnosis.status == "stop"
+    early = draft({"total_loss": total, "kl_loss": 30 * (1 - np.exp(-ROW / 10)) + 1e-3}, logged=every)
+    assert "kl_loss rose" not in said(diagnose(early.run()))
+
+
+def test_a_message_names_a_loss_as_the_log_does() -> None:
+    run = draft({"rec_loss": falls(), "alignment_loss": 1.05 * noise(0.1)}).run()
+    columns = {**run.columns, "alignment_loss": replace(run.columns["alignment_loss"], original="train/vf_loss")}
+    stuck = [f for f in diagnose(replace(run, columns=columns)).findings if f.code == "MET1003"]
+    assert len(stuck) == 1 and "train/vf_loss (alignment_loss) stays flat" in stuck[0].message
+
+
 def test_what_was_learned_and_lost_to_the_discriminator_was_learned() -> None:
     rec = np.where(ROW < 120, 0.16 + 0.26 * np.exp(-ROW / 40), 0.16 + 0.2 * np.minimum(1, (ROW - 110) / 40)) * noise(
         0.02

@@ -84,7 +84,12 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
     if chance is not None:
         chance *= scale
     else:
-        chance, how = _first_level(view, gan, disc)
+        alone = (
+            view.series("disc_loss").between(int(view.run.steps[gan.disc_row]), end)
+            if gan.disc_row is not None
+            else disc
+        )
+        chance, how = _first_level(view, gan, alone)
     gap_values, gap = _gap(real, fake)
     disc_weight = algebra.solved["disc_weight"].value if "disc_weight" in algebra.solved else None
     if view.trainer.fixed_d_weight:

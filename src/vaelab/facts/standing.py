@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from vaelab.catalog import METRICS
 from vaelab.catalog.roles import UNKNOWN, Role, Split
+from vaelab.dialects import bare_name
 from vaelab.run import Column
 
 _SPLITS: dict[str, Split] = {"val": "val", "val_ema": "ema", "test": "test", "epoch": "epoch"}
@@ -41,15 +45,19 @@ _TITLES = {
 }
 
 
-def how_read(column: Column, role: Role) -> str:
-    """``l_g_pix is read as the reconstruction``: for a sentence, where that is a conclusion and not known; else empty."""
-    if role.standing not in ("inferred", "ambiguous"):
-        return ""
-    what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
-    return f"{column.original} {'is read as' if role.standing == 'inferred' else 'is perhaps'} {what}"
-
-
 def read_as(column: Column, role: Role) -> str:
-    """The column's name for a sentence, with how it was read in brackets where that is a conclusion."""
-    said = how_read(column, role)
-    return f"{column.original} ({said.removeprefix(column.original + ' is ')})" if said else column.name
+    """The column's own name for a sentence, with what it was read as in brackets; the canonical name alone where they are the same."""
+    if role.standing in ("inferred", "ambiguous"):
+        what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
+        return f"{column.original} ({'read as' if role.standing == 'inferred' else 'perhaps'} {what})"
+    same = bare_name(column.original) == column.name.rpartition("/")[2]
+    return column.name if same else f"{column.original} ({column.name})"
+
+
+def in_the_logs_names(text: str, shown: Mapping[str, str]) -> str:
+    """``text`` with the first mention of every metric as ``shown`` has it (metric -> ``read_as`` of its column)."""
+    if not shown:
+        return text
+    left = dict(shown)
+    names = "|".join(re.escape(name) for name in sorted(shown, key=len, reverse=True))
+    return re.sub(rf"(?<![\w/])(?:{names})(?![\w/])", lambda found: left.pop(found[0], found[0]), text)
