@@ -11,7 +11,7 @@ import pytest
 from synthetic_runs import Draft, decay, draft, lognormal
 from vaelab.catalog.roles import Role, RoleName
 from vaelab.diagnosis import Diagnosis, diagnose
-from vaelab.run import Run
+from vaelab.run import ReadNote, Run
 
 ROWS = 200
 ROW = np.arange(ROWS)
@@ -71,6 +71,18 @@ def test_an_ambiguous_column_is_asked_for_first() -> None:
     doubtful = Role(standing="ambiguous", could_be=("reconstruction", "perceptual"))
     run = given(draft({"other": falls(), "gen loss": falls()}), **{"gen loss": doubtful})
     assert '--map "gen loss=reconstruction"' in diagnose(run).headline
+
+
+def test_a_log_of_which_most_was_not_read_is_never_healthy() -> None:
+    unread = ReadNote("mostly_unread", 1050, "1,050 of 1,100 lines with numbers hold nothing that was read")
+    diagnosis = diagnose(replace(draft({"rec_loss": falls()}).run(), notes=(unread,)))
+    assert diagnosis.status == "cannot-tell" and "1,050 of 1,100" in diagnosis.headline
+
+
+def test_losses_of_which_nothing_is_known_are_never_healthy() -> None:
+    doubtful = Role(standing="ambiguous", could_be=("generator_adversarial", "total"))
+    run = given(draft({"gen_loss": falls(), "alpha": falls(seed=1)}), gen_loss=doubtful)
+    assert diagnose(run).status == "cannot-tell"
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
