@@ -134,6 +134,21 @@ def test_a_kl_with_a_minus_sign_is_judged_by_its_size_in_a_known_trainer_too() -
     assert diagnosis.facts.scales.kl_nats_total == pytest.approx(48, rel=0.02)
 
 
+def test_a_small_kl_of_which_all_digits_are_printed_is_not_printed_as_zero() -> None:
+    kl = np.array([float(f"{v:.3g}") for v in 2.9 * np.exp(-ROW / 40) + 0.02])
+    run = draft({"rec_loss": falls(0.3, 0.1), "kl_loss": kl}).run()
+    columns = {**run.columns, "kl_loss": replace(run.columns["kl_loss"], decimals=1)}  # 2.9 has one
+    assert "printed as 0" not in said(diagnose(replace(run, columns=columns)))
+
+
+def test_what_moved_and_came_back_has_moved() -> None:
+    rec = np.where(
+        ROW < 120, 0.02 + 0.2 * np.exp(-ROW / 20), np.minimum(0.25, 0.02 * np.exp((ROW - 120) / 15))
+    ) * noise(0.02)
+    diagnosis = diagnose(draft({"rec_loss": rec, "kl_loss": 10 * noise(0.02)}).run())
+    assert diagnosis.status != "healthy" and "Nothing moves" not in said(diagnosis) and "learned" not in said(diagnosis)
+
+
 def test_a_kl_that_rises_by_orders_of_magnitude_before_a_nan_is_said() -> None:
     kl, total = 3e3 * np.exp(ROW / 22), 0.3 + 3e3 * np.exp(ROW / 22)
     total[-1] = np.nan

@@ -279,8 +279,9 @@ class NothingMoves(Rule):
         a = level(rec.tail(0.2, 5).values) / float(rec.values[:5].max())
         b = level(kl.tail(0.2, 5).values) / float(kl.values[:5].max())
         low, high = (0.85, 1.6) if early else (0.7, 2.0)
-        if not (low < a < 1.3 and 1 / high < b < high):
-            return
+        best = float(rolling_median(rec.values, max(5, len(rec) // 10)).min()) / float(rec.values[:5].max())
+        if not (low < min(a, best) and a < 1.3 and 1 / high < b < high):
+            return  # what was learned and lost again has moved
         psnr = facts.view.series("val/psnr")
         if len(psnr) > 1 and psnr.values[-1] > psnr.values[0] + 1:
             return
