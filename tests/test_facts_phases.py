@@ -250,3 +250,13 @@ def test_an_empty_run_and_one_row_have_facts() -> None:
     for rows in (0, 1, 2):
         found = infer(healthy("pyramid_flow", 0).head(rows).run())
         assert found.progress.step == (rows - 1) * 20 if rows else found.phases.phases == ()
+
+
+def test_a_generator_s_term_of_zero_says_that_the_discriminator_warms_up_alone() -> None:
+    rows = np.arange(90)
+    disc = np.where(rows < 30, np.nan, 0.9)
+    g = np.where(rows < 60, 0.0, 0.4 + 0.01 * (rows % 3))
+    run = draft({"rec_loss": 1 / (1 + rows), "g_loss": g, "disc_loss": disc}).run()
+    phases = infer(run).phases
+    assert [(p.kind, p.first_step) for p in phases.phases] == [("vae-only", 0), ("disc-warm-up", 300), ("gan", 600)]
+    assert phases.gan.start_step == 600

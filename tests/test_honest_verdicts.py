@@ -11,7 +11,7 @@ import pytest
 from synthetic_runs import Draft, decay, draft, lognormal
 from vaelab.catalog.roles import Role, RoleName
 from vaelab.diagnosis import Diagnosis, diagnose
-from vaelab.run import Run
+from vaelab.run import ReadNote, Run
 
 ROWS = 200
 ROW = np.arange(ROWS)
@@ -73,6 +73,18 @@ def test_an_ambiguous_column_is_asked_for_first() -> None:
     assert '--map "gen loss=reconstruction"' in diagnose(run).headline
 
 
+def test_a_log_of_which_most_was_not_read_is_never_healthy() -> None:
+    unread = ReadNote("mostly_unread", 1050, "1,050 of 1,100 lines with numbers hold nothing that was read")
+    diagnosis = diagnose(replace(draft({"rec_loss": falls()}).run(), notes=(unread,)))
+    assert diagnosis.status == "cannot-tell" and "1,050 of 1,100" in diagnosis.headline
+
+
+def test_losses_of_which_nothing_is_known_are_never_healthy() -> None:
+    doubtful = Role(standing="ambiguous", could_be=("generator_adversarial", "total"))
+    run = given(draft({"gen_loss": falls(), "alpha": falls(seed=1)}), gen_loss=doubtful)
+    assert diagnose(run).status == "cannot-tell"
+
+
 @pytest.mark.parametrize("value", [0.0, 0.25])
 def test_constants_are_never_healthy(value: float) -> None:
     columns = {name: np.full(ROWS, value) for name in ("rec_loss", "total_loss", "psnr", "lr")}
@@ -110,6 +122,62 @@ def test_a_kl_with_a_minus_sign_is_judged_by_its_size() -> None:
     diagnosis = diagnose(draft({"rec_loss": falls(), "kl_loss": -20 * (1 - 0.7 * decay(ROWS, 1, 0, 6))}).run())
     assert diagnosis.status == "healthy"
     assert "minus sign" in said(diagnosis) and "almost no information" not in said(diagnosis)
+
+
+def test_a_kl_with_a_minus_sign_is_judged_by_its_size_in_a_known_trainer_too() -> None:
+    columns = {"rec_loss": falls(0.1, 0.025), "kl_loss": -48 * (1 - 0.7 * decay(ROWS, 1, 0, 6))}
+    columns["kl_loss"][100] = 0.01  # a single row rounded to the other side
+    run = given(draft(columns, trainer="pytorch_vae"), kl_loss=Role("kl", "negated", standing="known"))
+    diagnosis = diagnose(run)
+    assert diagnosis.status == "healthy"
+    assert said(diagnosis).count("minus sign") == 1 and "printed as 0" not in said(diagnosis)
+    assert diagnosis.facts.scales.kl_nats_total == pytest.approx(48, rel=0.02)
+
+
+def test_a_small_kl_of_which_all_digits_are_printed_is_not_printed_as_zero() -> None:
+    kl = np.array([float(f"{v:.3g}") for v in 2.9 * np.exp(-ROW / 40) + 0.02])
+    run = draft({"rec_loss": falls(0.3, 0.1), "kl_loss": kl}).run()
+    columns = {**run.columns, "kl_loss": replace(run.columns["kl_loss"], decimals=1)}  # 2.9 has one
+    assert "printed as 0" not in said(diagnose(replace(run, columns=columns)))
+
+
+def test_what_moved_and_came_back_has_moved() -> None:
+    rec = np.where(
+        ROW < 120, 0.02 + 0.2 * np.exp(-ROW / 20), np.minimum(0.25, 0.02 * np.exp((ROW - 120) / 15))
+    ) * noise(0.02)
+    diagnosis = diagnose(draft({"rec_loss": rec, "kl_loss": 10 * noise(0.02)}).run())
+    assert diagnosis.status != "healthy" and "Nothing moves" not in said(diagnosis) and "learned" not in said(diagnosis)
+
+
+def test_a_kl_that_rises_by_orders_of_magnitude_before_a_nan_is_said() -> None:
+    kl, total = 3e3 * np.exp(ROW / 22), 0.3 + 3e3 * np.exp(ROW / 22)
+    total[-1] = np.nan
+    every = {"total_loss": np.ones(ROWS, bool)}
+    diagnosis = diagnose(draft({"total_loss": total, "kl_loss": kl}, logged=every).run())
+    assert "kl_loss rose" in said(diagnosis) and diagnosis.status == "stop"
+    early = draft({"total_loss": total, "kl_loss": 30 * (1 - np.exp(-ROW / 10)) + 1e-3}, logged=every)
+    assert "kl_loss rose" not in said(diagnose(early.run()))
+
+
+def test_a_message_names_a_loss_as_the_log_does() -> None:
+    run = draft({"rec_loss": falls(), "alignment_loss": 1.05 * noise(0.1)}).run()
+    columns = {**run.columns, "alignment_loss": replace(run.columns["alignment_loss"], original="train/vf_loss")}
+    stuck = [f for f in diagnose(replace(run, columns=columns)).findings if f.code == "MET1003"]
+    assert len(stuck) == 1 and "train/vf_loss (alignment_loss) stays flat" in stuck[0].message
+
+
+def test_what_was_learned_and_lost_to_the_discriminator_was_learned() -> None:
+    rec = np.where(ROW < 120, 0.16 + 0.26 * np.exp(-ROW / 40), 0.16 + 0.2 * np.minimum(1, (ROW - 110) / 40)) * noise(
+        0.02
+    )
+    real, fake = (np.where(ROW < 115, side, 20 * side) for side in (0.15, -0.15))
+    disc = np.where(ROW < 115, 0.85, 0.01) * noise(0.02)
+    diagnosis = diagnose(
+        draft({"rec_loss": rec, "disc_loss": disc, "logits_real": real, "logits_fake": fake, "g_loss": -fake}).run()
+    )
+    assert "learned" not in said(diagnosis)
+    won = next(f for f in diagnosis.findings if f.code == "ADV305")
+    assert won.explained_by is None and {c.id for c in diagnosis.causes[:3]} & {"D4", "D6"}
 
 
 def test_a_kl_that_falls_to_nothing_while_the_reconstruction_stalls_is_a_collapse() -> None:

@@ -58,7 +58,10 @@ _CONVENTIONS: dict[str, tuple[str, dict[str, str]]] = {
             "channel_mean": "sum-per-channel",
         },
     ),
-    "disc_loss": ("disc_loss_family", {"hinge": "hinge", "vanilla": "vanilla", "non-saturating": "vanilla"}),
+    "disc_loss": (
+        "disc_loss_family",
+        {"hinge": "hinge", "vanilla": "vanilla", "non-saturating": "vanilla", "least-squares": "least-squares"},
+    ),
 }
 
 

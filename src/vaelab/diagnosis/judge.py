@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vaelab.catalog import METRICS
 from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
 from vaelab.diagnosis.calibration import calibrated
 from vaelab.diagnosis.ranking import link, rank
@@ -15,7 +16,7 @@ from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
-from vaelab.facts.standing import how_read, read_as
+from vaelab.facts.standing import in_the_logs_names, read_as
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Rule, Skipped
 from vaelab.rules.severity import capped
@@ -61,6 +62,7 @@ def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -
 def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[list[Finding], tuple[Skipped, ...]]:
     found: list[Finding] = []
     skipped: list[Skipped] = []
+    names = _names(facts)
     for rule in ALL_RULES:
         wanted = not select or rule.code.startswith(tuple(select))
         if not wanted or (ignore and rule.code.startswith(tuple(ignore))):
@@ -71,8 +73,23 @@ def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[
         if missing:
             skipped.append(Skipped(rule.code, rule.name, missing))
         else:
-            found.extend(replace(f, severity=capped(facts, f.severity, f.metrics)) for f in rule().check(facts))
+            for finding in rule().check(facts):
+                # a metric of one word (memory, perplexity) may be that word in a sentence about others
+                shown = {m: name for m, name in names.items() if "_" in m or m in finding.metrics}
+                message = in_the_logs_names(finding.message, shown)
+                grave = capped(facts, finding.severity, finding.metrics)
+                found.append(replace(finding, message=message, severity=grave))
     return found, tuple(skipped)
+
+
+def _names(facts: Facts) -> dict[str, str]:
+    """Metric -> how a sentence names it, where the log calls it otherwise or what it is was concluded."""
+    told = {
+        metric: read_as(column, facts.view.role(metric))
+        for metric, column in facts.run.columns.items()
+        if metric.rpartition("/")[2] in METRICS or column.role.standing in ("inferred", "ambiguous")
+    }
+    return {metric: name for metric, name in told.items() if name != metric}
 
 
 def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
@@ -130,21 +147,11 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
         return f"Healthy{where}: no rule found anything to change."
     grave = [f for f in findings if f.severity == "critical" and f.code in STOP] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
-    first_sentence = root.message.split(". ")[0].rstrip(".") + _reading(facts, root)
+    first_sentence = root.message.split(". ")[0].rstrip(".")
     if status == "watch":
         return f"Watch{where}: {first_sentence}."
     cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {causes[0].score:.0%})." if causes else ""
     return f"{'Stop' if status == 'stop' else 'Act'}: {first_sentence}.{cause}"
-
-
-def _reading(facts: Facts, finding: Finding) -> str:
-    """How the columns of ``finding`` were read where that is a conclusion, said once; empty where the message says it."""
-    for name in finding.metrics:
-        column, role = facts.run.columns.get(name), facts.view.role(name)
-        if column is None or role.standing not in ("inferred", "ambiguous"):
-            continue
-        return "" if read_as(column, role) in finding.message else f" ({how_read(column, role)})"
-    return ""
 
 
 def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[NextStep, ...]:

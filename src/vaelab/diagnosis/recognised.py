@@ -5,6 +5,7 @@ from __future__ import annotations
 from vaelab.analysis import level
 from vaelab.facts import Facts
 from vaelab.facts.standing import SURE
+from vaelab.run import ReadNote
 
 ENOUGH_ROWS = 12
 """Rows of a loss below which "healthy" is not said."""
@@ -14,7 +15,10 @@ ENOUGH_SCORES = 3
 
 def judged_rows(facts: Facts) -> int:
     """Rows on which "healthy" may rest: those of the longest reconstruction column that moves, or of the whole log where a quality
-    was scored at least three times. A column that crosses 0 has no scale and is judged by no rule."""
+    was scored at least three times. A column that crosses 0 has no scale and is judged by no rule. None where most lines with
+    numbers were passed over in reading: what is in them may say otherwise."""
+    if _mostly_unread(facts) is not None:
+        return 0
     rows = [0]
     for track in facts.tracks.values():
         if track.constant or track.worse is None or track.role.standing not in SURE:
@@ -24,6 +28,10 @@ def judged_rows(facts: Facts) -> int:
         elif track.role.name == "quality" and track.rows >= ENOUGH_SCORES:
             rows.append(len(facts.run))
     return max(rows)
+
+
+def _mostly_unread(facts: Facts) -> ReadNote | None:
+    return next((note for note in facts.run.notes if note.kind == "mostly_unread"), None)
 
 
 def likely_reconstructions(facts: Facts) -> tuple[str, ...]:
@@ -56,6 +64,8 @@ def why_not(facts: Facts) -> str:
     rows = len(facts.run)
     if rows < ENOUGH_ROWS:
         return f"{rows} row{'s carry' if rows != 1 else ' carries'} too little to judge"
+    if (unread := _mostly_unread(facts)) is not None:
+        return f"most lines with numbers were passed over ({unread.text.rstrip('.')}), and what is in them may say otherwise"
     known = judged_rows(facts)
     if known:
         return f"{known} row{'s' if known != 1 else ''} of a reconstruction are too few to judge; at least {ENOUGH_ROWS} are needed"

@@ -71,7 +71,8 @@ class Dialect:
     extra_terms: metric -> config key of its weight, for terms of the loss beside nll, KL and GAN.
     weighted_terms: metric -> column that holds its weight in the same row, for terms of the total whose weight changes
     from step to step. size_varies: pictures of several sizes are trained, so no sum over pixels has one number of them.
-    disc_loss_scale: disc_loss over the mean of its two halves (2 where they are added and not halved).
+    disc_loss_family: ``least-squares`` has the targets 1 (real) and 0 (fake). disc_loss_scale: disc_loss over the mean of its two
+    halves in one discriminator (2 where they are added and not halved, 16 where that is summed over eight discriminators).
     precision: relative rounding of the losses themselves (0.002 for bf16), 0 for float32.
     options: canonical config key -> how this trainer spells it, with ``{}`` for the value.
     weights_apart: nll = n x ((pixelloss_weight x rec + perceptual_weight x perceptual) / exp(logvar) + logvar) in every
@@ -101,7 +102,7 @@ class Dialect:
     kl_reduction: KLReduction = "unknown"
     total_column: str = "total_loss"
     total_includes_gan: bool = True
-    disc_loss_family: Literal["hinge", "vanilla", "unknown"] = "unknown"
+    disc_loss_family: Literal["hinge", "vanilla", "least-squares", "unknown"] = "unknown"
     input_range: tuple[float, float] | None = (-1.0, 1.0)
     latent_channels: int | None = None
     compression: tuple[int, int, int] | None = None

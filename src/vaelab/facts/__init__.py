@@ -52,16 +52,11 @@ class Facts:
         )
 
     def _signs(self) -> tuple[Fact, ...]:
-        return tuple(
-            Fact(
-                f"sign_{name}",
-                "units",
-                f"{name} is negative in every row. A KL divergence cannot be: it is logged with a minus sign, and its size is judged"
-                " here.",
-                "inferred",
-            )
-            for name in self.negated
-        )
+        if not self.negated:
+            return ()
+        names = ", ".join(self.negated)
+        text = f"{names} {'is' if len(self.negated) == 1 else 'are'} logged with a minus sign: a KL divergence is never negative."
+        return (Fact("kl_sign", "units", f"{text} Its size is what is judged here.", "inferred"),)
 
     def _phase_shares(self) -> tuple[Fact, ...]:
         """Shares of every term of the loss by value, one statement a phase."""

@@ -24,6 +24,14 @@ CHANCE_LEVELS = {
 }
 """Loss of a discriminator that gives real and fake the same middling answer, under the conventions in use."""
 
+CHANCE = {"hinge": 1.0, "vanilla": math.log(2), "least-squares": 0.25}
+"""Mean of the two halves at chance, by the loss's family. Detail of a statement in ``CHANCE_DETAIL``."""
+CHANCE_DETAIL = {
+    "hinge": "inside the margin it is exactly 1 - gap/2",
+    "vanilla": "ln 2 for the mean of two",
+    "least-squares": "0.25 for the mean of two: half-way between the targets 1 and 0",
+}
+
 LEAST_CHANCE = min(CHANCE_LEVELS)
 NEAR, FALLEN = 0.12, 0.3
 """How far (in natural log) the first rows after the GAN start may lie above and below a chance level: an untrained network is
@@ -34,7 +42,7 @@ not exactly there, and the first printed row has learned a little already."""
 class Adversary:
     """The GAN while it is active; levels are medians over the last quarter of the active rows.
 
-    family: ``hinge``, ``vanilla`` or ``unknown``; scale multiplies the mean-of-two loss (0.5 half, 2 sum).
+    family: ``hinge``, ``vanilla``, ``least-squares`` or ``unknown``; scale multiplies the mean-of-two loss (0.5 half, 2 sum).
     chance: disc_loss of a discriminator that cannot tell real from fake. gap = logits_real - logits_fake.
     at_clamp: share of active rows with d_weight at its clamp. gan_to_nll: |d_weight g_loss| over nll by value.
     raw_ratio: d_weight / disc_weight, how many times smaller the raw GAN gradient is than the nll gradient.
@@ -79,12 +87,17 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
 
     disc, real, fake, weight = (active(m) for m in ("disc_loss", "logits_real", "logits_fake", "d_weight"))
     family, scale, how, broken = _family(view, start)
-    chance = {"hinge": 1.0, "vanilla": math.log(2)}.get(family)
+    chance = CHANCE.get(family)
     chance_known = chance is not None
     if chance is not None:
         chance *= scale
     else:
-        chance, how = _first_level(view, gan, disc)
+        alone = (
+            view.series("disc_loss").between(int(view.run.steps[gan.disc_row]), end)
+            if gan.disc_row is not None
+            else disc
+        )
+        chance, how = _first_level(view, gan, alone)
     gap_values, gap = _gap(real, fake)
     disc_weight = algebra.solved["disc_weight"].value if "disc_weight" in algebra.solved else None
     if view.trainer.fixed_d_weight:
@@ -207,7 +220,7 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
     broken = float(np.mean(d < times * hinge - slack)) if how == "exact" else 0.0
     if declared == "non-saturating":  # the discriminator's half is cross-entropy
         declared = "vanilla"
-    if declared in ("hinge", "vanilla"):
+    if declared in CHANCE:
         return str(declared), times, "declared", broken
     if default != "unknown":
         return default, times, "from the trainer's code", broken
@@ -238,9 +251,8 @@ def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weigh
         )
         facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance))
     elif a.chance is not None:
-        detail = "inside the margin it is exactly 1 - gap/2" if a.family == "hinge" else "ln 2 for the mean of two"
         scaled = "" if a.scale == 1 else f" times {a.scale:g}"
-        text = f"disc_loss is the {a.family} loss{scaled} ({a.family_how}): {a.chance:.3g} is chance level ({detail})."
+        text = f"disc_loss is the {a.family} loss{scaled} ({a.family_how}): {a.chance:.3g} is chance level ({CHANCE_DETAIL[a.family]})."
         if a.disc_loss is not None:
             text += f" It stands at {a.disc_loss:.3g}"
             if a.gap is not None:

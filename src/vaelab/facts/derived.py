@@ -8,7 +8,7 @@ import numpy as np
 
 from vaelab.catalog.roles import RoleName
 from vaelab.facts.standing import SURE, role_of
-from vaelab.run import Column, Run
+from vaelab.run import Column, FloatArray, Run
 
 MOST_DECIMALS = 300
 
@@ -38,19 +38,20 @@ def _with_disc_loss(run: Run) -> Run:
 
 
 def _with_positive_kl(run: Run) -> Run:
-    """A KL that is negative in every row: logged with a minus sign by a trainer whose formula is not known."""
+    """A KL that is logged with a minus sign, as its size."""
     flipped = {}
     for name, column in run.columns.items():
-        finite = column.values[np.isfinite(column.values)]
-        if (
-            run.trainer == "unknown"
-            and role_of(column).name == "kl"
-            and len(finite)
-            and finite.max() <= 0 > finite.min()
-        ):
-            mean = -column.epoch_mean if column.epoch_mean is not None else None
-            flipped[name] = replace(column, values=-column.values, epoch_mean=mean)
+        role = role_of(column)
+        if role.name == "kl" and (role.kind == "negated" or _never_positive(column.values)):
+            mean = np.abs(column.epoch_mean) if column.epoch_mean is not None else None
+            flipped[name] = replace(column, values=np.abs(column.values), epoch_mean=mean)
     return replace(run, columns={**run.columns, **flipped}) if flipped else run
+
+
+def _never_positive(values: FloatArray) -> bool:
+    """Whether there are values below zero and none above."""
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.max() <= 0 > finite.min())
 
 
 def _column(run: Run, role: RoleName) -> Column | None:

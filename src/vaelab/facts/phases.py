@@ -191,7 +191,7 @@ def _gan(view: View) -> Gan:
         # its loss says nothing of the generator: g_loss is logged only where the generator sees it
         name = "disc_factor" if view.has("disc_factor") else "g_loss"
         values = run[name] if name in run else np.empty(0)
-        on = np.flatnonzero(np.isfinite(values) & ((values > 0) | (name == "g_loss")))
+        on = np.flatnonzero(np.isfinite(values) & ((values > 0) | ((name == "g_loss") & (values != 0))))
         row, reason = (int(on[0]), f"{name} shows it") if len(on) else (None, "the generator does not see it yet")
     elif view.has("disc_factor"):
         factor = run["disc_factor"]
@@ -209,6 +209,9 @@ def _gan(view: View) -> Gan:
             on = np.flatnonzero(np.isfinite(run[name]) & (run[name] != 0))
             row, reason = (int(on[0]), f"{name} becomes non-zero") if len(on) else (None, f"{name} stays 0")
             break
+        waits = _generator_waits(view)
+        if row is not None and waits is not None and waits[0] > row:
+            row, reason = waits[0], f"{waits[1]} becomes non-zero"
     if row is None and planned is not None:
         seen = [int(run.rows(m)[0]) for m in ("disc_loss", "logits_real", "logits_fake") if run.rows(m).size]
         at = int(np.searchsorted(run.steps, planned))
@@ -233,13 +236,25 @@ def _gan(view: View) -> Gan:
     return Gan("active", start, row, before, planned, ratio, reason)
 
 
+def _generator_waits(view: View) -> tuple[int, str] | None:
+    """``(row, column)`` from which the generator's own term is no longer 0, where it was logged as 0 in three rows and more before."""
+    for name in view.of("generator_adversarial"):
+        values = view.run[name]
+        on = np.flatnonzero(np.isfinite(values) & (values != 0))
+        if len(on) and np.sum(values[: on[0]] == 0) >= 3:
+            return int(on[0]), name
+    return None
+
+
 def _with_disc_warm_up(view: View, gan: Gan) -> Gan:
     """``gan`` with the rows on which the discriminator is trained alone."""
-    if not view.trainer.disc_warms_up or not view.run.rows("disc_loss").size:
+    loss = view.run["disc_loss"] if "disc_loss" in view.run else np.empty(0)
+    alive = np.flatnonzero(np.isfinite(loss) & (loss != 0))
+    if not len(alive):
         return gan
-    first = int(view.run.rows("disc_loss")[0])
-    alone = gan.state == "scheduled" or (gan.start_row is not None and first < gan.start_row)
-    return replace(gan, disc_row=first) if alone else gan
+    scheduled = gan.state == "scheduled" and view.trainer.disc_warms_up
+    alone = scheduled or (gan.start_row is not None and alive[0] < gan.start_row)
+    return replace(gan, disc_row=int(alive[0])) if alone else gan
 
 
 def _shock(view: View, gan: Gan, metric: str) -> Shock | None:

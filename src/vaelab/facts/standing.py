@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from vaelab.catalog import METRICS
-from vaelab.catalog.roles import UNKNOWN, Better, Role, RoleName, Split
+from vaelab.catalog.roles import UNKNOWN, Role, Split
+from vaelab.dialects import bare_name
 from vaelab.run import Column
 
-_NAMED: dict[str, RoleName] = {
-    **dict.fromkeys(("rec_loss", "rec_mse", "nll_loss", "wavelet_loss"), "reconstruction"),
-    "perceptual_loss": "perceptual",
-    "total_loss": "total",
-    "kl_loss": "kl",
-    "quant_loss": "quantiser",
-    **dict.fromkeys(("entropy_loss", "codebook_entropy", "sample_entropy"), "entropy"),
-    **dict.fromkeys(("perplexity", "cluster_usage"), "codebook_usage"),
-    **dict.fromkeys(("g_loss", "g_loss_weighted"), "generator_adversarial"),
-    **dict.fromkeys(("disc_loss", "non_saturated_d_loss"), "discriminator"),
-    "disc_loss_real": "discriminator_real",
-    "disc_loss_fake": "discriminator_fake",
-    "logits_real": "logits_real",
-    "logits_fake": "logits_fake",
-    "feature_matching_loss": "feature_matching",
-    "alignment_loss": "alignment",
-    **dict.fromkeys(("lr", "disc_lr"), "learning_rate"),
-    **dict.fromkeys(("grad_norm", "disc_grad_norm"), "gradient_norm"),
-    **dict.fromkeys(("psnr", "ssim", "lpips", "rfid", "rfvd", "flickering", "explained_variance"), "quality"),
-}
 _SPLITS: dict[str, Split] = {"val": "val", "val_ema": "ema", "test": "test", "epoch": "epoch"}
 SURE = ("given", "known", "inferred")
 """Standings on which a verdict may rest; an ambiguous column is never judged above *watch*."""
@@ -36,14 +20,15 @@ def role_of(column: Column) -> Role:
     if column.role.standing != "unknown":
         return column.role
     split, _, base = column.name.rpartition("/")
-    name = _NAMED.get(base)
-    if name is None or (split and split not in _SPLITS):
-        return UNKNOWN
     metric = METRICS.get(base)
-    direction = metric.direction if metric is not None else "none"
-    better: Better = "down" if name in ("alignment", "total") else direction
+    if metric is None or metric.role == "unknown" or (split and split not in _SPLITS):
+        return UNKNOWN
     return Role(
-        name, split=_SPLITS.get(split, "train"), better=better, standing="known", reason="named by the catalogue"
+        metric.role,
+        split=_SPLITS.get(split, "train"),
+        better=metric.direction,
+        standing="known",
+        reason="named by the catalogue",
     )
 
 
@@ -60,15 +45,19 @@ _TITLES = {
 }
 
 
-def how_read(column: Column, role: Role) -> str:
-    """``l_g_pix is read as the reconstruction``: for a sentence, where that is a conclusion and not known; else empty."""
-    if role.standing not in ("inferred", "ambiguous"):
-        return ""
-    what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
-    return f"{column.original} {'is read as' if role.standing == 'inferred' else 'is perhaps'} {what}"
-
-
 def read_as(column: Column, role: Role) -> str:
-    """The column's name for a sentence, with how it was read in brackets where that is a conclusion."""
-    said = how_read(column, role)
-    return f"{column.original} ({said.removeprefix(column.original + ' is ')})" if said else column.name
+    """The column's own name for a sentence, with what it was read as in brackets; the canonical name alone where they are the same."""
+    if role.standing in ("inferred", "ambiguous"):
+        what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
+        return f"{column.original} ({'read as' if role.standing == 'inferred' else 'perhaps'} {what})"
+    same = bare_name(column.original) == column.name.rpartition("/")[2]
+    return column.name if same else f"{column.original} ({column.name})"
+
+
+def in_the_logs_names(text: str, shown: Mapping[str, str]) -> str:
+    """``text`` with the first mention of every metric as ``shown`` has it (metric -> ``read_as`` of its column)."""
+    if not shown:
+        return text
+    left = dict(shown)
+    names = "|".join(re.escape(name) for name in sorted(shown, key=len, reverse=True))
+    return re.sub(rf"(?<![\w/])(?:{names})(?![\w/])", lambda found: left.pop(found[0], found[0]), text)

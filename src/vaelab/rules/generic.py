@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vaelab.facts import Evidence, Facts, Track
-from vaelab.facts.standing import SURE, read_as
+from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import DIRECTED, ENOUGH
 from vaelab.rules import severity
 from vaelab.rules.base import Finding, Rule
@@ -35,10 +35,6 @@ def directed(facts: Facts) -> Iterator[Track]:
 def specific(facts: Facts, track: Track) -> bool:
     """Whether rules of its own (REC) judge how this column moves, or it repeats such a column."""
     return track.metric == "rec_loss" or (track.metric in ("nll_loss", "rec_mse") and "rec_loss" in facts.tracks)
-
-
-def named(facts: Facts, track: Track) -> str:
-    return read_as(facts.run.columns[track.metric], track.role)
 
 
 def gan_shock_may_pass(facts: Facts, track: Track) -> bool:
@@ -91,7 +87,7 @@ class WorseThanItWas(Rule):
             also = f" The same holds for {', '.join(others[:4])}." if others else ""
             yield self.finding(
                 severity.of_loss(track.role, ratio),
-                f"{named(facts, track)} is worse than it was: {number(track.best)} at step {track.best_step:,},"
+                f"{track.metric} is worse than it was: {number(track.best)} at step {track.best_step:,},"
                 f" {number(track.now)} now, {number(ratio)} times the error. It left that level at about step"
                 f" {track.onset:,} and has not come back.{also}",
                 metrics=(track.metric, *others),
@@ -139,7 +135,7 @@ class Jumped(Rule):
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
                 severity.of_loss(track.role, shift.ratio, shift.lasting),
-                f"{named(facts, track)} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
+                f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
                 metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
@@ -165,8 +161,8 @@ def _explained(facts: Facts, track: Track) -> bool:
 class StuckFromTheStart(Rule):
     """A metric has not moved since the first rows.
 
-    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% between the
-    level of the first rows and the last tenth, no trend, over 40 rows of a log that begins with the run, the warm-up over.
+    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
+    trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
 
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
@@ -195,11 +191,13 @@ class StuckFromTheStart(Rule):
                 continue
             change = abs(float(np.log(track.improved or 1.0)))
             range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
-            if change > FLAT or range_ > 2 * FLAT + 3 * track.noise:
+            # what the noise of the two levels compared does to their ratio
+            chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
+            if change > FLAT + chance or range_ > 2 * FLAT + 4 * track.noise:
                 continue
             yield self.finding(
                 "warn",
-                f"{named(facts, track)} stays flat from the start: {number(track.first)} in the first rows,"
+                f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
                 f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
                 " began at its best.",
                 metrics=(track.metric,),
@@ -249,7 +247,7 @@ class GoneToZero(Rule):
             )
             yield self.finding(
                 "info" if decimals is not None and track.high < 30 * 10.0**-decimals else "warn",
-                f"{named(facts, track)} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
+                f"{track.metric} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
                 f" rounded.{printed}",
                 metrics=(track.metric,),
                 steps=(track.zero_since, track.steps[1]),

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median, trend
+from vaelab.analysis import Series, level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.numerics import breaks_off
 from vaelab.rules.reconstruction import after_warm_up
 from vaelab.run import FloatArray, IntArray
 from vaelab.words import number, rough
@@ -77,7 +78,7 @@ class Collapsed(Rule):
         nats = facts.scales.nats_per_element(late)
         per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
         low = (per_element is not None and per_element < 0.01) or (per_input is not None and per_input < COLLAPSED)
-        printed_zero = late <= 10.0 ** -(facts.run.decimals.get("kl_loss") or 6)
+        printed_zero = _printed_zero(facts, settled.tail(0.25, 5).values)
         total = facts.scales.kl_nats_total
         few = total is not None and total < COLLAPSED_SAMPLE
         if not (low or few or printed_zero):
@@ -109,6 +110,15 @@ class Collapsed(Rule):
                 Evidence("KL per input value", per_input if per_input is not None else 0.0, "nats"),
             ),
         )
+
+
+def _printed_zero(facts: Facts, late: FloatArray) -> bool:
+    """Whether the KL's values ``late`` (n,) are at most one unit of the last decimal that it is printed with."""
+    decimals = facts.run.decimals.get("kl_loss")
+    unit = 10.0 ** -(decimals or 6)
+    # where the decimals differ from row to row (0.0018 after 2.93) the fewest of them say nothing of small values
+    whole = decimals is None or bool(np.all(np.abs(late - unit * np.round(late / unit)) < 0.01 * unit))
+    return whole and abs(level(late)) <= unit
 
 
 class Dominates(Rule):
@@ -279,7 +289,8 @@ class FallsWhileRecRises(Rule):
 class Explodes(Rule):
     """The posterior has left any useful range.
 
-    What it checks: KL above 50 nats per input value late in the run, or a jump of kl_loss by 50 times or more.
+    What it checks: KL above 50 nats per input value late in the run, a jump of kl_loss by 50 times or more, or a rise by 30
+    times and more, most of it in the second half, up to the row where a loss is no longer a number or the run breaks off.
 
     Why it matters: a nearly deterministic encoder needs a few nats per element; hundreds per input value mean huge means
     or variances, and NaN is near (exp(logvar) overflows).
@@ -297,6 +308,19 @@ class Explodes(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         kl = facts.view.series("kl_loss")
+        if (end := breaks_off(facts)) is not None and (rise := _rise_up_to(kl, end)) >= 30:
+            yield self.finding(
+                "critical",
+                f"kl_loss rose {number(rise)} times, from {number(float(kl.values[0]))} to {number(float(kl.values[-1]))}, up to"
+                f" step {end:,}, where the run breaks: the posterior grew until it overflowed.",
+                metrics=("kl_loss",),
+                steps=(int(kl.steps[0]), end),
+                evidence=(
+                    facts.view.evidence("kl_loss", int(kl.rows[0])),
+                    facts.view.evidence("kl_loss", int(kl.rows[-1])),
+                ),
+            )
+            return
         if len(kl) < 6 or kl.values.max() <= 0:
             return
         per_input = input_nats(facts)
@@ -322,6 +346,16 @@ class Explodes(Rule):
             steps=(int(kl.steps[int(smooth.argmax())]), int(kl.steps[-1])),
             evidence=(facts.view.evidence("kl_loss", int(kl.rows[-1])), Evidence("peak", peak)),
         )
+
+
+def _rise_up_to(kl: Series, end: int) -> float:
+    """How many times ``kl`` rose, first to last rows; 1 where it had risen in the first half already (it settled there)."""
+    kl = kl.between(int(kl.steps[0]), end)
+    if len(kl) < 4 or kl.values.min() <= 0:
+        return 1.0
+    few = max(1, len(kl) // 20)
+    first, half, last = level(kl.values[:few]), level(kl.values[: len(kl) // 2]), level(kl.values[-few:])
+    return last / first if last >= 10 * half else 1.0
 
 
 class Grows(Rule):

@@ -79,6 +79,22 @@ class NonFinite(Rule):
                 )
 
 
+def breaks_off(facts: Facts) -> int | None:
+    """Step at which a loss stops being a number for good, or the log says that the run broke off; None if neither."""
+    run, ends = facts.run, []
+    for metric in facts.view.of("reconstruction", "kl", "total"):
+        column = run.columns[metric]
+        logged = np.flatnonzero(column.logged)
+        if len(logged) and not np.isfinite(column.values[logged[-1]]):
+            finite = np.isfinite(column.values[logged])
+            ends.append(
+                int(run.steps[logged[int(np.flatnonzero(finite)[-1]) + 1]]) if finite.any() else int(run.steps[0])
+            )
+    if not ends and len(run) and any(e.kind in ("crash", "non_finite_stop") for e in run.events[-1:]):
+        ends.append(int(run.steps[-1]))
+    return min(ends, default=None)
+
+
 def _any_finite(facts: Facts) -> bool:
     """Whether one of the losses that the run is about holds a number."""
     return any(facts.view.has(m) for m in facts.view.of("reconstruction", "total"))

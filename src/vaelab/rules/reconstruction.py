@@ -195,8 +195,8 @@ class NllRises(Rule):
 class NoLearning(Rule):
     """A model that starts from scratch has hardly improved.
 
-    What it checks: the late level of ``rec_loss`` against its level just after the first rows, for runs that are not
-    fine-tunes or continuations.
+    What it checks: the late and the best level of ``rec_loss`` against its level just after the first rows, for runs that
+    are not fine-tunes or continuations.
 
     Why it matters: a constant output scores the data's variance and stays there; so does a network that gets no
     gradient. Loss values alone look calm.
@@ -224,13 +224,11 @@ class NoLearning(Rule):
         # the first rows fall in every run (the output layer finds the mean): compare with what follows them
         early = level(rec.between(int(rec.steps[2]), int(rec.steps[-1])).head(0.12, 4).values)
         late = level(rec.tail(0.25, 8).values)
-        if early <= 0 or late < 0.7 * early or late > 1.8 * early:
-            return
+        best = float(rolling_median(rec.values, max(9, len(rec) // 10)).min())
+        if early <= 0 or late > 1.8 * early or min(late, best) < 0.7 * early:
+            return  # what was learned and lost again is damage (REC110), not a lack of learning
         if (skill(facts) or 0.0) > 0.3:
             return
-        shock = facts.phases.shock("rec_loss")
-        if shock is not None and shock.before < 0.7 * early:
-            return  # it had learned before the GAN: damage, not a lack of learning
         share = 1 - late / early
         gain = f"improved by only {share:.0%}" if share >= 0.005 else "not improved"
         still = trend(rec.tail(0.5).values).direction
@@ -281,8 +279,9 @@ class NothingMoves(Rule):
         a = level(rec.tail(0.2, 5).values) / float(rec.values[:5].max())
         b = level(kl.tail(0.2, 5).values) / float(kl.values[:5].max())
         low, high = (0.85, 1.6) if early else (0.7, 2.0)
-        if not (low < a < 1.3 and 1 / high < b < high):
-            return
+        best = float(rolling_median(rec.values, max(5, len(rec) // 10)).min()) / float(rec.values[:5].max())
+        if not (low < min(a, best) and a < 1.3 and 1 / high < b < high):
+            return  # what was learned and lost again has moved
         psnr = facts.view.series("val/psnr")
         if len(psnr) > 1 and psnr.values[-1] > psnr.values[0] + 1:
             return
@@ -655,7 +654,7 @@ class DriftsUp(Rule):
         moved = [
             f"{name} {value:.2g} times"
             for name, value in (("kl_loss", drift.kl_ratio), ("grad_norm", drift.grad_ratio), ("lr", drift.lr_ratio))
-            if value is not None and value >= 0.01
+            if value is not None and value >= 0.01 and not 0.95 < value < 1.05
         ]
         also = f" Since then: {', '.join(moved)}." if moved else ""
         yield self.finding(

@@ -34,6 +34,8 @@ DIALECTS = (
         kl_reduction="none",
         input_range=None,
         extra_terms={"quant_loss": "commit_weight"},
+        disc_loss_family="least-squares",
+        disc_loss_scale=16.0,  # both halves, eight discriminators
         formulas={
             "total_loss": "printed as generator_loss: vqloss + mel_loss + adversarial_loss, as they are printed",
             "rec_loss": "printed as mel_loss: 45 * L1 of log-mel spectra, already weighted",

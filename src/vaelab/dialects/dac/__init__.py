@@ -38,6 +38,8 @@ DIALECTS = (
         kl_reduction="none",
         input_range=None,
         extra_terms={"quant_loss": "commit_weight"},
+        disc_loss_family="least-squares",
+        disc_loss_scale=16.0,  # both halves, eight discriminators
         formulas={
             "total_loss": "15 * mel/loss + 2 * adv/feat_loss + adv/gen_loss + 0.25 * vq/commitment_loss + vq/codebook_loss (lambdas of"
             " conf/base.yml; the code's own default for mel is 100); for validation it is mel/loss alone",

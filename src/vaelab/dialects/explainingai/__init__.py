@@ -22,6 +22,8 @@ DIALECTS = (
         rec_kind="mse",
         nll_reduction="mean",
         kl_reduction="none",
+        disc_loss_family="least-squares",
+        disc_loss_scale=0.5,  # disc_weight
         formulas={
             "rec_loss": "printed as Recon Loss: mean (x - recon)^2 of pictures in [-1, 1], epoch mean",
             "perceptual_loss": "already multiplied by perceptual_weight (1)",

@@ -32,6 +32,7 @@ DIALECTS = (
         nll_reduction="mean",
         kl_reduction="sum-per-sample",
         input_range=(0.0, 1.0),
+        disc_loss_family="least-squares",
         formulas={
             "rec_loss": f"mean |x - recon| of intensities in [0, 1]; {_RUNNING}",
             "g_loss": f"printed as gen_loss: {_GENERATOR}; {_RUNNING}",
@@ -76,6 +77,8 @@ DIALECTS = (
         nll_reduction="mean",
         kl_reduction="sum-per-sample",
         input_range=(0.0, 1.0),
+        disc_loss_family="least-squares",
+        disc_loss_scale=2.0,
         formulas={
             "rec_loss": "mean |x - recon|, or mean (x - recon)^2 with recon_loss l2",
             "perceptual_loss": "before its weight",
@@ -113,6 +116,8 @@ DIALECTS = (
         kl_reduction="sum-per-sample",
         total_includes_gan=False,
         input_range=(0.0, 1.0),
+        disc_loss_family="least-squares",
+        disc_loss_scale=2.0,
         formulas={
             "rec_loss": "printed as recons_loss: mean |x - recon|, or mean (x - recon)^2 with recon_loss l2; epoch mean",
             "perceptual_loss": "printed as p_loss: before its weight",

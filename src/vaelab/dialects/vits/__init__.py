@@ -53,6 +53,8 @@ DIALECTS = (
         columns=_TENSORBOARD | _TEXT,
         rec_kind="spectral",
         input_range=None,
+        disc_loss_family="least-squares",
+        disc_loss_scale=12.0,  # both halves, six discriminators
         formulas=_FORMULAS
         | {
             "g_loss": "printed as loss_gen: least squares, sum over six discriminators of mean (1 - D(recon))^2; 0.25 each at chance",
@@ -75,6 +77,8 @@ DIALECTS = (
         columns=_TENSORBOARD | _TEXT,
         rec_kind="spectral",
         input_range=None,
+        disc_loss_family="least-squares",
+        disc_loss_scale=16.0,  # both halves; seven discriminators (v1) or nine (v2)
         formulas=_FORMULAS
         | {
             "g_loss": "printed as loss_gen: least squares, sum over the discriminators of mean (1 - D(recon))^2; 0.25 each at chance",
