@@ -380,3 +380,31 @@ def test_losses_in_a_list_beside_their_step(log) -> None:
     raw = log("".join(f"Losses: [2.{i}, 2.5, 7.9, 20.8, 0.5], step: {i}, lr: 0.0001\n" for i in range(9)))
     assert [c.original for c in raw.columns] == ["loss_disc", "loss_gen", "loss_fm", "loss_mel", "loss_kl", "lr"]
     assert raw.steps.tolist() == list(range(9))
+
+
+def test_decimal_commas_between_fields_with_commas(log) -> None:
+    raw = log(
+        "".join(
+            f"Epoch: 1/10, Iteration: {i}00/1000, rec_loss=0,5{i}; kl_loss=12,5, psnr=20,0{i}\n" for i in range(1, 9)
+        )
+    )
+    assert {c.original: c.values[-1] for c in raw.columns} == {"rec_loss": 0.58, "kl_loss": 12.5, "psnr": 20.08}
+    assert raw.steps.tolist() == list(range(100, 900, 100))
+
+
+def test_only_the_last_step_of_each_epoch_is_logged(log) -> None:
+    raw = log("".join(f"epoch: {i} step: 500, loss is 0.{i}\n" for i in range(1, 9)))
+    assert raw.steps.tolist() == list(range(500, 4500, 500))
+
+
+def test_a_step_that_is_said_twice_at_an_epochs_end_counts_on(log) -> None:
+    rows = [(1, 100), (1, 200), (2, 200), (2, 400), (3, 400), (3, 600)]
+    raw = log("".join(f"epoch: {epoch} step: {step} loss: 0.{step}{epoch}\n" for epoch, step in rows))
+    assert raw.steps.tolist() == [step for _, step in rows]
+
+
+def test_of_a_bar_drawn_over_with_backspaces_the_last_state_is_the_row(log) -> None:
+    bar = "\r\x1b[1m{}/469\x1b[0m \x1b[32m━━━\x1b[0m \x1b[1m4s\x1b[0m 17ms/step - loss: 0.{}"
+    raw = log("".join(f"Epoch {i}/8\n{bar.format(230, 99)}{chr(8) * 40}{bar.format(469, i)}\n" for i in range(1, 9)))
+    assert raw.columns[0].values.tolist() == [i / 10 for i in range(1, 9)]
+    assert raw.steps.tolist() == [469 * i for i in range(1, 9)]

@@ -226,7 +226,7 @@ CARRIERS = {
         lambda value: round(value, 4),
         lambda n: list(range(n)),
     ),
-    "keras": Carrier(_keras, _PLAIN, _OF_PLAIN, _digits(".4f"), lambda n: list(range(1, n + 1)), True),
+    "keras": Carrier(_keras, _PLAIN, _OF_PLAIN, _digits(".4f"), every(469)),
 }
 
 

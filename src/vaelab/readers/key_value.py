@@ -82,7 +82,7 @@ class KeyValueReader:
             raise LogError(
                 f"{source.name} has no line with a number under the name of a metric (`loss: 0.5`, `kl=3.2`)."
             )
-        raw = _assemble(source.name, table, other, step_ends_record(_lines_of(plain(head, decimal_comma))[:MOST_LINES]))
+        raw = _assemble(source.name, table, other, step_ends_record(_lines_of(head)[:MOST_LINES]))
         if b"v_num=" in head:  # Lightning's bar shows a running mean over all optimizers under this name
             raw.columns = [
                 replace(c, smoothing=Smoothing("unknown")) if c.original == "loss" else c for c in raw.columns
@@ -104,7 +104,7 @@ class _OtherLines(LineNotes):
 
 
 def _lines_of(text: bytes) -> list[bytes]:
-    return split_lines(plain(text), 1)[0]
+    return split_lines(plain(text, uses_decimal_comma(text)), 1)[0]
 
 
 def _read_tail(number: int, line: bytes, table: TextTable, other: LineNotes) -> None:

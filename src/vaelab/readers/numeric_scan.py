@@ -35,6 +35,7 @@ MOST_TEMPLATES = 64  # of one shape
 MOST_FAILURES = 4  # lines of one shape that only the careful parser can read, before all of that shape are left to it
 NUMBERS_PER_CALL = 32768  # keeps numpy's temporary arrays in the processor's cache
 
+_DRAWN_OVER = re.compile(rb"[^\n]*\x08\r?")
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -163,12 +164,15 @@ def scan_text(
 def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
     """Lines without their ends, the number of each, and how many had terminal colours.
 
-    What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number.
+    What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number. Of what
+    backspaces draw over (Keras' bar, which shows the mean since the epoch began) only the last state is left.
     """
     ansi = 0
     if b"\x1b" in text:
         ansi = sum(b"\x1b" in line for line in text.split(b"\n"))
         text = _ANSI.sub(b"", text)
+    if b"\b" in text:
+        text = _DRAWN_OVER.sub(b"", text)
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     lines = text.split(b"\n")

@@ -79,13 +79,14 @@ def _counted_on(
 ) -> tuple[FloatArray, list[ReadNote]]:
     """Steps of the run from counts that may begin again in each epoch."""
     back = own[1:] < own[:-1]
+    at_end = (own[1:] == own[:-1]) & (own[1:] == own.max())  # where only the last step of each epoch is logged
     counted = bool(np.isfinite(total).all() and (total > 0).all())
     if not np.isfinite(epoch).all():
         return _counted_over_passes(own, total, back) if counted and back.any() else (own, [])
     first = epoch - (1 if epoch.min() == 1 and (not bar or (epoch != 1).any()) else 0)
     ahead = np.diff(epoch) > 0
     if ahead.any():
-        begins_again = (back & ahead).sum() * 2 >= ahead.sum() or (counted and (own == total).all())
+        begins_again = ((back | at_end) & ahead).sum() * 2 >= ahead.sum() or (counted and (own == total).all())
     else:
         begins_again = bar and counted
     if not begins_again:
@@ -97,7 +98,7 @@ def _counted_on(
     if own.min() == 0:  # counted from 0: the last step logged is one interval before the end
         length += max(1.0, float(np.median(np.abs(np.diff(own)))))
     text = f"the step begins again in each epoch; steps are counted as epoch * {length:,.0f} + step"
-    return first * length + own, [ReadNote("steps_per_epoch", int(back.sum()), text)]
+    return first * length + own, [ReadNote("steps_per_epoch", int(((back | at_end) & ahead).sum()), text)]
 
 
 def _counted_over_passes(own: FloatArray, total: FloatArray, back: BoolArray) -> tuple[FloatArray, list[ReadNote]]:
