@@ -289,8 +289,9 @@ class FallsWhileRecRises(Rule):
 class Explodes(Rule):
     """The posterior has left any useful range.
 
-    What it checks: KL above 50 nats per input value late in the run, a jump of kl_loss by 50 times or more, or a rise by 30
-    times and more, most of it in the second half, up to the row where a loss is no longer a number or the run breaks off.
+    What it checks: KL above 50 nats per input value late in the run; a jump of kl_loss by 50 times or more; where its units are
+    not known, a rise by 30 times, 10 of them in the second half, up to the row where a loss is no longer a number or the run
+    breaks off.
 
     Why it matters: a nearly deterministic encoder needs a few nats per element; hundreds per input value mean huge means
     or variances, and NaN is near (exp(logvar) overflows).
@@ -308,7 +309,9 @@ class Explodes(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         kl = facts.view.series("kl_loss")
-        if (end := breaks_off(facts)) is not None and (rise := _rise_up_to(kl, end)) >= 30:
+        per_input, end = input_nats(facts), breaks_off(facts)
+        unusual = per_input is None or per_input > 50
+        if unusual and end is not None and (rise := _rise_up_to(kl, end)) >= 30:
             yield self.finding(
                 "critical",
                 f"kl_loss rose {number(rise)} times, from {number(float(kl.values[0]))} to {number(float(kl.values[-1]))}, up to"
@@ -323,7 +326,6 @@ class Explodes(Rule):
             return
         if len(kl) < 6 or kl.values.max() <= 0:
             return
-        per_input = input_nats(facts)
         smooth = rolling_median(kl.values, 5)
         peak = float(smooth.max())
         late = level(kl.tail(0.2, 3).values)
@@ -349,12 +351,12 @@ class Explodes(Rule):
 
 
 def _rise_up_to(kl: Series, end: int) -> float:
-    """How many times ``kl`` rose, first to last rows; 1 where it had risen in the first half already (it settled there)."""
+    """How many times ``kl`` rose, first to last rows; 1 where it stood near its last level in the first half already."""
     kl = kl.between(int(kl.steps[0]), end)
     if len(kl) < 4 or kl.values.min() <= 0:
         return 1.0
     few = max(1, len(kl) // 20)
-    first, half, last = level(kl.values[:few]), level(kl.values[: len(kl) // 2]), level(kl.values[-few:])
+    first, half, last = level(kl.values[:few]), float(kl.values[: len(kl) // 2].max()), level(kl.values[-few:])
     return last / first if last >= 10 * half else 1.0
 
 
