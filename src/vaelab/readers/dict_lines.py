@@ -82,7 +82,7 @@ class DictLinesReader:
         config = {**other.whole_config(), **rows.config, **columns.config}
         raw = columns.table.to_log(source.name, self.name, config=config, notes=columns.notes(), row_unit=row_unit)
         raw.events = other.events(raw.steps, np.frombuffer(columns.table.lines, np.int64))
-        raw.notes = [*other.notes(), *rows.notes(), *raw.notes]
+        raw.notes = [*other.notes(len(columns.table)), *rows.notes(), *raw.notes]
         return [raw]
 
 

@@ -170,7 +170,7 @@ class DrawnTablesReader:
         means = [ReadNote("means", tables.means, f"means beside the values, left out: {tables.means:,}")] * (
             tables.means > 0
         )
-        raw.notes = [*other.notes(), *means, *raw.notes]
+        raw.notes = [*other.notes(tables.rows), *means, *raw.notes]
         return [raw]
 
 
