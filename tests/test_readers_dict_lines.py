@@ -127,3 +127,17 @@ def test_printed_dicts_read_back(dicts: list[dict[str, Any]]) -> None:
     found, broken = printed_dicts(" and ".join(map(repr, dicts)))
     assert [content for _, _, content in found] == dicts
     assert not broken
+
+
+def test_a_number_before_the_dict_belongs_to_its_name_and_tells_the_split(tmp_path: Path) -> None:
+    text = "".join(
+        f"lr: [1e-05]\nEpoch {i} train_vae_loss 0.{i}: {{'recons_loss': 0.2{i}, 'kl_loss': 1{i}.0}}.\n"
+        f"Epoch {i} val_vae_loss 1.{i}: {{'recons_loss': 1.2{i}, 'kl_loss': 2{i}.0}}.\n"
+        for i in range(1, 9)
+    )
+    run = read_text(tmp_path, text)
+    assert (run.steps.tolist(), run.step_unit) == (list(range(1, 9)), "epoch")
+    last = {column.original: column.values[-1] for column in run.columns.values()}
+    assert last == {
+        "recons_loss": 0.28, "kl_loss": 18.0, "train_vae_loss": 0.8, "val/recons_loss": 1.28, "val/kl_loss": 28.0, "val_vae_loss": 1.8
+    }  # fmt: skip

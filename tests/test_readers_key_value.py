@@ -408,3 +408,19 @@ def test_of_a_bar_drawn_over_with_backspaces_the_last_state_is_the_row(log) -> N
     raw = log("".join(f"Epoch {i}/8\n{bar.format(230, 99)}{chr(8) * 40}{bar.format(469, i)}\n" for i in range(1, 9)))
     assert raw.columns[0].values.tolist() == [i / 10 for i in range(1, 9)]
     assert raw.steps.tolist() == [469 * i for i in range(1, 9)]
+
+
+def test_most_lines_with_numbers_passed_over_is_said(log) -> None:
+    table = "".join(f"  term{i}/x ~ 0.{i}12 ~ 0.{i}34\n" for i in range(4))
+    raw = log("".join(f"step {s} loss: 0.{s}\n{table}" for s in range(1, 31)))
+    note = next(n for n in raw.notes if n.kind == "mostly_unread")
+    assert note.count == 120 and note.first_line == 2
+    assert note.text.startswith("120 of 150 lines with numbers were passed over; the first: term0/x ~ 0.012")
+
+
+def test_times_settings_and_a_few_lines_are_not_mostly_unread(log) -> None:
+    settings = "".join(f"option_{chr(97 + i)}{chr(97 + i)}: 0.5\n" for i in range(26))
+    rows = "".join(
+        f"step {s} loss: 0.{s}\nepoch time: {s}.25 ms\nsaved in 0.5 s\nmemory: 11.2 GB\n" for s in range(1, 31)
+    )
+    assert "mostly_unread" not in [n.kind for n in log(settings + rows).notes]

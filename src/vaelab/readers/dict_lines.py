@@ -3,8 +3,9 @@
     {'loss': 0.274, 'rec_loss': 0.2192, 'learning_rate': 0.0001, 'epoch': 0.02}
     2023-05-01 10:01:00 | INFO | train_inner | {"epoch": 1, "loss": "0.294", "num_updates": "100"}
     step 1,000: {'loss': tensor(0.5, device='cuda:0'), 'kl': np.float64(3.2)}
+    Epoch 1 val_vae_loss 0.31: {'recons_loss': 0.2, 'kl_loss': 100.0}
 
-What stands before a dict may say the step, the epoch, or that the record is one of validation.
+What stands before a dict may say the step, the epoch, a metric, or that the record is one of validation.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, flatten
 from vaelab.readers.counters import is_count, step_rank
 from vaelab.readers.json_records import BATCH, sniff_records
+from vaelab.readers.lexer import items, parse_number
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import split_lines, whole_lines
@@ -28,6 +30,7 @@ from vaelab.readers.printed_dict import printed_dicts
 from vaelab.readers.record_columns import RecordColumns, columns_of_lists, numbers_in, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, decode
+from vaelab.roles.grammar import read_name
 from vaelab.run import ReadNote
 
 MAX_LINE = 100_000  # characters of a line that are looked at
@@ -41,6 +44,7 @@ _WORD_LAST = re.compile(
     rf"([a-z]+)(?:[ _](?:set|metrics|results|stats|loss|losses|log))?(?:[\s:|\]=-]*(?:{_COUNT}))?[\s:|\]=-]*$",
     re.IGNORECASE,
 )
+_NAMED_BEFORE = re.compile(r"[A-Za-z_][)\]%]?\s{0,3}[:=]?\s{0,3}(?:[-+]?\d*\.\d|nan\b|inf\b)")
 
 
 class DictLinesReader:
@@ -78,7 +82,7 @@ class DictLinesReader:
         config = {**other.whole_config(), **rows.config, **columns.config}
         raw = columns.table.to_log(source.name, self.name, config=config, notes=columns.notes(), row_unit=row_unit)
         raw.events = other.events(raw.steps, np.frombuffer(columns.table.lines, np.int64))
-        raw.notes = [*other.notes(), *rows.notes(), *raw.notes]
+        raw.notes = [*other.notes(len(columns.table)), *rows.notes(), *raw.notes]
         return [raw]
 
 
@@ -125,9 +129,15 @@ class _Rows:
     def _placed(self, before: str, record: dict[str, Any]) -> dict[str, Any]:
         """The record with what the text before it says of its place in training, where it does not say so itself."""
         word = _WORD_LAST.search(before)
-        if word and (prefix := prefix_of_split(word[1])):
+        prefix = prefix_of_split(word[1]) if word else ""
+        named = _metrics_in(before) if _NAMED_BEFORE.search(before) else {}
+        for name in named:
+            prefix = prefix or prefix_of_split(read_name(name).split)
+        if prefix:
             self.of_split += 1
             record = {with_prefix(prefix, name): value for name, value in record.items()}
+        for name, value in named.items():
+            record.setdefault(with_prefix(prefix, name), value)
         if not any(step_rank(name) is not None for name in record):
             if step := _STEP.search(before) or _NUMBER_LAST.search(before):
                 record["step"] = float(step[1].replace(",", ""))
@@ -162,6 +172,17 @@ class _Rows:
             )
             notes.append(ReadNote("split_rows", self.of_split, text))
         return notes
+
+
+def _metrics_in(text: str) -> dict[str, float]:
+    """The metrics that stand before a dict, each with its value."""
+    line = text.encode("utf-8", "replace")
+    found: dict[str, float] = {}
+    for item in items(line):
+        value = parse_number(line[item.start : item.end])
+        if item.readable and isinstance(value, float) and may_be_metric(item.name):
+            found[item.name] = value
+    return found
 
 
 def _text_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, bool]]:

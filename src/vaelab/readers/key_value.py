@@ -201,7 +201,7 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
         epochs if (epochs >= 0).any() else None,
         other.whole_config(),
         other.events(counted, lines),
-        [*other.notes(), *steps.notes, *notes],
+        [*other.notes(int(rows.sum())), *steps.notes, *notes],
         unit,
         settings=other.settings,
     )

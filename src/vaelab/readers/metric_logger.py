@@ -293,7 +293,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
         epochs,
         config,
         other.events(steps, lines),
-        [*other.notes(), *notes],
+        [*other.notes(len(lines)), *notes],
         settings=settings,
     )
 

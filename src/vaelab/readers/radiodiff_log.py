@@ -137,7 +137,7 @@ def _assemble(source: Source, table: TextTable, other: _OtherLines) -> RawLog:
         columns,
         config=config,
         events=other.events(steps, lines),
-        notes=other.notes(),
+        notes=other.notes(len(lines)),
         settings=other.settings,
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from vaelab.readers.base import BoolArray
 from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import Block
+from vaelab.readers.passed_over import PassedOver
 from vaelab.run import Event, EventKind, FloatArray, IntArray, ReadNote
 
 MAX_TEXT = 300  # characters of a log line that an event or a note quotes
@@ -157,6 +158,7 @@ class LineNotes:
     _counts: Counter[str] = field(default_factory=Counter)
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
     _unread: dict[str, tuple[int, str, int]] = field(default_factory=dict)
+    _passed_over: PassedOver = field(default_factory=PassedOver)
     _in_traceback: bool = False
 
     def count(self, kind: str, number: int, line: bytes | str, n: int = 1) -> None:
@@ -200,6 +202,7 @@ class LineNotes:
         match = _EVENT.search(line[:2000]) if _may_be_event(line) else None
         if match is None:
             self.count("other_format" if is_row(line) else "foreign_lines", number, line)
+            self._passed_over.add(number, line)
             return
         kind, text = match.lastgroup, decode(line)
         if kind == "traceback":
@@ -249,8 +252,8 @@ class LineNotes:
             found.append(event)
         return found
 
-    def notes(self) -> list[ReadNote]:
-        """One note for each kind counted, and for each column of which values were not read."""
+    def notes(self, read: int) -> list[ReadNote]:
+        """One note for each kind counted, and for each column of which values were not read. read: lines that were read as rows."""
         unread = [
             ReadNote(
                 "unparsed_value",
@@ -260,11 +263,20 @@ class LineNotes:
             )
             for column, (line, text, count) in self._unread.items()
         ]
-        return unread + [
-            ReadNote(kind, count, _NOTE_TEXTS[kind].format(n=count, first=text), line)
-            for kind, count in self._counts.items()
-            for line, text in [self._first[kind]]
-        ]
+        mostly_unread = []
+        if most := self._passed_over.most(read):
+            lost, number, line = most
+            text = f"{lost:,} of {lost + read:,} lines with numbers were passed over; the first: {decode(line).strip()[:200]}"
+            mostly_unread = [ReadNote("mostly_unread", lost, text, number)]
+        return (
+            mostly_unread
+            + unread
+            + [
+                ReadNote(kind, count, _NOTE_TEXTS[kind].format(n=count, first=text), line)
+                for kind, count in self._counts.items()
+                for line, text in [self._first[kind]]
+            ]
+        )
 
 
 def _may_be_event(line: bytes) -> bool:
