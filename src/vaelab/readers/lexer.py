@@ -205,7 +205,11 @@ class Count(NamedTuple):
 
 
 _CHARACTER = rb"[\w@#+%*&~$\x80-\xff]|[./\-](?=[\w\x80-\xff])"
-_WORD = rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-(]))[A-Za-z_\x80-\xff](?:" + _CHARACTER + rb")*(?:\([\w %/.]{1,20}\))?"
+_WORD = (
+    rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-(]))[A-Za-z_\x80-\xff](?:"
+    + _CHARACTER
+    + rb")*(?:\([\w %/.]{1,20}\))?"
+)
 _NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z][^()\n]{0,30}\))){0,5}"
 _ITEM = re.compile(
     rb"(?<![\w./@\-\x80-\xff])(?P<name>" + _NAME + rb")(?:"
