@@ -2,7 +2,7 @@
 
     python benchmarks/bench_text.py --mb 100
 
-Makes a MetricLogger log (and a RadioDiff one) in a temporary folder, reads it in one process per method, and prints a
+Makes logs (MetricLogger, RadioDiff, `key: value`, tqdm bars) in a temporary folder, reads each in one process per method, and prints a
 Markdown table. Every method must return all values; their sum is compared with that of the `re.findall` loop.
 """
 
@@ -81,19 +81,70 @@ def write_radiodiff(path: Path, mb: float) -> None:
             step += 10
 
 
+LOSSES = [
+    "total_loss",
+    "rec_loss",
+    "kl_loss",
+    "perceptual_loss",
+    "g_loss",
+    "disc_loss",
+    "logits_real",
+    "logits_fake",
+    "d_weight",
+    "grad_norm",
+]
+
+
+def losses(rng: np.random.Generator) -> np.ndarray:
+    values = np.exp(rng.normal(0, 1, len(LOSSES)))
+    values[2] *= 1000
+    values[6:8] *= rng.choice([-1, 1], 2)
+    return values
+
+
+def write_key_value(path: Path, mb: float) -> None:
+    rng = np.random.default_rng(0)
+    with path.open("w") as file:
+        step = 0
+        while file.tell() < mb * 1e6:
+            second = step // 10
+            clock = f"2026-01-{1 + second // 86400 % 28:02d} {second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d},123"
+            text = ", ".join(f"{n}: {v:.5f}" for n, v in zip(LOSSES, losses(rng).tolist(), strict=True))
+            file.write(f"{clock} - trainer - INFO - step {step}: {text}\n")
+            step += 10
+
+
+def write_bars(path: Path, mb: float) -> None:
+    """Lines of tqdm, with three significant digits as it prints them."""
+    rng = np.random.default_rng(0)
+    total = 5000
+    with path.open("w") as file:
+        step = 0
+        while file.tell() < mb * 1e6:
+            at = step % total
+            drawn = "█" * (10 * at // total) + "▏▎▍▌▋▊▉"[at // 70 % 7]
+            text = ", ".join(f"{n}={v:.3g}" for n, v in zip(LOSSES, losses(rng).tolist(), strict=True))
+            file.write(
+                f"Epoch {step // total}: {100 * at // total:3d}%|{drawn:<10}| {at}/{total} [{at // 60:02d}:{at % 60:02d}<1:14:10,  1.01s/it, {text}]\n"
+            )
+            step += 10
+
+
 # Methods: each returns how many values it read and their sum ---------------------------------------------------------
 
+ITEM = re.compile(r"([A-Za-z_]\w*)[:=] ?(-?\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf)")
 METER = re.compile(r"([A-Za-z_/]+(?: mem)?): (-?[\d.]+|nan|inf)(?: \((-?[\d.]+|nan|inf)\))?")
 
 
 def ours(path: Path) -> tuple[int, float]:
     sys.path.insert(0, str(SRC))
+    from vaelab.readers.key_value import READER as KEY_VALUE
     from vaelab.readers.metric_logger import READER as METRIC_LOGGER
     from vaelab.readers.radiodiff_log import READER as RADIODIFF
     from vaelab.readers.source import Source
 
     source = Source(path)
-    reader = METRIC_LOGGER if METRIC_LOGGER.sniff(source.head(), source) > 0.5 else RADIODIFF
+    reader = max((METRIC_LOGGER, RADIODIFF, KEY_VALUE), key=lambda r: r.sniff(source.head(), source))
     (log,) = reader.read(source)
     columns = [c for c in log.columns if not (reader is RADIODIFF and c.original == "time")]
     arrays = [c.values for c in columns] + [c.epoch_mean for c in columns if c.epoch_mean is not None]
@@ -118,6 +169,18 @@ def re_findall(path: Path) -> tuple[int, float]:
                 columns.setdefault(name, array("d")).append(float(value))
                 if mean:
                     columns.setdefault(name + " mean", array("d")).append(float(mean))
+    return sum(map(len, columns.values())), sum(float(np.sum(np.array(c))) for c in columns.values())
+
+
+def re_items(path: Path) -> tuple[int, float]:
+    """One `findall` of names and values a line, to an array per column."""
+    from array import array
+
+    columns: dict[str, array[float]] = {}
+    with path.open() as file:
+        for line in file:
+            for name, value in ITEM.findall(line):
+                columns.setdefault(name, array("d")).append(float(value))
     return sum(map(len, columns.values())), sum(float(np.sum(np.array(c))) for c in columns.values())
 
 
@@ -175,6 +238,7 @@ def pandas_extract(path: Path) -> tuple[int, float]:
 METHODS: dict[str, tuple[str, Callable[[Path], tuple[int, float]]]] = {
     "ours": ("vaelab (numpy, 1 process)", ours),
     "re": ("`re.findall` per line", re_findall),
+    "items": ("`re.findall` per line", re_items),
     "split": ("`str.split` per line", str_split),
     "polars1": ("polars `str.extract` per key, 1 thread", polars_extract),
     "polars": ("polars `str.extract` per key, all threads", polars_extract),
@@ -198,33 +262,35 @@ def child(method: str, path: Path) -> None:
         with path.open("rb") as file:
             few.write_bytes(b"".join(file.readline() for _ in range(100)))
         METHODS[method][1](few)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     count, total = METHODS[method][1](path)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "count": count, "total": total, "peak": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "count": count, "total": total, "peak": peak}))
 
 
 def report(title: str, path: Path, methods: list[str], repeats: int) -> None:
     mb = path.stat().st_size / 1e6
     print(f"\n{title}: {mb:.0f} MB, best of {repeats}\n")
-    print("| method | seconds | MB/s | values/s | peak RSS | times the re loop |\n|---|---|---|---|---|---|")
+    print(
+        "| method | seconds | of CPU | MB/s | values/s | peak RSS | times the re loop (CPU) |\n|---|---|---|---|---|---|---|"
+    )
     results = {
         m: min((run_method(m, path) for _ in range(repeats)), key=lambda r: r.get("seconds", 0)) for m in methods
     }
-    base = results["re"]
+    base = results["re" if "re" in results else "items"]
     for method in methods:
         r, name = results[method], METHODS[method][0]
         if "error" in r:
-            print(f"| {name} | {'not installed' if r['missing'] else 'failed'} | | | | |")
+            print(f"| {name} | {'not installed' if r['missing'] else 'failed'} | | | | | |")
             continue
         scale = PANDAS_SHARE if method == "pandas" else 1
         seconds = r["seconds"] * scale
         if scale == 1 and (r["count"] != base["count"] or abs(r["total"] - base["total"]) > 1e-9 * abs(base["total"])):
             name += f" (DIFFERENT VALUES: {r['count']:.0f}, not {base['count']:.0f})"
         print(
-            f"| {name} | {seconds:.2f} | {mb / seconds:.0f} | {r['count'] * scale / seconds / 1e6:.1f} M"
-            f" | {r['peak']:.0f} MB | {base['seconds'] / seconds:.1f} |"
+            f"| {name} | {seconds:.2f} | {r['cpu'] * scale:.2f} | {mb / seconds:.0f} | {r['count'] * scale / seconds / 1e6:.1f} M"
+            f" | {r['peak']:.0f} MB | {base['cpu'] / (r['cpu'] * scale):.1f} |"
         )
 
 
@@ -242,9 +308,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.log"
         write_metric_logger(path, options.mb)
-        report("MetricLogger text", path, list(METHODS), options.repeats)
+        report("MetricLogger text", path, [m for m in METHODS if m != "items"], options.repeats)
         write_radiodiff(path, options.mb)
         report("RadioDiff text", path, ["ours", "re"], options.repeats)
+        write_key_value(path, options.mb)
+        report("key: value text", path, ["ours", "items"], options.repeats)
+        write_bars(path, options.mb)
+        report("tqdm bars", path, ["ours", "items"], options.repeats)
 
 
 if __name__ == "__main__":

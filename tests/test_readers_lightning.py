@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,15 @@ def value(name: str, step: int) -> float:
     return float(np.float32(len(name) / (step + 1)))
 
 
+def until_written(folder: Path) -> None:
+    """W&B writes in a process of its own, which may end after ``finish`` has returned: wait for the record of the exit."""
+    for _ in range(600):
+        with suppress(LogError):
+            if any(event.kind == "finished" for event in vaelab.read(folder).events):
+                return
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("format", LOGGERS)
 def test_one_run_in_every_logger(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -38,6 +49,7 @@ def test_one_run_in_every_logger(format: str, tmp_path: Path, monkeypatch: pytes
     logger.finalize("success")
     if format == "wandb":
         logger.experiment.finish()
+        until_written(tmp_path)
     run = vaelab.read(tmp_path)
     assert (run.format, run.trainer) == (format, "vidtok")
     assert run.steps.tolist() == list(STEPS)

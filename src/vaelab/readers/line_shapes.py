@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vaelab.readers.lexer import parse_number
 from vaelab.readers.number_runs import RUN, BoolArray, Numbers, Runs, Words, last_bytes, read_numbers, scaled
@@ -55,7 +56,7 @@ class Template:
 
     columns: names in the order of the values. plain_rows: rows of the values that are each the run ``plain_runs``.
     composed: (row, where it is). constants: (row, value).
-    gaps: bytes before each run, blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
+    gaps: bytes before each run; before: the last of them; blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
     trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free: runs that
     may have a point and a sign or not.
     length, word, point, signed, regular: what the runs of the line are.
@@ -67,6 +68,7 @@ class Template:
     composed: list[tuple[int, _Found]]
     constants: list[tuple[int, float]]
     gaps: IntArray
+    before: npt.NDArray[np.uint8]
     blanks: IntArray
     opened: BoolArray
     trim: IntArray
@@ -137,6 +139,7 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
         [(row, found) for row, found in numbers if not found.is_plain],
         constants,
         starts - np.append(0, ends[:-1]),
+        runs.data[own_start - 1],
         np.array([start - len(text) for (start, _), text in zip(spans, before, strict=True)], np.int64),
         np.array([text[-1:] in (b"[", b"(") for text in before], np.bool_),
         trim,
@@ -218,14 +221,13 @@ def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArra
     gaps = start.copy()
     gaps[:, 0] -= runs.line_start[rows]
     gaps[:, 1:] -= end[:, :-1]
-    alike = gaps == template.gaps
+    alike = (gaps == template.gaps) & (runs.data[start - 1] == template.before)
     for run in np.flatnonzero(~alike.all(axis=0)).tolist():
         some = np.flatnonzero(~alike[:, run])
         before = int(template.blanks[run])
         blanks = np.minimum(_blanks_before(runs, start[some, run]), gaps[some, run])
         same = (gaps[some, run] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
-        if not template.opened[run]:
-            same &= (blanks > 0) == (before > 0)
+        same &= ((blanks > 0) & (before > 0)) | template.opened[run]
         alike[some, run] = same & (before <= MOST_BLANKS)
     return alike.all(axis=1)
 

@@ -1,6 +1,6 @@
 """Numbers of many lines at once: where they stand in a text, and their values, with a few numpy calls for all of them.
 
-A run is a longest stretch of digits, points and signs. Its value is exactly ``float(text)``: the digits are assembled as an
+A run is a longest stretch of digits and points, with the sign before it unless that stands behind another one (1-2). Its value is exactly ``float(text)``: the digits are assembled as an
 integer below 2**53 and multiplied or divided by a power of ten up to 10**22, which rounds once; other runs are irregular.
 """
 
@@ -17,12 +17,12 @@ from vaelab.run import FloatArray, IntArray
 BoolArray = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
-RUN = re.compile(rb"[0-9.+\-]+")
+RUN = re.compile(rb"(?:(?<![0-9.])[+\-])?[0-9.]+")
 LARGEST_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 
 PIECE = 1 << 18  # bytes of a text that fit in the processor's cache
 
-_IN_RUN = bytes(chr(c) in "0123456789.+-" for c in range(256))
+_IN_RUN = bytes(chr(c) in "0123456789." for c in range(256))
 _MARGIN = b"\n" * 24  # words can be loaded on either side of every run
 _ZEROS = np.uint64(0x3030303030303030)
 _LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -60,7 +60,10 @@ class Runs:
 def runs_of(text: bytes, lines: list[bytes]) -> Runs:
     """Where the runs of ``lines`` are, of which ``text`` consists."""
     text = b"".join((_MARGIN, text, _MARGIN))
-    mask = np.frombuffer(text.translate(_IN_RUN), np.uint8)
+    data = np.frombuffer(text, np.uint8)
+    mask = np.frombuffer(bytearray(text.translate(_IN_RUN)), np.bool_)
+    signs = np.flatnonzero((data == ord("-")) | (data == ord("+")))
+    mask[signs] = mask[signs + 1] & ~mask[signs - 1]
     pieces = [mask[at : at + PIECE + 1] for at in range(0, len(mask), PIECE)]
     edges = np.concatenate([np.flatnonzero(p[1:] != p[:-1]) + (1 + i * PIECE) for i, p in enumerate(pieces)])
     start, end = edges[::2], edges[1::2]
@@ -68,7 +71,7 @@ def runs_of(text: bytes, lines: list[bytes]) -> Runs:
     line_start = np.concatenate(([0], np.cumsum(lengths)))[: len(lines)] + len(_MARGIN)
     first = np.append(np.searchsorted(start, line_start), len(start))
     words: Words = np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,))
-    return Runs(np.frombuffer(text, np.uint8), words, start, end, first, line_start)
+    return Runs(data, words, start, end, first, line_start)
 
 
 @dataclass
