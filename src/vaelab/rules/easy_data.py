@@ -36,7 +36,9 @@ class NothingToEncode(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         rec, per = facts.view.series("rec_loss"), facts.view.series("perceptual_loss")
-        if facts.phases.origin != "scratch" or len(rec) < 8 or len(per) < 8 or per.values[0] <= 0:
+        if facts.phases.origin != "scratch" or len(rec) < 8 or len(per) < 8:
+            return
+        if rec.values[0] <= 0 or per.values[0] <= 0:
             return
         a, b = (level(s.tail(0.1, 3).values) / float(s.values[0]) for s in (rec, per))
         if a > 0.03 or b > 0.01:
