@@ -35,7 +35,7 @@ class Library:
         self.read: dict[str, Any] = {}
         self.diagnosed: dict[str, Any] = {}
 
-    def read_all(self, paths: Any, format: Any = None, config: Any = None, progress: Any = None) -> list[Any]:
+    def read_all(self, paths: Any, format: Any = None, config: Any = None, progress: Any = None, **_: Any) -> list[Any]:
         self.read = {"paths": paths, "format": format, "config": config}
         if "missing.log" in paths:
             raise LogError("There is no file missing.log.")

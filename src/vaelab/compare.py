@@ -302,6 +302,7 @@ def _warnings(
         found.append("The runs use different sample sizes: sums over pixels and the raw KL do not compare.")
     if len({d.run.step_unit for d in diagnoses}) > 1:
         found.append("The runs count different things as steps, so there is no common step.")
+    found += dict.fromkeys(f"Not read: {n.text}" for d in diagnoses for n in d.run.notes if n.kind == "unreadable")
     if unknown:
         found.append(f"Not known in every run, so a difference cannot be excluded: {', '.join(unknown)}.")
     return tuple(found)

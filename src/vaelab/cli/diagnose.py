@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +20,7 @@ from vaelab.errors import ConfigError
 if TYPE_CHECKING:
     from vaelab.diagnosis import Diagnosis
 
+SECONDS_A_DIAGNOSIS = 0.04  # at least, for the choice between one process and several
 OUTPUTS = ("terminal", "json", "markdown", "html", "sarif")
 
 PATHS_HELP = (
@@ -163,13 +167,29 @@ def diagnose_paths(
     ignore: Sequence[str] | None = None,
     probes: Sequence[Path] = (),
 ) -> list[Diagnosis]:
-    """Diagnoses of all runs in ``paths``. Raises LogError or ConfigError with one sentence."""
+    """Diagnoses of all runs in ``paths``; many are made on all cores. One line on standard error for each log among others that
+    cannot be read. Raises LogError or ConfigError with one sentence."""
     from vaelab import diagnosis
+    from vaelab.errors import LogError
+    from vaelab.processes import cores_for, each
+    from vaelab.run import ReadNote
 
-    chosen = {"select": rule_codes("--select", select), "ignore": rule_codes("--ignore", ignore)}
+    judge = partial(diagnosis.diagnose, select=rule_codes("--select", select), ignore=rule_codes("--ignore", ignore))
     runs = read_runs(paths, dialect, declared)
     measured = measured_numbers(probes, len(runs))
-    return [diagnosis.diagnose(replace(r, measured={**r.measured, **measured}), **chosen) for r in runs]
+    runs = [replace(r, measured={**r.measured, **measured}) for r in runs]
+    if len(runs) == 1:
+        return [judge(runs[0])]
+    found = each(judge, runs, attrgetter("source"), cores_for(len(runs), SECONDS_A_DIAGNOSIS * len(runs)))
+    problems = [result for result in found if isinstance(result, LogError)]
+    judged = [result for result in found if not isinstance(result, LogError)]
+    if not judged:
+        raise problems[0]
+    notes = tuple(ReadNote("unreadable", 1, str(problem)) for problem in problems)
+    judged[0] = replace(judged[0], run=replace(judged[0].run, notes=(*judged[0].run.notes, *notes)))
+    for text in dict.fromkeys(n.text for d in judged for n in d.run.notes if n.kind == "unreadable"):
+        print(f"vaelab: not read: {text}", file=sys.stderr)  # the table of several runs has no place for it
+    return judged
 
 
 def rule_codes(option: str, values: Sequence[str] | None) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def read_runs(paths: Sequence[str], dialect: str | None = None, config: dict[str
     from vaelab.readers import read_all
 
     with ReadingProgress() as progress:
-        return read_all(list(paths), format=dialect, config=config or None, progress=progress.callback)
+        return read_all(list(paths), format=dialect, config=config or None, progress=progress.callback, spread=True)
 
 
 class ReadingProgress:

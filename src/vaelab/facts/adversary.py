@@ -151,7 +151,7 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     if not begins or not len(first):
         return None, "not known"
     began = level(first)
-    if began < 0.2 * LEAST_CHANCE:
+    if not 0.2 * LEAST_CHANCE <= began < math.inf:
         return None, "not known"  # it had won before the first row
     near = [c for c in CHANCE_LEVELS if -NEAR <= math.log(c / began) <= FALLEN]
     if (

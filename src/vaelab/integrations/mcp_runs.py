@@ -188,7 +188,9 @@ class RunStore:
         _, logs, problem = self._found.get(root, ((), [], ""))
         if root not in self._found or self._found[root][0] != _stamp_of_search(files, logs):
             try:
-                logs, problem = [self._log(group, root) for group in groups_in(root, Wanted(), Meter(None))], ""
+                groups = groups_in(root, Wanted(), Meter(None))
+                logs = [self._log(group, root) for group in groups if group.views]
+                problem = " ".join(str(self._without_paths(g.problem, [root])) for g in groups if g.problem)
             except LogError as error:
                 logs, problem = [], str(self._without_paths(error, [root]))
             self._found[root] = (_stamp_of_search(files, logs), logs, problem)

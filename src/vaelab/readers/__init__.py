@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from vaelab import dialects
 from vaelab.errors import ConfigError, LogError
+from vaelab.processes import cores_for, each
 from vaelab.readers.declared import check_declared
-from vaelab.readers.groups import Meter, Progress, groups_in
+from vaelab.readers.groups import Group, Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
 from vaelab.readers.remote import local_copies, shown
 from vaelab.roles import parse_map
 from vaelab.run import ReadNote, Run
 
 __all__ = ["READERS", "detect", "read", "read_all"]
+
+# what reading takes at least, for the choice between one process and several
+SECONDS_A_LOG = 0.01
+BYTES_A_SECOND = 50e6
 
 
 def read(
@@ -46,13 +53,15 @@ def read_all(
     config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     roles: Mapping[str, str] | None = None,
+    spread: bool = False,
 ) -> list[Run]:
     """Every run in ``paths``: files (``.gz`` too), folders, patterns such as ``runs/*/train.log``, addresses such as
     ``s3://bucket/runs/``, or ``-``.
 
     format: a reader's name, or a trainer's id (``pyramid-flow``), to use instead of what the log looks like.
     config: declared values, laid over what the log declares. roles: as in ``read``.
-    progress: called with ``(bytes read, bytes in all)`` as the logs are read.
+    progress: called with ``(bytes read, bytes in all)`` as the logs are read. spread: many logs are read on all cores, in
+    processes of their own.
     Raises LogError where nothing can be read, ConfigError where ``roles`` or ``config`` do not fit the log.
     """
     wanted = Wanted.of(format)
@@ -60,7 +69,7 @@ def read_all(
     if isinstance(paths, (str, Path)):
         paths = [paths]
     with local_copies(paths, wanted.reader is not None, progress) as (local, named):
-        runs = named(_read_local(local, wanted, progress, roles))
+        runs = named(_read_local(local, wanted, progress, roles, spread))
     _check_columns(roles, runs)
     if config:
         declared = {**config, **dialects.canonical_config(config)}
@@ -72,28 +81,43 @@ def read_all(
 
 
 def _read_local(
-    paths: Sequence[str | Path], wanted: Wanted, progress: Progress | None, roles: Mapping[str, str]
+    paths: Sequence[str | Path], wanted: Wanted, progress: Progress | None, roles: Mapping[str, str], spread: bool
 ) -> list[Run]:
     meter = Meter(progress)
     groups = [group for path in paths for group in groups_in(path, wanted, meter)]
     if not groups:
         raise LogError("no log was given.")
-    meter.total = sum(source.size or 0 for group in groups for source in group.views[0][1])
-    runs: list[Run] = []
-    problems: list[LogError] = []
-    for group in groups:
-        try:
-            runs += group.read(wanted, roles)
-        except LogError as error:
-            if not group.in_folder:
-                raise
-            problems.append(error)  # one of the runs below a folder: the others can still be read
+    meter.total = sum(group.size for group in groups)
+    if len(groups) == 1 and groups[0].named:
+        return groups[0].read(wanted, roles)
+    seconds = SECONDS_A_LOG * len(groups) + meter.total / BYTES_A_SECOND
+    processes = cores_for(len(groups), seconds) if spread and all(group.on_disk for group in groups) else 1
+
+    def done(group: Group) -> None:
+        if processes > 1:  # other processes cannot tell how far they are
+            meter.advance(group.size)
+
+    found = each(partial(_read_group, wanted=wanted, roles=roles), groups, attrgetter("name"), processes, done)
+    for group, result in zip(groups, found, strict=True):
+        if group.named and isinstance(result, LogError):
+            raise result
+    problems = [result for result in found if isinstance(result, LogError)]
+    runs = [run for result in found if not isinstance(result, LogError) for run in result]
     if problems and not runs:
         raise problems[0]
-    if problems:
-        unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
-        runs[0] = replace(runs[0], notes=(*runs[0].notes, *unread))
-    return runs
+    return _with_problems(runs, problems)
+
+
+def _read_group(group: Group, wanted: Wanted, roles: Mapping[str, str]) -> list[Run]:
+    return group.read(wanted, roles)
+
+
+def _with_problems(runs: Sequence[Run], problems: Sequence[LogError]) -> list[Run]:
+    """The runs, the first with a note on each log that could not be read beside them."""
+    if not problems:
+        return list(runs)
+    unread = [ReadNote("unreadable", 1, str(problem)) for problem in problems]
+    return [replace(runs[0], notes=(*runs[0].notes, *unread)), *runs[1:]]
 
 
 def _roles_in(config: Mapping[str, Any] | None) -> Mapping[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.errors import LogError
+from vaelab.errors import LogError, VaelabError
+from vaelab.processes import own_error
 from vaelab.readers import folder as folders
 from vaelab.readers.base import JoiningReader, RawLog, Reader, build_runs
 from vaelab.readers.registry import READERS, SURE_ENOUGH, Wanted, choose, detect
@@ -38,31 +39,67 @@ class Meter:
 
 @dataclass
 class Group:
-    """The logs of one run: ``views`` are lists of ``(reader, files)``, the most telling first; one view is read."""
+    """The logs of one run: ``views`` are lists of ``(reader, files)``, the most telling first; one view is read.
+
+    named: the user named this very file, so that it is an error if it cannot be read. problem: why there is no view.
+    """
 
     name: str
     views: list[tuple[Reader, list[Source]]]
-    meter: Meter
     in_folder: bool = False
+    named: bool = True
+    problem: LogError | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the view that is read first, as they are stored."""
+        return sum(source.size or 0 for _, sources in self.views[:1] for source in sources)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether all of it has a path, and so can be read in another process."""
+        return all(source.path is not None for _, sources in self.views for source in sources)
 
     @np.errstate(all="ignore")  # a column may hold numbers whose sum or square no float holds
     def read(self, wanted: Wanted, roles: Mapping[str, str] | None = None) -> list[Run]:
-        problems: list[LogError] = []
-        for i, (reader, sources) in enumerate(self.views):
+        """The runs in it. Raises LogError if none can be read, ConfigError as ``build_runs``."""
+        problems = [self.problem] if self.problem else []
+        runs_of_files: list[list[Run]] = []
+        used = 0
+        for view, (reader, sources) in enumerate(self.views, start=1):
+            found, failed = self._runs(reader, sources, wanted, roles)
+            problems += failed
+            if found and (
+                not failed or not used
+            ):  # a view that is whole is better than one of which a file cannot be read
+                runs_of_files, used = found, view
+            if found and not failed:
+                break
+        if not used:
+            raise problems[0]
+        if not self.in_folder:
+            return [run for runs in runs_of_files for run in runs]
+        notes = self._left_aside(used, problems)
+        return [replace(run, notes=(*run.notes, *notes)) for run in _without_copies(runs_of_files)]
+
+    def _runs(
+        self, reader: Reader, sources: list[Source], wanted: Wanted, roles: Mapping[str, str] | None
+    ) -> tuple[list[list[Run]], list[LogError]]:
+        """The runs in each file of a view (of files that are read together, one list), and what cannot be read."""
+        joined = isinstance(reader, JoiningReader) and len(sources) > 1
+        found: list[list[Run]] = []
+        failed: list[LogError] = []
+        for part in [sources] if joined else [[source] for source in sources]:
             try:
-                runs_of_files = [
-                    [run for log in logs for run in build_runs(log, wanted.trainer, roles)]
-                    for logs in self._logs(reader, sources)
-                ]
+                logs = self._logs(reader, part)
+                found.append([run for log in logs for run in build_runs(log, wanted.trainer, roles)])
             except LogError as error:
-                problems.append(error)
-                continue
-            runs = _without_copies(runs_of_files) if self.in_folder else [run for runs in runs_of_files for run in runs]
-            if self.in_folder:
-                notes = self._left_aside(i + 1, problems)
-                runs = [replace(run, notes=(*run.notes, *notes)) for run in runs]
-            return runs
-        raise problems[0]
+                failed.append(error)
+            except Exception as error:
+                if not self.in_folder or isinstance(error, VaelabError):
+                    raise
+                failed.append(own_error(part[0].name, error))
+        return found, failed
 
     def _left_aside(self, used: int, problems: list[LogError]) -> list[ReadNote]:
         """Notes on the other views of the run."""
@@ -73,47 +110,57 @@ class Group:
             notes.append(ReadNote("left_aside", len(aside), text))
         return notes
 
-    def _logs(self, reader: Reader, sources: list[Source]) -> list[list[RawLog]]:
-        """The logs in each file; of files that are read together, one log."""
-        if isinstance(reader, JoiningReader) and len(sources) > 1:
-            logs_of_files = [reader.read_together(sources, self.name)]
-            logs_of_files[0][0].notes.extend(note for source in sources for note in source.notes)
+    def _logs(self, reader: Reader, sources: list[Source]) -> list[RawLog]:
+        """The logs in a file, or the one in several that are read together."""
+        if len(sources) > 1 and isinstance(reader, JoiningReader):
+            logs = reader.read_together(sources, self.name)
         else:
-            logs_of_files = []
-            for source in sources:
-                found = reader.read(source)
-                for log in found:
-                    log.notes.extend(source.notes)
-                logs_of_files.append(found)
+            logs = reader.read(sources[0])
+        for log in logs:
+            log.notes.extend(note for source in sources for note in source.notes)
         where = [source.path.parent for source in sources if source.path]
         if self.in_folder and where:
             where.append(Path(self.name))
         # the config stands beside the folder that holds one view of the run
         where += [folder.parent for folder in where if folders.VIEW_FOLDERS.match(folder.name)]
         declared, files = folders.declared_beside(where, every_yaml=self.in_folder)
-        for log in (log for logs in logs_of_files for log in logs):
-            if files:
-                log.config = {**declared, **log.config}
-                log.notes.append(ReadNote("config_file", len(files), f"config read from {', '.join(files)}"))
-        return logs_of_files
+        for log in logs if files else ():
+            log.config = {**declared, **log.config}
+            log.notes.append(ReadNote("config_file", len(files), f"config read from {', '.join(files)}"))
+        return logs
 
 
-def groups_in(path: str | Path, wanted: Wanted, meter: Meter, piped: bool = True) -> list[Group]:
-    """The runs in ``path``: a file, a folder, a pattern, or ``-``; ``piped``: a pipe too. Raises LogError if there is no log."""
+def groups_in(path: str | Path, wanted: Wanted, meter: Meter) -> list[Group]:
+    """The runs in ``path``: a file, a folder, a pattern, or ``-``. Raises LogError if there is no log."""
     if str(path) != "-" and Path(path).is_dir():
         return _folder_groups(Path(path), wanted, meter)
     if any(c in str(path) for c in "*?[") and not Path(path).exists():
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
         if not matches:
             raise LogError(f"no file matches {path}.")
-        return [group for match in matches for group in groups_in(match, wanted, meter, piped=False)]
-    source = meter.open(path, piped)
-    return [Group(source.name, [(reader, [source]) for reader in choose(source, wanted)], meter)]
+        return [group for match in matches for group in _matched_groups(match, wanted, meter)]
+    source = meter.open(path, piped=True)
+    return [Group(source.name, [(reader, [source]) for reader in choose(source, wanted)])]
+
+
+def _matched_groups(match: str, wanted: Wanted, meter: Meter) -> list[Group]:
+    """The runs in one match of a pattern. What cannot be read is a group with a problem."""
+    if Path(match).is_dir():
+        try:
+            return _folder_groups(Path(match), wanted, meter)
+        except LogError as error:
+            return [Group(match, [], named=False, problem=error)]
+    try:
+        source = meter.open(match)
+        return [Group(match, [(reader, [source]) for reader in choose(source, wanted)], named=False)]
+    except LogError as error:
+        return [Group(match, [], named=False, problem=error)]
 
 
 def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
     """One group for each run below ``top``. Raises LogError if there is no log."""
     found: dict[tuple[Path, str], dict[str, list[Source]]] = {}
+    failed: list[Group] = []
     looked_at = [] if top.name == ".aim" else folders.candidates(top)
     for path in looked_at:
         try:
@@ -121,6 +168,9 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
             ranked = detect(source)
         except LogError:
             continue  # empty, or not ours to read
+        except Exception as error:
+            failed.append(Group(str(path), [], in_folder=True, named=False, problem=own_error(str(path), error)))
+            continue
         name = ranked[0][0] if ranked and ranked[0][1] >= SURE_ENOUGH else None
         if wanted.reader:
             name = wanted.reader.name if any(r[0] == wanted.reader.name for r in ranked) else None
@@ -131,7 +181,7 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
             f"{top} is a repository of Aim, which keeps its runs in RocksDB; vaelab does not read that. Export the runs "
             "as JSON lines with Aim's own Python interface: docs/reading-logs.md has the lines to run."
         )
-    if not found:
+    if not found and not failed:
         names = ", ".join(str(path.relative_to(top)) for path in looked_at[:5])
         looked = f"looked at {len(looked_at)} files ({names}{', ...' if len(looked_at) > 5 else ''})" if names else ""
         raise LogError(f"there is no training log in the folder {top}: {looked or 'no file has the name of a log'}.")
@@ -147,8 +197,8 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
         for reader, sources in views:
             if isinstance(reader, JoiningReader):
                 sources.sort(key=reader.first_time)
-        groups.append(Group(str(where / version), views, meter, in_folder=True))
-    return groups
+        groups.append(Group(str(where / version), views, in_folder=True, named=False))
+    return [*groups, *failed]
 
 
 def _without_copies(runs_of_files: list[list[Run]]) -> list[Run]:

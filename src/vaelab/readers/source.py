@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from vaelab.errors import LogError
 from vaelab.run import ReadNote
@@ -56,6 +56,10 @@ class Source:
             self._open_path(Path(path), piped)
         if self.size == 0:
             raise LogError(f"{self.name} is empty: there is nothing to read yet.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, where no progress can be told."""
+        return {**self.__dict__, "_progress": None}
 
     def _open_path(self, path: Path, piped: bool) -> None:
         try:

@@ -50,6 +50,8 @@ class GapWidens(Rule):
         if not np.all(np.isfinite(train)) or train.min() <= 0 or held_out.min() <= 0:
             return
         ratio = held_out / train
+        if ratio[0] <= 0:  # less than a float holds
+            return
         now = level(ratio[-2:]) if len(ratio) > 3 else float(ratio[-1])
         growth = now / float(ratio[0])
         if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
