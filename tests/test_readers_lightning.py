@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 import vaelab
+from vaelab.errors import LogError
 
 STEPS = range(49, 1000, 50)
 LOGGERS: dict[str, Callable[[Path], Logger]] = {
