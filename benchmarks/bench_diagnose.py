@@ -1,21 +1,26 @@
 """How long does the diagnosis take against reading the same log?
 
-    python benchmarks/bench_diagnose.py [--rows 1000000]
+    python benchmarks/bench_diagnose.py [--rows 1000000] [--runs 400]
 
 Writes a MetricLogger console log and a CSV of the same run to a temporary folder, reads and diagnoses both in one run,
 and prints seconds and the ratio diagnosis / reading (below 1: the diagnosis takes less time than reading).
+
+Then a folder of many small runs is judged by one process and on all cores, in turns, as ``vaelab diagnose FOLDER`` does it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import numpy as np
 
-from vaelab import diagnose, read
+from vaelab import diagnose, processes, read
+from vaelab.cli.diagnose import diagnose_paths
 
 
 def columns(rows: int) -> dict[str, np.ndarray]:
@@ -64,10 +69,34 @@ def write_csv(path: Path, data: dict[str, np.ndarray]) -> None:
     np.savetxt(path, table, delimiter=",", header="step," + ",".join(data), comments="", fmt="%.6g")
 
 
+def folder_of_runs(runs: int, rows: int = 200) -> None:
+    """One process against all cores, twice in turns; the better of the two times counts."""
+    print(f"\n| runs of {rows} rows | processes | s | runs a second | times one process |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(runs):
+            place = Path(folder, f"run-{number:04d}")
+            place.mkdir()
+            data = {name: values * (1 + number / runs) for name, values in columns(rows).items()}
+            write_console(place / "train.log", data, per_epoch=100)
+        best = {1: float("inf"), processes.cores_for(runs, float("inf")): float("inf")}
+        for count in [*best] * 2:
+            chosen = Mock(return_value=count)
+            with patch.object(processes, "cores_for", chosen), patch("vaelab.readers.cores_for", chosen):
+                start = time.perf_counter()
+                assert len(diagnose_paths([folder], None)) == runs
+                best[count] = min(best[count], time.perf_counter() - start)
+        for count, seconds in best.items():
+            print(f"| {runs} | {count} | {seconds:.2f} | {runs / seconds:.0f} | {best[1] / seconds:.2f} |")
+    if len(best) == 1:
+        print(f"This machine has {os.cpu_count()} core: there is nothing to compare.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--runs", type=int, default=400)
+    options = parser.parse_args()
+    rows = options.rows
     data = columns(rows)
     print("| log | MB | rows | reading s | diagnosis s | diagnosis / reading | status |")
     print("|---|---|---|---|---|---|---|")
@@ -85,6 +114,7 @@ def main() -> None:
                 f"| {name} | {size:.0f} | {len(run):,} | {middle - start:.2f} | {end - middle:.2f} |"
                 f" {(end - middle) / (middle - start):.2f} | {diagnosis.status} |"
             )
+    folder_of_runs(options.runs)
 
 
 if __name__ == "__main__":

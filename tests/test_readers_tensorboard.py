@@ -223,7 +223,7 @@ def read_bytes(data: bytes, chunk: int = 1 << 20) -> Run:
         def __init__(self) -> None:
             self.name, self.notes, self.path, self.size = "memory", [], None, len(data)
 
-        def chunks(self, size: int = 0):  # type: ignore[no-untyped-def]
+        def raw_chunks(self, size: int = 0):  # type: ignore[no-untyped-def]
             return (data[i : i + chunk] for i in range(0, len(data), chunk))
 
     (log,) = READER.read(Memory())

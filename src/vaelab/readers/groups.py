@@ -165,15 +165,12 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
     for path in looked_at:
         try:
             source = meter.open(path)
-            ranked = detect(source)
+            name = _reader_of(source, wanted)
         except LogError:
             continue  # empty, or not ours to read
         except Exception as error:
             failed.append(Group(str(path), [], in_folder=True, named=False, problem=own_error(str(path), error)))
             continue
-        name = ranked[0][0] if ranked and ranked[0][1] >= SURE_ENOUGH else None
-        if wanted.reader:
-            name = wanted.reader.name if any(r[0] == wanted.reader.name for r in ranked) else None
         if name:
             found.setdefault(folders.run_folder(path, top), {}).setdefault(name, []).append(source)
     if not found and folders.is_aim_repository(top):
@@ -186,9 +183,11 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
         looked = f"looked at {len(looked_at)} files ({names}{', ...' if len(looked_at) > 5 else ''})" if names else ""
         raise LogError(f"there is no training log in the folder {top}: {looked or 'no file has the name of a log'}.")
     merged: dict[tuple[Path, str], dict[str, list[Source]]] = {}
+    versions: dict[tuple[Path, bool], set[str]] = {}
+    for where, version in found:
+        versions.setdefault((where, folders.is_version(version)), set()).update([version] if version else [])
     for (where, version), by_reader in found.items():
-        alike = {v for w, v in found if w == where and v and folders.is_version(v) == folders.is_version(version)}
-        key = (where, version if len(alike) > 1 else "")
+        key = (where, version if len(versions[where, folders.is_version(version)]) > 1 else "")
         for name, sources in by_reader.items():
             merged.setdefault(key, {}).setdefault(name, []).extend(sources)
     groups = []
@@ -199,6 +198,14 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
                 sources.sort(key=reader.first_time)
         groups.append(Group(str(where / version), views, in_folder=True, named=False))
     return [*groups, *failed]
+
+
+def _reader_of(source: Source, wanted: Wanted) -> str | None:
+    """The name of the reader that a file in a folder is for, None if it is no log."""
+    if wanted.reader:
+        return wanted.reader.name if wanted.reader.sniff(source.head(), source) > 0 else None
+    ranked = detect(source)
+    return ranked[0][0] if ranked and ranked[0][1] >= SURE_ENOUGH else None
 
 
 def _without_copies(runs_of_files: list[list[Run]]) -> list[Run]:

@@ -67,6 +67,7 @@ ALIASES = {
     "json": "json_lines", "hf": "trainer_state", "text": "key_value", "tqdm": "key_value", "mlflow": "mlflow_sqlite",
     "mlruns": "mlflow_files",
 }  # fmt: skip
+CERTAIN = 0.9
 SURE_ENOUGH = 0.5  # below this a file in a folder is not taken for a log
 
 # what a file that no reader takes begins with, and what can be done with it
@@ -78,11 +79,17 @@ _KINDS = {
 
 
 def detect(source: Source) -> list[tuple[str, float, str]]:
-    """``(reader name, confidence 0..1, what it reads)``, the surest first; readers that say 0 are left out."""
+    """``(reader name, confidence 0..1, what it reads)``, the surest first; readers that say 0 are left out.
+
+    ``key_value`` is not asked where another one is certain: it never is, and takes the longest.
+    """
     head = source.head()
     binary = head.count(b"\0") > len(head) / 100  # a torn text log may have a few
-    readers = BINARY_READERS if binary else READERS
-    found = [(reader.name, reader.sniff(head, source), reader.title) for reader in readers]
+    found: list[tuple[str, float, str]] = []
+    for reader in BINARY_READERS if binary else READERS:
+        if reader is key_value.READER and any(confidence >= CERTAIN for _, confidence, _ in found):
+            continue
+        found.append((reader.name, reader.sniff(head, source), reader.title))
     return sorted((f for f in found if f[1] > 0), key=lambda f: -f[1])
 
 
