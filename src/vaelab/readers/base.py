@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vaelab import dialects
 from vaelab.errors import LogError
+from vaelab.readers.counters import LARGEST_STEP
 from vaelab.readers.source import Source
 from vaelab.roles import NamedValues, assign, declared_roles
 from vaelab.run import Column, Event, FloatArray, IntArray, ReadNote, Run, Smoothing
@@ -23,7 +24,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 UNKNOWN_EPOCH = -1
 MOST_KEYS = 100_000
-LARGEST_STEP = 2**53  # the largest count that a float holds
 MOST_DECIMALS = 300  # 10 to this power is still a float
 
 
@@ -176,7 +176,7 @@ def _with_possible_steps(raw: RawLog) -> RawLog:
     if possible.all():
         return raw
     rows, lost = np.flatnonzero(possible), int(np.sum(~possible))
-    text = f"{lost:,} rows have a step beyond {LARGEST_STEP:,} and were left out"
+    text = f"{lost:,} rows have a step beyond {LARGEST_STEP:,.0f} and were left out"
     note = ReadNote("unparsed_value", lost, text)
     return replace(_rows_of(raw, rows), notes=[*raw.notes, note])
 
