@@ -424,3 +424,18 @@ def test_times_settings_and_a_few_lines_are_not_mostly_unread(log) -> None:
         f"step {s} loss: 0.{s}\nepoch time: {s}.25 ms\nsaved in 0.5 s\nmemory: 11.2 GB\n" for s in range(1, 31)
     )
     assert "mostly_unread" not in [n.kind for n in log(settings + rows).notes]
+
+
+def test_a_bar_cut_at_the_width_of_the_terminal_may_end_within_a_number(log) -> None:
+    raw = log("".join(bar(e, 20, 20, f"rec_loss=0.{e}5, gen_loss=0.25").replace("25]", "2") for e in (0, 1, 2)))
+    assert values(raw) == {"rec_loss": [0.05, 0.15, 0.25]}
+    assert next(n for n in raw.notes if n.kind == "unparsed_value").count == 3
+
+
+def test_a_bar_without_metrics_may_name_the_epoch_of_the_lines_behind_it(log) -> None:
+    text = (
+        "Training of epoch {}/9: 100%|██████████| 782/782 [10:49<00:00, 1.21it/s]\nTrain loss: 0.{}\nEval loss: 0.9\n"
+    )
+    raw = log("".join(text.format(e, e) for e in (1, 2, 3)))
+    assert raw.steps.tolist() == [1, 2, 3] and raw.step_unit == "epoch"
+    assert values(raw)["Train loss"] == [0.1, 0.2, 0.3]

@@ -156,80 +156,78 @@ def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, Flo
 
     All lines must have as many runs as the template.
     """
-    index = runs.first[rows][:, None] + np.arange(len(template.gaps))
-    start, whole_end = runs.start[index], runs.end[index]
-    end = whole_end - template.trim
-    fits = _stands_alike(template, runs, rows, start, whole_end)
-    said = read_numbers(runs, start, end)
-    kinds = template.kinds
-    same = (said.point == kinds.point) & ((said.signed == kinds.signed) | said.point)
-    same |= template.free
-    same &= said.regular == kinds.regular
-    fits &= same.all(axis=1)
-    fixed = template.fixed
-    if len(fixed):
-        length = template.length[fixed]
-        mask = last_bytes(length)
-        alike = (end - start)[:, fixed] == length
-        alike &= (runs.words[end[:, fixed] - 8] & mask) == (template.word[fixed] & mask)
-        fits &= alike.all(axis=1)
+    index = runs.first[rows] + np.arange(len(template.gaps))[:, None]  # (runs, n), as all arrays here
+    start, end = runs.start[index], runs.end[index]
+    fits = _stands_alike(template, runs, rows, start, end)
     for run in np.flatnonzero(template.trim).tolist():
+        end[run] -= template.trim[run]
         for k in range(int(template.trim[run])):
-            fits &= runs.data[end[:, run] + k] == ord(".")
+            fits &= runs.data[end[run] + k] == ord(".")
+    said, kinds = read_numbers(runs, start, end), template.kinds
+    same = (said.point == kinds.point[:, None]) & ((said.signed == kinds.signed[:, None]) | said.point)
+    same |= template.free[:, None]
+    same &= said.regular == kinds.regular[:, None]
+    fits &= same.all(axis=0)
+    for run in template.fixed.tolist():
+        length = template.length[run]
+        mask = last_bytes(length)
+        fits &= end[run] - start[run] == length
+        fits &= (runs.words[end[run] - 8] & mask) == (template.word[run] & mask)
     values = np.empty((len(template.columns), len(rows)))
     decimals: list[tuple[int, int] | None] = [(0, 0)] * len(template.columns)
+    shown: dict[int, IntArray] = {}
     of = template.plain_runs
-    values[template.plain_rows] = said.values(of).T
-    fits &= (said.point[:, of] | ((end - start)[:, of] <= LONGEST_INTEGER)).all(axis=1)
-    shown = said.decimals[:, of]
+    values[template.plain_rows] = said.values(of)
+    for row, run in zip(template.plain_rows.tolist(), of.tolist(), strict=True):
+        shown[row] = said.decimals[run]
+        if not kinds.point[run]:
+            fits &= said.point[run] | (end[run] - start[run] <= LONGEST_INTEGER)
     for row, found in template.composed:
-        values[row], composed_decimals, usable = _composed(found, said, end - start)
+        values[row], shown[row], usable = _composed(found, said, end - start)
         fits &= usable
-        shown = np.column_stack((shown, composed_decimals))
     for row, constant in template.constants:
         values[row] = constant
         decimals[row] = (0, 0) if np.isfinite(constant) else None
     if not fits.all():
-        values, shown = values[:, fits], shown[fits]
-    if len(shown):
-        rows_shown = [*template.plain_rows.tolist(), *(row for row, _ in template.composed)]
-        for row, least, most in zip(rows_shown, shown.min(axis=0).tolist(), shown.max(axis=0).tolist(), strict=True):
-            decimals[row] = least, most
+        values = values[:, fits]
+        shown = {row: column[fits] for row, column in shown.items()}
+    if fits.any():
+        for row, column in shown.items():
+            decimals[row] = int(column.min()), int(column.max())
     return fits, values, decimals
 
 
 def _composed(found: _Found, said: Numbers, length: IntArray) -> tuple[FloatArray, IntArray, BoolArray]:
     """Values, decimals and which can be used (n,), of a number of several runs or with a suffix."""
     run = found.run
-    digits, shown = said.digits[:, run], said.decimals[:, run]
-    usable = (said.power[:, run] == -shown) & (digits < 2.0**53)
+    digits, shown = said.digits[run], said.decimals[run]
+    usable = (said.power[run] == -shown) & (digits < 2.0**53)
     for part in found.thousands:
-        usable &= (length[:, part] == 3) & ~said.point[:, part] & ~said.point[:, run]
-        usable &= length[:, run] - said.signed[:, run] <= 3
-        digits = digits * 1000 + said.digits[:, part]
+        usable &= (length[part] == 3) & ~said.point[part] & ~said.point[run] & (length[run] - said.signed[run] <= 3)
+        digits = digits * 1000 + said.digits[part]
     shift = np.full(len(digits), found.shift)
     if found.exponent is not None:
-        size = said.digits[:, found.exponent].astype(np.int64)
-        shift += np.where(said.negative[:, found.exponent], -size, size)
-        usable &= ~said.point[:, found.exponent]
-    values, exact = scaled(digits, shift - shown, said.negative[:, run])
+        size = said.digits[found.exponent].astype(np.int64)
+        shift += np.where(said.negative[found.exponent], -size, size)
+        usable &= ~said.point[found.exponent]
+    values, exact = scaled(digits, shift - shown, said.negative[run])
     return values, shown - shift, usable & exact
 
 
 def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArray, end: IntArray) -> BoolArray:
     """Which lines have as much text between their runs as the template: only blanks before a number may vary in count."""
     gaps = start.copy()
-    gaps[:, 0] -= runs.line_start[rows]
-    gaps[:, 1:] -= end[:, :-1]
-    alike = (gaps == template.gaps) & (runs.data[start - 1] == template.before)
-    for run in np.flatnonzero(~alike.all(axis=0)).tolist():
-        some = np.flatnonzero(~alike[:, run])
+    gaps[0] -= runs.line_start[rows]
+    gaps[1:] -= end[:-1]
+    alike = (gaps == template.gaps[:, None]) & (runs.data[start - 1] == template.before[:, None])
+    for run in np.flatnonzero(~alike.all(axis=1)).tolist():
+        some = np.flatnonzero(~alike[run])
         before = int(template.blanks[run])
-        blanks = np.minimum(_blanks_before(runs, start[some, run]), gaps[some, run])
-        same = (gaps[some, run] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
+        blanks = np.minimum(_blanks_before(runs, start[run, some]), gaps[run, some])
+        same = (gaps[run, some] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
         same &= ((blanks > 0) & (before > 0)) | template.opened[run]
-        alike[some, run] = same & (before <= MOST_BLANKS)
-    return alike.all(axis=1)
+        alike[run, some] = same & (before <= MOST_BLANKS)
+    return alike.all(axis=0)
 
 
 def _blanks_before(runs: Runs, start: IntArray) -> IntArray:

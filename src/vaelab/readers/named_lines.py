@@ -61,7 +61,7 @@ _STEP_NAME = re.compile(
     r"(?:steps?|iter(?:ation)?s?|it|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
 _EPOCH_NAME = re.compile(
-    r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/])?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
+    r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/](?:of )?)?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
 )
 _OTHER_COUNT = re.compile(r"(?:^|[ _])(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)(?:\(\w+\))?$")
 _JUNK = frozenset(
@@ -132,6 +132,7 @@ def _parse_bar(line: bytes, bar: re.Match[bytes]) -> list[Field] | None:
         return None
     clock = _BAR_CLOCK.match(line, bar.end())
     found = _Found(line, 0, (bar.start(), clock.end() if clock else bar.end()))
+    found.leave_out_cut_value(bar.end())
     counted = bar.span("at") if bar["at"] else bar.span("count")
     if _EPOCH_BAR.match(title):
         found.places.setdefault(EPOCH, counted)
@@ -139,8 +140,11 @@ def _parse_bar(line: bytes, bar: re.Match[bytes]) -> list[Field] | None:
         found.places[STEP] = counted
         if bar["of"]:
             found.places[TOTAL] = bar.span("of")
-    if not any(map(looks_like_metric, found.metrics)) and not (_EPOCH_BAR.match(title) and not found.metrics):
-        return None
+    if not any(map(looks_like_metric, found.metrics)):
+        if found.metrics or EPOCH not in found.places:
+            return None
+        found.places = {EPOCH: found.places[EPOCH]}
+        return found.fields()
     return found.fields(BAR + re.sub(r"[\d.]+", "", title))
 
 
@@ -249,6 +253,14 @@ class _Found:
         before, after = self.line[: item.name_at].rstrip(b" ")[-1:], self.line[item.stop : item.stop + 40].lstrip(b" ")
         after = re.sub(rb"^\([^()]{0,30}\)\s{0,8}", b"", after)
         return (not before or before in b"|,;\t") and (not after or after[:1] in b"|,;\t\r")
+
+    def leave_out_cut_value(self, begin: int) -> None:
+        """A bar that is cut at the width of the terminal (its bracket from ``begin`` on is open) may end within a number."""
+        if b"]" not in self.line[begin:] and self.metrics:
+            name, (start, end) = max(self.metrics.items(), key=lambda item: item[1])
+            if end == len(self.line) and start > begin:
+                del self.metrics[name]
+                self.metrics[NOT_READ + name] = start, end
 
     def add_counts(self, begin: int) -> None:
         """Counts without a name: ``[100/2000]``, ``25036:`` in front, ``[200, 9.9e-05]``."""
