@@ -25,7 +25,7 @@ model:
       params: {disc_start: 10001, kl_weight: 1.0e-06, disc_weight: 0.5}
     ddconfig: {double_z: true, z_channels: 16, resolution: 256, in_channels: 3, out_ch: 3, ch: 128, ch_mult: [1, 2, 4]}
 data: {params: {batch_size: 16}}
-lightning: {trainer: {devices: 8, max_epochs: 40}}
+lightning: {trainer: {gpus: "0,1,2,3,4,5,6,7", max_epochs: 40}}
 """
 
 
@@ -85,6 +85,10 @@ def test_the_parent_itself_is_judged_by_its_code(tmp_path: Path) -> None:
         ("autoencoder.AutoencoderKL", "autoencoder.EquivariantAutoencoder"),
         ("ldm.models.autoencoder.AutoencoderKL", "lab.vae.AutoencoderKL"),
         ("losses.LPIPSWithDiscriminator", "losses.AlignedLPIPSWithDiscriminator"),
+        ('gpus: "0,1,2,3,4,5,6,7"', "devices: 8"),
+        ('gpus: "0,1,2,3,4,5,6,7"', 'gpus: "0,1", strategy: ddp_find_unused_parameters_true'),
+        ('gpus: "0,1,2,3,4,5,6,7"', 'gpus: "0,1", accelerator: gpu'),
+        ("model:\n", "seed: 1\nmodel:\n"),
     ],
 )
 def test_a_fork_is_not_judged_by_its_parents_code(old: str, new: str, tmp_path: Path) -> None:
@@ -92,6 +96,11 @@ def test_a_fork_is_not_judged_by_its_parents_code(old: str, new: str, tmp_path: 
     found = report(tmp_path, FORK.replace(old, new))
     assert found.plan.fork and "a fork of latent-diffusion" in found.title
     assert codes(found) == {"LNT104", "LNT202"}
+
+
+def test_the_launcher_of_the_parent_makes_no_fork(tmp_path: Path) -> None:
+    found = report(tmp_path, FORK.replace("max_epochs: 40", "accelerator: ddp, benchmark: true, max_steps: 1000000"))
+    assert found.plan.fork == () and "LNT402" in codes(found)
 
 
 def test_a_misspelt_option_makes_no_fork(tmp_path: Path) -> None:

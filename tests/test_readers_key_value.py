@@ -439,3 +439,55 @@ def test_a_bar_without_metrics_may_name_the_epoch_of_the_lines_behind_it(log) ->
     raw = log("".join(text.format(e, e) for e in (1, 2, 3)))
     assert raw.steps.tolist() == [1, 2, 3] and raw.step_unit == "epoch"
     assert values(raw)["Train loss"] == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[Loss] 0.{i} | [step]  {i}00 | [exp] ./exp/0826/77303ch | [time] 1.2m (~2h) |[best] 0 0.000x1e-2",
+        "2023-08-26 21:43:22.176 | INFO     | trainers.base:train_epochs:313 - [R0] | iter[9/10] | [Loss] 0.{i} | [step] {i}00",
+        "step {i}00 [Loss] 0.{i}",
+        "[step]: {i}00 [Loss]: 0.{i}",
+        "step {i}00/1000 [Loss]=0.{i}",
+        "iteration #{i}00 Loss 0.{i}",
+        "step_{i}00 Loss 0.{i}",
+        "[iter{i}00]: Loss 0.{i}",
+        "Train {i}00/1000 Loss 0.{i}",
+        "Loss at step {i}00: 0.{i}",
+        "Loss after iteration {i}00 is 0.{i}",
+        "10%|#         | {i}00/1000 [00:01<00:10, 1.0it/s, [Loss] 0.{i}]",
+    ],
+)
+def test_bracketed_names_and_places_written_otherwise(line: str, log) -> None:
+    raw = log("".join(line.replace("{i}", str(i)) + "\n" for i in (1, 2, 3)))
+    assert raw.steps.tolist() == [100, 200, 300] and raw.epochs is None
+    assert values(raw) == {"Loss": [0.1, 0.2, 0.3]}
+
+
+def test_a_word_with_a_number_in_it_twice_is_a_part_of_names(log) -> None:
+    assert list(values(log("step1 loss 0.1 step2 loss 0.2\n" * 2))) == ["step1 loss", "step2 loss"]
+
+
+def test_a_remark_behind_a_name_is_no_count(log) -> None:
+    raw = log("Training loss (for one batch) at step 100: 0.5\nTraining loss (for one batch) at step 200: 0.4\n")
+    assert raw.steps.tolist() == [100, 200] and values(raw) == {"Training loss (for one batch)": [0.5, 0.4]}
+
+
+def test_summaries_of_an_epoch_are_of_the_part_that_they_name(log) -> None:
+    raw = log(
+        "".join(
+            f"Train Summary | Epoch {e} | mel=1.{e} | duration=3.1\nValid Summary | Epoch {e} | mel=2.{e}\n"
+            + (f"Evaluate Summary | Epoch {e} | visqol=2.{e} | sisnr=9.{e}\n" if e % 2 == 0 else "")
+            for e in (1, 2, 3, 4)
+        )
+    )
+    got = values(raw)
+    assert raw.steps.tolist() == [1, 2, 3, 4] and raw.step_unit == "epoch"
+    assert got["epoch/mel"] == [1.1, 1.2, 1.3, 1.4] and got["val/mel"] == [2.1, 2.2, 2.3, 2.4]
+    assert got["val/visqol"] == [2.2, 2.4] and got["val/sisnr"] == [9.2, 9.4]
+
+
+def test_a_name_set_off_by_a_mark_before_another_name(log) -> None:
+    raw = log("| vae_rec  0.44  vae_kld  41000\n| vae_rec  0.43  vae_kld  41001\n")
+    assert values(raw) == {"vae_rec": [0.44, 0.43], "vae_kld": [41000.0, 41001.0]}
+    assert values(log("Epoch: [1][10/50]\tTime 0.5 (0.6)\tLoss 0.8 (0.9)\n" * 2))["Time"][0] == 0.5

@@ -107,7 +107,7 @@ def columns(line: str) -> dict[str, str]:
         ("2024-05-01 08:01:00,469 INFO: [VQ..][epoch:  0, iter:  28,500, lr:(5e-05,5e-05,)] l_g_pix: 1.9e-01",
          {"[epoch]": "0", "[step]": "28,500", "lr": "5e-05", "l_g_pix": "1.9e-01"}),
         ("25036: total loss: 0.5", {"[step]": "25036", "total loss": "0.5"}),
-        ("INFO:mi-test:[200, 9.9e-05]", {"[global step]": "200"}),
+        ("INFO:mi-test:[200, 9.9e-05]", {"[global step]": "200", "lr": "9.9e-05"}),
         ("2024-03-02 09:14:00.120 | INFO     | codec.trainer:train:113 - [EPOCH 0: Training loss 0.29", {"[epoch]": "0", "Training loss": "0.29"}),
         ("2024-07-14 10:01:55,341 (trainerGAN:333) INFO: (Steps: 201000) train/train/ppl_0 = 401.4885.", {"[step]": "201000", "train/train/ppl_0": "401.4885"}),
         ("Training epoch 0, iteration 99/9999 | global_step: 99 | reduced_train_loss: 0.7 | train_step_timing in s: 1.2",

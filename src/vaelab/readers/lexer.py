@@ -220,13 +220,18 @@ _WORD = (
     + rb")?"
 )
 _NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
+_BOX = rb"(?:\[(?P<box>)(?=[A-Za-z][^\[\]\n]{0,60}\]\s{0,16}[:=]?\s{0,16}[-+]?\.?[\dni]))?"  # [Loss] 0.5
 _ITEM = re.compile(
-    rb"(?<![\w./@\-\x80-\xff])(?<!::)(?P<name>" + _NAME + rb")(?:"
+    rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _NAME + rb")(?(box)\])(?:"
     rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>[-+]?\.?\d[^\s;|)\]}]{0,200}))"
-    rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])|(?=[\[(])|(?<=\)))(?=[-+.\[(]{0,3}\s{0,12}[\dni1])(?P<at>))",
+    rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])(?:#(?=\d))?|(?=[\[(])|(?<=[)\]]))(?=[-+.\[(]{0,3}\s{0,12}[\dni1])(?P<at>))",
     re.IGNORECASE,
 )
 _BARE_VALUE = re.compile(_VALUE, re.IGNORECASE)
+_AT_PLACE = re.compile(
+    r"(.+) (?:at|after|for|in|on) ((?:training |global )?(?:step|iteration|iter|epoch|batch))", re.IGNORECASE
+)
+_SIGN_OF_PLACE = re.compile(rb"\s{0,4}(?:[:=]|is|was)\s{1,4}(?:" + _VALUE + rb")", re.IGNORECASE)
 _COUNT = re.compile(
     rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/:.\-]|\s\d\d:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
 )
@@ -245,8 +250,13 @@ def items(line: bytes) -> list[Item]:
             at = match.end("name")
             continue
         item = _item(line, match, value, bare)
-        found.append(item)
         at = max(item.stop, match.end())
+        named = _AT_PLACE.fullmatch(item.name) if bare and item.whole else None
+        if named and (value := _SIGN_OF_PLACE.match(line, item.stop)):  # Loss at step 100: 0.5
+            found.append(item._replace(name=named[2]))
+            item = _item(line, match, value, False)._replace(name=named[1], name_at=item.stop)
+            at = item.stop
+        found.append(item)
     return found
 
 
@@ -255,8 +265,8 @@ def _item(line: bytes, match: re.Match[bytes], value: re.Match[bytes], bare: boo
     separated = not bare
     if bare and name.endswith((" is", " was")):
         name, separated = name.rpartition(" ")[0], True
-    common = (name, match.start("name"))
-    if not bare and match["bad"] is not None:
+    common = (name, match.start())
+    if value is match and match["bad"] is not None:
         return Item(*common, *match.span("bad"), match.end("bad"), True, readable=False)
     kind = "odd" if value["odd"] is not None else "number" if value["number"] is not None else "missing"
     start, end = value.span(kind)
@@ -271,7 +281,7 @@ def _item(line: bytes, match: re.Match[bytes], value: re.Match[bytes], bare: boo
         end,
         value.end(),
         separated,
-        colon=not bare and match["sign"] == b":",
+        colon=value is match and match["sign"] == b":",
         of=value.span("of") if value["of"] is not None else None,
         whole=whole,
         value=kind != "missing",

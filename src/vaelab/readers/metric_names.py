@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from vaelab.catalog import METRICS, canonical
@@ -15,6 +16,7 @@ _UNMISTAKABLE: frozenset[RoleName] = frozenset(
     ("kl", "quality", "logits_real", "logits_fake", "entropy", "codebook_usage", "latent_statistic")
 )
 _LOSS_WORDS = (words.LOSS | words.ACCURACY | {"elbo", "recon"}) - {"l", "dist", "distance", "cost", "objective"}
+_REMARK = re.compile(r"\s\([^()]*\)$")  # Training loss (for one batch)
 _BESIDE_A_STEP = (words.LOSS | words.ACCURACY | words.REAL | words.FAKE | {"elbo", "bpd"}) - {"l"}
 
 
@@ -44,5 +46,6 @@ def may_be_metric(name: str) -> bool:
 
 def _is_setting(name: str) -> bool:
     """Whether the name ends in what only settings and counts end in: ``loss_type``, ``rec_loss_weight``."""
-    last = next((word for word in reversed(name_words(name)) if word[0].isalpha()), "")
+    said = _REMARK.sub("", name)
+    last = next((word for word in reversed(name_words(said)) if word[0].isalpha()), "")
     return last in words.SETTING or last in words.WEIGHT or last in words.PROGRESS

@@ -44,10 +44,16 @@ _WHOLE = re.compile(
 _NAMED_NUMBER = re.compile(
     rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
 )
+_GLUED_PLACE = re.compile(  # step_100, iter100, epoch-3: a word and its number in one
+    rb"(?<![\w./\-])(?:(?:global|train)_)?(?:(?P<step>steps?|iter(?:ation)?s?)|(?P<epoch>epochs?|ep))[_\-]?(?P<count>\d{1,15})"
+    rb"(?=:?[\s,|)\]])(?!\s{0,4}[:=]?\s{0,4}[-+.\d])",
+    re.IGNORECASE,
+)
 _RANK = re.compile(rb"\[?(?:rank|default)[ _:=]?(\d{1,5})\]?[:|\s]", re.IGNORECASE)
 _NOT_ROWS = re.compile(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
 _SECTION = re.compile(
-    rb"(?<![\w.\-])(?P<val>val|valid|validation|evaluation|eval)(?![\w.])|(?<![\w.\-])(?P<test>test(?: set)?|testing)(?![\w.\-])"
+    rb"(?<![\w.\-])(?P<val>(?:val|valid|validat(?:e|ion|ing)|eval|evaluat(?:e|ion|ing))(?:[ _]summary)?)(?![\w.])"
+    rb"|(?<![\w.\-])(?P<test>(?:test(?: set)?|testing)(?:[ _]summary)?)(?![\w.\-])"
     rb"|(?<![\w.\-])(?P<epoch>(?:train(?:ing)?[ _])?summary)(?![\w.])|(?<![\w.\-])(?P<train>train|training)(?![\w.])",
     re.IGNORECASE,
 )
@@ -174,7 +180,12 @@ class _Found:
         self._metric_ended = -1
         passed = [skipped, (self.listed.start, self.listed.end)] if self.listed else [skipped]
         before = begin
+        glued = self._glued_places(begin)
         for item in items(line):
+            while item.name_at in glued:  # step_100 loss 0.5
+                after = glued[item.name_at]
+                cut = len(item.name.encode()) - len(item.name.encode()[after - item.name_at :].lstrip())
+                item = item._replace(name=item.name.encode()[cut:].decode(), name_at=item.name_at + cut)
             if any(start <= item.start < end for start, end in passed):
                 continue
             if item.name_at > before:
@@ -195,6 +206,15 @@ class _Found:
             if span == len(covered) or covered[span][0] > match.start(2):
                 self._pass_over(match[1])
 
+    def _glued_places(self, begin: int) -> dict[int, int]:
+        """Begin and end of words such as ``step_100``. The same word twice is a part of names."""
+        found = list(_GLUED_PLACE.finditer(self.line, begin))
+        if len({match["step"] is None for match in found}) < len(found):
+            return {}
+        for match in found:
+            self.places[STEP if match["step"] else EPOCH] = match.span("count")
+        return {match.start(): match.end() for match in found}
+
     def _note_section(self, words: bytes) -> None:
         """What stands between two values may say that another split begins: ``| val: loss 0.5``."""
         for match in _SECTION.finditer(words):
@@ -207,13 +227,24 @@ class _Found:
         if "(val" in item.name:
             self.split = "val/"
         if column in (STEP, GLOBAL_STEP, EPOCH):
+            if item.colon and self.line[: item.name_at].endswith(b":") and self._is_source(item):
+                return  # module:train_epoch:313
             counts = column == EPOCH or item.whole or _WHOLE.fullmatch(self.line, item.start, item.end)
             if item.value and item.readable and counts and column not in self.places:
                 self.places[column] = item.start, item.end
                 if column == STEP and item.of:
                     self.places[TOTAL] = item.of
+            elif (
+                column == STEP and TOTAL in self.places and item.value and item.readable and item.whole and not item.of
+            ):
+                self.places.setdefault(GLOBAL_STEP, (item.start, item.end))  # batch 9/10, step 309
             return
-        if column is None or (item.whole and column.lower() in _COUNTS):
+        if column is None:
+            return
+        if item.whole and column.lower() in _COUNTS:
+            self._note_section(item.name.encode())
+            if item.of:  # Train 100/5000
+                self.spans[-1] = item.name_at, item.start
             return
         if not (item.separated or self._stands_alone(item)):
             if not item.whole and item.stop == item.end:  # with a unit it is a time or a size in a sentence
@@ -251,8 +282,14 @@ class _Found:
         if not between.strip(b" ") and " " not in item.name and not item.whole:
             return True  # loss 0.5 rec 0.4 time 0.21
         before, after = self.line[: item.name_at].rstrip(b" ")[-1:], self.line[item.stop : item.stop + 40].lstrip(b" ")
-        after = re.sub(rb"^\([^()]{0,30}\)\s{0,8}", b"", after)
-        return (not before or before in b"|,;\t") and (not after or after[:1] in b"|,;\t\r")
+        after = re.sub(rb"^\([^()]{0,30}\) {0,8}", b"", after)
+        if before and before not in b"|,;\t":
+            return False
+        return (
+            not after
+            or after[:1] in b"|,;\t\r"
+            or (" " not in item.name and not item.whole and may_be_metric(item.name))
+        )
 
     def leave_out_cut_value(self, begin: int) -> None:
         """A bar that is cut at the width of the terminal (its bracket from ``begin`` on is open) may end within a number."""

@@ -16,6 +16,10 @@ from vaelab.dialects.plan import Gan, Loss, Optim, Plan, Sample, Schedule
 ID = "ldm"
 TRAINER = "lightning.trainer."
 GLOBAL_STEP = "Lightning's global_step: batches before Lightning 1.6, two a batch since"
+# what main.py reads: it deals with GPUs by trainer.gpus and an accelerator such as ddp, those of Lightning before 1.5
+SECTIONS = frozenset(("model", "data", "lightning"))
+OTHER_LIGHTNING = frozenset(("devices", "strategy"))
+OTHER_ACCELERATORS = frozenset(("auto", "cpu", "cuda", "gpu", "hpu", "mps", "npu", "tpu"))
 # where the keys of the loss and of the network stand: the first of these that the file has
 LOSSES = ("model.params.lossconfig.params.", "model.params.loss_config.params.")
 NETWORKS = ("model.params.ddconfig.", "model.params.encoder_config.params.")
@@ -147,7 +151,7 @@ class LightningFile:
         return replace(notes, ignored=asks)
 
     def signs(self, public: PublicCode) -> tuple[str, ...]:
-        """The options, and the classes of model and loss, that are not of the public code."""
+        """The options, the sections, and the classes of model and loss, that are not of the public code."""
         loss = self.loss.removesuffix("params.")
         sections = (("model.params.", public.model), (self.network, public.network), (self.loss, public.loss))
         signs: list[str] = []
@@ -159,19 +163,28 @@ class LightningFile:
             given = {key.partition(".")[0]: prefix + key for key in self.options.below(prefix)}
             unknown = [name for name in given if name not in known]
             signs += [given[name] for name in not_misspelt(unknown, known - set(given))]
-        return tuple(signs)
+        tops = dict.fromkeys(key.partition(".")[0] for key in self.options)
+        signs += not_misspelt([top for top in tops if top not in SECTIONS], SECTIONS - set(tops))
+        return tuple(signs + self._other_lightning() if public.old_lightning else signs)
+
+    def _other_lightning(self) -> list[str]:
+        """Options of the trainer that a main.py for Lightning before 1.5 does not read."""
+        found = [TRAINER + name for name in sorted(OTHER_LIGHTNING) if TRAINER + name in self.options]
+        accelerator = f"{TRAINER}accelerator"
+        return [*found, accelerator] if self.options.get(accelerator) in OTHER_ACCELERATORS else found
 
 
 @dataclass(frozen=True)
 class PublicCode:
     """What the configuration of a trainer's public code can name. packages: of its classes. model, network, loss: arguments of
-    model.params, of the network's section and of the loss."""
+    model.params, of the network's section and of the loss. old_lightning: its main.py is for Lightning before 1.5."""
 
     packages: tuple[str, ...]
     classes: frozenset[str]
     model: frozenset[str]
     network: frozenset[str]
     loss: frozenset[str]
+    old_lightning: bool = False
 
 
 NETWORK = frozenset(
@@ -248,6 +261,7 @@ PUBLIC = PublicCode(
     ),
     NETWORK,
     LOSS,
+    old_lightning=True,
 )
 
 

@@ -51,6 +51,7 @@ PUBLIC = PublicCode(
     ),
     NETWORK,
     LOSS,
+    old_lightning=True,
 )
 
 
