@@ -125,3 +125,29 @@ def test_the_hinge_of_the_arithmetic_sheet(real: float, fake: float, loss: float
 
 def test_no_adversary_without_a_gan() -> None:
     assert infer(draft({"rec_loss": [0.1, 0.09, 0.08]}).run()).adversary is None
+
+
+# --- least squares ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trainer", "halves", "chance"),
+    [
+        ("monai", False, 0.25),
+        ("maisi", True, 0.5),
+        ("explainingai", False, 0.125),
+        ("audiodec", False, 4.0),
+        ("vits", False, 3.0),
+    ],
+)
+def test_a_least_squares_loss_has_its_trainer_s_chance_level(trainer: str, halves: bool, chance: float) -> None:
+    rows = np.ones(60)
+    disc = (
+        {"disc_loss_real": chance / 2 * rows, "disc_loss_fake": chance / 2 * rows}
+        if halves
+        else {"disc_loss": chance * rows}
+    )
+    run = draft({"rec_loss": 1 / (1 + np.arange(60)), "g_loss": chance * rows, **disc}, trainer=trainer).run()
+    found = infer(run).adversary
+    assert found is not None and found.family == "least-squares" and found.chance_known
+    assert found.chance == pytest.approx(chance) and found.disc_loss == pytest.approx(chance)
