@@ -424,3 +424,12 @@ def test_times_settings_and_a_few_lines_are_not_mostly_unread(log) -> None:
         f"step {s} loss: 0.{s}\nepoch time: {s}.25 ms\nsaved in 0.5 s\nmemory: 11.2 GB\n" for s in range(1, 31)
     )
     assert "mostly_unread" not in [n.kind for n in log(settings + rows).notes]
+
+
+@pytest.mark.parametrize(
+    "before", ["", "2024-09-01 09:00:00 | INFO | ", "2024-09-01 09:00:00,123 - trainer - INFO - ", "[INFO] "]
+)
+def test_a_resume_is_an_event_whatever_the_logger_writes_before_it(log, before: str) -> None:
+    rows = [f"{before}step {s} loss 0.{s}\n" for s in range(10, 40)]
+    raw = log("".join([*rows[:20], f"{before}Resuming from checkpoint /ckpt/last.pt (step 29)\n", *rows[20:]]))
+    assert [(e.kind, e.step, e.line) for e in raw.events] == [("resume", 29, 21)]
