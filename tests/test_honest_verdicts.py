@@ -338,3 +338,23 @@ def test_a_gan_loss_that_is_zero_is_watched_whosever_it_is() -> None:
     assert diagnosis.status == "watch" and "exactly 0 in 99% of the rows from step 1,100 on" in said(diagnosis)
     waits = given(draft({"GAN_Loss": np.where(ROW < 100, 0.0, 0.9), "VQ_Loss": falls()}), GAN_Loss=doubtful)
     assert "exactly 0" not in said(diagnose(waits))
+
+
+# --- sums over pictures of several sizes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sides", [[64, 128, 192, 256], list(range(64, 257, 8)), [128, 256, 384]])
+def test_a_picture_size_that_changes_from_batch_to_batch_is_no_open_identity(sides: list[int]) -> None:
+    size = np.random.default_rng(3).choice(sides, ROWS)
+    rec = falls(0.4, 0.1)
+    out = draft({"rec_loss": rec, "nll_loss": 3 * size**2 * rec, "kl_loss": 5e4 * noise(seed=1)})
+    diagnosis = diagnose(out.run())
+    assert diagnosis.status == "healthy"
+    assert not {"ALG901", "SCH602"} & {f.code for f in diagnosis.findings}
+    assert "pictures of several sizes" in said(diagnosis)
+
+
+def test_a_weight_that_is_switched_is_no_picture_size() -> None:
+    rec = falls(0.4, 0.1)
+    diagnosis = diagnose(draft({"rec_loss": rec, "nll_loss": np.where(ROW < 100, 196608, 49152) * rec}).run())
+    assert "SCH602" in {f.code for f in diagnosis.findings}
