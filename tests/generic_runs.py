@@ -6,6 +6,7 @@ import numpy as np
 
 from rule_runs import ROWS, fires, noise
 from synthetic_runs import Draft, decay, draft
+from vaelab.catalog.roles import Role
 
 ROW = np.arange(ROWS)
 
@@ -36,11 +37,23 @@ def _() -> Draft:
     return plain(perceptual_loss=np.where(ROW < 200, 0.3 * noise(seed=4), 0.0))
 
 
+@fires("MET1007", "warn", {"first step at 0": (2000, 0.02)})
+def _() -> Draft:
+    out = plain(GAN_Loss=np.where((ROW > 50) & (ROW < 200), 0.9 * noise(seed=9), 0.0))
+    out.roles["GAN_Loss"] = Role(standing="ambiguous", could_be=("generator_adversarial", "discriminator"))
+    return out
+
+
 @fires("MET1005", "info", {"spikes": (8, 0)})
 def _() -> Draft:
     lpips = 0.3 * noise(0.03, seed=5)
     lpips[60:284:28] *= 5
     return plain(perceptual_loss=lpips)
+
+
+@fires("MET1006", "warn", {"largest of the first rows": (2.1, 0.1)})
+def _() -> Draft:
+    return plain(disc_loss=2 * np.exp(np.maximum(ROW - 150, 0) / 9) * noise(0.02, seed=8))
 
 
 @fires("KL215", "critical", {"now / early": (4050, 0.1)})

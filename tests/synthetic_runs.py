@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.catalog.roles import UNKNOWN, Role
 from vaelab.run import Column, Event, ReadNote, Run, Smoothing
 
 Array = npt.NDArray[np.float64]
@@ -38,6 +39,7 @@ class Draft:
     events: list[Event] = field(default_factory=list)
     notes: list[ReadNote] = field(default_factory=list)
     measured: dict[str, float] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
 
     def run(self) -> Run:
         lines = np.arange(1, len(self.steps) + 1, dtype=np.int64)
@@ -51,7 +53,8 @@ class Draft:
                 means = np.round(means, digits) if means is not None else None
             logged = self.logged.get(name, np.isfinite(values))
             smoothing = self.smoothing.get(name, Smoothing())
-            columns[name] = Column(name, name, values, logged, lines, digits, smoothing, means)
+            role = self.roles.get(name, UNKNOWN)
+            columns[name] = Column(name, name, values, logged, lines, digits, smoothing, means, role=role)
         return Run(
             source="synthetic", format=self.format, trainer=self.trainer, trainer_confidence=1.0,
             trainer_reason="made for a test", steps=self.steps.copy(), columns=columns, epochs=self.epochs,

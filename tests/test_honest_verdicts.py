@@ -11,7 +11,7 @@ import pytest
 from synthetic_runs import Draft, decay, draft, lognormal
 from vaelab.catalog.roles import Role, RoleName
 from vaelab.diagnosis import Diagnosis, diagnose
-from vaelab.run import ReadNote, Run
+from vaelab.run import Event, ReadNote, Run
 
 ROWS = 200
 ROW = np.arange(ROWS)
@@ -257,3 +257,104 @@ def test_a_total_is_not_held_to_a_formula_that_lacks_its_terms() -> None:
                 trainer="ldm", config={"kl_weight": 1e-6})  # fmt: skip
     text = said(diagnose(given(out, vf_loss=inferred("alignment", "down"))))
     assert all("vf_loss" in line for line in text.splitlines() if "does not close" in line)
+
+
+# --- resumes and shocks that decay ------------------------------------------------------------------------------------------
+
+SHOCK = np.where(ROW >= 120, np.exp(-(ROW - 120) / 10), 0.0)
+"""0 before row 120, then 1 and falling back over some 10 rows."""
+
+
+def with_resume(**columns: np.ndarray) -> Run:
+    return replace(draft(columns).run(), events=(Event("resume", 1200, None, "Resuming from checkpoint"),))
+
+
+def test_a_shock_that_decays_is_no_isolated_spike() -> None:
+    text = said(diagnose(draft({"rec_loss": falls() * (1 + 1.5 * SHOCK)}).run()))
+    assert "next row" not in text and "jumped for the worse between step 1,190 and 1,200" in text
+
+
+def test_a_discriminator_lost_at_a_resume_is_named() -> None:
+    disc = (0.68 + 0.3 * SHOCK) * noise(0.02, seed=1)
+    disc[:5] = 1.0
+    run = with_resume(rec_loss=falls() * (1 + SHOCK), disc_loss=disc, g_loss=(0.3 - 0.25 * SHOCK) * noise(seed=2))
+    diagnosis = diagnose(run)
+    assert diagnosis.status == "watch" and "next row" not in said(diagnosis)
+    assert diagnosis.causes[0].id == "H3"
+
+
+@pytest.mark.parametrize("metric", ["rec_loss", "total_loss"])
+def test_an_optimiser_lost_at_a_resume_is_named(metric: str) -> None:
+    columns = {metric: falls() * (1 + 2 * SHOCK), "grad_norm": (1 + 6 * SHOCK) * noise(seed=1)}
+    diagnosis = diagnose(with_resume(**columns))
+    assert diagnosis.status in ("watch", "act")
+    assert "H4" in {c.id for c in diagnosis.causes[:3]}
+
+
+def test_a_resume_that_changes_nothing_is_healthy() -> None:
+    assert diagnose(with_resume(rec_loss=falls(), grad_norm=noise(seed=1))).status == "healthy"
+
+
+def test_one_spike_of_a_total_is_mentioned() -> None:
+    total = falls()
+    total[140] *= 9
+    (spike,) = [f for f in diagnose(draft({"total_loss": total}).run()).findings if f.code == "MET1005"]
+    assert spike.severity == "info" and spike.first_step == 1400
+
+
+def test_a_resume_without_a_step_is_placed_by_its_line() -> None:
+    run = draft({"rec_loss": falls() * (1 + 2 * SHOCK)}).run()
+    columns = {n: replace(c, lines=np.arange(1, ROWS + 1) + (ROW >= 120)) for n, c in run.columns.items()}
+    run = replace(run, columns=columns, events=(Event("resume", None, 121, "Resuming from last.pt"),))
+    assert "at the resume of step 1,200" in said(diagnose(run))
+
+
+# --- losses that leave every range --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", ["total_loss", "rec_loss", ""])
+def test_a_discriminator_loss_that_diverges_is_watched(others: str) -> None:
+    columns = {"disc_loss": 2 * np.exp(np.maximum(ROW - 100, 0) / 6) * noise(0.02, seed=1)}
+    diagnosis = diagnose(draft(columns | ({others: falls()} if others else {})).run())
+    assert diagnosis.status in ("watch", "act")
+    assert "disc_loss rose by orders of magnitude" in said(diagnosis)
+
+
+@pytest.mark.parametrize("start", [0, 60])
+def test_what_starts_at_zero_or_grows_as_it_should_has_not_exploded(start: int) -> None:
+    on = start <= ROW
+    disc = np.where(on, 1 + 3 * (1 - np.exp(-(ROW - start) / 40)), 0.0) * noise(seed=1)
+    kl = 1e-3 + 5000 * (1 - np.exp(-ROW / 60))
+    diagnosis = diagnose(draft({"rec_loss": falls(), "kl_loss": kl, "disc_loss": disc}).run())
+    assert "MET1006" not in {f.code for f in diagnosis.findings}
+
+
+def test_a_gan_loss_that_is_zero_is_watched_whosever_it_is() -> None:
+    gan = np.where((ROW >= 40) & (ROW < 110), 0.9 * noise(seed=1), 0.0)
+    gan[180] = 0.004
+    doubtful = Role(standing="ambiguous", could_be=("generator_adversarial", "discriminator"))
+    run = given(draft({"GAN_Loss": gan, "VQ_Loss": falls()}), GAN_Loss=doubtful)
+    diagnosis = diagnose(run)
+    assert diagnosis.status == "watch" and "exactly 0 in 99% of the rows from step 1,100 on" in said(diagnosis)
+    waits = given(draft({"GAN_Loss": np.where(ROW < 100, 0.0, 0.9), "VQ_Loss": falls()}), GAN_Loss=doubtful)
+    assert "exactly 0" not in said(diagnose(waits))
+
+
+# --- sums over pictures of several sizes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sides", [[64, 128, 192, 256], list(range(64, 257, 8)), [128, 256, 384]])
+def test_a_picture_size_that_changes_from_batch_to_batch_is_no_open_identity(sides: list[int]) -> None:
+    size = np.random.default_rng(3).choice(sides, ROWS)
+    rec = falls(0.4, 0.1)
+    out = draft({"rec_loss": rec, "nll_loss": 3 * size**2 * rec, "kl_loss": 5e4 * noise(seed=1)})
+    diagnosis = diagnose(out.run())
+    assert diagnosis.status == "healthy"
+    assert not {"ALG901", "SCH602"} & {f.code for f in diagnosis.findings}
+    assert "pictures of several sizes" in said(diagnosis)
+
+
+def test_a_weight_that_is_switched_is_no_picture_size() -> None:
+    rec = falls(0.4, 0.1)
+    diagnosis = diagnose(draft({"rec_loss": rec, "nll_loss": np.where(ROW < 100, 196608, 49152) * rec}).run())
+    assert "SCH602" in {f.code for f in diagnosis.findings}

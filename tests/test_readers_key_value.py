@@ -491,3 +491,12 @@ def test_a_name_set_off_by_a_mark_before_another_name(log) -> None:
     raw = log("| vae_rec  0.44  vae_kld  41000\n| vae_rec  0.43  vae_kld  41001\n")
     assert values(raw) == {"vae_rec": [0.44, 0.43], "vae_kld": [41000.0, 41001.0]}
     assert values(log("Epoch: [1][10/50]\tTime 0.5 (0.6)\tLoss 0.8 (0.9)\n" * 2))["Time"][0] == 0.5
+
+
+@pytest.mark.parametrize(
+    "before", ["", "2024-09-01 09:00:00 | INFO | ", "2024-09-01 09:00:00,123 - trainer - INFO - ", "[INFO] "]
+)
+def test_a_resume_is_an_event_whatever_the_logger_writes_before_it(log, before: str) -> None:
+    rows = [f"{before}step {s} loss 0.{s}\n" for s in range(10, 40)]
+    raw = log("".join([*rows[:20], f"{before}Resuming from checkpoint /ckpt/last.pt (step 29)\n", *rows[20:]]))
+    assert [(e.kind, e.step, e.line) for e in raw.events] == [("resume", 29, 21)]

@@ -21,7 +21,7 @@ from vaelab.report.schema import json_schema
 
 SECTIONS = [
     "Overview", "Verdict", "What each metric says", "Configuration", "Phases", "Progress", "Positive signs",
-    "Findings and causes", "What to expect next", "Recommendations", "Statistics", "Plots", "Questions and answers",
+    "Findings and causes", "What to expect next", "Recommendations", "How the columns were read", "Statistics", "Plots", "Questions and answers",
     "What could not be checked", "Conclusion",
 ]  # fmt: skip
 

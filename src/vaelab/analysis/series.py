@@ -208,3 +208,17 @@ def robust_spikes(values: FloatArray, high: FloatArray, window: int = 21, k: flo
     size = np.maximum(np.abs(base), 1e-300)
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - base) / size))
     return np.flatnonzero((high > base + k * sigma * size) & (high > 1.5 * np.abs(base)))
+
+
+def isolated_spikes(values: FloatArray, high: FloatArray) -> IntArray:
+    """Those of ``robust_spikes`` after which the next row is back: below a third of the way up from the rows before (in ratio).
+
+    The level before is that of 8 rows of the past: a rolling median rises with a shock that only decays.
+    """
+    found = []
+    for i in robust_spikes(values, high):
+        before = values[max(0, i - 8) : i]
+        usual = level(before) if len(before) else 0.0
+        if usual > 0 and i + 1 < len(values) and values[i + 1] <= usual ** (2 / 3) * high[i] ** (1 / 3):
+            found.append(i)
+    return np.array(found, np.int64)

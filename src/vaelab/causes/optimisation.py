@@ -26,6 +26,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         predicts={
             "MET1001": 0.5,
             "MET1002": 0.5,
+            "MET1006": 0.8,
             "KL215": 1.0,
             "KL212": 4,
             "OPT409": 2.5,

@@ -56,6 +56,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "REC131": ("KL222",),
     "NUM508": ("REC136",),
     "OPT401": ("OPT421",),
+    "RES801": ("RES802",),
     "NUM504": ("NUM509",),
     "ADV305": ("KL201", "REC103", "REC116", "NUM509", "OPT407", "DAT701", "DAT704", "REC107", "KL206", "OPT403"),
     "ADV307": ("ADV304", "ADV317", "ADV308", "DAT701", "OPT404"),
@@ -71,6 +72,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "OPT405": ("OPT403", "OPT404"),
     "MET1001": ("KL215", "NUM501", "REC104", "REC110", "ADV307", "ADV305", "OPT403", "OPT404", "REC109", "REC115"),
     "MET1002": ("NUM501", "REC104", "DAT701", "RES801", "OPT404", "KL215"),
+    "MET1006": ("KL215", "KL206", "OPT403", "NUM501", "RES801"),
     "MET1003": ("REC103", "REC113", "KL201", "KL209", "OPT407", "OPT410"),
 }
 """Finding -> findings it follows from when they are present, nearest first."""

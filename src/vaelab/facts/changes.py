@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import level, noise, robust_spikes, rolling_median, step_change
+from vaelab.analysis import isolated_spikes, level, noise, rolling_median, step_change
 from vaelab.facts.base import Fact
 from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
@@ -97,7 +97,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser) -> Changes:
     best = int(np.argmin(smooth))
     late = level(series.tail(0.1, min(5, len(series))).values)
     jump = _jump(view, phases, optimiser, metric)
-    spikes = series.steps[robust_spikes(series.values, series.high)]
+    spikes = series.steps[isolated_spikes(series.values, series.high)]
     facts: list[Fact] = []
     if jump is not None:
         text = (

@@ -132,7 +132,7 @@ def find_phases(view: View) -> Phases:
         return Phases((), None, Gan("absent"), (), "unknown", None, (), ())
     warm_up = _warm_up(view)
     gan = _with_disc_warm_up(view, _gan(view))
-    resumes = tuple(e.step for e in run.events if e.kind == "resume" and e.step is not None)
+    resumes = _resumes(view)
     lr = view.series("lr")
     share = (
         float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 and not view.lr_unreadable else None
@@ -142,6 +142,25 @@ def find_phases(view: View) -> Phases:
     phases = _cut(view, warm_up, gan, shocks)
     statements = _statements(view, phases, warm_up, gan, shocks, origin, share, resumes)
     return Phases(phases, warm_up, gan, shocks, origin, share, resumes, statements)
+
+
+def _resumes(view: View) -> tuple[int, ...]:
+    """The first logged step after each resume: a log that announces one names the last step that was done before it."""
+    run = view.run
+    lines = next((c.lines for c in run.columns.values() if c.lines is not None and c.lines.min() > 0), None)
+    if lines is not None and np.any(np.diff(lines) < 0):
+        lines = None  # several files: their lines do not compare
+    found = []
+    for event in run.events:
+        if event.kind != "resume":
+            continue
+        step = event.step
+        row = int(np.searchsorted(lines, event.line, side="right")) if lines is not None and event.line else 0
+        if 0 < row < len(run) and (step is None or run.steps[row - 1] <= step <= run.steps[row]):
+            step = int(run.steps[row])
+        if step is not None:
+            found.append(step)
+    return tuple(found)
 
 
 def _warm_up(view: View) -> WarmUp | None:

@@ -108,11 +108,36 @@ def solve_pixels(view: View, gan: Gan, solved: dict[str, Solved], identities: li
         "n_pixels", value if closes else None, low, high, "closes" if closes else "does-not-close", how, len(left), text,
         declared,
     )  # fmt: skip
-    if left_name == "nll_loss":
+    if not closes and left_name == "nll_loss" and (sizes := _sizes_vary(table.min(axis=0), table.max(axis=0))):
+        text = (
+            f"nll_loss / rec_loss is the C x H x W of a picture in every row, of another one from row to row ({sizes[0]:,} to"
+            f" {sizes[1]:,}): nll_loss is summed over pictures of several sizes. Judge by rec_loss, which is a mean."
+        )
+        solved["n_pixels"] = Solved("n_pixels", None, *sizes, "cannot-tell", how, len(left), text, declared)
+    elif left_name == "nll_loss":
         identities.append(
             check_identity("nll", f"nll_loss = {value:,.0f} x rec_loss", left, value * unit, left_error + value * rec_error,
                       rows, view, how)
         )  # fmt: skip
+
+
+def _sizes_vary(low: FloatArray, high: FloatArray) -> tuple[int, int] | None:
+    """Smallest and largest C*H*W, where each row's interval holds one of pictures with sides that are multiples of 8, and the
+    size goes up and down.
+
+    Only where the intervals are so narrow that chance would leave most of them without one. A weight or a size that is switched
+    changes about once for every value it takes, a size drawn for each batch more often.
+    """
+    for unit in (3 * 8 * 8, 8 * 8):
+        narrow = high - low < 0.2 * unit
+        if len(low) < 8 or np.mean(narrow) < 0.9:
+            continue
+        near = np.round((low + high)[narrow] / 2 / unit) * unit
+        inside = (low[narrow] <= near) & (near <= high[narrow])
+        changes = int(np.count_nonzero(np.diff(near)))
+        if np.mean(inside) >= 0.95 and near.min() >= unit and changes > len(np.unique(near)):
+            return int(near.min()), int(near.max())
+    return None
 
 
 def _solve_total(

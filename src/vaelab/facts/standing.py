@@ -48,7 +48,8 @@ _TITLES = {
 def read_as(column: Column, role: Role) -> str:
     """The column's own name for a sentence, with what it was read as in brackets; the canonical name alone where they are the same."""
     if role.standing in ("inferred", "ambiguous"):
-        what = _TITLES.get(role.name, f"the {role.name.replace('_', ' ')}")
+        names = role.could_be or (role.name,)
+        what = " or ".join(_TITLES.get(name, f"the {name.replace('_', ' ')}") for name in names)
         return f"{column.original} ({'read as' if role.standing == 'inferred' else 'perhaps'} {what})"
     same = bare_name(column.original) == column.name.rpartition("/")[2]
     return column.name if same else f"{column.original} ({column.name})"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import Series, level, noise, robust_spikes, rolling_median, step_change, trend
+from vaelab.analysis import Series, isolated_spikes, level, noise, rolling_median, step_change, trend
 from vaelab.catalog.roles import Role, RoleName
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
@@ -51,6 +51,16 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Growth:
+    """A lasting rise by orders of magnitude: ``ratio`` is the size now over ``before``, the largest size in the first fifth of
+    the rows that are not 0 (the untrained networks, or a GAN that starts later). ``step``: from here on 10 times it and more."""
+
+    step: int
+    before: float
+    ratio: float
+
+
+@dataclass(frozen=True)
 class Track:
     """One column's movement. Levels are medians in the column's own unit.
 
@@ -60,7 +70,7 @@ class Track:
     where the column has no direction or no scale. An error is the value itself, 1 - value for a score of at most 1, and the
     mean squared error behind a PSNR. noise: row-to-row standard deviation of the log error (of the log value where there
     is no direction), nan if values cross 0. onset: first step after which it never came back to its best level.
-    certain: the change for the worse stands out of the noise and has lasted for 8 rows.
+    certain: the change for the worse stands out of the noise and has lasted for 8 rows. growth: None below 10 times.
     """
 
     metric: str
@@ -84,6 +94,7 @@ class Track:
     trend: str
     constant: bool
     zero_since: int | None
+    growth: Growth | None
 
 
 def find_tracks(view: View, phases: Phases) -> Mapping[str, Track]:
@@ -150,10 +161,11 @@ def _track(view: View, phases: Phases, metric: str, role: Role, series: Series) 
         certain=certain,
         onset=onset,
         shift=shift,
-        spikes=series.steps[robust_spikes(values, series.high)] if role.better == "down" else np.empty(0, np.int64),
+        spikes=series.steps[isolated_spikes(values, series.high)] if role.better == "down" else np.empty(0, np.int64),
         trend=trend(values).direction,
         constant=n >= 3 and bool(series.high.max() == series.low.min()),
         zero_since=_zero_since(series),
+        growth=_growth(series),
     )
 
 
@@ -198,6 +210,19 @@ def _shift(series: Series, errors: FloatArray, scatter: float) -> Shift | None:
         lasting,
         None if lasting else int(series.steps[i + int(back[0])]),
     )
+
+
+def _growth(series: Series) -> Growth | None:
+    rows = np.flatnonzero(series.values)
+    size = np.abs(series.values[rows])
+    if len(rows) < ENOUGH:
+        return None
+    before = float(size[: max(3, len(rows) // 5)].max())
+    small = np.flatnonzero(size <= 10 * before)
+    first = int(small[-1]) + 1
+    if first + LASTS > len(rows):
+        return None
+    return Growth(int(series.steps[rows[first]]), before, level(size[-max(3, len(rows) // 10) :]) / before)
 
 
 def _zero_since(series: Series) -> int | None:

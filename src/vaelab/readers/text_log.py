@@ -126,7 +126,8 @@ _EVENT = re.compile(
     rb"(?P<traceback>Traceback \(most recent call last\))"
     rb"|(?P<non_finite>Loss is (?:nan|-?inf)\b.*stopping|(?:non-finite|nan) loss.*(?:stop|abort|exit))"
     rb"|(?P<data>Load video: .*Error|Loading Video Error|pure black image)"
-    rb"|(?P<resume>^Auto resume checkpoint: *\S|^\W*Resum(?:e|ed|ing)\b)"
+    rb"|(?P<resume>^Auto resume checkpoint: *\S|^\W*Resum(?:e|ed|ing)\b"
+    rb"|(?:^|[|:\]\-] {0,4})(?:successfully )?resum(?:ed|ing)(?: training)? (?:from|at)\b)"  # behind a logger's time and level
     rb"|(?P<checkpoint>\bsav(?:ed?|ing) (?:state |model )?(?:to )?checkpoint)"
     rb"|(?P<finished>^Training time \d|\btraining (?:finished|completed?|done)\b)"
     rb"|(?P<crash>CUDA out of memory|^Killed\b|Segmentation fault|Bus error|\bCANCELLED\b|SIGKILL|SIGTERM"
@@ -140,7 +141,7 @@ _EVENT_WORDS = (
 )  # fmt: skip
 _PREFIX = re.compile(  # of a rank, of a launcher, of the logging module
     rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)?"
-    rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+)*(?: - )?\s*)?"
+    rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+(?= - ))*(?: - )?\s*)?"
 )
 _STEP = re.compile(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
 _EXCEPTION = re.compile(rb"^[A-Za-z_][\w.]*(?:: |$)")

@@ -202,7 +202,7 @@ def _adversary(have: _Words) -> NameReading | None:
     word = have.first(w.FEATURE)
     if word and not have & (w.RECONSTRUCTION.keys() | w.QUANTISER | w.PERCEPTUAL | {"encoder", "decoder"}):
         return NameReading("feature_matching", metric="feature_matching_loss", because=word)
-    word = have.first(w.DISCRIMINATOR) or ("d" if "d" in have and (have.loss or len(have) <= 2) else "")
+    word = have.first(w.DISCRIMINATOR) or ("d" if "d" in have and have.loss else "")
     return NameReading("discriminator", metric="disc_loss", because=word) if word else None
 
 
@@ -253,8 +253,10 @@ def _whole(have: _Words) -> NameReading | None:
     word = have.first(w.GENERATOR)
     if word and have & w.TOTAL:
         return NameReading("total", metric="total_loss", because=have.first(w.TOTAL))
-    if word and have <= w.LOSS | w.PLAIN | w.GENERATOR:
+    if word and have <= w.LOSS | w.PLAIN | w.GENERATOR and have != {"g"}:
         return NameReading(could_be=("generator_adversarial", "total"), because=word)
+    if have.loss and have & {"total", "overall"}:  # whatever model's: soundstream total loss
+        return NameReading("total", metric="total_loss", because=have.first(w.TOTAL))
     if have & (w.LOSS | w.TOTAL) and have <= w.LOSS | w.PLAIN | w.TOTAL and have - {"l"}:
         return NameReading("total", metric="total_loss", because=have.first(w.TOTAL) or have.first(w.LOSS))
     return None

@@ -55,7 +55,7 @@ LOSS = frozenset(("loss", "losses", "l", "distance", "dist", "error", "err", "ob
 PLAIN = frozenset(
     ("train", "training", "step", "epoch", "avg", "average", "mean", "reduced", "running", "batch", "global", "current",
      "value", "model", "vae", "ae", "autoencoder", "vqvae", "vqgan", "main", "final", "smoothed", "smooth", "set", "the", "weighted", "unweighted", "scaled",
-     "raw", "codec", "tokenizer", "soundstream", "iter", "overall", "per")
+     "raw", "codec", "tokenizer", "iter", "overall", "per")
 )  # fmt: skip
 WEIGHTED = frozenset(("weighted", "w", "scaled"))
 

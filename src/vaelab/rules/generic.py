@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from vaelab.analysis import rolling_median
 from vaelab.facts import Evidence, Facts, Track
 from vaelab.facts.standing import SURE
-from vaelab.facts.tracks import DIRECTED, ENOUGH
+from vaelab.facts.tracks import DIRECTED, ENOUGH, LASTS
 from vaelab.rules import severity
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
@@ -16,6 +17,9 @@ from vaelab.words import number
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
 STUCK_ROWS = 40
+EXPLODED = 100.0
+TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
+"""Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
 
@@ -129,12 +133,11 @@ class Jumped(Rule):
         for track, others in worst_of_each_role(jumped):
             shift = track.shift
             assert shift is not None
-            if not shift.lasting and shift.ratio < 2:
-                continue
+            small = not shift.lasting and shift.ratio < 2
             where = "and stays there" if shift.lasting else f"and was back by step {shift.back_step:,}"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                severity.of_loss(track.role, shift.ratio, shift.lasting),
+                "info" if small else severity.of_loss(track.role, shift.ratio, shift.lasting),
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
                 metrics=(track.metric, *others),
@@ -255,6 +258,94 @@ class GoneToZero(Rule):
             )
 
 
+class GanLossAtZero(Rule):
+    """A GAN's loss, of which it is not known whose it is, has become zero.
+
+    What it checks: a column that may be the generator's or the discriminator's loss (``GAN_Loss``): 0 in most of the rows of a
+    stretch that lasts to the end, after it was not. Rules of their own judge the columns that are known.
+
+    Why it matters: a discriminator's hinge loss is 0 where it tells every sample from a real one: it has won.
+
+    Evidence it needs: 12 rows of the column.
+
+    What to do: log the discriminator's and the generator's terms apart; see which it is with --map.
+
+    References: dome272/VQGAN-pytorch#16; cause D4.
+    """
+
+    code = "MET1007"
+    name = "gan-loss-at-zero"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.run:
+            role = facts.view.role(metric)
+            if set(role.could_be) != {"generator_adversarial", "discriminator"}:
+                continue
+            series = facts.view.series(metric)
+            moving = (
+                np.flatnonzero(rolling_median(series.values, 9)) if len(series) >= ENOUGH else np.empty(0, np.int64)
+            )
+            if len(moving) < LASTS or moving[-1] + LASTS >= len(series):
+                continue
+            since, rest = int(series.steps[moving[-1] + 1]), series.values[moving[-1] + 1 :]
+            yield self.finding(
+                "warn",
+                f"{metric} is exactly 0 in {np.mean(rest == 0):.0%} of the rows from step {since:,} on: if it is a discriminator's"
+                " hinge loss, it tells every sample from a real one and has won; else the GAN is switched off.",
+                metrics=(metric,),
+                steps=(since, int(series.steps[-1])),
+                evidence=(Evidence("first step at 0", float(since)),),
+            )
+
+
+class Exploded(Rule):
+    """A term of the loss or a gradient has grown by orders of magnitude.
+
+    What it checks: columns whose value has no good direction (a discriminator's loss, a gradient norm, a total with an adversarial term,
+    a regulariser; a KL, a quantiser's loss or feature matching only where no reconstruction is logged): the size now 100 times the largest
+    of the first fifth of the rows and more, 10 times it and more for 8 rows.
+
+    Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
+    whatever the other columns do, and its gradient reaches the generator.
+
+    Evidence it needs: 12 rows of the column that are not 0.
+
+    What to do: go back to the checkpoint before that step; lower that network's learning rate, clip its gradient, check its penalty.
+
+    References: phenaki-pytorch#29; cause E1.
+    """
+
+    code = "MET1006"
+    name = "grew-by-orders-of-magnitude"
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        judged = any(t.role.name in ("reconstruction", "quality") for t in facts.tracks.values())
+        for track in facts.tracks.values():
+            growth = track.growth
+            if (
+                growth is None
+                or growth.ratio < EXPLODED
+                or track.worse is not None
+                or track.role.split not in ("train", "epoch")
+            ):
+                continue
+            if judged and track.role.name in TRADED:
+                continue
+            yield self.finding(
+                "warn",
+                f"{track.metric} rose by orders of magnitude: at most {number(growth.before)} in its first rows, {number(track.now)} now,"
+                f" {number(growth.ratio)} times as large. It left that range at about step {growth.step:,} and has not come back: it"
+                " diverges.",
+                metrics=(track.metric,),
+                steps=(growth.step, track.steps[1]),
+                evidence=(
+                    Evidence("largest of the first rows", growth.before),
+                    Evidence("now / first rows", growth.ratio, "x"),
+                ),
+            )
+
+
 class Spiky(Rule):
     """A metric has spikes that return at once.
 
@@ -276,12 +367,12 @@ class Spiky(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for track in directed(facts):
             spikes = track.spikes[track.spikes > track.steps[0] + 0.1 * (track.steps[1] - track.steps[0])]
-            if specific(facts, track) or track.rows < 20 or len(spikes) < 3 or track.role.split != "train":
+            if specific(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
                 continue
             yield self.finding(
                 "info",
-                f"{track.metric} has {len(spikes)} isolated spikes that are gone at the next row (first at step {int(spikes[0]):,}):"
-                " samples, or single bad updates.",
+                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, gone at the next row (first at"
+                f" step {int(spikes[0]):,}): samples, or single bad updates.",
                 metrics=(track.metric,),
                 steps=(int(spikes[0]), int(spikes[-1])),
                 evidence=(Evidence("spikes", float(len(spikes))),),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, noise
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.run import FloatArray
@@ -22,7 +22,8 @@ def _around(facts: Facts, metric: str, step: int) -> tuple[FloatArray, FloatArra
 class ResumeSpike(Rule):
     """Every loss jumps at a resume.
 
-    What it checks: the level of ``rec_loss`` on both sides of every resume in the log.
+    What it checks: the level of ``rec_loss`` (of the total, of the perceptual loss where there is none) on both sides of every
+    resume in the log.
 
     Why it matters: a resume that restores everything is invisible. Without the optimizer state the first steps move
     every weight by about the learning rate; with other weights the level is another one.
@@ -36,21 +37,26 @@ class ResumeSpike(Rule):
 
     code = "RES801"
     name = "resume-raises-loss"
-    needs = ("resume", "rec_loss")
+    needs = ("resume", "rec_loss|total_loss|perceptual_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        metric = next(m for m in ("rec_loss", "total_loss", "perceptual_loss") if facts.view.has(m))
         for step in facts.phases.resumes[:5]:
-            before, after = _around(facts, "rec_loss", step)
-            if len(before) < 3 or len(after) < 3 or level(before) <= 0 or level(after) <= 1.5 * level(before):
+            before, after = _around(facts, metric, step)
+            if len(before) < 3 or len(after) < 3 or min(before.min(), after.min()) <= 0:
                 continue
-            end = level(facts.view.series("rec_loss").tail(0.1, 3).values)
-            stays = end > 1.5 * level(before)
+            # of two levels of 5 rows that are as noisy as the rows before
+            chance = 3 * noise(np.log(before)) / np.sqrt(2.5)
+            if np.log(level(after) / level(before)) <= max(np.log(1.4), chance):
+                continue
+            end = level(facts.view.series(metric).tail(0.1, 3).values)
+            stays = end > 1.4 * level(before)
             yield self.finding(
                 "critical" if stays and level(after) > 2 * level(before) else "warn",
-                f"rec_loss rose {level(after) / level(before):.2g} times at the resume of step {step:,}"
+                f"{metric} rose {level(after) / level(before):.2g} times at the resume of step {step:,}"
                 f"{' and has not come back' if stays else ''}: the optimizer state (or other weights) was probably not"
                 " restored.",
-                metrics=("rec_loss",),
+                metrics=(metric,),
                 steps=(step, step),
                 evidence=(Evidence("before", level(before)), Evidence("after", level(after))),
             )
@@ -81,8 +87,10 @@ class ResumeLosesDiscriminator(Rule):
             if chance is None or len(before) < 3 or len(after) < 2:
                 continue
             if level(before) < 0.85 * chance and abs(float(after[0]) - chance) < 0.12 * chance:
+                # a second start shock that is over has only cost time
+                over = level(facts.view.series("disc_loss").tail(0.1, 3).values) < 1.1 * level(before)
                 yield self.finding(
-                    "critical",
+                    "warn" if over else "critical",
                     f"disc_loss went back from {level(before):.3g} to chance ({float(after[0]):.3g}) at the resume of step"
                     f" {step:,}: the discriminator was not restored.",
                     metrics=("disc_loss",),
