@@ -212,8 +212,10 @@ def test_a_resume_is_a_fact_with_its_step() -> None:
     found = infer(out.run())
     assert found.phases.resumes == (out.events[0].step,)
     assert any(f.name.startswith("resume_") for f in found.statements)
-    out.events.append(Event("resume", None, 3, "no step known"))
+    out.events.append(Event("resume", None, None, "neither step nor line known"))
     assert len(infer(out.run()).phases.resumes) == 1
+    out.events.append(Event("resume", None, 3, "placed by its line: before the fourth row"))
+    assert infer(out.run()).phases.resumes == (out.events[0].step, int(out.steps[3]))
 
 
 @given(st.floats(0.001, 0.9))
