@@ -500,3 +500,57 @@ def test_a_resume_is_an_event_whatever_the_logger_writes_before_it(log, before: 
     rows = [f"{before}step {s} loss 0.{s}\n" for s in range(10, 40)]
     raw = log("".join([*rows[:20], f"{before}Resuming from checkpoint /ckpt/last.pt (step 29)\n", *rows[20:]]))
     assert [(e.kind, e.step, e.line) for e in raw.events] == [("resume", 29, 21)]
+
+
+def test_a_second_trainer_in_the_same_file_is_a_second_run(log) -> None:
+    first = "".join(f"step {i} loss 0.{9 - i} kl 1.{i}\n" for i in range(1, 6))
+    second = "".join(f"[Epoch 0/5] [Batch {i}/100] [D loss: 0.{i}] [G loss: 1.{i}]\n" for i in range(1, 6))
+    runs = build_runs(log(first + second))
+    assert [sorted(c.original for c in run.columns.values()) for run in runs] == [["kl", "loss"], ["D loss", "G loss"]]
+    validated = "".join(f"step {i} val_psnr 2{i}.5\n" for i in range(1, 6))
+    assert len(build_runs(log(first + validated))) == 1, (
+        "checkpoints that were evaluated afterwards are of the same run"
+    )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "step {i} loss 0.{e}{i}\n",
+        "[{i}/3] loss 0.{e}{i}\n",
+        "Train: 50%|#| {i}/3 [00:00<00:01, 3.0it/s, loss=0.{e}{i}]\r",
+    ],
+)
+def test_a_line_that_ends_the_epoch_which_it_names(first: int, row: str, log) -> None:
+    epochs = (first, first + 1)
+    text = "".join(
+        "".join(row.format(e=e, i=i) for i in (1, 2, 3)) + f"\nEpoch {e} done: val_loss 0.{e}\n" for e in epochs
+    )
+    raw = log(text)
+    assert raw.steps.tolist() == [1, 2, 3, 4, 5, 6]
+    assert raw.epochs is not None and raw.epochs.tolist() == [first] * 3 + [first + 1] * 3
+    assert values(raw)["val_loss"] == [first / 10, (first + 1) / 10] and len(build_runs(raw)) == 1
+    begun = log(text + row.format(e=first + 2, i=1) + "\n")
+    assert begun.epochs is not None and begun.epochs.tolist()[-1] == first + 2 and begun.steps[-1] == 7
+
+
+def test_two_counts_side_by_side_are_epoch_and_step(log) -> None:
+    for place in ("[{e}/2][{i}/3]", "{e}/2, {i}/3:", "[{e}/2, {i}/3]", "[{e}, {i}]", "[{e},     {i}]:"):
+        raw = log("".join(place.format(e=e, i=i) + f" loss: 0.{e}{i}\n" for e in (1, 2) for i in (1, 2, 3)))
+        assert raw.steps.tolist() == [1, 2, 3, 4, 5, 6], place
+        assert raw.epochs is not None and raw.epochs.tolist() == [1, 1, 1, 2, 2, 2]
+
+
+def test_what_is_no_plain_number_is_counted_as_left_out(log) -> None:
+    raw = log("step 1 kl: 0.5 rec_loss: ~0.1 adv: <0.01 g: 1'234.5\n" * 2)
+    assert values(raw) == {"kl": [0.5, 0.5]}
+    assert {note.kind for note in raw.notes} >= {"unnamed_values", "unparsed_value"}
+
+
+def test_processes_and_runs_that_write_into_one_log_are_told(log) -> None:
+    raw = log("".join(f"[1,{rank}]<stdout>: step {i} loss 0.{rank}{i}\n" for i in (1, 2, 3) for rank in (0, 1)))
+    assert values(raw) == {"loss": [0.01, 0.02, 0.03]} and any(note.kind == "other_rank" for note in raw.notes)
+    assert list(values(log("(worker pid=1000) step 1 loss 0.5\n" * 2))) == ["loss"]
+    (run,) = build_runs(log("".join(f"step {i} loss 0.{i}\nstep {i + 40} loss 0.{i}5\n" for i in range(1, 7))))
+    assert any("their rows are mixed" in note.text for note in run.notes)

@@ -55,6 +55,7 @@ class RawLog:
     config: what the log declares, nested or flat.
     settings: the same as it was declared, with the line of each declaration, where the log declares something more than once
     (each start of a run prints its own); ``config`` is then all of them, the later laid over the earlier.
+    begins: rows from which on another trainer writes, none of whose columns was there before.
     measured: of a checkpoint, see ``Run.measured``; it belongs to the last run of the log.
     """
 
@@ -69,6 +70,7 @@ class RawLog:
     step_unit: str = "step"
     measured: dict[str, float] = field(default_factory=dict)
     settings: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    begins: list[int] = field(default_factory=list)
 
 
 class Reader(Protocol):
@@ -254,6 +256,10 @@ def _pieces(raw: RawLog) -> list[_Piece]:
         boundary = row
     if jitter:
         text = f"{jitter:,} rows were written out of order and have been sorted"
+        if jitter > 2 and 4 * jitter > n:
+            text += (
+                "; so many are more likely of several processes or runs that write into one log: their rows are mixed"
+            )
         pieces[0].notes.append(ReadNote("backward_steps", jitter, text))
     ends = [*starts[1:], n]
     for piece, first, end in zip(pieces, starts, ends, strict=True):
@@ -283,7 +289,7 @@ def _backward_rows(raw: RawLog) -> list[tuple[int, int]]:
     Columns are looked at one by one: a log that writes one tag after the other, or the train line after the
     validation line, goes back as a whole and not in any column.
     """
-    found: set[tuple[int, int]] = set()
+    found = {(row, row - 1) for row in raw.begins}
     seen: set[bytes] = set()
     for column in raw.columns:
         pattern = np.packbits(column.logged).tobytes()

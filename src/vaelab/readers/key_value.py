@@ -30,6 +30,7 @@ from vaelab.readers.named_lines import (
     STEP,
     TOTAL,
     is_row,
+    names_split,
     parse_line,
 )
 from vaelab.readers.namespace import parse_config_line
@@ -204,7 +205,28 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
         [*other.notes(int(rows.sum())), *steps.notes, *notes],
         unit,
         settings=other.settings,
+        begins=_other_trainers(columns, counted),
     )
+
+
+def _other_trainers(columns: list[RawColumn], steps: IntArray) -> list[int]:
+    """Rows at which all columns end, others begin and the step goes back: of a second trainer. A validation alone is none."""
+    parts: list[
+        tuple[int, int, bool]
+    ] = []  # first and last row, and whether it is of training, of columns that overlap
+    spans = ((*np.flatnonzero(c.logged)[[0, -1]].tolist(), not names_split(c.original)) for c in columns)
+    for first, last, training in sorted(spans):
+        if parts and first <= parts[-1][1]:
+            begin, end, trains = parts.pop()
+            parts.append((begin, max(end, last), trains or training))
+        else:
+            parts.append((first, last, training))
+    long = [last - first >= 2 and training for first, last, training in parts]
+    return [
+        parts[k][0]
+        for k in range(1, len(parts))
+        if long[k] and any(long[:k]) and steps[parts[k][0]] < steps[parts[k][0] - 1]
+    ]
 
 
 def _grows(column: TextColumn) -> bool:

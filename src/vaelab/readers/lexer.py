@@ -101,7 +101,7 @@ _MISSING = rb"(?:none|null|nil|n/a|na|undefined|-{1,3})"
 _CALL = rb"(?:tensor|array|float|(?:\w{1,12}\.){0,2}(?:tensor|array|float\d{1,3}|int\d{1,3}|bfloat16|half)|Array|DeviceArray)"
 _MORE = rb"(?:(?:\s?,\s{0,4}(?:" + NUMBER + rb"|nan|inf)){1,4096},?\s?[\])]|,\s?[\])])"
 _ARGUMENTS = rb"(?:\s{0,4},\s{0,4}[a-z_]{1,20}=(?:'[^']{0,80}'|<[^>]{0,80}>|[^,()'<>]{0,80}))*\s{0,4}\)"
-_END = rb"(?=[\s|)\]}\"'<>(!]|$|\*(?!\d)|[,;](?![-+.]?\d)|:(?:[\s'\"]|$)|\.{1,3}(?:[\s'\"|)\]}]|[,;]\s|$)|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
+_END = rb"(?=[\s|)\]}\"<>(!]|'(?!\d)|$|\*(?!\d)|[,;](?![-+.]?\d)|:(?:[\s'\"]|$)|\.{1,3}(?:[\s'\"|)\]}]|[,;]\s|$)|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
 
 _VALUE = (
     rb"(?:(?P<call>" + _CALL + rb")\()?(?P<open>[\[(]{1,2})?\s{0,12}['\"]?"
@@ -233,7 +233,7 @@ _AT_PLACE = re.compile(
 )
 _SIGN_OF_PLACE = re.compile(rb"\s{0,4}(?:[:=]|is|was)\s{1,4}(?:" + _VALUE + rb")", re.IGNORECASE)
 _COUNT = re.compile(
-    rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/:.\-]|\s\d\d:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
+    rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/.\-]|:\d|\s\d\d:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
 )
 _ANOTHER_NUMBER = re.compile(rb"\s\d[\d.,]*(?![\w./:%])")
 _INTEGER = re.compile(rb"\d+|\d{1,3}(?:,\d{3})+")

@@ -34,6 +34,10 @@ _PREFIX = re.compile(  # what a logger writes before the message: time, level, s
 )
 _LEADING_STEP = re.compile(rb"(\d{1,15}): {0,4}(?=[A-Za-z(])")
 _IN_BRACKETS = re.compile(rb"\s{0,4}\[\s{0,8}(\d{1,15})\]:?\s{0,4}(?=[A-Za-z(])")
+_BETWEEN_COUNTS = re.compile(rb"[\s\[\](),|]{1,8}")  # [3/25][100/1563], 3/25, 100/1563
+_EPOCH_AND_STEP = re.compile(
+    rb"\s{0,4}\[\s{0,8}(\d{1,6}),\s{0,8}(\d{1,15})\]:?(?=\s{1,8}[A-Za-z])"
+)  # [1,  2000] loss: 2.17
 _STEPS_AFTER = re.compile(  # 1000 steps, between two marks
     rb"(?:^|[|,;\[(]|\b(?:after|at))\s{0,4}(\d{1,3}(?:,\d{3})+|\d{1,9}[kKM]?) (?:steps?|iters?|iterations?|updates?)\s{0,8}(?=[|,;:\])]|$)",
     re.IGNORECASE,
@@ -42,14 +46,16 @@ _WHOLE = re.compile(
     rb"\d{1,15}(?:\.0{0,9})?|\d{1,9}(?:\.\d{1,6})?[kKM]"
 )  # as a step may be written, beside lexer's ``whole``
 _NAMED_NUMBER = re.compile(
-    rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
+    rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}[<>~*`$]{0,2}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
 )
 _GLUED_PLACE = re.compile(  # step_100, iter100, epoch-3: a word and its number in one
     rb"(?<![\w./\-])(?:(?:global|train)_)?(?:(?P<step>steps?|iter(?:ation)?s?)|(?P<epoch>epochs?|ep))[_\-]?(?P<count>\d{1,15})"
     rb"(?=:?[\s,|)\]])(?!\s{0,4}[:=]?\s{0,4}[-+.\d])",
     re.IGNORECASE,
 )
-_RANK = re.compile(rb"\[?(?:rank|default)[ _:=]?(\d{1,5})\]?[:|\s]", re.IGNORECASE)
+_RANK = re.compile(
+    rb"\[?(?:rank|default)[ _:=]?(?P<rank>\d{1,5})\]?[:|\s]|^\[\d{1,5},(?P<of_mpi>\d{1,5})\]<std\w{3}>:", re.IGNORECASE
+)
 _NOT_ROWS = re.compile(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
 _SECTION = re.compile(
     rb"(?<![\w.\-])(?P<val>(?:val|valid|validat(?:e|ion|ing)|eval|evaluat(?:e|ion|ing))(?:[ _]summary)?)(?![\w.])"
@@ -64,7 +70,7 @@ _EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
 _GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
 _STEP_NAME = re.compile(
     r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|inner)[ _/])?"
-    r"(?:steps?|iter(?:ation)?s?|it|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
+    r"(?:steps?|iter(?:ation)?s?|it|updates?|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
 _EPOCH_NAME = re.compile(
     r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/](?:of )?)?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
@@ -100,9 +106,19 @@ def _column(text: str) -> str | None:
         if len(words) == 1 or words[0].lower() not in _JUNK:
             break
         words.pop(0)
-    if name in _NO_METRIC or _FILE.search(name) or (_OTHER_COUNT.search(name) and not looks_like_metric(name)):
+    if (
+        name in _NO_METRIC
+        or name.endswith(" pid")
+        or _FILE.search(name)
+        or (_OTHER_COUNT.search(name) and not looks_like_metric(name))
+    ):
         return None
     return " ".join(words)
+
+
+def names_split(column: str) -> bool:
+    """Whether a column's name says that it is of a validation or a test."""
+    return _NAMES_SPLIT.search(column) is not None
 
 
 def parse_line(line: bytes) -> list[Field] | None:
@@ -198,7 +214,7 @@ class _Found:
             if self.listed.step:
                 self.places[GLOBAL_STEP] = self.listed.step
         if rank := _RANK.search(line, 0, 80):
-            self.places[RANK] = rank.span(1)
+            self.places[RANK] = rank.span(rank.lastgroup or 0)
         covered = sorted([*passed, *self.spans])
         ends = [end for _, end in covered]
         for match in _NAMED_NUMBER.finditer(line, begin):
@@ -257,7 +273,7 @@ class _Found:
                 self._pass_over(item.name.encode())
             return
         unread = not item.readable or (item.several and not column.lower().endswith("lr")) or (item.whole and item.of)
-        column = column if not self.split or _NAMES_SPLIT.search(column) else self.split + column
+        column = column if not self.split or names_split(column) else self.split + column
         self.times[column] = again = self.times.get(column, 0) + 1
         name = column if again == 1 else f"{column} ({again})"
         self.metrics[NOT_READ + name if unread else name] = item.start, item.stop if unread else item.end
@@ -306,13 +322,15 @@ class _Found:
         if step := first_count(self.line, begin, self.spans):
             after = first_count(self.line, step.of[1], self.spans)
             between = self.line[step.of[1] : after.at[0]] if after else b""
-            if after and EPOCH not in self.places and between.strip(b" ") == b"][":  # [3/25][100/1563]
+            if after and EPOCH not in self.places and _BETWEEN_COUNTS.fullmatch(between):
                 self.places[EPOCH], step = step.at, after
             self.places[STEP], self.places[TOTAL] = step.at, step.of
             if step.percent:
                 self.flags[SAMPLES] = None
         elif lead := _LEADING_STEP.match(self.line, begin) or _STEPS_AFTER.search(self.line, begin):
             self.places[STEP] = lead.span(1)
+        elif self.metrics and EPOCH not in self.places and (lead := _EPOCH_AND_STEP.match(self.line, begin)):
+            self.places[EPOCH], self.places[STEP] = lead.span(1), lead.span(2)
         elif self.metrics and (lead := _IN_BRACKETS.match(self.line, begin)):
             self.leading = lead.span(1)
 

@@ -41,7 +41,7 @@ def steps_of_lines(places: Places, lines: IntArray, of_bar: BoolArray, follows: 
 
     follows: the line with the step ends a record. of_bar: lines of a progress bar, whose counter is the epoch's if the epoch is named.
     """
-    epoch = _filled(places.epoch, forward=True)
+    epoch = _epochs(places)
     notes: list[ReadNote] = []
     own = places.step
     known_globally = np.isfinite(places.global_step)
@@ -62,6 +62,24 @@ def steps_of_lines(places: Places, lines: IntArray, of_bar: BoolArray, follows: 
         # where most lines only name their epoch, the few steps say nothing of it
         step = filled if elsewhere.sum() <= len(where) else np.full(len(step), np.nan)
     return Steps(step, epoch, notes)
+
+
+def _epochs(places: Places) -> FloatArray:
+    """The epoch of every line: the last one named, or the next one where the line that names an epoch ends it.
+
+    It does where steps were logged before the first epoch is named, and none after the last (or that one is 0 or 1).
+    """
+    known = np.flatnonzero(np.isfinite(places.epoch))
+    stepped = np.isfinite(places.step) | np.isfinite(places.global_step)
+    if not len(known) or stepped[known].any() or stepped[: known[0]].sum() < 2:
+        return _filled(places.epoch, forward=True)
+    goes_on = stepped[known[-1] :].any()
+    if goes_on and places.epoch[known[0]] > 1:
+        return _filled(places.epoch, forward=True)
+    epoch = _filled(places.epoch, forward=False).copy()
+    if goes_on:
+        epoch[known[-1] + 1 :] += 1
+    return epoch
 
 
 def _filled(values: FloatArray, forward: bool) -> FloatArray:
