@@ -210,7 +210,7 @@ _ARGUMENT = rb"\((?:[\w %/.|]|\([\w ]{1,12}\)){1,20}\)|\[[A-Za-z_][\w ]{0,20}\](
 _WORD = rb"[A-Za-z_\x80-\xff](?:" + _CHARACTER + rb")*(?:" + _ABBREVIATED + rb")?(?:" + _ARGUMENT + rb")?"
 _NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
 _ITEM = re.compile(
-    rb"(?<![\w./@\-\x80-\xff])(?P<name>" + _NAME + rb")(?:"
+    rb"(?<![\w./@\-\x80-\xff])(?<!::)(?P<name>" + _NAME + rb")(?:"
     rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>[-+]?\.?\d[^\s;|)\]}]{0,200}))"
     rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])|(?=[\[(])|(?<=\)))(?=[-+.\[(]{0,3}\s{0,12}[\dni1])(?P<at>))",
     re.IGNORECASE,

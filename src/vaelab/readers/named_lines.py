@@ -40,9 +40,8 @@ _STEPS_AFTER = re.compile(  # 1000 steps, between two marks
 _WHOLE = re.compile(
     rb"\d{1,15}(?:\.0{0,9})?|\d{1,9}(?:\.\d{1,6})?[kKM]"
 )  # as a step may be written, beside lexer's ``whole``
-_NAMED_NUMBER = re.compile(
-    rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
-)
+_SIGN_AND_NUMBER = re.compile(rb"[:=]\s{0,8}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])")
+_LAST_WORD = re.compile(rb"[^\s:=,;|]{1,60}$")
 _RANK = re.compile(rb"\[?(?:rank|default)[ _:=]?(\d{1,5})\]?[:|\s]", re.IGNORECASE)
 _NOT_ROWS = re.compile(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
 _SECTION = re.compile(
@@ -183,9 +182,11 @@ class _Found:
                 self.places[GLOBAL_STEP] = self.listed.step
         if rank := _RANK.search(line, 0, 80):
             self.places[RANK] = rank.span(1)
-        for match in _NAMED_NUMBER.finditer(line, begin):
-            if not any(start <= match.start(2) < end for start, end in self.spans):
-                self._pass_over(match[1])
+        for match in _SIGN_AND_NUMBER.finditer(line, begin):
+            if not any(start <= match.start(1) < end for start, end in self.spans):
+                before = line[max(begin, match.start() - 70) : match.start()].rstrip(b" \t'\"|")
+                if word := _LAST_WORD.search(before):
+                    self._pass_over(word[0])
 
     def _note_section(self, words: bytes) -> None:
         """What stands between two values may say that another split begins: ``| val: loss 0.5``."""
@@ -241,7 +242,7 @@ class _Found:
         if looks_like_metric(item.name.rpartition(" ")[2]):
             return True
         between = self.line[self._metric_ended : item.name_at] if self._metric_ended >= 0 else b"-"
-        if not between.strip(b" ") and " " not in item.name and not item.whole:
+        if not between.strip(b" ") and " " not in item.name and item.name.lower() not in _JUNK:
             return True  # loss 0.5 rec 0.4 time 0.21
         before, after = self.line[: item.name_at].rstrip(b" ")[-1:], self.line[item.stop : item.stop + 40].lstrip(b" ")
         after = re.sub(rb"^\([^()]{0,30}\)\s{0,8}", b"", after)
