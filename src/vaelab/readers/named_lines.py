@@ -184,8 +184,8 @@ class _Found:
             self.places[RANK] = rank.span(1)
         for match in _SIGN_AND_NUMBER.finditer(line, begin):
             if not any(start <= match.start(1) < end for start, end in self.spans):
-                before = line[max(begin, match.start() - 70) : match.start()].rstrip(b" \t'\"|")
-                if word := _LAST_WORD.search(before):
+                words = line[max(begin, match.start() - 70) : match.start()].rstrip(b" \t'\"|")
+                if word := _LAST_WORD.search(words):
                     self._pass_over(word[0])
 
     def _note_section(self, words: bytes) -> None:
