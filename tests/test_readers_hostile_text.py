@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from vaelab.errors import LogError
 from vaelab.readers import key_value, metric_logger, radiodiff_log
 from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.named_lines import parse_line
 
 DATA = Path(__file__).parent / "data"
 READERS = [metric_logger.READER, radiodiff_log.READER, key_value.READER]
@@ -143,3 +144,10 @@ def _numbers(scan) -> dict[int, dict[str, str]]:
         for block in scan.blocks
         for row, line in enumerate(block.lines)
     }
+
+
+@pytest.mark.parametrize(
+    "line", [b"x::" * 20000 + b": 1", b"a[" * 30000 + b"]: 1", b"f(" * 30000, b"ab. " * 15000, b"[" + b"1, " * 20000]
+)
+def test_a_long_line_of_what_may_be_names_does_not_hang(line: bytes) -> None:
+    assert parse_line(line) is None

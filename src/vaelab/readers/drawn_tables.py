@@ -31,17 +31,18 @@ from vaelab.run import ReadNote
 
 _BARS = str.maketrans("\u2502\u2503\u2551", "|||")
 _NAME = re.compile(r"[A-Za-z_][\w/.\- %@()]{0,79}")
-_HEADER = re.compile(r"\W*(?:key|name|metric)\W+(?:value|val|last)\b(?:\W+(?:mean|avg|average)\W*)?\W*", re.IGNORECASE)
+_HEADER = re.compile(r"\W*(?:key|name|metric)\W+(?:value|val|last)\b(?:\W+(?:mean|avg|average))?\W*", re.IGNORECASE)
 _PLACE = re.compile(
     r"\W*(?:(?P<step>iter(?:ation)?|step|update)|(?P<epoch>epoch))s?\W{0,3}(?P<at>\d{1,3}(?:,\d{3})+|\d{1,15})(?:\s?/\s?\d+)?\W*",
     re.IGNORECASE,
 )
+LONGEST = 1000  # characters of a line of a table
 FEWEST_ROWS = 4  # of tables without a header, in the first part of a log
 
 
 def _cells(line: str) -> list[str] | None:
     """Name, value and whatever else is in a row of such a table; None if it is none. A name that ends in / heads a group."""
-    if "|" not in (line := line.translate(_BARS)):
+    if len(line) > LONGEST or "|" not in (line := line.translate(_BARS)):
         return None
     cells = [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
     if not 2 <= len(cells) <= 4 or not _NAME.fullmatch(cells[0]):
@@ -68,6 +69,9 @@ class _Tables:
 
     def take(self, number: int, line: str) -> bool:
         """Take one line. False if it is neither a row nor a title nor part of the drawing."""
+        if len(line) > LONGEST:
+            self.end()
+            return False
         if cells := _cells(line):
             self._row(number, cells)
             return True
@@ -138,7 +142,8 @@ class DrawnTablesReader:
         found = headers = 0
         lines = [decode(line) for line in split_lines(head, 1)[0]]
         for line in lines:
-            headers += _HEADER.fullmatch(line.translate(_BARS)) is not None and "|" in line.translate(_BARS)
+            barred = line[:LONGEST].translate(_BARS)
+            headers += "|" in barred and _HEADER.fullmatch(barred) is not None
             if (cells := _cells(line)) and not cells[0].endswith("/"):
                 found += 1
                 names[cells[0]] += 1

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from vaelab.dialects.vits import PRINTED_LOSSES
 
-_VALUE = rb"[-+]?(?:\d[\d.]{0,24}(?:[eE][-+]?\d{1,3})?|nan|inf)"
+_VALUE = rb"[-+]?(?:\d{0,24}\.?\d{1,24}(?:[eE][-+]?\d{1,3})?|nan|inf)"
 _WITH_STEP = re.compile(
     rb"(?:^|[\t:]|[-|] |INFO\]? )\[(?P<losses>(?:"
     + _VALUE
-    + rb", ){0,16})(?P<step>\d{1,15}), (?P<lr>\d\.?\d{0,24}(?:[eE][-+]?\d{1,3})?)\]\s{0,4}$"
+    + rb", ){0,16})(?P<step>\d{1,15}), (?P<lr>\d{0,24}\.?\d{1,24}(?:[eE][-+]?\d{1,3})?)\]\s{0,4}$"
 )
 _LOSSES = re.compile(rb"(?<![A-Za-z_])Losses: \[(?P<losses>(?:" + _VALUE + rb", ){1,16}" + _VALUE + rb")\]")
 _EACH = re.compile(_VALUE)
