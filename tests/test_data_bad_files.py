@@ -81,6 +81,7 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(path: Path, *_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
+    (tmp_path / "i.png").write_bytes(b"x")
     # chmod does not stop root, who runs many containers
     monkeypatch.setattr(Path, "open", refuse)
     assert "not a readable image: Permission denied" in reason(tmp_path / "i.png", 1)

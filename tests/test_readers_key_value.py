@@ -543,7 +543,7 @@ def test_two_counts_side_by_side_are_epoch_and_step(log) -> None:
 
 
 def test_what_is_no_plain_number_is_counted_as_left_out(log) -> None:
-    raw = log("step 1 kl: 0.5 rec_loss: ~0.1 adv: <0.01 g: 1'234.5\n" * 2)
+    raw = log("step 1 kl: 0.5 rec_loss: ~0.1 adv: <0.01 psnr: 1'234.5\n" * 2)
     assert values(raw) == {"kl": [0.5, 0.5]}
     assert {note.kind for note in raw.notes} >= {"unnamed_values", "unparsed_value"}
 

@@ -227,6 +227,13 @@ def _findings(page: Page, run: WatchedRun) -> None:
         return
     if not active:
         page.add(Text("nothing to change was found", style="green" if run.status == "healthy" else "dim"))
+    # before the findings: on a low screen the last of them fall off, and what to do must not
+    if run.diagnosis is not None and run.cause is not None and run.status in ("watch", "act", "stop"):
+        cause = next((c for c in run.diagnosis.causes if c.id == run.cause), None)
+        if cause is not None:
+            page.add(Text(f"most likely cause: {cause.id} {clean(cause.title)} ({percent(cause.score)})"), 2)
+            if cause.fix.patch:
+                page.add(Text.assemble("try: ", (clean("  ".join(cause.fix.patch)), "bold")), 2)
     # long messages where there is room for them
     lines_each = max(1, min(3, (page.room - len(gone)) // max(len(active), 1)))
     for f in (seen.finding for seen in active[:MOST_FINDINGS]):
@@ -234,12 +241,6 @@ def _findings(page: Page, run: WatchedRun) -> None:
         page.add(text, lines_each)
     if len(active) > MOST_FINDINGS:
         page.add(Text(f"and {len(active) - MOST_FINDINGS} more: vaelab diagnose shows them", style="dim"))
-    if run.diagnosis is not None and run.cause is not None and run.status in ("watch", "act", "stop"):
-        cause = next((c for c in run.diagnosis.causes if c.id == run.cause), None)
-        if cause is not None:
-            page.add(Text(f"most likely cause: {cause.id} {clean(cause.title)} ({percent(cause.score)})"), 2)
-            if cause.fix.patch:
-                page.add(Text.assemble("try: ", (clean("  ".join(cause.fix.patch)), "bold")), 2)
     for seen in gone:
         name = f"{seen.finding.code} {seen.finding.name}"
         page.add(Text(f"gone: {name}, last seen at step {steps(seen.last_seen_step)}", style="dim"))

@@ -84,7 +84,8 @@ def detect(source: Source) -> list[tuple[str, float, str]]:
     ``key_value`` is not asked where another one is certain: it never is, and takes the longest.
     """
     head = source.head()
-    binary = head.count(b"\0") > len(head) / 100  # a torn text log may have a few
+    # a torn text log may have a few zeros; a small archive too
+    binary = head.count(b"\0") > len(head) / 100 or head.startswith((*_KINDS,))
     found: list[tuple[str, float, str]] = []
     for reader in BINARY_READERS if binary else READERS:
         if reader is key_value.READER and any(confidence >= CERTAIN for _, confidence, _ in found):
