@@ -18,7 +18,7 @@ STEPS = range(49, 1000, 50)
 LOGGERS: dict[str, Callable[[Path], Logger]] = {
     "csv": lambda folder: CSVLogger(folder),
     "tensorboard": lambda folder: TensorBoardLogger(folder),
-    "wandb": lambda folder: WandbLogger(save_dir=folder, offline=True, project="vae"),
+    "wandb": lambda folder: WandbLogger(save_dir=folder, offline=True, mode="offline", project="vae"),
 }
 
 
