@@ -22,7 +22,9 @@ def rec(i: int) -> float:
 
 def start(library: str, folder: Path) -> subprocess.Popen[str]:
     """Start the script for ``library``; ``finish`` waits for it."""
-    environment = {**os.environ, "HOME": str(folder), "WANDB_SILENT": "true", "TRACKIO_DIR": str(folder)}
+    # a test that ran W&B before in this process leaves the address of its service: the script starts one of its own
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "_WANDB_"))}
+    environment = {**inherited, "HOME": str(folder), "WANDB_SILENT": "true", "TRACKIO_DIR": str(folder)}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, __file__, library, str(folder)]
     return subprocess.Popen(

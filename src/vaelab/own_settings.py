@@ -5,7 +5,7 @@ The settings themselves are in ``vaelab.config.schema``; this file needs none of
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,6 +97,6 @@ def own_conventions(config: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = values[value]
     for key, name in (("d_weight_max", "clamp"), ("disc_factor", "disc_loss_scale")):
         value = config.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < sys.float_info.max:
             found[name] = float(value)
     return found

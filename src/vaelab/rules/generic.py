@@ -330,7 +330,8 @@ class Exploded(Rule):
                 or track.role.split not in ("train", "epoch")
             ):
                 continue
-            if judged and track.role.name in TRADED:
+            # of the whole gradient's norm OPT402 speaks
+            if track.metric == "grad_norm" or (judged and track.role.name in TRADED):
                 continue
             yield self.finding(
                 "warn",
