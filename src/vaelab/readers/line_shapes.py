@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab.readers.lexer import parse_number
-from vaelab.readers.number_runs import RUN, BoolArray, Numbers, Runs, Words, last_bytes, read_numbers, scaled
+from vaelab.readers.number_runs import RUN, BoolArray, Numbers, Runs, Words, last_bytes, read_numbers, scaled, word_of
 from vaelab.run import FloatArray, IntArray
 
 Field = tuple[str | None, int, int]
@@ -56,7 +56,8 @@ class Template:
 
     columns: names in the order of the values. plain_rows: rows of the values that are each the run ``plain_runs``.
     composed: (row, where it is). constants: (row, value).
-    gaps: bytes before each run; before: the last of them; blanks: those of them that are blanks directly before it; opened: a bracket stands before these.
+    gaps: bytes before each run; texts: these, and what stands behind the last run; text_words: (runs, words, masks) that say the same, eight
+    bytes at a time from the end. blanks: how many of them are blanks directly before the run; opened: a bracket stands before these.
     trim: points at the end of a run that end the sentence. fixed: runs that belong to names. free: runs that
     may have a point and a sign or not.
     length, word, point, signed, regular: what the runs of the line are.
@@ -68,7 +69,8 @@ class Template:
     composed: list[tuple[int, _Found]]
     constants: list[tuple[int, float]]
     gaps: IntArray
-    before: npt.NDArray[np.uint8]
+    texts: list[bytes]
+    text_words: list[tuple[IntArray, Words, Words]]
     blanks: IntArray
     opened: BoolArray
     trim: IntArray
@@ -130,6 +132,7 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
         return None
     starts, ends = np.array(spans, np.int64).T
     before = [line[:start].rstrip(b" ") for start, _ in spans]
+    texts = [line[a:b] for a, b in zip([0, *ends.tolist()], [*starts.tolist(), len(line)], strict=True)]
     own_start, own_end = runs.start[index], runs.end[index] - trim
     plain = [(row, found.run) for row, found in numbers if found.is_plain]
     return Template(
@@ -139,7 +142,8 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
         [(row, found) for row, found in numbers if not found.is_plain],
         constants,
         starts - np.append(0, ends[:-1]),
-        runs.data[own_start - 1],
+        texts,
+        _words_of(texts[:-1]),
         np.array([start - len(text) for (start, _), text in zip(spans, before, strict=True)], np.int64),
         np.array([text[-1:] in (b"[", b"(") for text in before], np.bool_),
         trim,
@@ -149,6 +153,17 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
         runs.words[own_end - 8],
         read_numbers(runs, own_start, own_end),
     )
+
+
+def _words_of(texts: list[bytes]) -> list[tuple[IntArray, Words, Words]]:
+    """``Template.text_words`` of what stands before each run."""
+    found = []
+    for at in range(0, max(map(len, texts)), 8):
+        which = np.array([run for run, text in enumerate(texts) if len(text) > at], np.int64)
+        parts = [texts[run][max(len(texts[run]) - at - 8, 0) : len(texts[run]) - at] for run in which.tolist()]
+        masks = last_bytes(np.array([len(part) for part in parts], np.int64))
+        found.append((which, np.array([word_of(part) for part in parts], np.uint64), masks))
+    return found
 
 
 def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, FloatArray, list[tuple[int, int] | None]]:
@@ -215,19 +230,25 @@ def _composed(found: _Found, said: Numbers, length: IntArray) -> tuple[FloatArra
 
 
 def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArray, end: IntArray) -> BoolArray:
-    """Which lines have as much text between their runs as the template: only blanks before a number may vary in count."""
+    """Which lines have the same text around their runs as the template: only the count of blanks before a number may vary."""
     gaps = start.copy()
     gaps[0] -= runs.line_start[rows]
     gaps[1:] -= end[:-1]
-    alike = (gaps == template.gaps[:, None]) & (runs.data[start - 1] == template.before[:, None])
+    alike = gaps == template.gaps[:, None]
+    for k, (which, words, masks) in enumerate(template.text_words):
+        alike[which] &= (runs.words[start[which] - 8 * (k + 1)] & masks[:, None]) == words[:, None]
     for run in np.flatnonzero(~alike.all(axis=1)).tolist():
         some = np.flatnonzero(~alike[run])
         before = int(template.blanks[run])
-        blanks = np.minimum(_blanks_before(runs, start[run, some]), gaps[run, some])
+        place = start[run, some]
+        blanks = np.minimum(_blanks_before(runs, place), gaps[run, some])
         same = (gaps[run, some] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
         same &= ((blanks > 0) & (before > 0)) | template.opened[run]
+        same &= runs.have_before(place - blanks, template.texts[run].rstrip(b" "))
         alike[run, some] = same & (before <= MOST_BLANKS)
-    return alike.all(axis=0)
+    line_end = runs.line_end[rows]
+    behind = template.texts[-1]
+    return alike.all(axis=0) & (line_end - end[-1] == len(behind)) & runs.have_before(line_end, behind)
 
 
 def _blanks_before(runs: Runs, start: IntArray) -> IntArray:

@@ -44,29 +44,49 @@ _PLAIN = re.compile(rb"\d+\.?(\d*)|\.(\d+)")
 class Runs:
     """The runs of a text, line after line.
 
-    start, end: int64 (r,) where each stands in ``data``. first: int64 (lines + 1,) index of each line's first run.
-    line_start: int64 (lines,) where each line begins in ``data``.
+    start, end: int64 (r,) where each stands in ``text``. first: int64 (lines + 1,) index of each line's first run.
+    line_start, line_end: int64 (lines,) where each line begins and ends in ``text``. data, words: the bytes of ``text``, and the eight
+    bytes from each place on.
     """
 
+    text: bytes
     data: npt.NDArray[np.uint8]
     words: Words
     start: IntArray
     end: IntArray
     first: IntArray
     line_start: IntArray
+    line_end: IntArray
+
+    def line(self, i: int) -> bytes:
+        """The line ``i``, without its end."""
+        return self.text[self.line_start[i] : self.line_end[i]]
+
+    def have_before(self, places: IntArray, text: bytes) -> BoolArray:
+        """Whether ``text`` stands directly before each of ``places``."""
+        same = np.ones(places.shape, np.bool_)
+        for end in range(len(text), 0, -8):
+            part = text[max(end - 8, 0) : end]
+            same &= (self.words[places - (len(text) - end) - 8] & last_bytes(len(part))) == word_of(part)
+        return same
 
 
-def runs_of(text: bytes, lines: list[bytes]) -> Runs:
-    """Where the runs of ``lines`` are, of which ``text`` consists."""
+def word_of(text: bytes) -> np.uint64:
+    """Up to eight bytes as the last ones of a word."""
+    return np.uint64(int.from_bytes(text.rjust(8, b"\0"), "little"))
+
+
+def runs_of(text: bytes) -> Runs:
+    """Where the runs of ``text`` are, which consists of whole lines."""
     text = b"".join((_MARGIN, text, _MARGIN))
     data = np.frombuffer(text, np.uint8)
     edges = np.concatenate([_edges(data[at - 2 : at + PIECE + 1]) + at for at in range(2, len(data) - 1, PIECE)])
     start, end = edges[::2], edges[1::2]
-    lengths = np.fromiter(map(len, lines), np.int64, len(lines)) + 1
-    line_start = np.concatenate(([0], np.cumsum(lengths)))[: len(lines)] + len(_MARGIN)
+    line_end = np.flatnonzero(data[: len(data) - len(_MARGIN)] == ord("\n"))[len(_MARGIN) :]
+    line_start = np.append(len(_MARGIN), line_end[:-1] + 1)[: len(line_end)]
     first = np.append(np.searchsorted(start, line_start), len(start))
     words: Words = np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,))
-    return Runs(data, words, start, end, first, line_start)
+    return Runs(text, data, words, start, end, first, line_start, line_end)
 
 
 def _edges(data: npt.NDArray[np.uint8]) -> IntArray:
@@ -101,7 +121,7 @@ class Numbers:
         return values
 
 
-def last_bytes(count: IntArray) -> Words:
+def last_bytes(count: IntArray | int) -> Words:
     """Masks of a word's last ``count`` bytes (0 to 8)."""
     return _LAST_BYTES[count]
 
