@@ -145,7 +145,7 @@ def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
     word = runs.words[end - 8]
     inside = _LAST_BYTES[np.minimum(length, 8)]
     word &= inside
-    odd = _not_digits(word) & inside  # the high bit of every byte of the number that is no digit
+    odd = not_digits(word) & inside  # the high bit of every byte of the number that is no digit
     point = odd != 0
     at_point = odd.astype(np.float64).view(np.int64)  # the highest of these bits is in the exponent of the float
     decimals = np.where(point, 7 - ((at_point >> 52) - 1023 >> 3), 0)
@@ -154,7 +154,7 @@ def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
     whole_word = np.where(point, closed_up, word)
     regular = (length <= 8) & (length > point) & ((odd & (odd - np.uint64(1))) == 0)
     numbers = Numbers(
-        _eight_digits(whole_word).astype(np.float64), -decimals, decimals, point, signed, negative, regular
+        eight_digits(whole_word).astype(np.float64), -decimals, decimals, point, signed, negative, regular
     )
     long = np.flatnonzero(length > 8)
     if len(long):
@@ -170,8 +170,8 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     """Fill in the numbers of more than eight characters (flat places ``where``): by two words, or one by one."""
     length = end - start
     low, high = runs.words[end - 8], runs.words[end - 16]
-    odd_low = _not_digits(low)
-    odd_high = _not_digits(high) & _LAST_BYTES[np.minimum(length - 8, 8)]
+    odd_low = not_digits(low)
+    odd_high = not_digits(high) & _LAST_BYTES[np.minimum(length - 8, 8)]
     point = (odd_low | odd_high) != 0
     odd = np.where(odd_low != 0, odd_low, odd_high).astype(np.float64).view(np.int64)
     behind = np.where(point, 7 - ((odd >> 52) - 1023 >> 3) + np.where(odd_low != 0, 0, 8), 0)
@@ -182,9 +182,9 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     mask = _LAST_BYTES[np.clip(first_length, 0, 8)]
     first = runs.words[first_end - 8] & mask
     low_mask, high_mask = _LAST_BYTES[np.minimum(second, 8)], _LAST_BYTES[np.clip(second - 8, 0, 8)]
-    regular &= ((_not_digits(first) & mask) | (odd_low & low_mask) | (odd_high & high_mask)) == 0
-    digits = _eight_digits(low & low_mask) + _eight_digits(high & high_mask) * np.uint64(10**8)
-    digits = digits.astype(np.float64) + _eight_digits(first) * _POWERS[np.minimum(second, LARGEST_POWER)]
+    regular &= ((not_digits(first) & mask) | (odd_low & low_mask) | (odd_high & high_mask)) == 0
+    digits = eight_digits(low & low_mask) + eight_digits(high & high_mask) * np.uint64(10**8)
+    digits = digits.astype(np.float64) + eight_digits(first) * _POWERS[np.minimum(second, LARGEST_POWER)]
     power = -behind
     lone = (odd_low & (odd_low - np.uint64(1)) == 0) & (odd_high & (odd_high - np.uint64(1)) == 0)
     for i in np.flatnonzero(~regular & ((lone & ((odd_low == 0) | (odd_high == 0))) | (length > 16))).tolist():
@@ -202,7 +202,7 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
         array.reshape(-1)[where] = values
 
 
-def _not_digits(words: Words) -> Words:
+def not_digits(words: Words) -> Words:
     """128 in every byte that is not an ASCII digit, 0 in the others."""
     x = words ^ _ZEROS
     y = x & _LOW_SEVEN
@@ -212,7 +212,7 @@ def _not_digits(words: Words) -> Words:
     return y
 
 
-def _eight_digits(words: Words) -> Words:
+def eight_digits(words: Words) -> Words:
     """The number that eight ASCII digits spell (first digit in the lowest byte; a zero byte counts as 0).
 
     Neighbours are joined in pairs, then fours, then eights: each step is one multiplication for all of them.

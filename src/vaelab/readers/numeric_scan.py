@@ -31,7 +31,7 @@ Apart = Callable[[bytes], list[bytes]]
 """The records of one line, where another was written on behind its end."""
 
 MIN_GROUP = 8  # fewer lines of one shape are parsed one by one
-FIRST_PIECE = 1 << 16  # bytes of a log from which its usual lines are learnt
+PIECE = 1 << 20  # bytes of a log that are read together: they fit in the processor's cache
 MOST_USUAL = 8  # templates that are tried before the shapes of lines are looked at
 USUAL_SHARE = 1 / 16  # of the lines, which such a template must have read in the piece before
 MOST_SHAPES = 10_000  # that are remembered
@@ -82,7 +82,7 @@ def scan_chunks(
     """Scan a log given in pieces that may end anywhere. Line numbers are 1-based over the whole log."""
     first_line, first_part = 1, 0
     learnt = Learnt()
-    for text in _short_first(whole_lines(chunks)):
+    for text in _short_pieces(whole_lines(chunks)):
         scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, learnt, apart)
         first_line += scan.n_lines
         first_part += scan.n_parts
@@ -109,17 +109,14 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(rest)
 
 
-def _short_first(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same pieces of a log, the first one cut in two, so that most of it can be read by what its beginning taught."""
-    pieces = iter(texts)
-    for text in pieces:
-        end = text.find(b"\n", FIRST_PIECE) + 1
-        if 0 < end < len(text):
-            yield text[:end]
-            text = text[end:]
-        yield text
-        break
-    yield from pieces
+def _short_pieces(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same whole lines in pieces that fit in the processor's cache."""
+    for text in texts:
+        begin = 0
+        while begin < len(text):
+            end = text.find(b"\n", begin + PIECE) + 1 or len(text)
+            yield text[begin:end]
+            begin = end
 
 
 @dataclass
