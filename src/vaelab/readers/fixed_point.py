@@ -81,9 +81,14 @@ class FixedPoint:
 
 def fixed_point_runs(which: IntArray, kinds: Numbers, may_change_sign: BoolArray) -> FixedPoint:
     """What to expect of the runs ``which`` of a line whose runs are ``kinds``; all have at most ``MOST_DECIMALS``."""
-    decimals, point = kinds.decimals[which], kinds.point[which]
-    odd = np.where(point, np.uint64(1 << 63) >> (decimals * 8).astype(np.uint64), np.uint64(0))
-    behind = np.where(point, last_bytes(decimals), ~np.uint64(0))  # of a whole number all bytes
-    before = np.where(point, ~last_bytes(decimals + 1), np.uint64(0))
-    columns = (decimals, point, may_change_sign[which], kinds.signed[which], odd, behind, before)
-    return FixedPoint(which, *(array[:, None] for array in columns))
+    decimals, point = kinds.decimals[which, None], kinds.point[which, None]
+    return FixedPoint(
+        which,
+        decimals,
+        point,
+        may_change_sign[which, None],
+        kinds.signed[which, None],
+        odd=np.where(point, np.uint64(1 << 63) >> (decimals * 8).astype(np.uint64), np.uint64(0)),
+        behind=np.where(point, last_bytes(decimals), ~np.uint64(0)),  # of a whole number all bytes
+        before=np.where(point, ~last_bytes(decimals + 1), np.uint64(0)),
+    )

@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vaelab.readers.fixed_point import MOST_DECIMALS, FixedPoint, fixed_point_runs
 from vaelab.readers.lexer import parse_number
@@ -70,7 +69,7 @@ class Template:
     constants: list[tuple[int, float]]
     gaps: IntArray
     texts: list[bytes]
-    text_words: list[tuple[IntArray, Words, Words]]
+    text_words: list[tuple[IntArray | slice, Words, Words]]
     blanks: IntArray
     opened: BoolArray
     trim: IntArray
@@ -143,9 +142,9 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
     own_start, own_end = runs.start[index], runs.end[index] - trim
     row = np.full(len(spans), -1)
     composed = [(column, found) for column, found in numbers if not found.is_plain]
-    for column, number in numbers:
+    for place, number in numbers:
         if number.is_plain:
-            row[number.run] = column
+            row[number.run] = place
     kinds = read_numbers(runs, own_start, own_end)
     simple = loose & kinds.regular & (trim == 0) & (kinds.decimals <= MOST_DECIMALS)
     for _, number in composed:
@@ -171,14 +170,15 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
     )
 
 
-def _words_of(texts: list[bytes]) -> list[tuple[IntArray, Words, Words]]:
+def _words_of(texts: list[bytes]) -> list[tuple[IntArray | slice, Words, Words]]:
     """``Template.text_words`` of what stands before each run."""
-    found = []
+    found: list[tuple[IntArray | slice, Words, Words]] = []
     for at in range(0, max(map(len, texts)), 8):
         which = np.array([run for run, text in enumerate(texts) if len(text) > at], np.int64)
         parts = [texts[run][max(len(texts[run]) - at - 8, 0) : len(texts[run]) - at] for run in which.tolist()]
         masks = last_bytes(np.array([len(part) for part in parts], np.int64))
-        found.append((which, np.array([word_of(part) for part in parts], np.uint64), masks))
+        words = np.array([word_of(part) for part in parts], np.uint64)
+        found.append((slice(None) if len(which) == len(texts) else which, words, masks))
     return found
 
 
@@ -187,8 +187,7 @@ def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, Flo
 
     All lines must have as many runs as the template.
     """
-    index = runs.first[rows] + np.arange(len(template.gaps))[:, None]  # (runs, n), as all arrays here
-    start, end = runs.start[index], runs.end[index]
+    start, end = runs.of_lines(rows)
     fits = _stands_alike(template, runs, rows, start, end)
     for run in np.flatnonzero(template.trim).tolist():
         end[run] -= template.trim[run]
@@ -212,9 +211,9 @@ def _values(
     """What ``read`` returns, of lines with the text of the template whose runs stand between ``start`` and ``end`` (runs, n)."""
     expected, kinds = template.fixed_point, template.kinds
     fixed_values, as_learnt, same_sign = expected.read(runs, start[expected.runs], end[expected.runs])
-    kept = as_learnt.all(axis=1)
+    kept = np.all(as_learnt, axis=1)
     if not kept.all():
-        template.let_vary(~kept)
+        template.let_vary(np.logical_not(kept))
         fixed_values, same_sign = fixed_values[kept], same_sign[kept]
     usable = same_sign.all(axis=0)
     varied = template.varied
@@ -281,7 +280,9 @@ def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArra
     gaps[1:] -= end[:-1]
     alike = gaps == template.gaps[:, None]
     for k, (which, words, masks) in enumerate(template.text_words):
-        alike[which] &= (runs.words[start[which] - 8 * (k + 1)] & masks[:, None]) == words[:, None]
+        found = runs.words[start[which] - 8 * (k + 1)]
+        found &= masks[:, None]
+        alike[which] &= found == words[:, None]
     for run in np.flatnonzero(~alike.all(axis=1)).tolist():
         some = np.flatnonzero(~alike[run])
         before = int(template.blanks[run])

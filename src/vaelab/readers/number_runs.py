@@ -62,6 +62,17 @@ class Runs:
         """The line ``i``, without its end."""
         return self.text[self.line_start[i] : self.line_end[i]]
 
+    def of_lines(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Begin and end of the runs (runs, n) of lines (n,) that have equally many."""
+        begin = int(self.first[rows[0]])
+        n_runs = int(self.first[rows[0] + 1]) - begin
+        if rows[-1] - rows[0] + 1 == len(rows):  # one behind the other, as they mostly are
+            part = slice(begin, begin + n_runs * len(rows))
+            start, end = (a[part].reshape(-1, n_runs).T for a in (self.start, self.end))
+            return np.array(start, order="C"), np.array(end, order="C")
+        index = self.first[rows] + np.arange(n_runs)[:, None]
+        return self.start[index], self.end[index]
+
     def have_before(self, places: IntArray, text: bytes) -> BoolArray:
         """Whether ``text`` stands directly before each of ``places``."""
         same = np.ones(places.shape, np.bool_)
@@ -114,7 +125,7 @@ class Numbers:
     negative: BoolArray
     regular: BoolArray
 
-    def values(self, runs: IntArray) -> FloatArray:
+    def values(self, runs: BoolArray) -> FloatArray:
         """The numbers of some runs (the first axis)."""
         values = self.digits[runs] / _POWERS[-self.power[runs]]
         np.negative(values, out=values, where=self.negative[runs])

@@ -31,7 +31,7 @@ Apart = Callable[[bytes], list[bytes]]
 """The records of one line, where another was written on behind its end."""
 
 MIN_GROUP = 8  # fewer lines of one shape are parsed one by one
-PIECE = 1 << 20  # bytes of a log that are read together: they fit in the processor's cache
+PIECE = 1 << 20  # bytes that a reader takes from a log at a time: they fit in the processor's cache
 MOST_USUAL = 8  # templates that are tried before the shapes of lines are looked at
 USUAL_SHARE = 1 / 16  # of the lines, which such a template must have read in the piece before
 MOST_SHAPES = 10_000  # that are remembered
@@ -82,7 +82,7 @@ def scan_chunks(
     """Scan a log given in pieces that may end anywhere. Line numbers are 1-based over the whole log."""
     first_line, first_part = 1, 0
     learnt = Learnt()
-    for text in _short_pieces(whole_lines(chunks)):
+    for text in whole_lines(chunks):
         scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, learnt, apart)
         first_line += scan.n_lines
         first_part += scan.n_parts
@@ -107,16 +107,6 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         rest = [chunk[end:]] if end < len(chunk) else []
     if rest:
         yield b"".join(rest)
-
-
-def _short_pieces(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same whole lines in pieces that fit in the processor's cache."""
-    for text in texts:
-        begin = 0
-        while begin < len(text):
-            end = text.find(b"\n", begin + PIECE) + 1 or len(text)
-            yield text[begin:end]
-            begin = end
 
 
 @dataclass
@@ -258,7 +248,12 @@ def _read_by_shape(
     pending: IntArray, runs: Runs, parse: ParseLine, templates: dict[bytes, list[Template]], found: list[_Read]
 ) -> list[int]:
     """Read lines by the templates of their shapes into ``found``; returns those left to the careful parser, ascending."""
-    text = b"".join([runs.text[a : b + 1] for a, b in zip(runs.line_start[pending].tolist(), runs.line_end[pending].tolist(), strict=True)])
+    text = b"".join(
+        [
+            runs.text[a : b + 1]
+            for a, b in zip(runs.line_start[pending].tolist(), runs.line_end[pending].tolist(), strict=True)
+        ]
+    )
     shapes = text.translate(None, b"0123456789.+- ").split(b"\n")[: len(pending)]
     numbered = _Numbered()
     of_line = np.fromiter(map(numbered.__getitem__, shapes), np.int64, len(pending))
@@ -285,14 +280,14 @@ def _read_alike(
         first, before = int(pending[0]), len(pending)
         line = runs.line(first)
         fields = parse(line)
-        template = learn(line, fields, runs, np.arange(*runs.first[first : first + 2])) if fields else None
-        if template is not None:
-            pending = _read_fitting(template, runs, pending, found)
-        if template is None or len(pending) == before:
+        learnt = learn(line, fields, runs, np.arange(*runs.first[first : first + 2])) if fields else None
+        if learnt is not None:
+            pending = _read_fitting(learnt, runs, pending, found)
+        if learnt is None or len(pending) == before:
             careful.append(first)
             pending = pending[1:]
         else:
-            templates.append(template)
+            templates.append(learnt)
     return careful + pending.tolist()
 
 
