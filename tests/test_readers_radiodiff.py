@@ -127,7 +127,7 @@ def test_what_was_printed_is_read_back_exactly(values) -> None:
     class Text:
         name = "x.log"
 
-        def chunks(self):
+        def chunks(self, size: int = 0):
             return iter(["".join(lines).encode()])
 
     (raw,) = READER.read(Text())  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ from vaelab.readers.named_lines import (
     parse_line,
 )
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import scan_chunks, scan_tail, split_lines
+from vaelab.readers.numeric_scan import PIECE, scan_chunks, scan_tail, split_lines
 from vaelab.readers.positions import Places, epochs_as_integers, records_of_lines, steps_of_lines
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextColumn, TextTable, decode, printed_decimals
@@ -42,6 +42,7 @@ from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
 _CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
 _DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
+MOST_ROWS = 50  # from which the format is told
 MOST_LINES = 200  # from which the order of a record's lines is told
 _PLACES = (GLOBAL_STEP, STEP, EPOCH)
 _SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES, LEADING)
@@ -59,6 +60,8 @@ class KeyValueReader:
             if is_row(line):
                 rows += 1
                 of_dicts += _DICT.search(line) is not None
+                if rows == MOST_ROWS:
+                    break
         if not rows and len(head) == 65536:
             return 0.1 if any(b"=" in line or b":" in line for line in head.split(b"\n")) else 0.0
         if of_dicts * 2 > rows:
@@ -71,7 +74,7 @@ class KeyValueReader:
         decimal_comma = uses_decimal_comma(head)
         table, other = TextTable(), _OtherLines()
         tail = None
-        for scan in scan_chunks(source.chunks(), parse_line, decimal_comma):
+        for scan in scan_chunks(source.chunks(PIECE), parse_line, decimal_comma):
             table.add(scan.blocks)
             tail = scan.tail
             other.note_unread(scan.unread)

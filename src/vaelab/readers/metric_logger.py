@@ -21,7 +21,7 @@ from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.lexer import NOT_FINITE, NUMBER
 from vaelab.readers.line_shapes import Field
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import scan_chunks, scan_tail
+from vaelab.readers.numeric_scan import PIECE, scan_chunks, scan_tail
 from vaelab.readers.positions import global_steps
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
@@ -109,7 +109,7 @@ class MetricLoggerReader:
         """One log, in the order of the file. Raises LogError if it has no training line."""
         table, other = TextTable(), _OtherLines()
         tail = None
-        for scan in scan_chunks(source.chunks(), parse_line, apart=_apart):
+        for scan in scan_chunks(source.chunks(PIECE), parse_line, apart=_apart):
             table.add(scan.blocks)
             tail = scan.tail
             for number, line in scan.others:

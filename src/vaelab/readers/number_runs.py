@@ -44,29 +44,60 @@ _PLAIN = re.compile(rb"\d+\.?(\d*)|\.(\d+)")
 class Runs:
     """The runs of a text, line after line.
 
-    start, end: int64 (r,) where each stands in ``data``. first: int64 (lines + 1,) index of each line's first run.
-    line_start: int64 (lines,) where each line begins in ``data``.
+    start, end: int64 (r,) where each stands in ``text``. first: int64 (lines + 1,) index of each line's first run.
+    line_start, line_end: int64 (lines,) where each line begins and ends in ``text``. data, words: the bytes of ``text``, and the eight
+    bytes from each place on.
     """
 
+    text: bytes
     data: npt.NDArray[np.uint8]
     words: Words
     start: IntArray
     end: IntArray
     first: IntArray
     line_start: IntArray
+    line_end: IntArray
+
+    def line(self, i: int) -> bytes:
+        """The line ``i``, without its end."""
+        return self.text[self.line_start[i] : self.line_end[i]]
+
+    def of_lines(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Begin and end of the runs (runs, n) of lines (n,) that have equally many."""
+        begin = int(self.first[rows[0]])
+        n_runs = int(self.first[rows[0] + 1]) - begin
+        if rows[-1] - rows[0] + 1 == len(rows):  # one behind the other, as they mostly are
+            part = slice(begin, begin + n_runs * len(rows))
+            start, end = (a[part].reshape(-1, n_runs).T for a in (self.start, self.end))
+            return np.array(start, order="C"), np.array(end, order="C")
+        index = self.first[rows] + np.arange(n_runs)[:, None]
+        return self.start[index], self.end[index]
+
+    def have_before(self, places: IntArray, text: bytes) -> BoolArray:
+        """Whether ``text`` stands directly before each of ``places``."""
+        same = np.ones(places.shape, np.bool_)
+        for end in range(len(text), 0, -8):
+            part = text[max(end - 8, 0) : end]
+            same &= (self.words[places - (len(text) - end) - 8] & last_bytes(len(part))) == word_of(part)
+        return same
 
 
-def runs_of(text: bytes, lines: list[bytes]) -> Runs:
-    """Where the runs of ``lines`` are, of which ``text`` consists."""
+def word_of(text: bytes) -> np.uint64:
+    """Up to eight bytes as the last ones of a word."""
+    return np.uint64(int.from_bytes(text.rjust(8, b"\0"), "little"))
+
+
+def runs_of(text: bytes) -> Runs:
+    """Where the runs of ``text`` are, which consists of whole lines."""
     text = b"".join((_MARGIN, text, _MARGIN))
     data = np.frombuffer(text, np.uint8)
     edges = np.concatenate([_edges(data[at - 2 : at + PIECE + 1]) + at for at in range(2, len(data) - 1, PIECE)])
     start, end = edges[::2], edges[1::2]
-    lengths = np.fromiter(map(len, lines), np.int64, len(lines)) + 1
-    line_start = np.concatenate(([0], np.cumsum(lengths)))[: len(lines)] + len(_MARGIN)
+    line_end = np.flatnonzero(data[: len(data) - len(_MARGIN)] == ord("\n"))[len(_MARGIN) :]
+    line_start = np.append(len(_MARGIN), line_end[:-1] + 1)[: len(line_end)]
     first = np.append(np.searchsorted(start, line_start), len(start))
     words: Words = np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,))
-    return Runs(data, words, start, end, first, line_start)
+    return Runs(text, data, words, start, end, first, line_start, line_end)
 
 
 def _edges(data: npt.NDArray[np.uint8]) -> IntArray:
@@ -94,14 +125,14 @@ class Numbers:
     negative: BoolArray
     regular: BoolArray
 
-    def values(self, runs: IntArray) -> FloatArray:
+    def values(self, runs: BoolArray) -> FloatArray:
         """The numbers of some runs (the first axis)."""
         values = self.digits[runs] / _POWERS[-self.power[runs]]
         np.negative(values, out=values, where=self.negative[runs])
         return values
 
 
-def last_bytes(count: IntArray) -> Words:
+def last_bytes(count: IntArray | int) -> Words:
     """Masks of a word's last ``count`` bytes (0 to 8)."""
     return _LAST_BYTES[count]
 
@@ -125,7 +156,7 @@ def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
     word = runs.words[end - 8]
     inside = _LAST_BYTES[np.minimum(length, 8)]
     word &= inside
-    odd = _not_digits(word) & inside  # the high bit of every byte of the number that is no digit
+    odd = not_digits(word) & inside  # the high bit of every byte of the number that is no digit
     point = odd != 0
     at_point = odd.astype(np.float64).view(np.int64)  # the highest of these bits is in the exponent of the float
     decimals = np.where(point, 7 - ((at_point >> 52) - 1023 >> 3), 0)
@@ -134,7 +165,7 @@ def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
     whole_word = np.where(point, closed_up, word)
     regular = (length <= 8) & (length > point) & ((odd & (odd - np.uint64(1))) == 0)
     numbers = Numbers(
-        _eight_digits(whole_word).astype(np.float64), -decimals, decimals, point, signed, negative, regular
+        eight_digits(whole_word).astype(np.float64), -decimals, decimals, point, signed, negative, regular
     )
     long = np.flatnonzero(length > 8)
     if len(long):
@@ -150,8 +181,8 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     """Fill in the numbers of more than eight characters (flat places ``where``): by two words, or one by one."""
     length = end - start
     low, high = runs.words[end - 8], runs.words[end - 16]
-    odd_low = _not_digits(low)
-    odd_high = _not_digits(high) & _LAST_BYTES[np.minimum(length - 8, 8)]
+    odd_low = not_digits(low)
+    odd_high = not_digits(high) & _LAST_BYTES[np.minimum(length - 8, 8)]
     point = (odd_low | odd_high) != 0
     odd = np.where(odd_low != 0, odd_low, odd_high).astype(np.float64).view(np.int64)
     behind = np.where(point, 7 - ((odd >> 52) - 1023 >> 3) + np.where(odd_low != 0, 0, 8), 0)
@@ -162,9 +193,9 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     mask = _LAST_BYTES[np.clip(first_length, 0, 8)]
     first = runs.words[first_end - 8] & mask
     low_mask, high_mask = _LAST_BYTES[np.minimum(second, 8)], _LAST_BYTES[np.clip(second - 8, 0, 8)]
-    regular &= ((_not_digits(first) & mask) | (odd_low & low_mask) | (odd_high & high_mask)) == 0
-    digits = _eight_digits(low & low_mask) + _eight_digits(high & high_mask) * np.uint64(10**8)
-    digits = digits.astype(np.float64) + _eight_digits(first) * _POWERS[np.minimum(second, LARGEST_POWER)]
+    regular &= ((not_digits(first) & mask) | (odd_low & low_mask) | (odd_high & high_mask)) == 0
+    digits = eight_digits(low & low_mask) + eight_digits(high & high_mask) * np.uint64(10**8)
+    digits = digits.astype(np.float64) + eight_digits(first) * _POWERS[np.minimum(second, LARGEST_POWER)]
     power = -behind
     lone = (odd_low & (odd_low - np.uint64(1)) == 0) & (odd_high & (odd_high - np.uint64(1)) == 0)
     for i in np.flatnonzero(~regular & ((lone & ((odd_low == 0) | (odd_high == 0))) | (length > 16))).tolist():
@@ -182,7 +213,7 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
         array.reshape(-1)[where] = values
 
 
-def _not_digits(words: Words) -> Words:
+def not_digits(words: Words) -> Words:
     """128 in every byte that is not an ASCII digit, 0 in the others."""
     x = words ^ _ZEROS
     y = x & _LOW_SEVEN
@@ -192,7 +223,7 @@ def _not_digits(words: Words) -> Words:
     return y
 
 
-def _eight_digits(words: Words) -> Words:
+def eight_digits(words: Words) -> Words:
     """The number that eight ASCII digits spell (first digit in the lowest byte; a zero byte counts as 0).
 
     Neighbours are joined in pairs, then fours, then eights: each step is one multiplication for all of them.

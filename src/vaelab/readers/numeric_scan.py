@@ -9,6 +9,7 @@ parsed by that function, and the others are read at the same places where they f
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -30,6 +31,9 @@ Apart = Callable[[bytes], list[bytes]]
 """The records of one line, where another was written on behind its end."""
 
 MIN_GROUP = 8  # fewer lines of one shape are parsed one by one
+PIECE = 1 << 20  # bytes that a reader takes from a log at a time: they fit in the processor's cache
+MOST_USUAL = 8  # templates that are tried before the shapes of lines are looked at
+USUAL_SHARE = 1 / 16  # of the lines, which such a template must have read in the piece before
 MOST_SHAPES = 10_000  # that are remembered
 MOST_TEMPLATES = 64  # of one shape
 MOST_FAILURES = 4  # lines of one shape that only the careful parser can read, before all of that shape are left to it
@@ -77,9 +81,9 @@ def scan_chunks(
 ) -> Iterator[Scan]:
     """Scan a log given in pieces that may end anywhere. Line numbers are 1-based over the whole log."""
     first_line, first_part = 1, 0
-    templates: dict[bytes, list[Template]] = {}
+    learnt = Learnt()
     for text in whole_lines(chunks):
-        scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, templates, apart)
+        scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, learnt, apart)
         first_line += scan.n_lines
         first_part += scan.n_parts
         yield scan
@@ -105,6 +109,14 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(rest)
 
 
+@dataclass
+class Learnt:
+    """What earlier pieces of a log taught: the templates of each shape of line, and those by which most lines were read last."""
+
+    templates: dict[bytes, list[Template]] = field(default_factory=dict)
+    usual: list[Template] = field(default_factory=list)
+
+
 class _Numbered(dict[bytes, int]):
     """Numbers the keys that are asked for, in their order."""
 
@@ -118,43 +130,46 @@ def scan_text(
     parse: ParseLine,
     first_line: int = 1,
     first_part: int = 0,
-    templates: dict[bytes, list[Template]] | None = None,
+    learnt: Learnt | None = None,
     apart: Apart | None = None,
 ) -> Scan:
     """Scan lines. ``first_line`` is the number of the first of them, ``first_part`` its place in the log.
 
-    templates: what was learnt of each shape of line, kept from one piece of a log to the next.
+    learnt: kept from one piece of a log to the next.
     """
-    templates = {} if templates is None else templates
+    learnt = Learnt() if learnt is None else learnt
     scan = Scan(0, [], [])
-    lines, numbers, scan.ansi = split_lines(text, first_line)
-    if not lines:
+    if not text:
         return scan
-    scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(lines)
-    if not text.endswith(b"\n"):
-        scan.tail = int(numbers[-1]), lines.pop()
-        if not lines:
+    is_whole = text.endswith(b"\n")
+    if b"\r" in text or b"\x1b" in text or b"\b" in text:
+        lines, numbers, scan.ansi = split_lines(text, first_line)
+        text = b"".join(line + b"\n" for line in lines)
+    else:
+        text = text if is_whole else text + b"\n"
+        numbers = first_line + np.arange(text.count(b"\n"), dtype=np.int64)
+    if not len(numbers):
+        return scan
+    scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(numbers)
+    if not is_whole:
+        begin = text.rfind(b"\n", 0, -1) + 1
+        scan.tail = int(numbers[-1]), text[begin:-1]
+        text, numbers = text[:begin], numbers[:-1]
+        if not text:
             return scan
-    if scan.tail is not None or b"\r" in text or b"\x1b" in text:
-        text = b"\n".join(lines)
-    shapes = text.translate(None, b"0123456789.+- ").split(b"\n")[: len(lines)]
-    numbered = _Numbered()
-    of_line = np.fromiter(map(numbered.__getitem__, shapes), np.int64, len(lines))
-    in_order = np.argsort(of_line, kind="stable")
-    groups = np.split(in_order, np.cumsum(np.bincount(of_line))[:-1])
-    careful: list[int] = []
-    runs = runs_of(text, lines)
-    for shape, members in zip(numbered, groups, strict=True):
-        known = templates.get(shape)
-        if not known and (len(members) < MIN_GROUP or len(templates) > MOST_SHAPES):
-            careful += members.tolist()
-            continue
-        found, rest = _read_alike(members, lines, runs, parse, templates.setdefault(shape, []))
-        careful += rest
-        for template, some, values, decimals in found:
-            scan.blocks.append(Block(template.columns, numbers[some], some + first_part, values, decimals))
-    careful.sort()
-    left = [(int(numbers[i]), i + first_part, lines[i]) for i in careful]
+    runs = runs_of(text)
+    pending = np.arange(len(numbers))
+    found: list[_Read] = []
+    for template in learnt.usual:
+        pending = _read_fitting(template, runs, pending, found)
+    careful = _read_by_shape(pending, runs, parse, learnt.templates, found)
+    counts = Counter[int]()
+    for template, some, values, decimals in found:
+        counts[id(template)] += len(some)
+        scan.blocks.append(Block(template.columns, numbers[some], some + first_part, values, decimals))
+    by_id = {id(template): template for template, _, _, _ in found}
+    learnt.usual = [by_id[i] for i, n in counts.most_common(MOST_USUAL) if n >= USUAL_SHARE * len(numbers)]
+    left = [(int(numbers[i]), i + first_part, runs.line(i)) for i in careful]
     if apart:
         left = [(number, part, piece) for number, part, line in left for piece in apart(line)]
     _parse_one_by_one(left, parse, scan)
@@ -229,19 +244,43 @@ def _parse_one_by_one(lines: list[tuple[int, int, bytes]], parse: ParseLine, sca
 _Read = tuple[Template, IntArray, FloatArray, list[tuple[int, int] | None]]  # template, lines, values, decimals
 
 
+def _read_by_shape(
+    pending: IntArray, runs: Runs, parse: ParseLine, templates: dict[bytes, list[Template]], found: list[_Read]
+) -> list[int]:
+    """Read lines by the templates of their shapes into ``found``; returns those left to the careful parser, ascending."""
+    text = b"".join(
+        [
+            runs.text[a : b + 1]
+            for a, b in zip(runs.line_start[pending].tolist(), runs.line_end[pending].tolist(), strict=True)
+        ]
+    )
+    shapes = text.translate(None, b"0123456789.+- ").split(b"\n")[: len(pending)]
+    numbered = _Numbered()
+    of_line = np.fromiter(map(numbered.__getitem__, shapes), np.int64, len(pending))
+    in_order = pending[np.argsort(of_line, kind="stable")]
+    careful: list[int] = []
+    for shape, members in zip(numbered, np.split(in_order, np.cumsum(np.bincount(of_line))[:-1]), strict=False):
+        known = templates.get(shape)
+        if not known and (len(members) < MIN_GROUP or len(templates) > MOST_SHAPES):
+            careful += members.tolist()
+        else:
+            careful += _read_alike(members, runs, parse, templates.setdefault(shape, []), found)
+    return sorted(careful)
+
+
 def _read_alike(
-    members: IntArray, lines: list[bytes], runs: Runs, parse: ParseLine, templates: list[Template]
-) -> tuple[list[_Read], list[int]]:
-    """Read lines of one shape by ``templates``, which are added to: (template, lines, values, decimals), and what fits none."""
-    found: list[_Read] = []
+    members: IntArray, runs: Runs, parse: ParseLine, templates: list[Template], found: list[_Read]
+) -> list[int]:
+    """Read lines of one shape into ``found`` by ``templates``, which are added to; returns what fits none."""
     pending = members
     careful: list[int] = []
     for template in templates:
         pending = _read_fitting(template, runs, pending, found)
     while len(pending) >= MIN_GROUP and len(careful) < MOST_FAILURES and len(templates) < MOST_TEMPLATES:
         first, before = int(pending[0]), len(pending)
-        fields = parse(lines[first])
-        learnt = learn(lines[first], fields, runs, np.arange(*runs.first[first : first + 2])) if fields else None
+        line = runs.line(first)
+        fields = parse(line)
+        learnt = learn(line, fields, runs, np.arange(*runs.first[first : first + 2])) if fields else None
         if learnt is not None:
             pending = _read_fitting(learnt, runs, pending, found)
         if learnt is None or len(pending) == before:
@@ -249,7 +288,7 @@ def _read_alike(
             pending = pending[1:]
         else:
             templates.append(learnt)
-    return found, careful + pending.tolist()
+    return careful + pending.tolist()
 
 
 def _read_fitting(template: Template, runs: Runs, lines: IntArray, found: list[_Read]) -> IntArray:

@@ -18,7 +18,7 @@ from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.line_shapes import Field
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import scan_chunks, scan_tail
+from vaelab.readers.numeric_scan import PIECE, scan_chunks, scan_tail
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextTable, decode, printed_decimals
 from vaelab.run import FloatArray, IntArray, Smoothing
@@ -27,10 +27,11 @@ STEP, TOTAL = "[step]", "[total]"
 CLOCK = ("[year]", "[month]", "[day]", "[hour]", "[minute]", "[second]", "[millisecond]")
 
 _HEADER = re.compile(rb"\[Train Step\] +(\d{1,15})/(\d{1,15}): *")
-_TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),(\d{3})\b")
-_ITEM = re.compile(rb"([A-Za-z_][\w/.\-]*): +(-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d{1,4})?|nan|inf)),(?: |$)")
+_TIME = re.compile(rb"(\d{1,9})-(\d{1,9})-(\d{1,9}) {1,8}(\d{1,9}):(\d{1,9}):(\d{1,9}),(\d{1,9})\b")
+_ITEM = re.compile(rb"([A-Za-z_][\w/.\-]*): +([-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?|nan|inf)),(?: |$)")
 _BAR = re.compile(rb"\s*:?\s*(?:\d+%\||\d+it \[)")
 _DIGITS = re.compile(rb"\d[\d.]*")
+_POSSIBLE = ((1970, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 60), (0, 999))  # of each part of CLOCK
 RECENT_ROWS = 8  # lines of other processes for one step stand at most this far apart
 
 
@@ -74,7 +75,7 @@ class RadioDiffLogReader:
         """One log, in the order of the file. Raises LogError if it has no ``[Train Step]`` line."""
         table, other = TextTable(), _OtherLines()
         tail = None
-        for scan in scan_chunks(source.chunks(), parse_line):
+        for scan in scan_chunks(source.chunks(PIECE), parse_line):
             table.add(scan.blocks)
             tail = scan.tail
             for number, line in scan.others:
@@ -168,8 +169,10 @@ def _first_of_each(steps: IntArray, shapes: IntArray, values: list[FloatArray]) 
 
 
 def _seconds(parts: list[FloatArray]) -> FloatArray:
-    """Seconds since 1970 (n,) from year, month, day, hour, minute, second, millisecond; NaN where there is no time."""
-    known = np.isfinite(parts[0])
+    """Seconds since 1970 (n,) from year, month, day, hour, minute, second, millisecond; NaN where there is no time or an impossible one."""
+    known = np.ones(len(parts[0]), np.bool_)
+    for part, (least, most) in zip(parts, _POSSIBLE, strict=True):
+        known &= (part >= least) & (part <= most)  # False for NaN
     year, month, day, hour, minute, second, millisecond = (np.where(known, p, 1).astype(np.int64) for p in parts)
     days = (((year - 1970) * 12 + month - 1).astype("datetime64[M]")).astype("datetime64[D]").astype(np.int64) + day - 1
     seconds = ((days * 24 + hour) * 60 + minute) * 60 + second + millisecond / 1000

@@ -1,0 +1,94 @@
+"""Numbers that are printed with the same count of decimals in every line, as most are: read in fewer steps than ``number_runs`` takes.
+
+Where the point stands is then known from the end of the number. What is not as it was learnt (other decimals, more than eight
+digits before the point, no number at all) is told, not read. The values are exactly ``float(text)``, as in ``number_runs``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaelab.readers.number_runs import BoolArray, Numbers, Runs, Words, eight_digits, last_bytes, not_digits
+from vaelab.run import FloatArray, IntArray
+
+MOST_DECIMALS = 7  # with the point they fit in one word
+
+_POWERS = np.array([10.0**k for k in range(MOST_DECIMALS + 1)])
+_FIRST_BYTE_OF_A_NUMBER = ord(".")  # a sign is less, a digit is more
+
+
+@dataclass
+class FixedPoint:
+    """Runs of a line whose decimals stay. runs: int64 (r,), which they are; all other arrays are (r, 1).
+
+    decimals: digits after the point. point: whether there is one. may_change_sign: whether it may have a sign or not.
+    signed: whether it had one. odd: the high bit of the byte of the point, in the last word of the number.
+    behind, before: masks of the bytes of that word on either side of the point.
+    """
+
+    runs: IntArray
+    decimals: IntArray
+    point: BoolArray
+    may_change_sign: BoolArray
+    signed: BoolArray
+    odd: Words
+    behind: Words
+    before: Words
+
+    def without(self, some: BoolArray) -> FixedPoint:
+        """The same without the runs ``some`` (r,)."""
+        return FixedPoint(*(array[~some] for array in vars(self).values()))
+
+    def read(self, runs: Runs, start: IntArray, end: IntArray) -> tuple[FloatArray, BoolArray, BoolArray]:
+        """Values (r, n) of what stands between ``start`` and ``end`` (r, n); what is as it was learnt; whose sign is not."""
+        first_byte = runs.data[start]
+        signed = first_byte < _FIRST_BYTE_OF_A_NUMBER
+        length = end - start
+        length -= signed
+        word = runs.words[end - 8]
+        inside = last_bytes(np.minimum(length, 8))
+        as_learnt = (not_digits(word) & inside) == self.odd
+        as_learnt &= length > self.point  # one digit at least
+        word &= inside
+        digits = word & self.behind
+        word &= self.before
+        word <<= np.uint64(8)
+        digits |= word
+        digits = eight_digits(digits)
+        long = np.flatnonzero(length > 8)
+        if len(long):
+            self._read_long(runs, end, length, long, digits, as_learnt)
+        values = digits / _POWERS[self.decimals]
+        np.negative(values, out=values, where=first_byte == ord("-"))
+        return values, as_learnt, (signed == self.signed) | self.may_change_sign
+
+    def _read_long(
+        self, runs: Runs, end: IntArray, length: IntArray, long: IntArray, digits: Words, as_learnt: BoolArray
+    ) -> None:
+        """Fill in the flat places ``long``, where the digits before the point are not all in the last word."""
+        run = long // end.shape[1]
+        decimals, point = self.decimals[run, 0], self.point[run, 0]
+        at = end.reshape(-1)[long]
+        before = length.reshape(-1)[long] - decimals - point
+        mask = last_bytes(np.clip(before, 0, 8))
+        first = runs.words[at - decimals - point - 8] & mask
+        as_learnt.reshape(-1)[long] &= (before <= 8) & ((not_digits(first) & mask) == 0)
+        second = eight_digits(runs.words[at - 8] & last_bytes(decimals))
+        digits.reshape(-1)[long] = eight_digits(first) * _POWERS[decimals].astype(np.uint64) + second
+
+
+def fixed_point_runs(which: IntArray, kinds: Numbers, may_change_sign: BoolArray) -> FixedPoint:
+    """What to expect of the runs ``which`` of a line whose runs are ``kinds``; all have at most ``MOST_DECIMALS``."""
+    decimals, point = kinds.decimals[which, None], kinds.point[which, None]
+    return FixedPoint(
+        which,
+        decimals,
+        point,
+        may_change_sign[which, None],
+        kinds.signed[which, None],
+        odd=np.where(point, np.uint64(1 << 63) >> (decimals * 8).astype(np.uint64), np.uint64(0)),
+        behind=np.where(point, last_bytes(decimals), ~np.uint64(0)),  # of a whole number all bytes
+        before=np.where(point, ~last_bytes(decimals + 1), np.uint64(0)),
+    )
