@@ -326,7 +326,7 @@ def test_rows_that_do_not_fit_are_thinned_and_not_cut_off(tmp_path: Path) -> Non
 
 def test_a_finding_on_one_step_comes_with_the_rows_around_it() -> None:
     run = str(LOGS / "pyramid-flow-gan-weight")
-    finding = next(f for f in ask(LOGS, "diagnose", run=run)["findings"] if f["code"] == "ADV313")
+    finding = next(f for f in ask(LOGS, "diagnose", run=run, part="findings")["findings"] if f["code"] == "ADV313")
     steps = [row["step"] for row in ask(LOGS, "evidence", run=run, finding="ADV313")["rows"]]
     assert finding["first_step"] == finding["last_step"]
     assert steps[0] < finding["first_step"] <= steps[-1] and len(steps) <= 3

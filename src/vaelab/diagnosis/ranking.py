@@ -72,7 +72,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "OPT405": ("OPT403", "OPT404"),
     "MET1001": ("KL215", "NUM501", "REC104", "REC110", "ADV307", "ADV305", "OPT403", "OPT404", "REC109", "REC115"),
     "MET1002": ("NUM501", "REC104", "DAT701", "RES801", "OPT404", "KL215"),
-    "MET1006": ("KL215", "KL206", "OPT403", "NUM501", "RES801"),
+    "MET1006": ("KL215", "ADV308", "ADV307", "KL206", "OPT403", "NUM501", "RES801"),
     "MET1003": ("REC103", "REC113", "KL201", "KL209", "OPT407", "OPT410"),
 }
 """Finding -> findings it follows from when they are present, nearest first."""
