@@ -44,6 +44,13 @@ def _() -> Draft:
     return out
 
 
+@fires("MET1008", "warn", {"rows without it": (ROWS - 200, 0)})
+def _() -> Draft:
+    out = plain(kl_loss=1200 * noise(seed=10))
+    out.columns["rec_loss"] = np.where(ROW < 200, out.columns["rec_loss"], np.nan)
+    return out
+
+
 @fires("MET1005", "info", {"spikes": (8, 0)})
 def _() -> Draft:
     lpips = 0.3 * noise(0.03, seed=5)

@@ -313,3 +313,18 @@ def test_the_project_settings_of_lightning_scripts_count_for_a_single_file(tmp_p
         "model:\n  params:\n    lossconfig:\n      params:\n        disc_start: 50001\n"
     )
     assert read(log).config["disc_start"] == 50001
+
+
+def test_rows_that_begin_behind_what_is_looked_at_first_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(
+        "Loading item /data/0.png\n" * 20_000 + "".join(f"step {i} rec_loss 0.{i}\n" for i in range(10, 40))
+    )
+    assert len(read(path)) == 30
+
+
+def test_a_stretch_of_zeros_in_a_text_log_makes_it_no_binary_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    rows = [f"step {i} rec_loss 0.{i}\n".encode() for i in range(10, 90)]
+    path.write_bytes(b"".join(rows[:40]) + b"\0" * 500 + b"\n" + b"".join(rows[40:]))
+    assert len(read(path)) == 80

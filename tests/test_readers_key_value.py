@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vaelab
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, build_runs
 from vaelab.readers.key_value import READER
@@ -554,3 +555,19 @@ def test_processes_and_runs_that_write_into_one_log_are_told(log) -> None:
     assert list(values(log("(worker pid=1000) step 1 loss 0.5\n" * 2))) == ["loss"]
     (run,) = build_runs(log("".join(f"step {i} loss 0.{i}\nstep {i + 40} loss 0.{i}5\n" for i in range(1, 7))))
     assert any("their rows are mixed" in note.text for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    "value", ["tensor(nan)", "tensor(nan, device='cuda:0')", "np.float32(nan)", "nan(ind)", "(nan)", "nan"]
+)
+def test_a_loss_that_becomes_nan_behind_a_blank_is_read(log, value: str) -> None:
+    raw = log("".join(f"step {i} rec_loss {0.4 if i < 3 else value} kl_loss 12.5\n" for i in range(1, 6)))
+    rec = next(c for c in raw.columns if c.original == "rec_loss")
+    assert rec.logged.all() and np.isnan(rec.values[2:]).all() and rec.values[0] == 0.4
+
+
+def test_lines_with_commas_that_end_in_a_unit_are_no_table(tmp_path) -> None:
+    path = tmp_path / "run.log"
+    path.write_text("".join(f"step {i}, rec_loss: 1.0{i}, kl_loss: 1200.5 | 3.2 it/s\n" for i in range(10, 40)))
+    run = vaelab.read(path)
+    assert len(run) == 30 and {"rec_loss", "kl_loss"} <= set(run) and run.steps[0] == 10

@@ -209,9 +209,14 @@ _CHARACTER = rb"[\w@#+%*&~$^\x80-\xff]|(?:[./\-]|::)(?=[\w\x80-\xff])"
 _ABBREVIATED = (
     rb"(?<!\w{9})(?<!ed)(?<!ing)(?<!done)(?<!model)(?<!epoch)(?<!step)(?<!set)(?<!best)\.(?=\s{0,8}[:=(]|\s[A-Za-z])"
 )
-_ARGUMENT = rb"\((?:[\w %/.|]|\([\w ]{1,12}\)){1,20}\)|\[[A-Za-z_][\w ]{0,20}\](?=\s{0,8}[:=])"
+_ARGUMENT = rb"\((?!(?:nan|inf)\))(?:[\w %/.|]|\([\w ]{1,12}\)){1,20}\)|\[[A-Za-z_][\w ]{0,20}\](?=\s{0,8}[:=])"
+_WRAPPED = (
+    rb"(?:\w{1,12}\.){0,2}(?:tensor|array|float\d{0,3}|int\d{1,3}|bfloat16)\("  # a value, not a word: tensor(nan)
+)
 _WORD = (
-    rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-(]))[A-Za-z_\x80-\xff](?:"
+    rb"(?!(?:nan|inf|infinity|none|null)(?![\w/.\-]))(?!"
+    + _WRAPPED
+    + rb")[A-Za-z_\x80-\xff](?:"
     + _CHARACTER
     + rb")*(?:"
     + _ABBREVIATED
@@ -219,12 +224,14 @@ _WORD = (
     + _ARGUMENT
     + rb")?"
 )
-_NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\([A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
+_NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\((?!(?:nan|inf)\))[A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
 _BOX = rb"(?:\[(?P<box>)(?=[A-Za-z][^\[\]\n]{0,60}\]\s{0,16}[:=]?\s{0,16}[-+]?\.?[\dni]))?"  # [Loss] 0.5
 _ITEM = re.compile(
     rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _NAME + rb")(?(box)\])(?:"
     rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>[-+]?\.?\d[^\s;|)\]}]{0,200}))"
-    rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])(?:#(?=\d))?|(?=[\[(])|(?<=[)\]]))(?=[-+.\[(]{0,3}\s{0,12}[\dni1])(?P<at>))",
+    rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])(?:#(?=\d))?|(?=[\[(])|(?<=[)\]]))(?=[-+.\[(]{0,3}\s{0,12}[\dni1]|"
+    + _WRAPPED
+    + rb")(?P<at>))",
     re.IGNORECASE,
 )
 _BARE_VALUE = re.compile(_VALUE, re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vaelab import dialects
@@ -28,7 +29,7 @@ from vaelab.readers import (
     wandb_run,
 )
 from vaelab.readers.base import Reader
-from vaelab.readers.source import Source
+from vaelab.readers.source import HEAD_SIZE, Source
 
 # The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
 # a file rounds to three digits, so ``key_value`` comes after the trackers.
@@ -68,6 +69,7 @@ ALIASES = {
     "mlruns": "mlflow_files",
 }  # fmt: skip
 CERTAIN = 0.9
+_STRETCH = re.compile(rb"\0{8,}")
 SURE_ENOUGH = 0.5  # below this a file in a folder is not taken for a log
 
 # what a file that no reader takes begins with, and what can be done with it
@@ -84,8 +86,8 @@ def detect(source: Source) -> list[tuple[str, float, str]]:
     ``key_value`` is not asked where another one is certain: it never is, and takes the longest.
     """
     head = source.head()
-    # a torn text log may have a few zeros; a small archive too
-    binary = head.count(b"\0") > len(head) / 100 or head.startswith((*_KINDS,))
+    # a crash leaves a stretch of zeros in a text log; a small archive has few
+    binary = _STRETCH.sub(b"", head).count(b"\0") > len(head) / 100 or head.startswith((*_KINDS,))
     found: list[tuple[str, float, str]] = []
     for reader in BINARY_READERS if binary else READERS:
         if reader is key_value.READER and any(confidence >= CERTAIN for _, confidence, _ in found):
@@ -99,6 +101,8 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     if wanted.reader:
         return [wanted.reader]
     ranked = detect(source)
+    if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
+        return [metric_logger.READER, key_value.READER]  # its rows may begin behind what was looked at
     if not ranked:
         raise LogError(
             f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "

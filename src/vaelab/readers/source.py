@@ -28,6 +28,9 @@ MOST_LINE = 16 << 20  # bytes of a line of text
 
 Progress = Callable[[int], None]
 
+HEAD_SIZE = 65536
+"""Bytes of a log that show what it is."""
+
 
 class Source:
     """The bytes of one log file or of standard input.
@@ -93,7 +96,7 @@ class Source:
                 raise LogError(f"{self.name} has more than {MOST_UNPACKED >> 30} GiB: write it to a file first.")
             self._spool.write(piece)
 
-    def head(self, n: int = 65536) -> bytes:
+    def head(self, n: int = HEAD_SIZE) -> bytes:
         """The first ``n`` bytes (fewer if the log is shorter). Does not consume anything."""
         if len(self._head) < n and not self._whole_head:
             parts: list[bytes] = []

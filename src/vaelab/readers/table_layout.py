@@ -198,6 +198,8 @@ def _fits(names: list[str], rows: list[list[str]], delimiter: str) -> str:
     blanks = delimiter in ("  ", " ")  # any text has blanks: look twice
     if not fitting or len(fitting) < (0.8 if blanks else 0.6) * len(rows):
         return ""
+    if any(not name.strip().isdigit() and cell_number(name.strip())[0] is not None for name in names if name.strip()):
+        return ""  # the "header" is a row of another kind of text: step 0, loss: 0.5 | 3.2 it/s
     if numeric < max(1, (0.8 if blanks else 0.5) * len(cells)) or (blanks and not all(map(_is_name, names))):
         return ""
     return "comma" if comma else "point"

@@ -347,6 +347,45 @@ class Exploded(Rule):
             )
 
 
+class NoLongerLogged(Rule):
+    """The reconstruction is no longer logged while the run goes on.
+
+    What it checks: a training reconstruction that stood in nine of ten rows up to some row, and in none of the rows since: a quarter
+    of the log and 12 rows at least, in which other columns go on.
+
+    Why it matters: a value printed as None, null, - or *** is not a number any more, and nothing can be said of the run since.
+
+    Evidence it needs: 24 rows.
+
+    What to do: look at the lines after the last value; print the term as it is, NaN included.
+
+    References: causes F1, F7.
+    """
+
+    code = "MET1008"
+    name = "no-longer-logged"
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        n = len(facts.run)
+        for metric in facts.view.of("reconstruction"):
+            rows = facts.run.rows(metric)
+            if len(rows) < 12 or facts.view.role(metric).split != "train":
+                continue
+            last = int(rows[-1])
+            silent = n - 1 - last
+            if silent < max(12, n // 4) or len(rows) < 0.9 * (last + 1):
+                continue
+            yield self.finding(
+                "warn",
+                f"{metric} is no longer logged after step {int(facts.run.steps[last]):,}, {silent} rows before"
+                " the end: what it is since then cannot be told.",
+                metrics=(metric,),
+                steps=(int(facts.run.steps[last]), int(facts.run.steps[-1])),
+                evidence=(Evidence("rows without it", float(silent)),),
+            )
+
+
 class Spiky(Rule):
     """A metric has spikes that return at once.
 
