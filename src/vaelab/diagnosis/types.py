@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from vaelab.facts.base import Fact, Phase
@@ -64,8 +64,8 @@ class RankedCause:
     name: str
     title: str
     score: float
-    supporting: tuple[str, ...]
-    opposing: tuple[str, ...]
+    supporting: tuple[str, ...] = field(metadata={"json": "for"})
+    opposing: tuple[str, ...] = field(metadata={"json": "against"})
     findings: tuple[str, ...]
     test: str
     fix: NextStep
