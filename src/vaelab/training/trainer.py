@@ -326,7 +326,7 @@ class Trainer:
             self._event("diagnosis", status=judgement.status, headline=judgement.headline, cause=judgement.cause)
             self.screen.say(f"{judgement.status.upper()} at step {done}: {judgement.headline}", judgement.status)
         latest = self.checkpoints.latest()
-        if self.ranks.is_main and judgement.status in ("healthy", "watch") and latest is not None:
+        if self.ranks.is_main and judgement.healthy and latest is not None:
             self.checkpoints.mark("healthy", latest)
         return judgement
 
