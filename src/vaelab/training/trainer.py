@@ -118,6 +118,9 @@ class Trainer:
             text = f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"
             self._event("note", text=text)
             self.screen.say(text, "watch")
+        for text in self.data.notes:
+            self._event("note", text=text)
+            self.screen.say(text, "watch")
         reason = "finished"
         try:
             with self._signals():
