@@ -348,7 +348,7 @@ class Trainer:
     def _roll_back(self, healthy: Path, judgement: Judgement) -> None:
         position, rollbacks = self.counters.position, self.counters.rollbacks + 1
         before = self.config
-        changed, text = prescribe(before, judgement.cause)
+        changed, text = prescribe(before, judgement.cause, dict(judgement.changes))
         adjusted = changed_options(before, changed, self.counters.adjusted)
         self._restore(healthy)
         self._adjust(changed)

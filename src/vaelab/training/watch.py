@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaelab.causes.changes import Value
 from vaelab.config import RunConfig
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.errors import VaelabError
@@ -16,7 +17,8 @@ from vaelab.readers import read
 
 @dataclass(frozen=True)
 class Judgement:
-    """One diagnosis of the live run. critical: it says ``stop``, or ``act`` for the second time in a row."""
+    """One diagnosis of the live run. critical: it says ``stop``, or ``act`` for the second time in a row. changes: what the likeliest
+    cause asks for, as (canonical setting, value)."""
 
     step: int
     status: str
@@ -24,6 +26,7 @@ class Judgement:
     cause: str | None
     critical: bool
     changed: bool
+    changes: tuple[tuple[str, Value], ...] = ()
 
 
 class Watch:
@@ -64,8 +67,9 @@ class Watch:
         critical = status == "stop" or self.in_a_row >= 2
         changed = status != self.last
         self.last = status
-        cause = diagnosis.causes[0].id if diagnosis.causes else None
-        return Judgement(step, status, diagnosis.headline, cause, critical, changed)
+        first = diagnosis.causes[0] if diagnosis.causes else None
+        cause, changes = (first.id, first.fix.changes) if first is not None else (None, ())
+        return Judgement(step, status, diagnosis.headline, cause, critical, changed, changes)
 
     @property
     def share(self) -> float:
