@@ -121,7 +121,15 @@ def judged(statuses: dict[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
     def judge(self: Watch, step: int) -> Judgement:
         status = left.pop(step, "healthy")
-        return Judgement(step, status, f"a {status} of the test", "E1", status == "stop", True)
+        return Judgement(
+            step,
+            status,
+            f"a {status} of the test",
+            "E1",
+            critical=status == "stop",
+            healthy=status == "healthy",
+            changed=True,
+        )
 
     monkeypatch.setattr(Watch, "judge", judge)
     monkeypatch.setattr(Watch, "due", lambda self, done: done % 5 == 0)

@@ -16,6 +16,7 @@ from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
+from vaelab.facts.derived import under_known_names
 from vaelab.facts.standing import in_the_logs_names, read_as
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Rule, Skipped
@@ -35,6 +36,7 @@ def diagnose(
     select, ignore: rule codes or their beginnings (``KL``, ``ADV3``); an empty ``select`` means all rules. faulty_share: the share
     of runs that have a fault where this one comes from, in (0, 1); confidence and the causes' scores start from it.
     """
+    run = under_known_names(run)
     facts = infer(run)
     found, skipped = _check(facts, select, ignore)
     ran = {rule.code for rule in ALL_RULES} - {s.code for s in skipped}

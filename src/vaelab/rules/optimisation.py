@@ -289,8 +289,8 @@ class RateUnreadable(Rule):
             said = f" The config says {declared:g}." if declared is not None else ""
             yield self.finding(
                 "info",
-                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}: rounding,"
-                f" not a real zero.{said}",
+                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}:"
+                f" {'one digit, no more' if facts.optimiser.lr_now else 'rounding, not a real zero'}.{said}",
                 metrics=("lr",),
             )
 
@@ -316,24 +316,29 @@ class RateZero(Rule):
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        lr = facts.view.series("lr")
-        decimals = facts.run.decimals.get("lr")
-        if len(lr) < 8 or (decimals is not None and lr.values.max() < 30 * 10.0**-decimals and decimals < 8):
+        lr, least = facts.view.series("lr"), facts.view.lr_least
+        # what is printed with too few decimals may be any rate
+        if len(lr) < 8 or lr.values.max() < 60 * least:
             return
         # a millionth of the peak moves nothing either; no schedule is meant to stay there
-        nonzero = np.flatnonzero(lr.high > 1e-6 * lr.values.max())
+        nonzero = np.flatnonzero(lr.high > max(1e-6 * lr.values.max(), 0.5 * least))
         first = int(nonzero[-1]) + 1 if len(nonzero) else 0
         share = 1 - first / len(lr)
         if share < 0.2:
             return
+        peak = float(lr.values.max())
+        rounded = least > 1e-3 * peak
+        low = f"printed as 0, below {least / peak:.2g} of its peak," if least else "below a millionth of its peak"
+        if not least and lr.values[-1] == 0:
+            low = "0"
         text = (
             f"The learning rate is 0 on all {len(lr)} rows: nothing is being trained. Schedulers are probably never stepped."
             if not len(nonzero)
-            else f"The learning rate is {'0' if lr.values[-1] == 0 else 'below a millionth of its peak'} from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows): nothing"
-            " is trained there."
+            else f"The learning rate is {low} from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows):"
+            f" {'next to ' if rounded else ''}nothing is trained there."
         )
         yield self.finding(
-            "critical",
+            "warn" if rounded else "critical",
             text,
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),

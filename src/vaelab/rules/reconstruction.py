@@ -67,6 +67,8 @@ class ReconstructionTrend(Rule):
         found = trend(part.values)
         a, b = level(part.head(0.15, 3).values), level(part.tail(0.15, 3).values)
         word = {"flat": "shows no trend", "falling": "falls", "rising": "rises"}[found.direction]
+        if found.direction == "flat" and (start := float(part.values[0])) > 2 * b:
+            word, a = "fell early and is flat since", start
         db = ""
         error = facts.view.series(facts.scales.error).between(phase.first_step, phase.last_step)
         c, d = level(error.head(0.15, 3).values), level(error.tail(0.15, 3).values)
@@ -563,8 +565,8 @@ class Plateau(Rule):
         share = facts.phases.lr_now_share
         decayed = share is not None and share < 0.1
         why = (
-            f"the learning rate is down to {share:.1%} of its peak there, so this says nothing about convergence"
-            if decayed
+            f"the learning rate is down to {facts.view.lr_share[1]} of its peak there, so this says nothing about convergence"
+            if decayed and facts.view.lr_share is not None
             else "the learning rate has not decayed there, so it may be the compression limit or a rate that is too low"
         )
         if share is None:

@@ -118,6 +118,9 @@ class Trainer:
             text = f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"
             self._event("note", text=text)
             self.screen.say(text, "watch")
+        for text in self.data.notes:
+            self._event("note", text=text)
+            self.screen.say(text, "watch")
         reason = "finished"
         try:
             with self._signals():
@@ -326,7 +329,7 @@ class Trainer:
             self._event("diagnosis", status=judgement.status, headline=judgement.headline, cause=judgement.cause)
             self.screen.say(f"{judgement.status.upper()} at step {done}: {judgement.headline}", judgement.status)
         latest = self.checkpoints.latest()
-        if self.ranks.is_main and judgement.status in ("healthy", "watch") and latest is not None:
+        if self.ranks.is_main and judgement.healthy and latest is not None:
             self.checkpoints.mark("healthy", latest)
         return judgement
 
@@ -348,7 +351,7 @@ class Trainer:
     def _roll_back(self, healthy: Path, judgement: Judgement) -> None:
         position, rollbacks = self.counters.position, self.counters.rollbacks + 1
         before = self.config
-        changed, text = prescribe(before, judgement.cause, dict(judgement.changes))
+        changed, text = prescribe(before, judgement.cause, dict(judgement.values))
         adjusted = changed_options(before, changed, self.counters.adjusted)
         self._restore(healthy)
         self._adjust(changed)
