@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaelab.causes.changes import Value
 from vaelab.config import RunConfig
 from vaelab.diagnosis import Diagnosis, Status, diagnose
 from vaelab.errors import VaelabError
@@ -21,7 +22,7 @@ CALM: tuple[Status, ...] = ("healthy", "watch")
 class Judgement:
     """What is shown of the live run after one more diagnosis (``vaelab.live.hysteresis`` says when that changes).
 
-    cause: of this diagnosis. critical: a confirmed ``act`` or ``stop``. healthy: neither what is shown nor this diagnosis asks for
+    cause, values: of this diagnosis: the likeliest cause, and the canonical settings that it asks to change. critical: a confirmed ``act`` or ``stop``. healthy: neither what is shown nor this diagnosis asks for
     a change. changed: the status was another one before.
     """
 
@@ -32,6 +33,7 @@ class Judgement:
     critical: bool
     healthy: bool
     changed: bool
+    values: tuple[tuple[str, Value], ...] = ()
 
 
 class Watch:
@@ -68,14 +70,16 @@ class Watch:
             return None
         changes = self.stable.update(int(diagnosis.run.steps[-1]), diagnosis)
         status = self.stable.status
+        first = diagnosis.causes[0] if diagnosis.causes else None
         return Judgement(
             step,
             status,
             self.stable.headline,
-            diagnosis.causes[0].id if diagnosis.causes else None,
+            first.id if first is not None else None,
             critical=self.stable.confirmed and status in ("act", "stop"),
             healthy=status in CALM and diagnosis.status in CALM,
             changed=any(change.kind == "status" for change in changes),
+            values=first.fix.changes if first is not None else (),
         )
 
     @property
