@@ -28,7 +28,7 @@ SMALLEST_SIGMA = 0.01
 """Noise of a natural logarithm below which a curve counts as this noisy: a change of less than 1% says nothing."""
 SUDDEN = 0.6
 """Share of a change that stands between the three rows before and the three rows after it, if it is a shift; else it drifts."""
-STANDS_OUT = 2.0
+STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
 SIMULATED_ROWS = 40_000
 BLOCK = 10
