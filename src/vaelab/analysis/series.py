@@ -114,7 +114,7 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     """Trend of ``values`` (n,); fewer than 8 points are always ``flat``.
 
     ``least``: relative change of the Theil-Sen line over the whole series below which it counts as flat.
-    Autocorrelation shrinks the effective number of points (Hamed and Rao 1998, with the lag-1 term). Measured rate of
+    Autocorrelation of the ranks shrinks the effective number of points (Hamed and Rao 1998, with the lag-1 term). Measured rate of
     false trends: under 1% on white noise; at a lag-1 correlation of 0.6 it is 6% with 20 points, 3% with 40, 1.6% with
     100, because a short series hides its own correlation.
     """
@@ -131,12 +131,7 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     s = float(np.sign(differences).sum())
     slope = float(np.median(differences / (j - i)))
     centre = float(np.median(v))
-    residual = v - slope * np.arange(m)
-    residual = residual - residual.mean()
-    largest = float(np.abs(residual).max())
-    residual = residual / largest if largest > 0 else residual  # squares of values like 1e300 would overflow
-    spread = float(residual @ residual)
-    rho = float(residual[1:] @ residual[:-1]) / spread if spread > 0 else 0.0
+    rho = _rank_correlation(v)
     inflation = (1 + max(rho, 0.0)) / max(1 - max(rho, 0.0), 0.05)
     variance = m * (m - 1) * (2 * m + 5) / 18 * inflation
     z = (s - math.copysign(1, s)) / math.sqrt(variance) if s else 0.0
@@ -149,6 +144,16 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     if p < alpha and abs(total) > least * scale:
         direction = "rising" if total > 0 else "falling"
     return Trend(direction, ratio, total, p, n)
+
+
+def _rank_correlation(v: FloatArray) -> float:
+    """Lag-1 correlation of the ranks of ``v`` (n,) around their line: a bent but steady fall is a line in ranks, not noise with a memory."""
+    ranks = np.searchsorted(np.sort(v), v).astype(np.float64)
+    i = np.arange(len(v)) - (len(v) - 1) / 2
+    residual = ranks - ranks.mean()
+    residual -= (residual @ i) / (i @ i) * i
+    spread = float(residual @ residual)
+    return float(residual[1:] @ residual[:-1]) / spread if spread > 0 else 0.0
 
 
 @dataclass(frozen=True)

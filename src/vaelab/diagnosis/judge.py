@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vaelab.catalog import METRICS
-from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
+from vaelab.diagnosis.answers import AFTER, carry_on, expectations, positives, questions
 from vaelab.diagnosis.calibration import calibrated
 from vaelab.diagnosis.ranking import link, rank
 from vaelab.diagnosis.recognised import ENOUGH_ROWS, judged_rows, why_not
@@ -16,6 +16,7 @@ from vaelab.diagnosis.thumbs import refuted_bands
 from vaelab.diagnosis.types import Diagnosis, NextStep, RankedCause, Status
 from vaelab.diagnosis.verdicts import metric_verdicts
 from vaelab.facts import Facts, infer
+from vaelab.facts.derived import under_known_names
 from vaelab.facts.standing import in_the_logs_names, read_as
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Rule, Skipped
@@ -32,6 +33,7 @@ def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -
 
     select, ignore: rule codes or their beginnings (``KL``, ``ADV3``); an empty ``select`` means all rules.
     """
+    run = under_known_names(run)
     facts = infer(run)
     found, skipped = _check(facts, select, ignore)
     findings = link(found)
@@ -135,7 +137,7 @@ def _confidence(
     run = len(rules - {s.code for s in skipped})
     value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * run / max(1, len(rules))))
     on = "what was measured; there is no log" if measured else f"{rows} rows"
-    return value, f"{run} of {len(rules)} rules could run on {on}"
+    return value, f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}"
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
@@ -144,13 +146,15 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
     if status == "cannot-tell":
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
-        return f"Healthy{where}: no rule found anything to change."
+        return f"Healthy{' to its end' if facts.ended else ''}{where}: no rule found anything to change."
     grave = [f for f in findings if f.severity == "critical" and f.code in STOP] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".")
-    if status == "watch":
+    if status == "watch" and not facts.ended:
         return f"Watch{where}: {first_sentence}."
     cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {causes[0].score:.0%})." if causes else ""
+    if facts.ended:
+        return f"Ended; {AFTER[status]}: {first_sentence}.{cause if status != 'watch' else ''}"
     return f"{'Stop' if status == 'stop' else 'Act'}: {first_sentence}.{cause}"
 
 
@@ -162,7 +166,8 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
         if cause.score >= 0.15 or cause is causes[0]:
             steps.append(replace(cause.fix, command=cause.fix.command or cause.test))
     if not steps and status in ("act", "stop"):
-        text = "Stop and look: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
+        lead = "Look before the next run" if facts.ended else "Stop and look"
+        text = f"{lead}: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
         steps.append(NextStep(text))
     if status == "watch":
         steps.append(carry_on(facts, status))

@@ -6,16 +6,41 @@ from dataclasses import replace
 
 import numpy as np
 
+from vaelab.catalog import METRICS
 from vaelab.catalog.roles import RoleName
 from vaelab.facts.standing import SURE, role_of
 from vaelab.run import Column, FloatArray, Run
 
 MOST_DECIMALS = 300
+STANDS_FOR: dict[str, RoleName] = {
+    "rec_loss": "reconstruction", "perceptual_loss": "perceptual", "kl_loss": "kl", "disc_loss": "discriminator",
+    "logits_real": "logits_real", "logits_fake": "logits_fake", "lr": "learning_rate", "grad_norm": "gradient_norm",
+}  # fmt: skip
+"""Metric that rules ask for -> the role that makes a column it, whatever the log calls it."""
 
 
 def derived(run: Run) -> Run:
     """``run`` with what can be read off its columns at once; the same object where nothing has to be changed."""
-    return _with_disc_loss(_with_positive_kl(_with_usable_decimals(run)))
+    return _with_disc_loss(_with_positive_kl(_with_usable_decimals(under_known_names(run))))
+
+
+def under_known_names(run: Run) -> Run:
+    """``run`` with the metric's name on the one column that is sure to be of its role, where no column has that name.
+
+    The column keeps the log's own name in ``original``. What a trainer's formulas say of the metric does not hold for it (``View``).
+    """
+    names = {}
+    for metric, role in STANDS_FOR.items():
+        found = [n for n, c in run.columns.items() if n not in METRICS and _is(c, role) and role_of(c).kind != "discriminator"]
+        if metric not in run.columns and len(found) == 1:
+            names[found[0]] = metric
+    columns = {names.get(n, n): replace(c, name=names[n]) if n in names else c for n, c in run.columns.items()}
+    return replace(run, columns=columns) if names else run
+
+
+def _is(column: Column, name: RoleName) -> bool:
+    role = role_of(column)
+    return role.name == name and role.split == "train" and role.standing in SURE and bool(column.logged.any())
 
 
 def _with_usable_decimals(run: Run) -> Run:
@@ -56,8 +81,7 @@ def _never_positive(values: FloatArray) -> bool:
 
 def _column(run: Run, role: RoleName) -> Column | None:
     """The first training column of ``role`` that is sure enough to judge by."""
-    roles = ((column, role_of(column)) for column in run.columns.values())
-    return next((c for c, r in roles if r.name == role and r.split == "train" and r.standing in SURE), None)
+    return next((c for c in run.columns.values() if _is(c, role)), None)
 
 
 def negated(original: Run, run: Run) -> tuple[str, ...]:
@@ -65,5 +89,5 @@ def negated(original: Run, run: Run) -> tuple[str, ...]:
     return tuple(
         column.original
         for name, column in original.columns.items()
-        if name in run and run.columns[name].values is not column.values
+        if (now := run.columns.get(name)) is not None and now.original == column.original and now.values is not column.values
     )

@@ -133,10 +133,7 @@ def find_phases(view: View) -> Phases:
     warm_up = _warm_up(view)
     gan = _with_disc_warm_up(view, _gan(view))
     resumes = _resumes(view)
-    lr = view.series("lr")
-    share = (
-        float(lr.values[-1] / lr.values.max()) if len(lr) and lr.values.max() > 0 and not view.lr_unreadable else None
-    )
+    share = view.lr_share[0] if view.lr_share is not None else None
     shocks = tuple(s for m in ("rec_loss", "perceptual_loss") if (s := _shock(view, gan, m)) is not None)
     origin = _origin(view)
     phases = _cut(view, warm_up, gan, shocks)
@@ -228,6 +225,8 @@ def _gan(view: View) -> Gan:
             on = np.flatnonzero(np.isfinite(run[name]) & (run[name] != 0))
             row, reason = (int(on[0]), f"{name} becomes non-zero") if len(on) else (None, f"{name} stays 0")
             break
+        if row is None and (apart := _apart_at_no_loss(view)) is not None:
+            row, reason = apart, f"{reason} because the discriminator tells every sample from a real one"
         waits = _generator_waits(view)
         if row is not None and waits is not None and waits[0] > row:
             row, reason = waits[0], f"{waits[1]} becomes non-zero"
@@ -253,6 +252,17 @@ def _gan(view: View) -> Gan:
     elif planned is not None and before is not None and before < planned <= start:
         start = planned
     return Gan("active", start, row, before, planned, ratio, reason)
+
+
+def _apart_at_no_loss(view: View) -> int | None:
+    """First row of a discriminator whose loss is 0 because it has won: logits beyond the hinge's margin on both sides, or all guesses
+    right, in nine of ten rows from there on. None where a loss of 0 means that it is not trained."""
+    run, rows = view.run, len(view.run)
+    apart = [run["logits_real"] >= 1, run["logits_fake"] <= -1] if view.has("logits_real", "logits_fake") else []
+    apart += [run[m] >= (99 if np.nanmax(run[m]) > 1 else 0.99) for m in view.of("discriminator_accuracy")]
+    right = np.all(apart, axis=0) if apart else np.zeros(rows, np.bool_)
+    first = int(np.argmax(right))
+    return first if right.any() and rows - first >= 12 and np.mean(right[first:]) > 0.9 else None
 
 
 def _generator_waits(view: View) -> tuple[int, str] | None:
@@ -379,7 +389,7 @@ def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]
             marks.append((gan_row, "gan", "adversarial training"))
     titles = {
         "warm-up": "warm-up",
-        "vae-only": "VAE only",
+        "vae-only": "VAE only" if view.has("kl_loss") or not view.has_role("quantiser", "codebook_usage") else "no GAN yet",
         "disc-warm-up": "discriminator warm-up",
         "gan-start": "GAN start",
         "gan": "GAN",
@@ -437,7 +447,8 @@ def _statements(
     for shock in shocks:
         facts.append(_shock_fact(view, shock))
     if share is not None and share < 0.1 and (warm_up is None or warm_up.end_step is not None) and len(lr) > 2:
-        text = f"The learning rate has decayed to {share:.1%} of its peak: little can change from here on."
+        said = view.lr_share[1] if view.lr_share is not None else ""
+        text = f"The learning rate has decayed to {said} of its peak: little can change from here on."
         facts.append(Fact("lr_decay", "phases", text, "inferred", share, ""))
     for step in resumes:
         facts.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,12 @@ from vaelab.facts.base import Evidence
 from vaelab.facts.standing import SURE, role_of
 from vaelab.run import Column, FloatArray, IntArray, Run
 
+NOT_THE_TRAINERS: dict[str, dict[str, Any]] = {
+    "rec_loss": {"rec_kind": "unknown", "nll_reduction": "unknown"},
+    "kl_loss": {"kl_reduction": "unknown"},
+    "disc_loss": {"disc_loss_family": "unknown", "disc_loss_scale": 1.0},
+}
+"""What is not known of a metric that the trainer's own code does not name: its column stands for it by its role alone."""
 FLOAT32_DIGITS = 3e-6
 CONSOLE_DIGITS = 5e-6  # six significant digits
 
@@ -31,6 +38,9 @@ class View:
             self.trainer = replace(self.trainer, precision=CONSOLE_DIGITS)
         self._series: dict[str, Series] = {}
         self.roles: dict[str, Role] = {name: role_of(column) for name, column in run.columns.items()}
+        for metric, unknown in NOT_THE_TRAINERS.items():
+            if self.trainer.id != "unknown" and self.role(metric).standing == "inferred":
+                self.trainer = replace(self.trainer, **unknown)
 
     def role(self, metric: str) -> Role:
         """What ``metric`` is. A total with an adversarial term beside it has no direction: it may rise in a healthy run."""
@@ -84,8 +94,24 @@ class View:
     def lr_unreadable(self) -> bool:
         """The learning rate is printed with so few decimals that 0.00000 and 0.00001 are all it shows: rounding, never zero."""
         lr, decimals = self.series("lr"), self.run.columns["lr"].decimals if "lr" in self.run else None
-        few = decimals is not None and len(lr) > 2 and len(np.unique(lr.values)) <= 3
+        # nobody prints a rate with one decimal: 0.0 is a zero in full precision
+        few = decimals is not None and decimals >= 2 and len(lr) > 2 and len(np.unique(lr.values)) <= 3
         return few and decimals is not None and bool(lr.values.max() <= 2 * 10.0**-decimals)
+
+    @cached_property
+    def lr_least(self) -> float:
+        """The largest learning rate that is printed as 0: half a unit of the last decimal, 0 in full precision."""
+        decimals = self.run.columns["lr"].decimals if "lr" in self.run else None
+        return 0.0 if decimals is None or decimals < 2 else 0.5 * 10.0**-decimals
+
+    @cached_property
+    def lr_share(self) -> tuple[float, str] | None:
+        """The last learning rate over the highest, and how a sentence says it; of a rate printed as 0 the share it is below."""
+        lr = self.series("lr")
+        if not len(lr) or lr.values.max() <= 0 or self.lr_unreadable:
+            return None
+        share = float(max(lr.values[-1], self.lr_least) / lr.values.max())
+        return share, f"{'below ' if lr.values[-1] < self.lr_least else ''}{share:.1%}"
 
     @cached_property
     def error(self) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep, RankedCause
 from vaelab.facts.base import Evidence, Fact
 from vaelab.report import reading, schema
-from vaelab.report.layout import STATUS_TEXT, confidence, evidence_text, headline, metric_title, plain, sentence
+from vaelab.report.layout import confidence, evidence_text, headline, metric_title, plain, sentence, status_text
 from vaelab.report.numbers import number
 from vaelab.rules.base import Finding
 
@@ -34,7 +34,7 @@ def report_model(diagnoses: Sequence[Diagnosis]) -> schema.ReportModel:
 
 def message(diagnosis: Diagnosis) -> str:
     """Status, headline and confidence in one or two sentences."""
-    return f"{STATUS_TEXT[diagnosis.status]}. {sentence(headline(diagnosis))} {confidence(diagnosis)}"
+    return f"{status_text(diagnosis)}. {sentence(headline(diagnosis))} {confidence(diagnosis)}"
 
 
 def _run(d: Diagnosis) -> schema.RunModel:

@@ -59,7 +59,7 @@ class AtChance(Rule):
         )
         equal = _equal_logits(facts)
         yield self.finding(
-            "critical" if never or equal else "warn",
+            "critical" if equal or (never and not holds(facts)) else "warn",
             f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (
@@ -139,8 +139,8 @@ class DiscriminatorWins(Rule):
 
     What it checks: disc_loss below 12% of its chance level over the last half of the GAN phase; where that level is not known,
     below 2% of the smallest one in use (0.25), or logits beyond 2 on both sides. Critical below 2% of a known chance level,
-    where next to no gradient is left, or where the generator has paid: a reconstruction or perceptual column is clearly worse
-    than before, or feature matching has grown three times.
+    where next to no gradient is left (not where it was so from the first row of the log and the reconstruction holds), or where the
+    generator has paid: a reconstruction or perceptual column is clearly worse than before, or feature matching has grown three times.
 
     Why it matters: a saturated discriminator only tells the generator that everything is wrong. It is a fault of balance,
     or the symptom of reconstructions that are bad for another reason. While the reconstruction holds, the GAN does nothing.
@@ -176,6 +176,8 @@ class DiscriminatorWins(Rule):
         )
         paid = _paid(facts)
         known = a.chance_known and a.chance is not None and a.disc_loss < 0.02 * a.chance
+        if facts.phases.gan.before_step is None and low[: max(3, len(low) // 20)].all() and holds(facts):
+            known = False  # there never was another balance, and it has cost nothing
         means = (
             f"Meanwhile {paid}."
             if paid
@@ -194,6 +196,13 @@ class DiscriminatorWins(Rule):
             ),
             phase="gan",
         )
+
+
+def holds(facts: Facts) -> bool:
+    """Whether a reconstruction is logged that has become better (or was trained before) and stands near its best level."""
+    trained = facts.phases.origin in ("pretrained", "resumed")
+    tracks = [facts.tracks[m] for m in facts.view.of("reconstruction")]
+    return any((t.worse or 9) < 1.3 and (trained or (t.improved or 0) > 1.15) for t in tracks)
 
 
 def _paid(facts: Facts) -> str:

@@ -199,7 +199,8 @@ class RateJumps(Rule):
 class RateOutOfFamily(Rule):
     """The learning rate is far above what Adam takes.
 
-    What it checks: the peak of ``lr`` above 0.02, and whether the reconstruction has improved by less than 2 times.
+    What it checks: the peak of ``lr`` above 0.02, and what came of it. Critical where the reconstruction has improved by less than 2
+    times; from 0.05 on also where it has improved by less than 10 times, or the log's PSNR stays below 20 dB.
 
     Why it matters: with Adam every weight moves by about the learning rate at each step, whatever the gradient; public
     VAE recipes use 1e-5 to 1e-4, tiny models up to 3e-3.
@@ -223,9 +224,13 @@ class RateOutOfFamily(Rule):
         better = None
         if len(rec) >= 30:
             better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
-        poor = better is not None and better < 2
+        psnr = max((t.now for t in facts.tracks.values() if t.role.kind == "psnr"), default=None)
+        far = rate >= 0.05
+        poor = better is not None and better < (10 if far else 2)
         gain = f"improved by a factor of only {better:.2g}" if better is not None and better > 1.05 else "not improved"
         outcome = f", and rec_loss has {gain}" if poor else ""
+        if far and psnr is not None and psnr < 20:
+            poor, outcome = True, f"{outcome}, and the PSNR is {psnr:.1f} dB"
         yield self.finding(
             "critical" if poor else "warn",
             f"The learning rate reaches {rate:.3g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
@@ -289,8 +294,8 @@ class RateUnreadable(Rule):
             said = f" The config says {declared:g}." if declared is not None else ""
             yield self.finding(
                 "info",
-                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}: rounding,"
-                f" not a real zero.{said}",
+                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}:"
+                f" {'one digit, no more' if facts.optimiser.lr_now else 'rounding, not a real zero'}.{said}",
                 metrics=("lr",),
             )
 
@@ -316,24 +321,29 @@ class RateZero(Rule):
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        lr = facts.view.series("lr")
-        decimals = facts.run.decimals.get("lr")
-        if len(lr) < 8 or (decimals is not None and lr.values.max() < 30 * 10.0**-decimals and decimals < 8):
+        lr, least = facts.view.series("lr"), facts.view.lr_least
+        # what is printed with too few decimals may be any rate
+        if len(lr) < 8 or lr.values.max() < 60 * least:
             return
         # a millionth of the peak moves nothing either; no schedule is meant to stay there
-        nonzero = np.flatnonzero(lr.high > 1e-6 * lr.values.max())
+        nonzero = np.flatnonzero(lr.high > max(1e-6 * lr.values.max(), 0.5 * least))
         first = int(nonzero[-1]) + 1 if len(nonzero) else 0
         share = 1 - first / len(lr)
         if share < 0.2:
             return
+        peak = float(lr.values.max())
+        rounded = least > 1e-3 * peak
+        low = f"printed as 0, below {least / peak:.2g} of its peak," if least else "below a millionth of its peak"
+        if not least and lr.values[-1] == 0:
+            low = "0"
         text = (
             f"The learning rate is 0 on all {len(lr)} rows: nothing is being trained. Schedulers are probably never stepped."
             if not len(nonzero)
-            else f"The learning rate is {'0' if lr.values[-1] == 0 else 'below a millionth of its peak'} from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows): nothing"
-            " is trained there."
+            else f"The learning rate is {low} from step {int(lr.steps[first]):,} to the end ({share:.0%} of the rows):"
+            f" {'next to ' if rounded else ''}nothing is trained there."
         )
         yield self.finding(
-            "critical",
+            "warn" if rounded else "critical",
             text,
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
