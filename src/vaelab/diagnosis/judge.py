@@ -139,7 +139,10 @@ def _confidence(
         )
         return 1 - posterior.healthy, f"that something is wrong{listed}, {share}"
     on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
-    return posterior.healthy, f"that nothing is, {share}: {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}"
+    return (
+        posterior.healthy,
+        f"that nothing is, {share}: {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
+    )
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
