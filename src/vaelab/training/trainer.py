@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from vaelab.config import TrainConfig
+from vaelab.config.doubts import doubts
 from vaelab.data import Data, Quarantine, open_data, train_batches, val_batches
 from vaelab.data.types import Batch
 from vaelab.errors import TrainError
@@ -126,12 +127,7 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the last step. Ctrl-C and SIGTERM save a checkpoint first."""
         self.screen.start(self.counters.done, self.config.run.steps)
-        loss, steps = self.config.loss, self.config.run.steps
-        if loss.disc != "none" and loss.disc_start >= steps:
-            text = f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"
-            self._event("note", text=text)
-            self.screen.say(text, "watch")
-        for text in self.data.notes:
+        for text in (*self.data.notes, *doubts(self.config, len(self.data.train), self.ranks.world)):
             self._event("note", text=text)
             self.screen.say(text, "watch")
         reason = "finished"
