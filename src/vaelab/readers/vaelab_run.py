@@ -109,7 +109,7 @@ def event_records(path: Path) -> list[dict[str, Any]]:
 
 def baselines(records: list[dict[str, Any]]) -> dict[str, float]:
     """PSNR of simple predictors (a constant, a blurred picture) on the run's held-out samples, as ``baseline.blurred.psnr``."""
-    told = next((r for r in reversed(records) if r["event"] == "baselines"), {})
+    told: dict[str, Any] = next((r for r in reversed(records) if r["event"] == "baselines"), {})
     scores = {name: s["psnr"] for name, s in told.items() if isinstance(s, dict) and isinstance(s.get("psnr"), float)}
     return {f"baseline.{name}.psnr": psnr for name, psnr in scores.items() if math.isfinite(psnr)}
 

@@ -181,7 +181,10 @@ class WorseThanSimplePredictor(Rule):
             f" {scores[beaten_by]:.1f} dB: worse than a picture without detail.",
             metrics=("val/psnr",),
             steps=(int(psnr.steps[-1]), int(psnr.steps[-1])),
-            evidence=(facts.view.evidence("val/psnr", int(psnr.rows[-1])), Evidence(beaten_by, scores[beaten_by], "dB")),
+            evidence=(
+                facts.view.evidence("val/psnr", int(psnr.rows[-1])),
+                Evidence(beaten_by, scores[beaten_by], "dB"),
+            ),
         )
 
 
