@@ -224,7 +224,8 @@ class RateOutOfFamily(Rule):
         better = None
         if len(rec) >= 30:
             better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
-        psnr = max((t.now for t in facts.tracks.values() if t.role.kind == "psnr"), default=None)
+        scores = [t for t in facts.tracks.values() if "psnr" in (t.role.kind, t.metric.rpartition("/")[2])]
+        psnr = max((t.now for t in scores), default=None)
         far = rate >= 0.05
         poor = better is not None and better < (10 if far else 2)
         gain = f"improved by a factor of only {better:.2g}" if better is not None and better > 1.05 else "not improved"
