@@ -9,7 +9,8 @@ import pytest
 
 import vaelab
 from vaelab.errors import LogError
-from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.base import RawLog
+from vaelab.readers.building import build_runs
 from vaelab.readers.key_value import READER
 from vaelab.readers.metric_names import looks_like_metric, may_be_metric
 from vaelab.readers.source import Source

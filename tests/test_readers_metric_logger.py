@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from vaelab.errors import LogError
 from vaelab.readers import numeric_scan
-from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.base import RawLog
+from vaelab.readers.building import build_runs
 from vaelab.readers.metric_logger import READER, parse_line
 from vaelab.readers.namespace import parse_config_line
 from vaelab.readers.source import Source

@@ -204,6 +204,8 @@ class _Found:
                 item = item._replace(name=item.name.encode()[cut:].decode(), name_at=item.name_at + cut)
             if any(start <= item.start < end for start, end in passed):
                 continue
+            if not (item.readable or item.separated or looks_like_metric(item.name.rpartition(" ")[2])):
+                continue  # took 1:02:03
             if item.name_at > before:
                 self._note_section(line[before : item.name_at])
             self._add(item)

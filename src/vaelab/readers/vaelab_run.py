@@ -146,7 +146,10 @@ def _event(record: dict[str, Any], stopped_by_nan: bool) -> Event | None:
         return str(record.get(name, ""))[:300]
 
     kinds: dict[str, tuple[EventKind, str]] = {
-        "resume": ("resume", f"resumed at step {at}"),
+        "resume": (
+            "resume",
+            f"resumed at step {at}{' with other settings: ' if said('changed') else ''}{said('changed')}",
+        ),
         "checkpoint": ("checkpoint", f"checkpoint {said('path')}"),
         "quarantined": ("data_error", f"{said('file')}: {said('reason')}"),
         "finished": ("finished", "the run reached its last step"),
