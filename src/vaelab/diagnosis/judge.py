@@ -141,7 +141,7 @@ def _confidence(
     on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
     return (
         posterior.healthy,
-        f"that nothing is, {share}: {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
+        f"that nothing is wrong, {share}; {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
     )
 
 
