@@ -618,3 +618,12 @@ def test_a_power_of_ten_that_is_written_out(log, token: str, sign: str) -> None:
     raw = log("".join(f"step {i} rec_loss 0.{50 + i} kl_loss{sign}{token} g_loss 0.3\n" for i in range(20)))
     assert values(raw)["kl_loss"] == [1.1e-3] * 20
     assert [c.decimals for c in raw.columns if c.original == "kl_loss"] == [4]
+
+
+def test_a_name_with_an_operator_stays_whole(log) -> None:
+    raw = log(
+        "".join(
+            f"step {i}: loss=0.5 1e-6*kl_loss=0.{10 + i} w*rec_loss=0.3, a + kl: 2.5, 1-ssim=0.1\n" for i in range(20)
+        )
+    )
+    assert set(values(raw)) == {"loss", "1e-6*kl_loss", "w*rec_loss", "a + kl", "1-ssim"}
