@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -334,7 +335,7 @@ def test_a_quantised_model_before_its_gan_is_no_vae() -> None:
 @every_trainer
 def test_rules_that_ran_and_rules_that_could_not_add_up(log: Log) -> None:
     diagnosis = log.judged(rec=falls())
-    ran, of = (int(word) for word in diagnosis.confidence_text.split(" rules")[0].split(" of "))
+    ran, of = (int(n) for n in re.findall(r"(\d+) of (\d+) rules", diagnosis.confidence_text)[0])
     assert of == len(ALL_RULES) and ran + len(diagnosis.skipped) == of
 
 

@@ -29,6 +29,7 @@ from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.rollback import changed_options, prescribe
 from vaelab.training.run_log import console_line
 from vaelab.training.schedule import disc_learning_rate, learning_rate
+from vaelab.training.screen import Terminal
 from vaelab.training.trainer import Trainer
 from vaelab.training.watch import Judgement, Watch
 
@@ -404,3 +405,11 @@ def test_resolved_settings_repeat_the_run(finished: Path) -> None:
     derived = (finished / "derived.yaml").read_text()
     assert "latent_shape: 4x1x16x16" in derived and "compression: 1x2x2" in derived
     assert json.loads((finished / "checkpoints" / "index.json").read_text())
+
+
+def test_a_line_of_training_says_the_pace_and_the_time_to_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Terminal()
+    screen.start(0, 4000)
+    screen.row(399, "VAE only", {"rec_loss": 0.25, "step_time": 0.5})
+    screen.stop()
+    assert capsys.readouterr().out.rstrip() == "step  399  rec_loss 0.25  0.5 s/step, 0:30:00 left"

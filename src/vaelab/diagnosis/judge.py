@@ -23,7 +23,20 @@ from vaelab.rules.base import Finding, Skipped
 from vaelab.rules.severity import capped
 from vaelab.run import Run
 
-STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205", "KL222", "REC131", "OPT405"}
+STOP = {
+    "KL201",
+    "REC107",
+    "NUM501",
+    "NUM502",
+    "NUM505",
+    "OPT403",
+    "OPT407",
+    "DAT701",
+    "KL205",
+    "KL222",
+    "REC131",
+    "OPT405",
+}
 """Critical findings after which more steps of the same run are wasted."""
 
 
@@ -141,7 +154,7 @@ def _confidence(
     on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
     return (
         posterior.healthy,
-        f"that nothing is, {share}: {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
+        f"that nothing is wrong, {share}; {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
     )
 
 

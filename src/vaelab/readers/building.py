@@ -10,7 +10,7 @@ import numpy as np
 from vaelab import dialects
 from vaelab.errors import LogError
 from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog, flatten, rows_of, same, take
-from vaelab.readers.counters import LARGEST_STEP
+from vaelab.readers.counters import LARGEST_STEP, newest_first
 from vaelab.readers.naming import canonical_columns, printable
 from vaelab.readers.splitting import configs_of, pieces_of
 from vaelab.roles import declared_roles
@@ -30,7 +30,7 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     raw = replace(raw, columns=[_with_possible_decimals(c) for c in columns])
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
-    raw = _without_empty_rows(raw)
+    raw = _oldest_first(_without_empty_rows(raw))
     flat_config = flatten(raw.config)
     given = {**declared_roles(flat_config), **(given or {})}
     if trainer is None:
@@ -92,6 +92,15 @@ def _without_empty_rows(raw: RawLog) -> RawLog:
     if used.all():
         return raw
     return rows_of(raw, np.flatnonzero(used))
+
+
+def _oldest_first(raw: RawLog) -> RawLog:
+    """Turned round, where the newest row stands first: a table that was sorted so, or copied from a page that is."""
+    if not newest_first(raw.steps):
+        return raw
+    text = f"the newest row stands first (steps {raw.steps[0]:,} to {raw.steps[-1]:,}): the rows were turned round"
+    note = ReadNote("newest_first", len(raw.steps), text)
+    return replace(rows_of(raw, np.arange(len(raw.steps))[::-1]), begins=[], notes=[*raw.notes, note])
 
 
 def _merge_rows(raw: RawLog, rows: IntArray) -> tuple[IntArray, list[RawColumn], IntArray | None, list[ReadNote]]:

@@ -101,7 +101,7 @@ _UNIT_WORDS = (
 _UNIT = (
     rb"(?:\s?%|x|\s?(?:"
     + _UNIT_WORDS
-    + rb"))(?![\w(/])(?!\s{0,8}[:=]|\s{1,8}[-+.]?\d)"  # not the name of the next value
+    + rb"))(?![\w(/*])(?!\s{0,8}[:=]|\s{1,8}[-+.]?\d)"  # not the name of the next value
 )
 _DIGITS = rb"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)"
 NUMBER = rb"[-+]?" + _DIGITS + rb"(?:[eEdD][-+]?\d{1,4}(?!\d))?"
@@ -277,10 +277,13 @@ _WORD = (
     + rb")?"
 )
 _NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\((?!(?:nan|inf)\))[A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
+_FACTOR = (  # of a name: 1e-6*kl_loss, rec_loss + kl_loss, 1-ssim
+    rb"(?:(?:\d[\d.]{0,12}(?:e[-+]?\d{1,3})?|[A-Za-z_]\w{0,30})\s?[*+]\s?(?=[A-Za-z_])|1(?:-(?=[A-Za-z])|\s-\s(?=(?:ms-?)?ssim)))"
+)
 _BAD = rb"[-+]{0,3}\.?\d[^\s;|)\]}]{0,200}"  # what begins like a number
 _BOX = rb"(?:\[(?P<box>)(?=[A-Za-z][^\[\]\n]{0,60}\]\s{0,16}[:=]?\s{0,16}[-+]?\.?[\dni]))?"  # [Loss] 0.5
 _ITEM = re.compile(
-    rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _NAME + rb")(?(box)\])(?:"
+    rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _FACTOR + rb"?" + _NAME + rb")(?(box)\])(?:"
     rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>" + _BAD + rb"))"
     rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])(?:#(?=\d))?|(?=[\[(])|(?<=[)\]]))(?=[-+.\[(]{0,3}\s{0,12}[\dni1]|"
     + _WRAPPED

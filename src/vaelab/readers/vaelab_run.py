@@ -26,7 +26,7 @@ from vaelab.run import Event, EventKind, ReadNote, Smoothing
 EVENTS = "events.jsonl"
 EVENTS_LIMIT = 64 << 20  # bytes
 
-_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: )", re.MULTILINE)
+_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: [^\n(]*$)", re.MULTILINE)
 _VALUE = re.compile(r"([\w/]+): (-?(?:\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?|inf)|nan)(?=\s|$)")
 
 
