@@ -10,6 +10,7 @@ from vaelab.analysis import Series, level, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.adversary import why_negative
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 ENOUGH = 15
 """Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
@@ -39,6 +40,8 @@ class NeverStarts(Rule):
 
     code = "ADV301"
     name = "gan-never-starts"
+    subject = "generator_adversarial"
+    direction = "missing"
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -51,25 +54,25 @@ class NeverStarts(Rule):
             passed = int(np.sum(facts.run.steps > declared)) if declared is not None else 0
             if flag is False and gan.state in ("absent", "off", "scheduled") and reached:
                 yield self.finding(
-                    "warn",
                     f"disc_start {declared:,.0f} has passed, but the discriminator was never built (add_discriminator is"
                     " False): this trains a plain VAE, or stops with an error at the first GAN step.",
+                    costs=True,
                     evidence=(Evidence("disc_start", declared or 0.0),),
                 )
             elif reached and missing and passed >= ENOUGH and gan.state in ("absent", "off", "scheduled"):
                 shows = any(facts.view.has(m) for m in ("disc_factor", "g_loss", "d_weight"))
                 yield self.finding(
-                    "warn" if shows else "info",
                     f"disc_start {declared:,.0f} passed {passed} rows ago and there is no disc_loss: the discriminator was not"
                     f" built{'' if shows else ', or is not logged'}.",
+                    costs=shows,
                     metrics=("disc_loss",),
                     evidence=(Evidence("disc_start", declared or 0.0), Evidence("rows since", float(passed))),
                 )
             return
         yield self.finding(
-            "warn",
             f"The GAN never starts: {gan.reason}. disc_loss, g_loss and d_weight stay off to the end; what trains is a"
             " plain VAE with a perceptual loss.",
+            costs=True,
             metrics=("disc_loss", "g_loss", "d_weight"),
             evidence=(Evidence("disc_start", float(gan.planned_step)),),
         )
@@ -92,6 +95,7 @@ class NotYet(Rule):
 
     code = "ADV302"
     name = "gan-not-yet"
+    subject = "generator_adversarial"
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -100,7 +104,6 @@ class NotYet(Rule):
             return
         last = int(facts.run.steps[-1])
         yield self.finding(
-            "info",
             f"The GAN starts at step {gan.planned_step:,}, {gan.planned_step - last:,} steps from here; adversarial columns"
             " mean nothing until then.",
             metrics=("disc_loss", "g_loss", "d_weight", "logits_real", "logits_fake"),
@@ -126,6 +129,8 @@ class PhaseInShock(Rule):
 
     code = "ADV306"
     name = "gan-start-shock"
+    subject = "reconstruction"
+    direction = "jumped"
     needs = ("gan-start-seen", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -140,9 +145,10 @@ class PhaseInShock(Rule):
             else f"now {shock.remaining:.2g} times the level before"
         )
         yield self.finding(
-            "info" if shock.recovered_step is not None else "warn",
             f"At the GAN start rec_loss rose {shock.ratio:.1f} times ({shock.before:.4g} to {shock.worst:.4g} by step"
             f" {shock.worst_step:,}), {back}. Expected; the level to come back to is {shock.before:.4g}.",
+            size=shock.ratio,
+            costs=shock.recovered_step is None,
             metrics=("rec_loss",),
             steps=(facts.phases.gan.start_step, shock.recovered_step or int(facts.run.steps[-1])),
             evidence=(Evidence("before", shock.before), Evidence("worst", shock.worst), Evidence("now", shock.after)),
@@ -169,6 +175,8 @@ class LastingDamage(Rule):
 
     code = "ADV307"
     name = "lasting-damage-after-gan-start"
+    subject = "reconstruction"
+    direction = "worse"
     needs = ("gan-start-seen", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -184,12 +192,12 @@ class LastingDamage(Rule):
         if other is not None:
             per = f" perceptual_loss stands at {other.remaining:.2g} times its level before"
             per += ": both are worse, so the GAN has not paid yet." if both else "."
-        severity = "critical" if enough and shock.remaining >= 1.8 and not falling and not better else "warn"
         yield self.finding(
-            severity,  # type: ignore[arg-type]
             f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN ({shock.before:.4g} to"
             f" {shock.after:.4g}) at step {int(facts.run.steps[-1]):,}{' and still falls' if falling else ''}.{per}"
             + ("" if enough else f" Only {shock.rows_after} rows after the start: too few to call it lasting."),
+            size=shock.remaining,
+            certainty=CERTAIN if (enough and not falling and not better) else DOUBTFUL,
             metrics=("rec_loss", "perceptual_loss"),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
             evidence=(
@@ -218,6 +226,8 @@ class GanTermDominates(Rule):
 
     code = "ADV308"
     name = "gan-term-dominates"
+    subject = "generator_adversarial"
+    direction = "too-high"
     needs = ("gan-active", "d_weight", "g_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -232,9 +242,10 @@ class GanTermDominates(Rule):
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
         yield self.finding(
-            "critical" if hurt else "warn",
             f"The GAN term |d_weight x g_loss| is {a.gan_to_nll:.3g} times nll by value"
             f"{' and the reconstruction has suffered' if hurt else ''}; d_weight stands at {a.d_weight:,.4g}.",
+            size=a.gan_to_nll,
+            costs=hurt,
             metrics=("d_weight", "g_loss", "total_loss"),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("d_weight", int(row)), Evidence("GAN term / nll", a.gan_to_nll, "x")),
@@ -261,6 +272,8 @@ class WeightOutOfFamily(Rule):
 
     code = "ADV309"
     name = "disc-weight-out-of-family"
+    subject = "disc_weight"
+    direction = "too-high"
     needs = ("d_weight|disc_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -271,10 +284,11 @@ class WeightOutOfFamily(Rule):
         shock = facts.phases.shock("rec_loss")
         shaken = shock is not None and shock.seen and shock.ratio >= 2 and shock.rows_after >= 3
         yield self.finding(
-            "critical" if shaken and solved.value >= 5 else "warn",
             f"disc_weight is {solved.value:g} ({solved.how}): the scaled GAN gradient is {solved.value:g} times the nll"
             f" gradient at the last layer; published recipes use 0.05 to 1.{'' if on else ' The GAN is not on yet.'}"
             + (f" rec_loss rose {shock.ratio:.2g} times at its start." if shaken and shock is not None else ""),
+            size=solved.value,
+            costs=shaken and solved.value >= 5,
             metrics=("d_weight",),
             evidence=(Evidence("disc_weight", solved.value),),
         )
@@ -298,6 +312,8 @@ class AtClamp(Rule):
 
     code = "ADV310"
     name = "d-weight-at-clamp"
+    subject = "adaptive_weight"
+    direction = "too-high"
     needs = ("gan-active", "d_weight")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -305,7 +321,6 @@ class AtClamp(Rule):
         if a is None or a.at_clamp is None or a.at_clamp < 0.3 or a.rows < 8:
             return
         yield self.finding(
-            "info",
             f"d_weight stands at its clamp in {a.at_clamp:.0%} of the GAN rows: the raw GAN gradient is nearly zero there."
             " That measures a weak discriminator, not a strong one.",
             metrics=("d_weight",),
@@ -334,6 +349,8 @@ class LogitDrift(Rule):
 
     code = "ADV311"
     name = "logit-drift"
+    subject = "logits_fake"
+    direction = "unstable"
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -356,9 +373,10 @@ class LogitDrift(Rule):
         if late_loss < 1.15 * a.chance:
             return
         yield self.finding(
-            "critical" if now or a.disc_loss > 1.4 * a.chance else "warn",
             f"Both logits have drifted together (mean |logit| {level(middle):.2f}, gap {a.gap or 0:.2f}) in {share:.0%} of"
             f" the late GAN rows; disc_loss {late_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
+            size=a.disc_loss / a.chance,
+            costs=now,
             metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
             steps=(int(real.steps[0]), int(real.steps[-1])),
             evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", late_loss)),
@@ -394,6 +412,7 @@ class NegativeTotal(Rule):
 
     code = "ADV312"
     name = "negative-total"
+    subject = "total"
     needs = ("gan-active", "total_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -403,7 +422,6 @@ class NegativeTotal(Rule):
             return
         first = int(total.steps[int(np.argmax(total.values < 0))])
         yield self.finding(
-            "info",
             f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}):"
             f" {why_negative(facts.view)}",
             metrics=("total_loss", "g_loss"),
@@ -431,6 +449,8 @@ class ColdStart(Rule):
 
     code = "ADV313"
     name = "discriminator-cold-at-peak-lr"
+    subject = "discriminator"
+    direction = "too-high"
     needs = ("gan-start-seen", "lr|disc_lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -448,7 +468,6 @@ class ColdStart(Rule):
         shock = facts.phases.shock("rec_loss")
         hit = f" rec_loss rose {shock.ratio:.1f} times there." if shock is not None and shock.seen else ""
         yield self.finding(
-            "info",
             f"The discriminator starts untrained {why} (step {start:,}).{hit}",
             metrics=("disc_loss", "lr"),
             steps=(start, start),
@@ -473,6 +492,8 @@ class WeightStaysZero(Rule):
 
     code = "ADV314"
     name = "gan-weight-zero"
+    subject = "adaptive_weight"
+    direction = "zero"
     needs = ("gan-active", "d_weight", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -482,7 +503,6 @@ class WeightStaysZero(Rule):
         if not none or len(np.unique(disc.values)) < 3:
             return
         yield self.finding(
-            "critical",
             f"d_weight is 0 in all {len(weight)} rows since the GAN start while disc_loss moves: the generator gets no"
             " adversarial gradient.",
             metrics=("d_weight", "disc_loss"),
@@ -508,6 +528,8 @@ class OtherUnit(Rule):
 
     code = "ADV315"
     name = "disc-start-in-other-unit"
+    subject = "disc_start"
+    direction = "contradicts"
     needs = ("gan-start-seen", "config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -515,7 +537,6 @@ class OtherUnit(Rule):
         if gan.unit_ratio is None or gan.planned_step is None:
             return
         yield self.finding(
-            "warn",
             f"disc_start is {gan.planned_step:,}, but the GAN starts at logged step {gan.start_step:,}: the counter that is"
             f" compared runs {gan.unit_ratio} times faster (it counts every optimizer's step).",
             metrics=("disc_loss",),
@@ -541,6 +562,8 @@ class BoundBroken(Rule):
 
     code = "ADV316"
     name = "hinge-bound-broken"
+    subject = "discriminator"
+    direction = "contradicts"
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -548,7 +571,6 @@ class BoundBroken(Rule):
         if a is None or a.family != "hinge" or a.bound_broken < 0.2 or a.rows < 8:
             return
         yield self.finding(
-            "info",
             f"disc_loss is below what the mean logits allow in {a.bound_broken:.0%} of the rows: these columns are not of"
             " the same step, or the loss is not the hinge.",
             metrics=("disc_loss", "logits_real", "logits_fake"),
@@ -574,6 +596,8 @@ class LabelsSwapped(Rule):
 
     code = "ADV317"
     name = "real-and-fake-swapped"
+    subject = "discriminator"
+    direction = "contradicts"
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -587,7 +611,6 @@ class LabelsSwapped(Rule):
         if a.rows < ENOUGH and not np.all((disc < 0.95 * a.chance) & (real < fake)):
             return
         yield self.finding(
-            "critical",
             f"Real logits are below fake ones (gap {a.gap:.2f}) while disc_loss {a.disc_loss:.3g} is below chance"
             f" {a.chance:.3g}: real and fake are swapped in the loss or in the log.",
             metrics=("disc_loss", "logits_real", "logits_fake"),

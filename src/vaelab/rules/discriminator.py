@@ -11,6 +11,7 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.adversary import LEAST_CHANCE
 from vaelab.rules.adversarial import ENOUGH, active
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AtChance(Rule):
@@ -33,6 +34,8 @@ class AtChance(Rule):
 
     code = "ADV303"
     name = "discriminator-at-chance"
+    subject = "discriminator"
+    direction = "at-chance"
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -59,7 +62,6 @@ class AtChance(Rule):
         )
         equal = _equal_logits(facts)
         yield self.finding(
-            "critical" if equal or (never and not holds(facts)) else "warn",
             f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (
@@ -69,6 +71,7 @@ class AtChance(Rule):
                 if equal
                 else "It either cannot learn or has nothing left to see; the log cannot tell which."
             ),
+            certainty=CERTAIN if (equal or (never and not holds(facts))) else DOUBTFUL,
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=(int(late.steps[0]), int(late.steps[-1])),
             evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
@@ -101,6 +104,8 @@ class WorseThanChance(Rule):
 
     code = "ADV304"
     name = "discriminator-worse-than-chance"
+    subject = "discriminator"
+    direction = "below-chance"
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -119,7 +124,6 @@ class WorseThanChance(Rule):
         if negative < most or above < most or a.disc_trend.direction == "falling" or not calm:
             return
         yield self.finding(
-            "critical",
             f"The discriminator stays below chance: fake logits are above real ones in {negative:.0%} of {len(real)} GAN"
             f" rows, disc_loss {a.disc_loss:.3f} is above {a.chance:.3g} in {above:.0%} and does not fall. It is not being"
             " trained (or real and fake are swapped), while the generator pushes its logits up.",
@@ -155,6 +159,8 @@ class DiscriminatorWins(Rule):
 
     code = "ADV305"
     name = "discriminator-wins"
+    subject = "discriminator"
+    direction = "saturated"
     needs = ("gan-active", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -184,9 +190,9 @@ class DiscriminatorWins(Rule):
             else "The generator gets no useful signal from it: while the reconstruction holds, the GAN does nothing."
         )
         yield self.finding(
-            "critical" if known or paid else "warn",
             f"The discriminator has won: disc_loss {a.disc_loss:.3g} ({level_of}){gap}, in {share:.0%} of the last half of the GAN"
             f" rows, from step {first:,}. {means}",
+            costs=bool(known or paid),
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=(first, int(disc.steps[-1])),
             evidence=(
@@ -239,6 +245,8 @@ class StartsLate(Rule):
 
     code = "ADV318"
     name = "gan-starts-late"
+    subject = "generator_adversarial"
+    direction = "late"
     needs = ("disc_factor", "config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -260,7 +268,6 @@ class StartsLate(Rule):
             else f"is still off at step {int(steps[-1]):,}"
         )
         yield self.finding(
-            "critical",
             f"disc_start is {planned:,.0f}, but the GAN {on}: disc_factor was 0 in {len(off)} rows after it. The counter that is"
             " compared with disc_start is not the logged step.",
             metrics=("disc_factor", "disc_loss"),

@@ -10,8 +10,8 @@ from vaelab.analysis import rolling_median
 from vaelab.facts import Evidence, Facts, Track
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import DIRECTED, ENOUGH, LASTS
-from vaelab.rules import severity
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 WORSE = 1.3
@@ -77,6 +77,7 @@ class WorseThanItWas(Rule):
 
     code = "MET1001"
     name = "worse-than-it-was"
+    direction = "worse"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -90,10 +91,12 @@ class WorseThanItWas(Rule):
             ratio = track.worse or 1.0
             also = f" The same holds for {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                severity.of_loss(track.role, ratio),
                 f"{track.metric} is worse than it was: {number(track.best)} at step {track.best_step:,},"
                 f" {number(track.now)} now, {number(ratio)} times the error. It left that level at about step"
                 f" {track.onset:,} and has not come back.{also}",
+                size=ratio,
+                subject=track.role.name,
+                certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL,
                 metrics=(track.metric, *others),
                 steps=(track.onset, track.steps[1]),
                 evidence=(
@@ -126,6 +129,7 @@ class Jumped(Rule):
 
     code = "MET1002"
     name = "metric-jumped"
+    direction = "jumped"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -133,17 +137,16 @@ class Jumped(Rule):
         for track, others in worst_of_each_role(jumped):
             shift = track.shift
             assert shift is not None
-            small = not shift.lasting and shift.ratio < 2
             ratio = max(shift.ratio, track.worse or 0.0) if shift.lasting else shift.ratio
             where = "and stays there" if shift.lasting else f"and was back by step {shift.back_step:,}"
             if ratio > 2 * shift.ratio:
                 where = f"and has gone on to {number(track.now)}, {number(ratio)} times the error of its best level"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                "info" if small else severity.of_loss(track.role, ratio, shift.lasting),
+                
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                metrics=(track.metric, *others),
+                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),
@@ -182,6 +185,7 @@ class StuckFromTheStart(Rule):
 
     code = "MET1003"
     name = "stuck-from-the-start"
+    direction = "stuck"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -202,10 +206,10 @@ class StuckFromTheStart(Rule):
             if change > FLAT + chance or range_ > 2 * FLAT + 4 * track.noise:
                 continue
             yield self.finding(
-                "warn",
                 f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
                 f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
                 " began at its best.",
+                subject=track.role.name,
                 metrics=(track.metric,),
                 steps=track.steps,
                 evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
@@ -235,6 +239,7 @@ class GoneToZero(Rule):
 
     code = "MET1004"
     name = "gone-to-zero"
+    direction = "zero"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -252,9 +257,10 @@ class GoneToZero(Rule):
                 else ""
             )
             yield self.finding(
-                "info" if decimals is not None and track.high < 30 * 10.0**-decimals else "warn",
                 f"{track.metric} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
                 f" rounded.{printed}",
+                subject=track.role.name,
+                costs=decimals is None or track.high >= 30 * 10.0**-decimals,
                 metrics=(track.metric,),
                 steps=(track.zero_since, track.steps[1]),
                 evidence=(Evidence("first step at 0", float(track.zero_since)),),
@@ -278,6 +284,8 @@ class GanLossAtZero(Rule):
 
     code = "MET1007"
     name = "gan-loss-at-zero"
+    subject = "discriminator"
+    direction = "zero"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for metric in facts.run:
@@ -292,7 +300,6 @@ class GanLossAtZero(Rule):
                 continue
             since, rest = int(series.steps[moving[-1] + 1]), series.values[moving[-1] + 1 :]
             yield self.finding(
-                "warn",
                 f"{metric} is exactly 0 in {np.mean(rest == 0):.0%} of the rows from step {since:,} on: if it is a discriminator's"
                 " hinge loss, it tells every sample from a real one and has won; else the GAN is switched off.",
                 metrics=(metric,),
@@ -320,6 +327,7 @@ class Exploded(Rule):
 
     code = "MET1006"
     name = "grew-by-orders-of-magnitude"
+    direction = "rising"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -337,10 +345,11 @@ class Exploded(Rule):
             if track.metric == "grad_norm" or (judged and track.role.name in TRADED):
                 continue
             yield self.finding(
-                "warn",
                 f"{track.metric} rose by orders of magnitude: at most {number(growth.before)} in its first rows, {number(track.now)} now,"
                 f" {number(growth.ratio)} times as large. It left that range at about step {growth.step:,} and has not come back: it"
                 " diverges.",
+                subject=track.role.name,
+                size=growth.ratio,
                 metrics=(track.metric,),
                 steps=(growth.step, track.steps[1]),
                 evidence=(
@@ -367,6 +376,8 @@ class NoLongerLogged(Rule):
 
     code = "MET1008"
     name = "no-longer-logged"
+    subject = "reconstruction"
+    direction = "missing"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -380,9 +391,9 @@ class NoLongerLogged(Rule):
             if silent < max(12, n // 4) or len(rows) < 0.9 * (last + 1):
                 continue
             yield self.finding(
-                "warn",
                 f"{metric} is no longer logged after step {int(facts.run.steps[last]):,}, {silent} rows before"
                 " the end: what it is since then cannot be told.",
+                size=float(silent),
                 metrics=(metric,),
                 steps=(int(facts.run.steps[last]), int(facts.run.steps[-1])),
                 evidence=(Evidence("rows without it", float(silent)),),
@@ -405,6 +416,7 @@ class Spiky(Rule):
 
     code = "MET1005"
     name = "metric-spikes"
+    direction = "unstable"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -413,9 +425,10 @@ class Spiky(Rule):
             if specific(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
                 continue
             yield self.finding(
-                "info",
                 f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, gone at the next row (first at"
                 f" step {int(spikes[0]):,}): samples, or single bad updates.",
+                subject=track.role.name,
+                size=float(len(spikes)),
                 metrics=(track.metric,),
                 steps=(int(spikes[0]), int(spikes[-1])),
                 evidence=(Evidence("spikes", float(len(spikes))),),

@@ -32,6 +32,8 @@ class DeadChannels(Rule):
 
     code = "KL214"
     name = "dead-channels"
+    subject = "latent"
+    direction = "collapsed"
     needs = ("latent_active_share",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -45,9 +47,9 @@ class DeadChannels(Rule):
         if share > 0.85 or late.values[-3:].max() > 0.9:
             return
         yield self.finding(
-            "critical" if share <= 0.75 else "warn",
             f"Only {share:.0%} of the latent channels vary with the input since step {int(late.steps[0]):,}: the others stay at"
             " the prior and carry nothing.",
+            size=1 - share,
             metrics=("latent_active_share", "kl_loss"),
             steps=(int(settled.steps[0]), last),
             evidence=(Evidence("active share", share),),
@@ -72,6 +74,8 @@ class WeightSwitches(Rule):
 
     code = "SCH606"
     name = "kl-weight-switches"
+    subject = "kl_weight"
+    direction = "jumped"
     needs = ("total_loss", "nll_loss", "kl_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -95,9 +99,10 @@ class WeightSwitches(Rule):
         up = found.after > found.before
         shows = (up and ratio < 0.4) or (not up and ratio > 2.5)
         yield self.finding(
-            "critical" if shows else "warn",
             f"The KL weight in force went from {np.exp(found.before):.3g} to {np.exp(found.after):.3g} at step {step:,}, as"
             f" total_loss, nll_loss and kl_loss say together; kl_loss went {ratio:.2g} times since.",
+            size=float(np.exp(abs(found.after - found.before))),
+            costs=shows,
             metrics=("total_loss", "kl_loss"),
             steps=(step, int(facts.run.steps[-1])),
             evidence=(

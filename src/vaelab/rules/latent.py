@@ -13,6 +13,7 @@ from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.numerics import breaks_off
 from vaelab.rules.reconstruction import after_warm_up
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray, IntArray
 from vaelab.words import number, rough
 
@@ -61,6 +62,8 @@ class Collapsed(Rule):
 
     code = "KL201"
     name = "posterior-collapse"
+    subject = "kl"
+    direction = "collapsed"
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -99,7 +102,6 @@ class Collapsed(Rule):
         if per_element is not None:
             amount = f"{per_element:.2g} nats per latent element"
         yield self.finding(
-            "critical",
             f"The latent carries almost no information: kl_loss {late:.3g} is {amount}, and rec_loss has not become good"
             f" ({number(level(rec.head(0.1, 3).values))} to {number(level(rec.tail(0.1, 3).values))}). The decoder paints an"
             " average.",
@@ -138,6 +140,8 @@ class Dominates(Rule):
 
     code = "KL202"
     name = "kl-dominates-loss"
+    subject = "kl"
+    direction = "too-high"
     needs = ("kl_loss", "rec_loss|nll_loss|total_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -153,8 +157,8 @@ class Dominates(Rule):
         text = f"The weighted KL term is {share_text(first)} of the loss by value at the first row and {share_text(now)} now."
         text += " The optimizer was told to rewrite the latent." if gone else " The loss is mostly KL."
         yield self.finding(
-            "warn",
             text + " The KL weight is the first suspect for any loss of detail.",
+            size=max(first, now),
             metrics=("kl_loss",),
             steps=(int(kl.steps[0]), int(kl.steps[-1])),
             evidence=(Evidence("share first", first), Evidence("share now", now)),
@@ -178,6 +182,8 @@ class WeightOutOfFamily(Rule):
 
     code = "KL203"
     name = "kl-weight-out-of-family"
+    subject = "kl_weight"
+    direction = "too-high"
     needs = ("effective-beta",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -192,10 +198,11 @@ class WeightOutOfFamily(Rule):
         # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
         heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
         yield self.finding(
-            "critical" if heavy else "warn",
             f"kl_weight {weight:g} is an effective beta of {rough(beta)} in sum/sum units"
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
+            size=beta,
+            certainty=CERTAIN if (heavy) else DOUBTFUL,
             metrics=("kl_loss",),
             evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
         )
@@ -218,6 +225,8 @@ class Starved(Rule):
 
     code = "KL204"
     name = "latent-starved"
+    subject = "kl"
+    direction = "too-low"
     needs = ("kl_loss", "effective-beta")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -231,7 +240,6 @@ class Starved(Rule):
             return
         amount = f"{nats:.3f} nats per latent element" if starved else f"{per_input:.2g} nats per input value"
         yield self.finding(
-            "warn",
             f"The latent is over-regularised for a tokenizer: {amount} at an effective beta of {beta:.2g}. Detail is"
             " being traded for a tidy latent.",
             metrics=("kl_loss",),
@@ -257,6 +265,8 @@ class FallsWhileRecRises(Rule):
 
     code = "KL205"
     name = "kl-falls-while-rec-rises"
+    subject = "kl"
+    direction = "falling"
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -277,9 +287,9 @@ class FallsWhileRecRises(Rule):
         if len(kl) >= 8 and trend(kl.values).direction != "falling":
             return
         yield self.finding(
-            "critical" if a >= 2.5 else "warn",
             f"kl_loss fell to {b:.2g} of its first value while rec_loss rose {a:.2g} times: information is being removed"
             " from the latent and the reconstruction pays.",
+            size=a,
             metrics=("kl_loss", "rec_loss"),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
             evidence=(Evidence("kl_loss now / first", b, "x"), Evidence("rec_loss now / first", a, "x")),
@@ -305,6 +315,8 @@ class Explodes(Rule):
 
     code = "KL206"
     name = "kl-explodes"
+    subject = "kl"
+    direction = "too-high"
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -313,9 +325,10 @@ class Explodes(Rule):
         unusual = per_input is None or per_input > 50
         if unusual and end is not None and (rise := _rise_up_to(kl, end)) >= 30:
             yield self.finding(
-                "critical",
                 f"kl_loss rose {number(rise)} times, from {number(float(kl.values[0]))} to {number(float(kl.values[-1]))}, up to"
                 f" step {end:,}, where the run breaks: the posterior grew until it overflowed.",
+                costs=True,
+                size=rise,
                 metrics=("kl_loss",),
                 steps=(int(kl.steps[0]), end),
                 evidence=(
@@ -342,8 +355,9 @@ class Explodes(Rule):
         if jumped and jump is not None:
             text += f" It rose {jump.kl_ratio:,.3g} times on the rows of the rec_loss jump at step {jump.step:,}."
         yield self.finding(
-            "critical" if (per_input or 0) > 50 or (bad and jumped) else "warn",
             text,
+            size=per_input,
+            costs=bool(bad and jumped),
             metrics=("kl_loss",),
             steps=(int(kl.steps[int(smooth.argmax())]), int(kl.steps[-1])),
             evidence=(facts.view.evidence("kl_loss", int(kl.rows[-1])), Evidence("peak", peak)),
@@ -377,6 +391,8 @@ class Grows(Rule):
 
     code = "KL207"
     name = "kl-grows"
+    subject = "kl"
+    direction = "rising"
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -403,8 +419,8 @@ class Grows(Rule):
                 else "the weight is not small"
             )
         yield self.finding(
-            "info",
             f"kl_loss rose from {number(a)} to {number(b)} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
+            size=b / max(a, 1e-300),
             metrics=("kl_loss",),
             steps=(int(kl.steps[0]), int(kl.steps[-1])),
             evidence=(Evidence("early", a), Evidence("now", b)),
@@ -428,6 +444,7 @@ class NoEffect(Rule):
 
     code = "KL208"
     name = "kl-without-effect"
+    subject = "kl"
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -435,7 +452,6 @@ class NoEffect(Rule):
         if now is None or first is None or max(now, first) >= 1e-3:
             return
         yield self.finding(
-            "info",
             f"The KL term is {share_text(now)} of the loss by value: it does not drive training. That is the design of"
             " latent-diffusion tokenizers.",
             metrics=("kl_loss",),
@@ -461,6 +477,8 @@ class FallsAway(Rule):
 
     code = "KL209"
     name = "kl-falls-away"
+    subject = "kl"
+    direction = "falling"
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -484,10 +502,11 @@ class FallsAway(Rule):
         high = held if lost else early
         start = _last_step_above(kl.steps, smooth, 0.5 * high)
         yield self.finding(
-            "critical" if now > 1.1 * before or late <= 0.003 * early else "warn",
             f"kl_loss fell from {number(high)} to {late:,.3g} ({late / high:.2%}), to half of it by step {start:,}, and rec_loss"
             f" {'went' if lost else 'stands still,'} from {number(before if lost else half)} to {number(now)}: the latent loses its"
             " information.",
+            size=early / late if late > 0 else math.inf,
+            costs=now > 1.1 * before,
             metrics=("kl_loss", "rec_loss"),
             steps=(start, int(kl.steps[-1])),
             evidence=(Evidence("held level", high), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
@@ -517,6 +536,8 @@ class GrowsManyTimes(Rule):
 
     code = "KL210"
     name = "kl-grows-many-times"
+    subject = "kl"
+    direction = "rising"
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -539,9 +560,9 @@ class GrowsManyTimes(Rule):
             return
         start = int(kl.steps[above[0]])
         yield self.finding(
-            "critical" if late - settled > math.log(40) else "warn",
             f"kl_loss has grown {math.exp(late - settled):.3g} times over its settled level ({number(math.exp(settled))} to"
             f" {number(math.exp(late))}, from about step {start:,}) while rec_loss went from {number(a)} to {number(b)}.",
+            size=math.exp(late - settled),
             metrics=("kl_loss",),
             steps=(start, int(kl.steps[-1])),
             evidence=(Evidence("settled level", math.exp(settled)), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
@@ -565,6 +586,8 @@ class JumpsWithRec(Rule):
 
     code = "KL212"
     name = "kl-jumps-with-reconstruction"
+    subject = "kl"
+    direction = "jumped"
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -574,9 +597,9 @@ class JumpsWithRec(Rule):
         if jump.kl_ratio is None or jump.kl_ratio < 1.8:
             return
         yield self.finding(
-            "warn",
             f"kl_loss rose {jump.kl_ratio:.2g} times where rec_loss jumped (step {jump.step:,}), and the learning rate is not"
             " in the log: the weights were thrown out of place rather than the data changed.",
+            size=jump.kl_ratio,
             metrics=("kl_loss", "rec_loss"),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(Evidence("kl_loss after / before", jump.kl_ratio, "x"),),
@@ -600,6 +623,8 @@ class SmallAtSmallWeight(Rule):
 
     code = "KL211"
     name = "kl-small-at-small-weight"
+    subject = "kl"
+    direction = "too-low"
     needs = ("kl_loss", "effective-beta")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -609,7 +634,6 @@ class SmallAtSmallWeight(Rule):
         if facts.phases.warm_up is not None and facts.phases.warm_up.end_step is None:
             return
         yield self.finding(
-            "warn",
             f"The KL is only {total:.2g} nats a sample, at an effective beta of {beta:.2g}: too small a weight to collapse the"
             " latent. The encoder has hardly moved, or there is nothing to encode.",
             metrics=("kl_loss",),

@@ -37,6 +37,7 @@ class NonFinite(Rule):
 
     code = "NUM501"
     name = "non-finite-values"
+    direction = "non-finite"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         run = facts.run
@@ -59,9 +60,11 @@ class NonFinite(Rule):
                 f" Its last finite value before that is of step {int(run.steps[before[-1]]):,}." if len(before) else ""
             )
             yield self.finding(
-                "critical" if grave and (at_end or count > 3) else "warn",
                 f"{name} is NaN or inf in {count} row{'s' if count > 1 else ''} from step {int(run.steps[first]):,}"
                 f"{' to the end' if at_end else ', then finite again'}.{last}",
+                subject=role,
+                size=float(count),
+                costs=grave and (at_end or count > 3),
                 metrics=(name,),
                 steps=(int(run.steps[first]), int(run.steps[-1]) if at_end else int(run.steps[first])),
                 evidence=(facts.view.evidence(name, first),),
@@ -71,8 +74,9 @@ class NonFinite(Rule):
             if len(count_of) and count_of.values[-1] > 0:
                 step = int(count_of.steps[-1])
                 yield self.finding(
-                    "critical",
                     f"The reconstruction of {int(count_of.values[-1])} held-out samples holds NaN or inf at step {step:,} ({name}).",
+                    costs=True,
+                    subject="output",
                     metrics=(name,),
                     steps=(step, step),
                     evidence=(facts.view.evidence(name, int(count_of.rows[-1])),),
@@ -118,6 +122,8 @@ class StoppedItself(Rule):
 
     code = "NUM502"
     name = "stopped-on-non-finite-loss"
+    subject = "run"
+    direction = "broken-off"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.run.events:
@@ -134,7 +140,6 @@ class StoppedItself(Rule):
                 else "the losses were already out of range"
             )
             yield self.finding(
-                "critical",
                 f"The trainer stopped on a non-finite loss after step {event.step if event.step is not None else '?'}"
                 f"{f' (line {event.line:,})' if event.line else ''}: {lead}.",
                 steps=(event.step, event.step),
@@ -158,6 +163,7 @@ class CalmBeforeNonFinite(Rule):
 
     code = "NUM503"
     name = "calm-before-non-finite"
+    subject = "run"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -170,7 +176,6 @@ class CalmBeforeNonFinite(Rule):
         if c.late > 1.8 * c.best or rec.values[-1] > 3 * c.late or rec.values[0] < 0.6 * c.late:
             return
         yield self.finding(
-            "info",
             f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a bad batch or an"
             " overflow, not a divergence.",
             metrics=("rec_loss",),
@@ -197,6 +202,8 @@ class LossScaleFalls(Rule):
 
     code = "NUM504"
     name = "loss-scale-falls"
+    subject = "run"
+    direction = "falling"
     needs = ("loss_scale",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -208,9 +215,10 @@ class LossScaleFalls(Rule):
         if scale.values[peak] < 8 * after:
             return
         yield self.finding(
-            "critical" if after < 1 and scale.values[-1] < 1 and scale.values[peak] > 64 else "warn",
             f"loss_scale fell from {scale.values[peak]:,.0f} to {after:,.4g}: each halving is a step skipped for inf or NaN"
             " gradients.",
+            size=float(scale.values[peak]) / max(after, 1e-300),
+            costs=bool(after < 1 and scale.values[-1] < 1 and scale.values[peak] > 64),
             metrics=("loss_scale",),
             steps=(int(scale.steps[peak]), int(scale.steps[-1])),
             evidence=(Evidence("highest", float(scale.values[peak])), Evidence("lowest after", after)),
@@ -233,12 +241,13 @@ class Crashed(Rule):
 
     code = "NUM505"
     name = "crashed"
+    subject = "run"
+    direction = "broken-off"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         crash = next((e for e in facts.run.events if e.kind == "crash"), None)
         if crash is not None:
             yield self.finding(
-                "critical",
                 f"The program ended with an error{f' at line {crash.line:,}' if crash.line else ''}: {crash.text.strip()[:160]}",
                 steps=(crash.step, crash.step),
                 evidence=(Evidence("message", crash.text.strip()[:160], step=crash.step, line=crash.line),),
@@ -261,6 +270,8 @@ class PrintPrecision(Rule):
 
     code = "NUM506"
     name = "print-precision"
+    subject = "reconstruction"
+    direction = "unreadable"
     needs = ("rec_loss|perceptual_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -274,7 +285,7 @@ class PrintPrecision(Rule):
                 continue  # printed with varying decimals (%.3g): the fewest say nothing here
             if 0 <= late < 30 * 10.0**-decimals:
                 yield self.finding(
-                    "info",
+                    
                     f"{metric} {late:g} is printed with {decimals} decimals: one unit of the last digit is"
                     f" {10.0**-decimals / late:.0%} of it." if late > 0 else f"{metric} prints as 0 with {decimals} decimals.",
                     metrics=(metric,),
@@ -309,6 +320,8 @@ class ConstantLoss(Rule):
 
     code = "NUM507"
     name = "constant-loss"
+    subject = "reconstruction"
+    direction = "stuck"
     needs = ("rec_loss|nll_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -317,7 +330,6 @@ class ConstantLoss(Rule):
             if same:
                 series = facts.view.series(metric)
                 yield self.finding(
-                    "critical",
                     f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
                     f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
                     metrics=(metric,),
@@ -343,6 +355,8 @@ class ConstantPerceptual(Rule):
 
     code = "NUM508"
     name = "constant-perceptual-loss"
+    subject = "perceptual"
+    direction = "stuck"
     needs = ("perceptual_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -351,9 +365,9 @@ class ConstantPerceptual(Rule):
             series = facts.view.series("perceptual_loss")
             off = not series.values[0]
             yield self.finding(
-                "info" if off else "warn",
                 f"perceptual_loss is exactly {series.values[0]:g} in all {len(series)} rows while other losses move: it is"
                 f" {'switched off' if off else 'not being computed'}.",
+                costs=not off,
                 metrics=("perceptual_loss",),
                 steps=(int(series.steps[0]), int(series.steps[-1])),
                 evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),
@@ -377,6 +391,8 @@ class NoFiniteGradient(Rule):
 
     code = "NUM509"
     name = "no-finite-gradient"
+    subject = "gradient_norm"
+    direction = "non-finite"
     needs = ()
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -391,7 +407,6 @@ class NoFiniteGradient(Rule):
                 continue
             step = int(facts.run.steps[rows[first]])
             yield self.finding(
-                "critical",
                 f"{name} is inf or NaN in all {len(rows) - first} rows from step {step:,} to the end: no update is finite, so"
                 " the steps are skipped or the weights are lost.",
                 metrics=(name,),

@@ -9,6 +9,7 @@ import numpy as np
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number, rough
 
 
@@ -30,6 +31,8 @@ class ClipAlwaysActive(Rule):
 
     code = "OPT401"
     name = "clip-always-active"
+    subject = "gradient_norm"
+    direction = "too-high"
     needs = ("grad_norm", "config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -39,9 +42,9 @@ class ClipAlwaysActive(Rule):
         void = "" if facts.view.trainer.clip_before_step else " In this trainer the clip has no effect at all."
         which = "steps" if facts.view.has("clip_share") else "logged steps"
         yield self.finding(
-            "info",
             f"{o.clipped:.0%} of the {which} are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
             f" below the usual norm {number(o.grad_norm or 0.0)}; {rough(o.suggested or 0.0)} would cut outliers only.{void}",
+            size=o.clipped,
             metrics=("grad_norm",),
             evidence=(Evidence("share clipped", o.clipped), Evidence("90th percentile", o.suggested or 0.0)),
         )
@@ -64,6 +67,8 @@ class GradientGrows(Rule):
 
     code = "OPT402"
     name = "gradient-norm-grows"
+    subject = "gradient_norm"
+    direction = "rising"
     needs = ("grad_norm",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -78,9 +83,10 @@ class GradientGrows(Rule):
             return
         settled = late < 4 * early
         yield self.finding(
-            "info" if settled else "warn",
             f"grad_norm rose from {number(early)} to {number(smooth[peak])} by step {int(norm.steps[peak]):,}"
             f"{' and came back' if settled else f' and stands at {number(late)}'}.",
+            size=float(smooth[peak]) / early,
+            costs=not settled,
             metrics=("grad_norm",),
             steps=(int(norm.steps[0]), int(norm.steps[peak])),
             evidence=(Evidence("early", early), Evidence("peak", float(smooth[peak])), Evidence("now", late)),
@@ -105,6 +111,8 @@ class LossRisesWithRate(Rule):
 
     code = "OPT403"
     name = "loss-rises-with-learning-rate"
+    subject = "learning_rate"
+    direction = "too-high"
     needs = ("rec_loss", "lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -136,9 +144,10 @@ class LossRisesWithRate(Rule):
             else "but without kl_loss beside it the KL weight cannot be excluded."
         )
         yield self.finding(
-            "critical" if known else "warn",
             f"rec_loss rose {after / first:.3g} times (to {after:.4g}) while the learning rate rose to {warm_up.peak:g},"
             f" {kl_said}",
+            size=after / first,
+            certainty=CERTAIN if (known) else DOUBTFUL,
             metrics=("rec_loss", "lr"),
             steps=(int(part.steps[0]), int(part.steps[-1])),
             evidence=(
@@ -173,6 +182,8 @@ class RateJumps(Rule):
 
     code = "OPT404"
     name = "learning-rate-jumps"
+    subject = "learning_rate"
+    direction = "jumped"
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -186,10 +197,11 @@ class RateJumps(Rule):
                 jump.step - jump.before_step
             ) + 1  # fmt: skip
             yield self.finding(
-                "critical" if beyond or (linked and jump is not None and jump.ratio > 2) else "warn",
                 f"The learning rate jumps {ratio:.3g} times at step {step:,}"
                 + (f", to {now:.2g}, {now / peak:.3g} times the highest before" if beyond and peak > 0 else "")
                 + (f", and rec_loss jumps {jump.ratio:.3g} times with it." if linked and jump is not None else "."),
+                size=ratio,
+                costs=bool(beyond or (linked and jump is not None and jump.ratio > 2)),
                 metrics=("lr",),
                 steps=(step, step),
                 evidence=(Evidence("lr now / before", ratio, "x", step),),
@@ -214,6 +226,8 @@ class RateOutOfFamily(Rule):
 
     code = "OPT405"
     name = "learning-rate-out-of-family"
+    subject = "learning_rate"
+    direction = "too-high"
     needs = ("lr|config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -233,8 +247,9 @@ class RateOutOfFamily(Rule):
         if far and psnr is not None and psnr < 20:
             poor, outcome = True, f"{outcome}, and the PSNR is {psnr:.1f} dB"
         yield self.finding(
-            "critical" if poor else "warn",
             f"The learning rate reaches {rate:.3g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
+            size=rate,
+            costs=poor,
             metrics=("lr",),
             evidence=(Evidence("peak lr", rate),),
         )
@@ -256,6 +271,8 @@ class RateVeryLow(Rule):
 
     code = "OPT408"
     name = "learning-rate-very-low"
+    subject = "learning_rate"
+    direction = "too-low"
     needs = ("lr|config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -264,7 +281,6 @@ class RateVeryLow(Rule):
         if rate is None or not 0 < rate <= 3e-6 or (warm_up is not None and warm_up.end_step is None):
             return
         yield self.finding(
-            "info",
             f"The learning rate peaks at {rate:g}; public VAE recipes use 1e-5 to 1e-4 after scaling by the batch.",
             metrics=("lr",),
             evidence=(Evidence("peak lr", rate),),
@@ -287,6 +303,8 @@ class RateUnreadable(Rule):
 
     code = "OPT406"
     name = "learning-rate-unreadable"
+    subject = "learning_rate"
+    direction = "unreadable"
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -294,7 +312,6 @@ class RateUnreadable(Rule):
             declared = facts.view.number("lr")
             said = f" The config says {declared:g}." if declared is not None else ""
             yield self.finding(
-                "info",
                 f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}:"
                 f" {'one digit, no more' if facts.optimiser.lr_now else 'rounding, not a real zero'}.{said}",
                 metrics=("lr",),
@@ -319,6 +336,8 @@ class RateZero(Rule):
 
     code = "OPT407"
     name = "learning-rate-zero"
+    subject = "learning_rate"
+    direction = "zero"
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -344,8 +363,8 @@ class RateZero(Rule):
             f" {'next to ' if rounded else ''}nothing is trained there."
         )
         yield self.finding(
-            "warn" if rounded else "critical",
             text,
+            certainty=CERTAIN if (not rounded) else DOUBTFUL,
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
             evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),
@@ -370,6 +389,8 @@ class NoWarmUpShock(Rule):
 
     code = "OPT409"
     name = "shock-without-warm-up"
+    subject = "learning_rate"
+    direction = "too-high"
     needs = ("rec_loss", "lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -386,10 +407,10 @@ class NoWarmUpShock(Rule):
         if peak == 0 or ratio < 2.5:
             return
         yield self.finding(
-            "critical",
             f"rec_loss rose {ratio:.2g} times ({number(float(rec.values[0]))} to {number(float(early.high[peak]))}) by step"
             f" {int(early.steps[peak]):,} of a fine-tune that starts at its full learning rate {lr.values[0]:g}: the first"
             " steps threw the trained weights out of place.",
+            size=ratio,
             metrics=("rec_loss", "lr"),
             steps=(int(rec.steps[0]), int(early.steps[peak])),
             evidence=(Evidence("rec_loss peak / first", ratio, "x"), Evidence("first lr", float(lr.values[0]))),
@@ -413,6 +434,8 @@ class GradientsTiny(Rule):
 
     code = "OPT410"
     name = "gradients-tiny"
+    subject = "gradient_norm"
+    direction = "too-low"
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -427,7 +450,6 @@ class GradientsTiny(Rule):
         series = facts.view.series(largest)
         many = f" The largest of {len(norms)} logged norms." if len(norms) > 1 else ""
         yield self.finding(
-            "warn",
             f"Gradients are tiny: {largest} stands at {norms[largest]:.2g}, of the order of Adam's epsilon (1e-8): next to nothing is"
             f" learned from them.{many}",
             metrics=(largest,),

@@ -27,6 +27,8 @@ class OutputIgnoresLatent(Rule):
 
     code = "REC131"
     name = "decoder-ignores-latent"
+    subject = "output"
+    direction = "collapsed"
     needs = ("probe.decoder_response",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -34,7 +36,6 @@ class OutputIgnoresLatent(Rule):
         if response >= 0.02 or bypass > 2:
             return
         yield self.finding(
-            "critical",
             f"The decoder's output changes by {response:.1%} of what it should when it gets the latent of another clip: it"
             " ignores its latent.",
             steps=at_step(facts),
@@ -58,6 +59,7 @@ class OutputFollowsLatent(Rule):
 
     code = "REC137"
     name = "decoder-follows-latent"
+    subject = "output"
     needs = ("probe.decoder_response", "probe.latent_bypass")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -65,7 +67,6 @@ class OutputFollowsLatent(Rule):
         if response < 0.1 or bypass >= 1:
             return
         yield self.finding(
-            "info",
             f"With the latent of another clip the output changes by {response:.0%} of what the clips differ by, towards that"
             " clip: the decoder follows its latent.",
             steps=at_step(facts),
@@ -91,6 +92,8 @@ class OutputBypassesLatent(Rule):
 
     code = "REC132"
     name = "output-bypasses-latent"
+    subject = "output"
+    direction = "contradicts"
     needs = ("probe.latent_bypass",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -98,7 +101,6 @@ class OutputBypassesLatent(Rule):
         if bypass <= 2:
             return
         yield self.finding(
-            "critical",
             f"Decoding another clip's latent gives back the clip that was encoded last ({bypass:.3g} times closer): the"
             " output comes past the latent.",
             steps=at_step(facts),
@@ -123,6 +125,8 @@ class NoBottleneck(Rule):
 
     code = "REC133"
     name = "no-bottleneck"
+    subject = "latent"
+    direction = "too-high"
     needs = ("probe.values_per_latent",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -130,7 +134,6 @@ class NoBottleneck(Rule):
         if ratio >= 1:
             return
         yield self.finding(
-            "warn",
             f"The latent holds {1 / ratio:.2g} values for each value of the clip: the model can copy its input.",
             steps=at_step(facts),
             evidence=(evidence(facts, "values_per_latent"),),
@@ -157,6 +160,8 @@ class NotCausal(Rule):
 
     code = "REC134"
     name = "not-causal"
+    subject = "output"
+    direction = "contradicts"
     needs = ("probe.decoder_to_past|probe.encoder_to_past",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -166,7 +171,6 @@ class NotCausal(Rule):
             return
         said = " and ".join(f"the {part} by {parts[part]:.0%}" for part in leaks)
         yield self.finding(
-            "info",
             f"Later frames act on earlier ones, of their own effect {said}: the model is not causal.",
             steps=at_step(facts),
             evidence=tuple(evidence(facts, f"{part}_to_past") for part in leaks),
@@ -191,6 +195,8 @@ class FragileDecoder(Rule):
 
     code = "REC135"
     name = "decoder-fragile"
+    subject = "output"
+    direction = "unstable"
     needs = ("probe.psnr_of_noise_tenth",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -198,7 +204,6 @@ class FragileDecoder(Rule):
         if value >= 20:
             return
         yield self.finding(
-            "info",
             f"Noise of a tenth of the latent's standard deviation changes the output by {value:.1f} dB PSNR: a small error of"
             " a diffusion model will show.",
             steps=at_step(facts),

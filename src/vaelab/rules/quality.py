@@ -10,6 +10,7 @@ from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.held_out import HELD_OUT, error_columns, skill
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 
@@ -31,6 +32,8 @@ class GapWidens(Rule):
 
     code = "REC115"
     name = "held-out-gap-widens"
+    subject = "reconstruction"
+    direction = "worse"
     needs = ("rec_loss", HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -57,11 +60,12 @@ class GapWidens(Rule):
         if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
             return
         yield self.finding(
-            "critical" if now > 1.7 and growth > 1.5 else "warn",
             f"{names[0]} was {ratio[0]:.2f} times the training value at step {int(val.steps[0]):,} and is {now:.2f} times it"
             f" now: training fell from {number(float(train[0]))} to {number(float(train[-1]))}, held-out samples went from"
             f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
             " samples only.",
+            size=now,
+            certainty=CERTAIN if (growth > 1.5) else DOUBTFUL,
             metrics=names,
             steps=(int(val.steps[0]), int(val.steps[-1])),
             evidence=(Evidence("held-out / training, first", float(ratio[0]), "x"), Evidence("now", now, "x")),
@@ -87,6 +91,8 @@ class BackAtTheStart(Rule):
 
     code = "REC116"
     name = "back-at-the-start"
+    subject = "output"
+    direction = "collapsed"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -100,7 +106,6 @@ class BackAtTheStart(Rule):
         if before is None or after is None or after < before / 2.5:
             return
         yield self.finding(
-            "critical",
             f"rec_loss went from {number(jump.before)} back to {number(jump.after)} at step {jump.step:,}, the level of an"
             f" untrained network ({number(start)}), and stays there with the spread of changing samples: the output no"
             " longer depends on the input.",
@@ -127,6 +132,8 @@ class NoBetterThanMean(Rule):
 
     code = "REC117"
     name = "no-better-than-mean"
+    subject = "output"
+    direction = "collapsed"
     needs = ("val/explained_variance",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -141,7 +148,6 @@ class NoBetterThanMean(Rule):
         since = int(series.steps[int(np.argmax(series.values))]) if lost else int(series.steps[0])
         was = f", after {best:.2f} at step {since:,}" if lost else ""
         yield self.finding(
-            "critical",
             f"On held-out samples the output explains {now:.2f} of their variance{was}: a constant picture reaches 0.",
             metrics=("val/explained_variance",),
             steps=(since, int(series.steps[-1])),
@@ -166,6 +172,8 @@ class WorseThanSimplePredictor(Rule):
 
     code = "REC138"
     name = "worse-than-simple-predictor"
+    subject = "quality"
+    direction = "too-low"
     needs = ("val/psnr", "baseline.blurred.psnr|baseline.constant.psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -176,7 +184,6 @@ class WorseThanSimplePredictor(Rule):
             return
         what = {"constant": "each sample's mean colour", "blurred": "the sample blurred over 8 x 8 pixels"}[beaten_by]
         yield self.finding(
-            "warn",
             f"val/psnr is {psnr.values[-1]:.1f} dB at step {int(psnr.steps[-1]):,}, where {what} reaches"
             f" {scores[beaten_by]:.1f} dB: worse than a picture without detail.",
             metrics=("val/psnr",),
@@ -207,6 +214,8 @@ class AverageOfWeights(Rule):
 
     code = "REC114"
     name = "ema-lags-or-is-off"
+    subject = "output"
+    direction = "worse"
     needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -234,11 +243,11 @@ class AverageOfWeights(Rule):
             text = (
                 f"Validation with averaged weights equals the one with raw weights in all {len(rows)} rows: EMA is off."
             )
-            yield self.finding("info", text, metrics=(ema,), steps=steps, evidence=evidence)
+            yield self.finding(text, metrics=(ema,), steps=steps, evidence=evidence)
         elif ratio > 1.5:
             text = f"Validation {name} with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
             still = frozen or (
                 averaged[rows[-1]] > 0.95 * averaged[rows[0]] and raw[rows[-1]] < 0.8 * raw[rows[0]] and ratio > 3
             )
             text += " It has not moved while the raw weights improved: the average is not updated." if still else ""
-            yield self.finding("critical" if still else "warn", text, metrics=(ema,), steps=steps, evidence=evidence)
+            yield self.finding(text, size=ratio, costs=bool(still), metrics=(ema,), steps=steps, evidence=evidence)

@@ -11,6 +11,7 @@ from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.held_out import HELD_OUT, error_columns, psnr_is_still_rising, skill
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 REC_LIMIT = {
@@ -54,6 +55,7 @@ class ReconstructionTrend(Rule):
 
     code = "REC101"
     name = "reconstruction-trend"
+    subject = "reconstruction"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -78,8 +80,9 @@ class ReconstructionTrend(Rule):
         # rising by itself is a symptom other rules weigh; here it only counts where it is large
         severe = found.direction == "rising" and b > 1.5 * a
         yield self.finding(
-            "warn" if severe else "info",
             text,
+            size=b / a if a > 0 else None,
+            costs=severe,
             metrics=("rec_loss",),
             steps=(phase.first_step, phase.last_step),
             evidence=(Evidence("start of the phase", a), Evidence("end", b), Evidence("p", found.p)),
@@ -105,6 +108,8 @@ class WorseThanStart(Rule):
 
     code = "REC102"
     name = "reconstruction-worse-than-start"
+    subject = "reconstruction"
+    direction = "worse"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -127,13 +132,12 @@ class WorseThanStart(Rule):
         if min(late, reference) <= 0 or math.log(late) - math.log(reference) < max(0.25, 3 * rough):
             return
         ratio = late / reference
-        severity = "critical" if ratio >= 2.5 else "warn"
         exact = facts.scales.psnr_exact and facts.scales.error == "rec_loss"
         db = f" ({-10 * math.log10(ratio):.1f} dB)" if exact else ""
         yield self.finding(
-            severity,  # type: ignore[arg-type]
             f"rec_loss is {ratio:.3g} times its first level{db}: {number(reference)} at the start, {number(late)} by step"
             f" {int(rec.steps[-1]):,}, with no GAN involved.",
+            size=ratio,
             metrics=("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
             evidence=(
@@ -159,6 +163,8 @@ class NllRises(Rule):
 
     code = "REC111"
     name = "nll-rises"
+    subject = "total"
+    direction = "rising"
     needs = ("nll_loss|total_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -185,9 +191,9 @@ class NllRises(Rule):
             else f"Of its parts {most} changed most: {rose[most]:.3g} times its first level."
         )
         yield self.finding(
-            "critical" if ratio > 2.5 else "warn",
             f"{name} rose {ratio:.1f} times ({nll.values[0]:.4g} to {late:.4g}) over"
             f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}{'' if facts.ended else ': stop and look'}. {which}",
+            size=ratio,
             metrics=(name,),
             steps=(int(nll.steps[0]), int(nll.steps[-1])),
             evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
@@ -213,6 +219,8 @@ class NoLearning(Rule):
 
     code = "REC103"
     name = "no-learning"
+    subject = "reconstruction"
+    direction = "stuck"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -236,10 +244,10 @@ class NoLearning(Rule):
         still = trend(rec.tail(0.5).values).direction
         slow = " and still falls slowly" if still == "falling" else ""
         yield self.finding(
-            "critical" if late > 0.8 * early else "warn",
             f"rec_loss has {gain} since its first rows ({number(early)} to {number(late)} over"
             f" {len(rec) if rec.per_block == 1 else int(rec.rows[-1]) + 1} rows){slow}: this model has learned"
             f" {'almost nothing' if late > 0.8 * early else 'little'} beyond a constant output.",
+            size=late / early,
             metrics=("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
             evidence=(Evidence("early level", early), Evidence("late level", late)),
@@ -266,6 +274,8 @@ class NothingMoves(Rule):
 
     code = "REC113"
     name = "nothing-moves"
+    subject = "reconstruction"
+    direction = "stuck"
     needs = ("rec_loss", "kl_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -288,7 +298,6 @@ class NothingMoves(Rule):
         if len(psnr) > 1 and psnr.values[-1] > psnr.values[0] + 1:
             return
         yield self.finding(
-            "critical",
             f"Nothing moves: rec_loss stands at {a:.2f} times and kl_loss at {b:.2f} times their first values after {len(rec)}"
             " rows. The weights hardly change.",
             metrics=("rec_loss", "kl_loss"),
@@ -314,6 +323,8 @@ class StillFallingSlowly(Rule):
 
     code = "REC112"
     name = "still-falling-slowly"
+    subject = "reconstruction"
+    direction = "too-high"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -338,7 +349,6 @@ class StillFallingSlowly(Rule):
         if -found.difference < 0.5 * pace * len(half):
             return
         yield self.finding(
-            "warn",
             f"rec_loss still falls at the pace it had from the start: {early:.4g} to {late:.4g} ({1 - late / early:.0%} better)"
             f" over {len(rec)} rows, with no sign of levelling off.",
             metrics=("rec_loss",),
@@ -364,6 +374,8 @@ class SuddenJump(Rule):
 
     code = "REC104"
     name = "reconstruction-jump"
+    subject = "reconstruction"
+    direction = "jumped"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -372,7 +384,6 @@ class SuddenJump(Rule):
             return
         stays = jump.remaining > 0.5 * jump.ratio
         ratio = jump.remaining if not stays else jump.ratio
-        severity = "critical" if jump.remaining >= 1.5 and jump.ratio >= 2 else "warn"
         where = {
             "lr-jump": "on the rows where the learning rate jumps",
             "resume": "at the resume",
@@ -380,9 +391,10 @@ class SuddenJump(Rule):
         }.get(jump.coincides, "with the learning rate and the GAN unchanged")
         now = "and stays there" if stays else f"and now stands at {ratio:.2g} times the level before"
         yield self.finding(
-            severity,  # type: ignore[arg-type]
             f"rec_loss jumped {jump.ratio:.3g} times ({number(jump.before)} to {number(jump.after)}) between step"
             f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
+            size=jump.remaining,
+            certainty=CERTAIN if (jump.ratio >= 2) else DOUBTFUL,
             metrics=("rec_loss",),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(
@@ -410,6 +422,8 @@ class IsolatedSpikes(Rule):
 
     code = "REC105"
     name = "isolated-spikes"
+    subject = "reconstruction"
+    direction = "unstable"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -427,9 +441,10 @@ class IsolatedSpikes(Rule):
         heights = rec.high[np.searchsorted(rec.steps, spikes)] / np.maximum(usual, 1e-300)
         huge = int(np.sum(heights >= 10)) >= 3
         yield self.finding(
-            "critical" if huge else "warn" if share > 0.02 and len(spikes) >= 5 else "info",
             f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, up to {number(float(heights.max()))}"
             f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, not the optimiser.",
+            size=share if len(spikes) >= 5 else None,
+            costs=huge,
             metrics=("rec_loss",),
             steps=(int(spikes[0]), int(spikes[-1])),
             evidence=(Evidence("spikes", float(len(spikes))), Evidence("share of rows", share)),
@@ -453,6 +468,8 @@ class PerceptualDisagrees(Rule):
 
     code = "REC106"
     name = "perceptual-against-reconstruction"
+    subject = "perceptual"
+    direction = "contradicts"
     needs = ("rec_loss", "perceptual_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -473,7 +490,6 @@ class PerceptualDisagrees(Rule):
         else:
             return
         yield self.finding(
-            "warn",
             f"{text} In the {phase.title} phase rec_loss changed {a:.2f} times, perceptual_loss {b:.2f} times.",
             metrics=("rec_loss", "perceptual_loss"),
             steps=(phase.first_step, phase.last_step),
@@ -500,6 +516,8 @@ class ScaleOutOfRange(Rule):
 
     code = "REC107"
     name = "input-range"
+    subject = "reconstruction"
+    direction = "too-high"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -521,7 +539,6 @@ class ScaleOutOfRange(Rule):
         if "lpips" in kind and len(rec) >= 12 and late < first / 6:
             return
         yield self.finding(
-            "critical",
             f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in [-1, 1] no"
             f" network starts above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
             " is the size of the error, as pixels of 0..255 give.",
@@ -553,6 +570,8 @@ class Plateau(Rule):
 
     code = "REC108"
     name = "plateau"
+    subject = "reconstruction"
+    direction = "stuck"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -572,7 +591,6 @@ class Plateau(Rule):
         if share is None:
             why = "without a learning rate that can be read the reason cannot be told"
         yield self.finding(
-            "info",
             f"rec_loss is flat at {number(level(rec.values))} since step {int(rec.steps[0]):,}: {why}.",
             metrics=("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
@@ -598,6 +616,8 @@ class ValidationGap(Rule):
 
     code = "REC109"
     name = "validation-gap"
+    subject = "reconstruction"
+    direction = "worse"
     needs = ("rec_loss", HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -617,9 +637,10 @@ class ValidationGap(Rule):
         if len(averaged) >= 4 and level(averaged.tail(0.25, 2).values) <= 1.25 * float(averaged.values.min()):
             return
         yield self.finding(
-            "critical" if late > 1.5 * best and late > 2 * train else "warn",
             f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
             f" {number(train)}: the model fits its training data and not the held-out data.",
+            size=late / best,
+            certainty=CERTAIN if (late > 2 * train) else DOUBTFUL,
             metrics=names,
             steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
             evidence=(Evidence("validation / training", late / train, "x"),),
@@ -643,6 +664,8 @@ class DriftsUp(Rule):
 
     code = "REC110"
     name = "reconstruction-drifts-up"
+    subject = "reconstruction"
+    direction = "worse"
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -660,9 +683,9 @@ class DriftsUp(Rule):
         ]
         also = f" Since then: {', '.join(moved)}." if moved else ""
         yield self.finding(
-            "critical" if drift.ratio >= 1.8 else "warn",
             f"rec_loss stands at {number(drift.late)}, {drift.ratio:.2g} times its best level ({number(drift.best)} at step"
             f" {drift.best_step:,}); it left it at about step {drift.onset:,} and has not come back.{also}",
+            size=drift.ratio,
             metrics=("rec_loss",),
             steps=(drift.onset, int(facts.run.steps[-1])),
             evidence=(
