@@ -69,7 +69,7 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     all follow from the gravest that it expects often."""
     ordered = sorted(findings, key=lambda f: (-SEVERITY_ORDER[f.severity], f.first_step or 0, f.code))
     root_of: dict[int, str] = {}
-    for ranked in causes[:1] + tuple(c for c in causes[1:2] if c.also):
+    for ranked in (*causes[:1], *(c for c in causes[1:2] if c.also)):
         cause = CAUSES[ranked.id]
         mine = [f for f in ordered if _explains(facts, cause, f) and id(f) not in root_of]
         root = next((f for f in mine if _word(facts, cause, f) == "often" and f.severity != "info"), None)
