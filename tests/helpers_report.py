@@ -88,7 +88,7 @@ def make_diagnosis(run: Run | None = None, **overrides: Any) -> Diagnosis:
     )
     fields: dict[str, Any] = {
         "run": run,
-        "facts": SimpleNamespace(),
+        "facts": SimpleNamespace(ended=False),
         "status": "stop",
         "headline": "The KL weight is too large: the KL term outweighs the reconstruction and quality is lost.",
         "confidence": 0.83,

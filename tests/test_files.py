@@ -21,7 +21,7 @@ from vaelab.monitor.settings import plain_settings
 from vaelab.readers import read, read_all
 from vaelab.readers.measured import read_measured
 from vaelab.readers.source import Source
-from vaelab.readers.vaelab_run import read_events
+from vaelab.readers.vaelab_run import event_records, read_events
 from vaelab.web.run_files import run_files
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
@@ -128,7 +128,7 @@ def test_files_beside_the_log_of_a_run_of_our_own(name: str, tmp_path: Path) -> 
     (tmp_path / "metrics.jsonl").write_text(rows)
     pipe(tmp_path / name)
     assert len(read(tmp_path)) == 30
-    assert read_events(tmp_path / "events.jsonl") == ([], [])
+    assert read_events(event_records(tmp_path / "events.jsonl")) == ([], [])
 
 
 def test_files_of_mlflow(tmp_path: Path) -> None:

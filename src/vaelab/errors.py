@@ -25,6 +25,10 @@ class ConfigError(VaelabError):
     """A declared value (``--config``, ``--latent``, ``--clip``) cannot be understood."""
 
 
+class ArgumentError(ConfigError, ValueError):
+    """An argument given to a function of vaelab is of another kind than it takes."""
+
+
 class DataError(VaelabError):
     """Training data cannot be used: missing, empty, of another kind, or too many files that cannot be decoded."""
 

@@ -122,33 +122,30 @@ def _compare_with_start(facts: Facts) -> str:
     return "A training value says nothing of held-out data: score a held-out set."
 
 
-def _ended(facts: Facts) -> bool:
-    """Whether the run is over: its plan is reached, or the log says that it finished or broke off."""
-    share = facts.progress.share
-    over = ("finished", "crash", "non_finite_stop")
-    return (share is not None and share >= 0.995) or bool(facts.run.events and facts.run.events[-1].kind in over)
-
-
 def _intervene(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
     if status == "cannot-tell":
         return "This log cannot tell; see what could not be checked."
     if status == "healthy":
         return (
-            "No: nothing in this log asks for a change. What a log cannot show (held-out quality, latent statistics) is"
+            f"No: nothing in this log {'asked' if facts.ended else 'asks'} for a change. What a log cannot show (held-out quality, latent statistics) is"
             " not judged."
         )
     worst = next((f for f in findings if not f.explained_by), findings[0] if findings else None)
     lead = {"stop": "Yes, stop: ", "act": "Yes, change something: ", "watch": "Not yet; watch this: "}[status]
-    if _ended(facts):
-        lead = {
-            "stop": "The run has ended; do not go on from it as it is: ",
-            "act": "The run has ended; change this before the next: ",
-            "watch": "The run has ended; look at this before the next: ",
-        }[status]
+    if facts.ended:
+        lead = f"The run has ended; {AFTER[status]}: "
     text = lead + (worst.message if worst else "")
     if causes and status != "watch":
         text += f" Most likely cause: {causes[0].title} ({causes[0].score:.0%})."
     return text
+
+
+AFTER = {
+    "stop": "it should have been stopped, do not go on from it as it is",
+    "act": "change this before the next",
+    "watch": "look at this before the next",
+}
+"""What a verdict asks for where there is nothing left to stop."""
 
 
 def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -196,8 +193,10 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
 
 def expectations(facts: Facts) -> tuple[str, ...]:
     """What the next phase should bring, and what would be a bad sign there."""
-    if _ended(facts):
+    if facts.ended:
         return ("The run has ended: a longer one would need more planned steps.",)
+    seen = facts.view.has
+    judged = " and ".join(m for m in ("rec_loss", "perceptual_loss") if seen(m)) or "the losses"
     gan, ahead = facts.phases.gan, []
     if facts.phases.warm_up is not None and facts.phases.warm_up.end_step is None:
         ahead.append(
@@ -206,12 +205,12 @@ def expectations(facts: Facts) -> tuple[str, ...]:
     if gan.state == "scheduled" and gan.planned_step is not None:
         rec = facts.view.series("rec_loss")
         level = f" (now {rec.values[-1]:.4g})" if len(rec) else ""
+        texture = "; perceptual_loss should end below its level before" if seen("perceptual_loss") else ""
         ahead += [
             f"At step {gan.planned_step:,} the GAN starts: disc_loss should appear near its chance level and fall below it"
             " within some hundred steps as the logit gap opens.",
-            f"rec_loss may rise 2 to 6 times and should be back at its level before{level} within 1,000 to 10,000 steps;"
-            " perceptual_loss should end below its level before.",
-            "total_loss can become negative and stops being comparable; watch rec_loss, perceptual_loss and the logit gap.",
+            f"rec_loss may rise 2 to 6 times and should be back at its level before{level} within 1,000 to 10,000 steps{texture}.",
+            f"total_loss can become negative and stops being comparable; watch {judged} and the logit gap.",
         ]
     elif gan.state == "active":
         shock = facts.phases.shock("rec_loss")
@@ -220,10 +219,10 @@ def expectations(facts: Facts) -> tuple[str, ...]:
                 f"rec_loss should come back to {shock.before:.4g}; if it does not within about 5,000 steps, roll back."
             )
         else:
-            ahead.append(
-                "rec_loss and perceptual_loss should hold or improve; d_weight should stay steady and the gap positive."
-            )
-    elif gan.state in ("never", "off", "absent"):
+            also = [f"{m} {should}" for m, should in (("d_weight", "should stay steady"), ("logits_real", "should stay above logits_fake"))
+                    if seen(m)]  # fmt: skip
+            ahead.append("; ".join((f"{judged} should hold or improve", *also)) + ".")
+    elif gan.state in ("never", "off", "absent") and seen("rec_loss", "perceptual_loss"):
         ahead.append("Without a GAN the output stays slightly smooth: perceptual_loss flattens before rec_loss does.")
     share = facts.phases.lr_now_share
     if share is not None and share < 0.1:
@@ -246,7 +245,7 @@ def carry_on(facts: Facts, status: Status) -> NextStep:
         what = f" Log {', '.join(wanted)} as well." if wanted else ""
         grow = "let it grow to some dozen rows and diagnose again" if len(facts.run) < ENOUGH_ROWS else why_not(facts)
         return NextStep(f"No change is justified by this log: {grow}.{what}")
-    if _ended(facts):
+    if facts.ended:
         return NextStep(
             "The run is complete: score its checkpoint on held-out clips (PSNR, LPIPS) before training on.",
             expected="held-out values close to those of the last training rows",
@@ -254,6 +253,8 @@ def carry_on(facts: Facts, status: Status) -> NextStep:
         )
     return NextStep(
         f"Carry on{until}. Keep the present checkpoint and score it on held-out clips (PSNR, LPIPS).",
-        expected="rec_loss and perceptual_loss hold or fall",
+        expected=" and ".join(m for m in ("rec_loss", "perceptual_loss") if facts.view.has(m)) + " hold or fall"
+        if facts.view.has("rec_loss", "perceptual_loss")
+        else "the losses hold or fall",
         falsify="rec_loss leaves its level for more than a tenth of the run",
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from vaelab.catalog import METRICS
 from vaelab.causes.infer import FAULTY_SHARE, Posterior
-from vaelab.diagnosis.answers import carry_on, expectations, positives, questions
+from vaelab.diagnosis.answers import AFTER, carry_on, expectations, positives, questions
 from vaelab.diagnosis.ranking import link, rank
 from vaelab.diagnosis.recognised import ENOUGH_ROWS, judged_rows, why_not
 from vaelab.diagnosis.thumbs import refuted_bands
@@ -19,11 +19,24 @@ from vaelab.facts import Facts, infer
 from vaelab.facts.derived import under_known_names
 from vaelab.facts.standing import in_the_logs_names, read_as
 from vaelab.rules import ALL_RULES
-from vaelab.rules.base import Finding, Rule, Skipped
+from vaelab.rules.base import Finding, Skipped
 from vaelab.rules.severity import capped
 from vaelab.run import Run
 
-STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205", "KL222", "REC131"}
+STOP = {
+    "KL201",
+    "REC107",
+    "NUM501",
+    "NUM502",
+    "NUM505",
+    "OPT403",
+    "OPT407",
+    "DAT701",
+    "KL205",
+    "KL222",
+    "REC131",
+    "OPT405",
+}
 """Critical findings after which more steps of the same run are wasted."""
 
 
@@ -109,12 +122,6 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     return "healthy" if judged_rows(facts) >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
 
 
-def _measured_by(rule: type[Rule]) -> str:
-    """``probe`` or ``evaluation`` for a rule that judges what was measured on a checkpoint; empty for one on logs."""
-    kinds = {name.split(".")[0] for need in rule.needs for name in need.split("|")}
-    return kinds.pop() if kinds in ({"probe"}, {"evaluation"}) else ""
-
-
 def _only_measured(facts: Facts) -> bool:
     """Whether there is no log, but numbers measured on a checkpoint that a rule can judge."""
     needed = {name for rule in ALL_RULES for need in rule.needs for name in need.split("|")}
@@ -144,12 +151,11 @@ def _confidence(
             f", {posterior.unlisted:.0%} that it is one that is not in the list" if posterior.unlisted > 0.1 else ""
         )
         return 1 - posterior.healthy, f"that something is wrong{listed}, {share}"
-    measured = _only_measured(facts)
-    kinds = {name.split(".")[0] for name in facts.run.measured} if measured else {""}
-    rules = {rule.code for rule in ALL_RULES if _measured_by(rule) in kinds}
-    run = len(rules - {s.code for s in skipped})
-    on = "what was measured; there is no log" if measured else f"{rows} rows"
-    return posterior.healthy, f"that nothing is, {share}: {run} of {len(rules)} rules could run on {on}"
+    on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
+    return (
+        posterior.healthy,
+        f"that nothing is wrong, {share}; {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
+    )
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
@@ -158,13 +164,15 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
     if status == "cannot-tell":
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
-        return f"Healthy{where}: no rule found anything to change."
+        return f"Healthy{' to its end' if facts.ended else ''}{where}: no rule found anything to change."
     grave = [f for f in findings if f.severity == "critical" and f.code in STOP] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".")
-    if status == "watch":
+    if status == "watch" and not facts.ended:
         return f"Watch{where}: {first_sentence}."
     cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {causes[0].score:.0%})." if causes else ""
+    if facts.ended:
+        return f"Ended; {AFTER[status]}: {first_sentence}.{cause if status != 'watch' else ''}"
     return f"{'Stop' if status == 'stop' else 'Act'}: {first_sentence}.{cause}"
 
 
@@ -176,7 +184,8 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
         if cause.score >= 0.15 or cause is causes[0]:
             steps.append(replace(cause.fix, command=cause.fix.command or cause.test))
     if not steps and status in ("act", "stop"):
-        text = "Stop and look: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
+        lead = "Look before the next run" if facts.ended else "Stop and look"
+        text = f"{lead}: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
         steps.append(NextStep(text))
     if status == "watch":
         steps.append(carry_on(facts, status))

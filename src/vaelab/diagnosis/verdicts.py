@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vaelab.analysis import level, noise, trend
 from vaelab.catalog import METRICS
@@ -26,7 +27,20 @@ def metric_verdicts(facts: Facts, findings: Sequence[Finding]) -> tuple[MetricVe
     names += sorted(
         m for m in facts.run if m not in names and m not in MACHINE and facts.view.has(m) and "epoch/" not in m
     )
-    return tuple(_verdict(facts, name, findings) for name in names)
+    verdicts = [_verdict(facts, name, findings) for name in names]
+    bad = [
+        v for v in verdicts if v.status == "bad" and facts.view.role(v.metric).name in ("reconstruction", "perceptual")
+    ]
+    return tuple(_no_better_than_its_parts(facts, v, bad) for v in verdicts)
+
+
+def _no_better_than_its_parts(facts: Facts, verdict: MetricVerdict, bad: Sequence[MetricVerdict]) -> MetricVerdict:
+    """A sum is not good where a part of it is bad: another term hides that."""
+    sums = verdict.metric == "nll_loss" or facts.view.role(verdict.metric).name == "total"
+    parts = [v.original for v in bad if v.metric != verdict.metric and facts.view.role(v.metric).split == "train"]
+    if not (sums and parts and verdict.status in ("good", "ok")):
+        return verdict
+    return replace(verdict, status="watch", text=f"{verdict.text}, but it holds {parts[0]}, which is bad")
 
 
 def _verdict(facts: Facts, name: str, findings: Sequence[Finding]) -> MetricVerdict:

@@ -37,6 +37,12 @@ class Facts:
     negated: tuple[str, ...] = ()
 
     @property
+    def ended(self) -> bool:
+        """Whether the run is over: its plan is reached, or the log says that it finished or broke off."""
+        over = ("finished", "crash", "non_finite_stop")
+        return (self.progress.share or 0.0) >= 0.995 or any(e.kind in over for e in self.run.events[-1:])
+
+    @property
     def statements(self) -> tuple[Fact, ...]:
         """Every fact as a sentence, in reading order."""
         return (

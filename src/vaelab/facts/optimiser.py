@@ -100,8 +100,8 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
                 a, b = lr.values[i - 1], lr.values[i]
                 if a > 0 and b > 2.5 * a and (phases.warm_up is None or (end is not None and lr.steps[i - 1] >= end)):
                     jumps.append((int(lr.steps[i]), float(b / a)))
-            now = f"is {lr.values[-1]:.3g}" if lr.values[-1] or not view.lr_least else f"is below {view.lr_least:.3g}"
-            text = f"The learning rate {now} at step {int(lr.steps[-1]):,} (peak {lr.values.max():.3g})."
+            said = f"is {lr.values[-1]:.3g}" if lr.values[-1] or not view.lr_least else f"is below {view.lr_least:.3g}"
+            text = f"The learning rate {said} at step {int(lr.steps[-1]):,} (peak {lr.values.max():.3g})."
             facts.append(Fact("lr", "optimiser", text, "known", float(lr.values[-1])))
             for step, ratio in jumps:
                 text = f"The learning rate jumped {ratio:.3g} times at step {step:,}."

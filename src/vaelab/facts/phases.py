@@ -389,7 +389,9 @@ def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]
             marks.append((gan_row, "gan", "adversarial training"))
     titles = {
         "warm-up": "warm-up",
-        "vae-only": "VAE only",
+        "vae-only": "VAE only"
+        if view.has("kl_loss") or not view.has_role("quantiser", "codebook_usage")
+        else "no GAN yet",
         "disc-warm-up": "discriminator warm-up",
         "gan-start": "GAN start",
         "gan": "GAN",

@@ -19,13 +19,13 @@ from vaelab.integrations.mcp_runs import KnownRun
 from vaelab.integrations.mcp_text import SENTENCE_LIMIT, LogText, name_of, path_of, quoted
 from vaelab.report.json_report import json_name
 from vaelab.report.layout import (
-    STATUS_TEXT,
     finding_tree,
     flatten,
     headline,
     natural_text,
     needed,
     new_patch_lines,
+    status_text,
 )
 
 Part = Literal["summary", "findings", "causes", "metrics", "phases", "facts", "answers", "notes"]
@@ -78,7 +78,7 @@ def diagnosis_answer(known: KnownRun, log: str, part: Part, first: int) -> answe
         run=known.id,
         log=path_of(log),
         status=d.status,
-        verdict=STATUS_TEXT[d.status],
+        verdict=status_text(d),
         headline=text.sentence(headline(d)),
         confidence=round(d.confidence, 2),
         confidence_text=text.sentence(d.confidence_text, 300),

@@ -12,7 +12,8 @@ import numpy as np
 from vaelab.errors import LogError, VaelabError
 from vaelab.processes import own_error
 from vaelab.readers import folder as folders
-from vaelab.readers.base import JoiningReader, RawLog, Reader, build_runs
+from vaelab.readers.base import JoiningReader, RawLog, Reader
+from vaelab.readers.building import build_runs
 from vaelab.readers.registry import READERS, SURE_ENOUGH, Wanted, choose, detect
 from vaelab.readers.source import Source
 from vaelab.run import ReadNote, Run

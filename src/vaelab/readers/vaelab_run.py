@@ -7,6 +7,7 @@ MetricLogger's, but each value is that of its step and has six significant digit
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from vaelab.run import Event, EventKind, ReadNote, Smoothing
 EVENTS = "events.jsonl"
 EVENTS_LIMIT = 64 << 20  # bytes
 
-_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: )", re.MULTILINE)
+_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: [^\n(]*$)", re.MULTILINE)
 _VALUE = re.compile(r"([\w/]+): (-?(?:\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?|inf)|nan)(?=\s|$)")
 
 
@@ -44,8 +45,10 @@ class RunReader:
         # the clock, in seconds since 1970; how long a step took is step_time
         log.columns = [column for column in log.columns if column.original != "time"]
         if source.path is not None:
-            events, notes = read_events(source.path.parent / EVENTS)
+            records = event_records(source.path.parent / EVENTS)
+            events, notes = read_events(records)
             log.events.extend(events)
+            log.measured.update(baselines(records))
             log.notes.extend(notes)
             add_measured(log, source.path.parent)
         return [log]
@@ -95,13 +98,24 @@ def _lines(source: Source) -> Iterator[bytes]:
 # Events --------------------------------------------------------------------------------------------------------------
 
 
-def read_events(path: Path) -> tuple[list[Event], list[ReadNote]]:
-    """What a run says happened, in its order; nothing where there is no such file. Lines that are no events are skipped."""
+def event_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of an event file, in their order; none where there is no such file. Lines that are no events are skipped."""
     try:
         lines = read_text(path, errors="replace", limit=EVENTS_LIMIT).splitlines()
     except OSError:
-        return [], []
-    records = [record for line in lines if isinstance(record := _loads(line), dict) and "event" in record]
+        return []
+    return [record for line in lines if isinstance(record := _loads(line), dict) and "event" in record]
+
+
+def baselines(records: list[dict[str, Any]]) -> dict[str, float]:
+    """PSNR of simple predictors (a constant, a blurred picture) on the run's held-out samples, as ``baseline.blurred.psnr``."""
+    told: dict[str, Any] = next((r for r in reversed(records) if r["event"] == "baselines"), {})
+    scores = {name: s["psnr"] for name, s in told.items() if isinstance(s, dict) and isinstance(s.get("psnr"), float)}
+    return {f"baseline.{name}.psnr": psnr for name, psnr in scores.items() if math.isfinite(psnr)}
+
+
+def read_events(records: list[dict[str, Any]]) -> tuple[list[Event], list[ReadNote]]:
+    """What a run says happened, in its order."""
     events: list[Event] = []
     skipped = quarantined = 0
     for record in records:
@@ -132,7 +146,10 @@ def _event(record: dict[str, Any], stopped_by_nan: bool) -> Event | None:
         return str(record.get(name, ""))[:300]
 
     kinds: dict[str, tuple[EventKind, str]] = {
-        "resume": ("resume", f"resumed at step {at}"),
+        "resume": (
+            "resume",
+            f"resumed at step {at}{' with other settings: ' if said('changed') else ''}{said('changed')}",
+        ),
         "checkpoint": ("checkpoint", f"checkpoint {said('path')}"),
         "quarantined": ("data_error", f"{said('file')}: {said('reason')}"),
         "finished": ("finished", "the run reached its last step"),

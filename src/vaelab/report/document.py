@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from vaelab.diagnosis import QA, Diagnosis, MetricVerdict, NextStep, RankedCause, Status
 from vaelab.facts.base import Fact, Phase
-from vaelab.report.layout import STATUS_TEXT, confidence, headline, sentence
+from vaelab.report.layout import confidence, headline, sentence, status_text
 from vaelab.report.reading import ColumnReading, columns
 from vaelab.rules.base import Finding, Skipped
 from vaelab.run import Event, ReadNote
@@ -74,7 +74,7 @@ def document(diagnoses: Sequence[Diagnosis]) -> Document:
 
 def message(diagnosis: Diagnosis) -> str:
     """Status, headline and confidence in one or two sentences."""
-    return f"{STATUS_TEXT[diagnosis.status]}. {sentence(headline(diagnosis))} {confidence(diagnosis)}"
+    return f"{status_text(diagnosis)}. {sentence(headline(diagnosis))} {confidence(diagnosis)}"
 
 
 def _run(d: Diagnosis) -> RunDocument:

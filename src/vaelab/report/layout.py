@@ -21,6 +21,12 @@ STATUS_TEXT = {
     "stop": "Stop this run",
     "cannot-tell": "This log cannot tell",
 }
+ENDED_TEXT = {
+    "healthy": "Healthy to its end",
+    "watch": "Ended: look again before the next run",
+    "act": "Ended: change something before the next run",
+    "stop": "Ended: it should have been stopped",
+}
 METRIC_STATUS_TEXT = {
     "good": "good",
     "ok": "ok",
@@ -45,6 +51,12 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e
 def plain(text: object) -> str:
     """``text`` without terminal control characters: names in a log are other people's text."""
     return _UNPRINTABLE.sub("", str(text))
+
+
+def status_text(diagnosis: Diagnosis) -> str:
+    """The status in words; a run that has ended is not told to stop or to carry on."""
+    said = STATUS_TEXT[diagnosis.status]
+    return ENDED_TEXT.get(diagnosis.status, said) if diagnosis.facts.ended else said
 
 
 def sentence(text: str) -> str:

@@ -53,7 +53,7 @@ def environment(**options: Any) -> Environment:
     )  # fmt: skip
     env.globals.update(
         layout=layout, reading=reading, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,
-        status_text=layout.STATUS_TEXT, metric_status_text=layout.METRIC_STATUS_TEXT,
+        status_text=layout.status_text, metric_status_text=layout.METRIC_STATUS_TEXT,
     )  # fmt: skip
     return env
 

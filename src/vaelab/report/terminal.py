@@ -112,7 +112,9 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
 
 
 def _head(diagnosis: Diagnosis) -> list[RenderableType]:
-    status = Text.assemble((f"{diagnosis.status.upper()}  ", COLOURS[diagnosis.status]), (headline(diagnosis), "bold"))
+    late = diagnosis.facts.ended and diagnosis.status == "stop"
+    word = "SHOULD HAVE STOPPED" if late else diagnosis.status.upper()
+    status = Text.assemble((f"{word}  ", COLOURS[diagnosis.status]), (headline(diagnosis), "bold"))
     source = Text(plain(diagnosis.run.source), style="dim", overflow="fold")
     lines: list[RenderableType] = [
         status,

@@ -59,7 +59,7 @@ class AtChance(Rule):
         )
         equal = _equal_logits(facts)
         yield self.finding(
-            "critical" if never or equal else "warn",
+            "critical" if equal or (never and not holds(facts)) else "warn",
             f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (

@@ -134,10 +134,13 @@ class Jumped(Rule):
             shift = track.shift
             assert shift is not None
             small = not shift.lasting and shift.ratio < 2
+            ratio = max(shift.ratio, track.worse or 0.0) if shift.lasting else shift.ratio
             where = "and stays there" if shift.lasting else f"and was back by step {shift.back_step:,}"
+            if ratio > 2 * shift.ratio:
+                where = f"and has gone on to {number(track.now)}, {number(ratio)} times the error of its best level"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                "info" if small else severity.of_loss(track.role, shift.ratio, shift.lasting),
+                "info" if small else severity.of_loss(track.role, ratio, shift.lasting),
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
                 metrics=(track.metric, *others),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from vaelab.analysis import level, trend
 from vaelab.facts import Facts
 
+HELD_OUT = "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse"
+"""Need of a rule that compares training with held-out samples."""
+
 
 def skill(facts: Facts) -> float | None:
     """Latest 1 - MSE / variance on held-out samples: 0 is a constant output, 1 is perfect; None where it is not logged."""
@@ -20,4 +23,5 @@ def psnr_is_still_rising(facts: Facts) -> bool:
 
 def error_columns(facts: Facts) -> tuple[str, str] | None:
     """``(held-out column, training column)`` of the same pixel error; None where the log has no such pair."""
-    return next(((f"val/{m}", m) for m in ("rec_loss", "rec_mse") if facts.view.has(f"val/{m}", m)), None)
+    pairs = ((f"{split}/{m}", m) for split in ("val", "test") for m in ("rec_loss", "rec_mse"))
+    return next((pair for pair in pairs if facts.view.has(*pair)), None)

@@ -394,7 +394,7 @@ class Grows(Rule):
         late = trend(kl.tail(0.4).values).direction
         beta = facts.scales.effective_beta
         more = "it still rises" if late == "rising" else "it has settled"
-        why = "ordinary where the KL weight is small: the encoder becomes more certain"
+        why = "ordinary where the KL weight is small (the encoder becomes more certain); this log does not say how large it is"
         if beta is not None:
             small = beta <= 1e-2
             why = (

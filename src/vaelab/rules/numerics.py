@@ -329,7 +329,8 @@ class ConstantLoss(Rule):
 class ConstantPerceptual(Rule):
     """The perceptual loss is exactly constant while other losses move.
 
-    What it checks: ``perceptual_loss`` with one single value in all rows (20 or more).
+    What it checks: ``perceptual_loss`` with one single value in all rows (20 or more). A constant 0 is a term that is switched off:
+    said, and no alarm.
 
     Why it matters: its network is not loaded or not called; the total contains a constant that trains nothing.
 
@@ -348,10 +349,11 @@ class ConstantPerceptual(Rule):
         same, alive = _constant(facts, "perceptual_loss")
         if same and alive:
             series = facts.view.series("perceptual_loss")
+            off = not series.values[0]
             yield self.finding(
-                "warn",
+                "info" if off else "warn",
                 f"perceptual_loss is exactly {series.values[0]:g} in all {len(series)} rows while other losses move: it is"
-                " not being computed.",
+                f" {'switched off' if off else 'not being computed'}.",
                 metrics=("perceptual_loss",),
                 steps=(int(series.steps[0]), int(series.steps[-1])),
                 evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),

@@ -199,7 +199,8 @@ class RateJumps(Rule):
 class RateOutOfFamily(Rule):
     """The learning rate is far above what Adam takes.
 
-    What it checks: the peak of ``lr`` above 0.02, and whether the reconstruction has improved by less than 2 times.
+    What it checks: the peak of ``lr`` above 0.02, and what came of it. Critical where the reconstruction has improved by less than 2
+    times; from 0.05 on also where it has improved by less than 10 times, or the log's PSNR stays below 20 dB.
 
     Why it matters: with Adam every weight moves by about the learning rate at each step, whatever the gradient; public
     VAE recipes use 1e-5 to 1e-4, tiny models up to 3e-3.
@@ -223,9 +224,14 @@ class RateOutOfFamily(Rule):
         better = None
         if len(rec) >= 30:
             better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
-        poor = better is not None and better < 2
+        scores = [t for t in facts.tracks.values() if "psnr" in (t.role.kind, t.metric.rpartition("/")[2])]
+        psnr = max((t.now for t in scores), default=None)
+        far = rate >= 0.05
+        poor = better is not None and better < (10 if far else 2)
         gain = f"improved by a factor of only {better:.2g}" if better is not None and better > 1.05 else "not improved"
         outcome = f", and rec_loss has {gain}" if poor else ""
+        if far and psnr is not None and psnr < 20:
+            poor, outcome = True, f"{outcome}, and the PSNR is {psnr:.1f} dB"
         yield self.finding(
             "critical" if poor else "warn",
             f"The learning rate reaches {rate:.3g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",

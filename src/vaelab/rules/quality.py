@@ -9,7 +9,7 @@ import numpy as np
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.held_out import error_columns, skill
+from vaelab.rules.held_out import HELD_OUT, error_columns, skill
 from vaelab.words import number
 
 
@@ -31,7 +31,7 @@ class GapWidens(Rule):
 
     code = "REC115"
     name = "held-out-gap-widens"
-    needs = ("rec_loss", "val/rec_loss|val/rec_mse")
+    needs = ("rec_loss", HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         names = error_columns(facts)
@@ -45,7 +45,7 @@ class GapWidens(Rule):
         half = max(1, int(np.median(np.diff(val.steps))) // 2)
         train = np.array([level(rec.between(int(s) - half, int(s)).values) for s in val.steps])
         # raw weights that swing are not memory: the better of raw and averaged weights counts
-        averaged = facts.view.series(names[0].replace("val/", "val_ema/"))
+        averaged = facts.view.series(f"val_ema/{names[1]}")
         held_out = np.minimum(val.values, averaged.values) if len(averaged) == len(val) else val.values
         if not np.all(np.isfinite(train)) or train.min() <= 0 or held_out.min() <= 0:
             return
@@ -146,6 +146,45 @@ class NoBetterThanMean(Rule):
             metrics=("val/explained_variance",),
             steps=(since, int(series.steps[-1])),
             evidence=(facts.view.evidence("val/explained_variance", int(series.rows[-1])),),
+        )
+
+
+class WorseThanSimplePredictor(Rule):
+    """On held-out samples the model is worse than a picture without detail.
+
+    What it checks: the latest ``val/psnr`` against that of each sample's mean colour and of the sample blurred over blocks of 8 x 8
+    pixels, which ``vaelab train`` scores once on the same samples.
+
+    Why it matters: a falling loss says that it learns, not that it has learned anything worth keeping yet.
+
+    Evidence it needs: ``val/psnr`` and the predictors' scores in events.jsonl.
+
+    What to do: early in a run, wait; late, look at the previews beside the blurred pictures.
+
+    References: causes B8, C1, E2.
+    """
+
+    code = "REC138"
+    name = "worse-than-simple-predictor"
+    needs = ("val/psnr", "baseline.blurred.psnr|baseline.constant.psnr")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        psnr = facts.view.series("val/psnr")
+        scores = {n: facts.run.measured.get(f"baseline.{n}.psnr", -np.inf) for n in ("constant", "blurred")}
+        beaten_by = next((n for n, score in scores.items() if psnr.values[-1] < score), None)
+        if beaten_by is None:
+            return
+        what = {"constant": "each sample's mean colour", "blurred": "the sample blurred over 8 x 8 pixels"}[beaten_by]
+        yield self.finding(
+            "warn",
+            f"val/psnr is {psnr.values[-1]:.1f} dB at step {int(psnr.steps[-1]):,}, where {what} reaches"
+            f" {scores[beaten_by]:.1f} dB: worse than a picture without detail.",
+            metrics=("val/psnr",),
+            steps=(int(psnr.steps[-1]), int(psnr.steps[-1])),
+            evidence=(
+                facts.view.evidence("val/psnr", int(psnr.rows[-1])),
+                Evidence(beaten_by, scores[beaten_by], "dB"),
+            ),
         )
 
 

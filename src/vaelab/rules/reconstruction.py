@@ -10,7 +10,7 @@ import numpy as np
 from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.held_out import error_columns, psnr_is_still_rising, skill
+from vaelab.rules.held_out import HELD_OUT, error_columns, psnr_is_still_rising, skill
 from vaelab.words import number
 
 REC_LIMIT = {
@@ -187,7 +187,7 @@ class NllRises(Rule):
         yield self.finding(
             "critical" if ratio > 2.5 else "warn",
             f"{name} rose {ratio:.1f} times ({nll.values[0]:.4g} to {late:.4g}) over"
-            f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}: stop and look. {which}",
+            f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}{'' if facts.ended else ': stop and look'}. {which}",
             metrics=(name,),
             steps=(int(nll.steps[0]), int(nll.steps[-1])),
             evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
@@ -598,7 +598,7 @@ class ValidationGap(Rule):
 
     code = "REC109"
     name = "validation-gap"
-    needs = ("rec_loss", "val/rec_loss|val/rec_mse")
+    needs = ("rec_loss", HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         names = error_columns(facts)
@@ -613,7 +613,7 @@ class ValidationGap(Rule):
         before = level(rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).tail(0.1, 3).values)
         if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
             return
-        averaged = facts.view.series(names[0].replace("val/", "val_ema/"))
+        averaged = facts.view.series(f"val_ema/{names[1]}")
         if len(averaged) >= 4 and level(averaged.tail(0.25, 2).values) <= 1.25 * float(averaged.values.min()):
             return
         yield self.finding(

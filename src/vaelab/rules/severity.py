@@ -23,7 +23,9 @@ def of_loss(role: Role, ratio: float, lasting: bool = True) -> Severity:
 
 
 def capped(facts: Facts, severity: Severity, metrics: tuple[str, ...]) -> Severity:
-    """``severity``, but never above *warn* where what the column is about is not sure."""
+    """``severity``, but never above *warn* where what the column is about is not sure, *info* where its weight is 0."""
     role = facts.view.role(metrics[0]) if metrics else None
+    if role is not None and role.name == "perceptual" and facts.view.number("perceptual_weight") == 0:
+        return "info"  # it is logged and trains nothing
     doubtful = role is not None and role.standing == "ambiguous"
     return "warn" if doubtful and severity == "critical" else severity
