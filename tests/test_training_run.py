@@ -129,7 +129,7 @@ def judged(statuses: dict[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
             step,
             status,
             f"a {status} of the test",
-            "E1",
+            None,
             critical=status == "stop",
             healthy=status == "healthy",
             changed=True,
@@ -146,7 +146,7 @@ def test_rollback_goes_back_with_half_the_learning_rate(tmp_path: Path, monkeypa
     found = [event for event in events(tmp_path / "run") if event["event"] == "rollback"]
     assert len(found) == 1
     assert found[0]["step"] == 8 and found[0]["came_from"] == 15  # checkpoints every 4, judged healthy after 10
-    assert found[0]["change"] == "optim.lr 0.001 -> 0.0005"
+    assert found[0]["change"] == "optim.lr 0.001 -> 0.0005, because no cause is known"
     written_rows = rows(tmp_path / "run")
     assert [row["step"] for row in written_rows] == list(range(30))
     optim = OptimConfig(**SETTINGS["optim"])
@@ -251,21 +251,25 @@ def test_a_checkpoint_that_was_moved_aside_for_a_newer_one_comes_back(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("cause", "change"),
+    ("cause", "values", "change"),
     [
-        ("C2", "loss.kl_weight 1e-06 -> 1e-07"),
-        ("D4", "loss.disc_weight 0.5 -> 0.25"),
-        ("E2", "optim.lr 0.001 -> 0.0005"),
-        (None, "optim.lr 0.001 -> 0.0005"),
+        ("C2", {"kl_weight": 1e-8}, "loss.kl_weight 1e-06 -> 1e-08"),
+        ("C3", {}, "loss.kl_weight 1e-06 -> 3e-05"),  # too small: it must not become smaller
+        ("D4", {}, "loss.disc_weight 0.5 -> 0.1"),
+        ("D18", {"disc_weight": 0.7}, "loss.disc_weight 0.5 -> 0.7"),
+        ("E2", {}, "optim.lr 0.001 -> 0.005"),
+        ("A5", {}, "optim.lr 0.001 -> 0.0005, because A5 names no other change that a running trainer can take"),
+        ("B13", {"perceptual_weight": 1.0}, "optim.lr 0.001 -> 0.0005, because B13 names no other change that a running trainer can take"),
+        (None, {}, "optim.lr 0.001 -> 0.0005, because no cause is known"),
     ],
-)
-def test_the_prescribed_change(cause: str | None, change: str) -> None:
-    config = small()
-    after, text = prescribe(config, cause)
+)  # fmt: skip
+def test_the_prescribed_change(cause: str | None, values: dict[str, float], change: str) -> None:
+    config = small(loss__perceptual_weight=0.0)
+    after, text = prescribe(config, cause, values)
     assert text == change
     section, option = change.split(" ")[0].split(".")
     value = getattr(getattr(after, section), option)
-    assert changed_options(config, after, {}) == {section: {option: value}}
+    assert changed_options(config, after, {})[section][option] == value != getattr(getattr(config, section), option)
 
 
 def test_a_row_holds_the_largest_rec_loss_since_the_row_before(finished: Path, tmp_path: Path) -> None:

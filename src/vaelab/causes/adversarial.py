@@ -134,7 +134,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         signature="After the start reconstruction settles at 2 to 4 times its old level and LPIPS is not below its "
         "old level.",
         look_alikes=(("D5", "still within 5,000 steps of the start"), ("D17", "LPIPS is better: an accepted trade")),
-        test="Compare PSNR and LPIPS on held-out clips with the checkpoint before the start.",
+        test="Compare PSNR and LPIPS on held-out clips with the checkpoint before the start; log the discriminator's accuracy.",
         advice="Go back to that checkpoint; lower the GAN's weight; start later; a three-dimensional discriminator for "
         "video.",
         change=(Scale("disc_weight", 0.2, at_most=0.5), Set("disc_start", twice_as_late)),

@@ -60,7 +60,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
             "evonneng/learning2listen#9",
         ),
         needs=("resume",),
-        expects=shows(often="RES802", sometimes="ADV303 DAT710"),
+        expects=shows(often="RES802", sometimes="RES801 ADV303 DAT710 REC104 MET1002:reconstruction"),
     ),
     Cause(
         "H4",

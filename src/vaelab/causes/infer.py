@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
-from vaelab.causes.types import Cause, TestResult
+from vaelab.causes.types import Cause, CheckResult
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
@@ -57,7 +57,7 @@ class Belief:
     cause: Cause
     share: float
     reasons: tuple[Reason, ...]
-    test: TestResult | None
+    test: CheckResult | None
     supported: bool
 
 
@@ -141,7 +141,7 @@ def _reasons(
     seen: Mapping[tuple[str, str], Finding],
     checked: Collection[str],
     reach: float,
-) -> tuple[tuple[Reason, ...], TestResult | None]:
+) -> tuple[tuple[Reason, ...], CheckResult | None]:
     counted = _counted().get(cause.id, {})
     reasons, present = [], set()
     for (code, role), finding in seen.items():

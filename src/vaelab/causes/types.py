@@ -41,7 +41,7 @@ def shows(often: str = "", sometimes: str = "", never: str = "") -> Mapping[str,
 
 
 @dataclass(frozen=True)
-class TestResult:
+class CheckResult:
     """What a cause's test says on this log. ``text`` gives the numbers compared, as a sentence."""
 
     holds: bool
@@ -83,7 +83,7 @@ class Cause:
     needs: tuple[Need, ...] = ()
     change: tuple[Change, ...] = ()
     decided_by: Looks = ""
-    check: Callable[[Facts], TestResult | None] | None = None
+    check: Callable[[Facts], CheckResult | None] | None = None
     shown_by: Literal["", "no log"] = ""
 
     @property

@@ -114,7 +114,7 @@ class DiagnosisAnswer(_Answer):
     status: Status
     verdict: str = Field(description="The status in words.")
     headline: str
-    confidence: float = Field(description="0 to 1; not calibrated.")
+    confidence: float = Field(description="0 to 1: posterior of the verdict if 30% of runs have a fault.")
     confidence_text: str = Field(default="", description="What the confidence is of.")
     trainer: str = ""
     rows: int = 0

@@ -79,7 +79,7 @@ _EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
 
 _GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
 _STEP_NAME = re.compile(
-    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|inner)[ _/])?"
+    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|val(?:idation)?|valid|test|inner)[ _/])?"
     r"(?:steps?|iter(?:ation)?s?|it|updates?|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
 _EPOCH_NAME = re.compile(
@@ -255,6 +255,8 @@ class _Found:
         if "(val" in item.name:
             self.split = "val/"
         if column in (STEP, GLOBAL_STEP, EPOCH):
+            if names_split(item.name):  # val step 5 loss 0.3
+                self._note_section(item.name.replace("_", " ").encode())
             if item.colon and self.line[: item.name_at].endswith(b":") and self._is_source(item):
                 return  # module:train_epoch:313
             counts = column == EPOCH or item.whole or _WHOLE.fullmatch(self.line, item.start, item.end)
