@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.latent import information_bound_broken, rec_improvement
+from vaelab.rules.kl_level import information_bound_broken, rec_improvement
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 

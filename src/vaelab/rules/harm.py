@@ -33,9 +33,9 @@ def _same(severity: Severity, why: str, *codes: str) -> dict[str, Harm]:
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV302", "ADV310", "ADV312", "ADV313", "ADV316", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
-            "NUM503", "NUM506", "OPT401", "OPT406", "OPT408", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
-            "SCH603", "SCH605"),
+            "ADV310", "ADV312", "ADV313", "ADV316", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
+            "NUM503", "NUM506", "OPT401", "OPT406", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
+            "SCH605"),
     **_same("critical", "nothing is learned, or what is learned is worthless, until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL201", "KL222", "KL226", "NUM502", "NUM505", "NUM507",
             "NUM509", "OPT409", "REC107", "REC113", "REC116", "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC131",

@@ -255,38 +255,6 @@ class RateOutOfFamily(Rule):
         )
 
 
-class RateVeryLow(Rule):
-    """The learning rate is far below what recipes use.
-
-    What it checks: the peak of ``lr`` at or below 3e-6, at readable precision and after the warm-up.
-
-    Why it matters: a base rate that was meant to be multiplied by batch, GPUs and accumulation, and was not.
-
-    Evidence it needs: ``lr`` or a declared learning rate.
-
-    What to do: compare the pace with a run at three times the rate.
-
-    References: latent-diffusion's 4.5e-6 is 1.08e-4 after scaling; cause E2.
-    """
-
-    code = "OPT408"
-    name = "learning-rate-very-low"
-    subject = "learning_rate"
-    direction = "too-low"
-    needs = ("lr|config",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        o, warm_up = facts.optimiser, facts.phases.warm_up
-        rate = facts.view.number("lr") if o.lr_unreadable or o.lr_peak is None else o.lr_peak
-        if rate is None or not 0 < rate <= 3e-6 or (warm_up is not None and warm_up.end_step is None):
-            return
-        yield self.finding(
-            f"The learning rate peaks at {rate:g}; public VAE recipes use 1e-5 to 1e-4 after scaling by the batch.",
-            metrics=("lr",),
-            evidence=(Evidence("peak lr", rate),),
-        )
-
-
 class RateUnreadable(Rule):
     """The printed learning rate cannot be read.
 

@@ -253,32 +253,3 @@ def _perceptual_share(facts: Facts, weight: float) -> float | None:
     perceptual = weight * level(per.tail(0.25, 3).values)
     total = perceptual + (1.0 if pixel is None else pixel) * level(rec.tail(0.25, 3).values)
     return perceptual / total if total > 0 else None
-
-
-class LogEndsEarly(Rule):
-    """The log ends before the plan does.
-
-    What it checks: the last step against the planned steps.
-
-    Why it matters: a run that still goes on and one that died look the same; verdicts are of the part that is there.
-
-    Evidence it needs: planned steps, declared.
-
-    What to do: if it should have gone on, look at the end of the console log.
-
-    References: cause H5.
-    """
-
-    code = "SCH603"
-    name = "log-ends-before-plan"
-    subject = "run"
-    needs = ("total_steps",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        p = facts.progress
-        if p.planned is None or p.share is None or p.share > 0.97 or not len(facts.run):
-            return
-        yield self.finding(
-            f"The log ends at step {p.step:,} of {p.planned:,} planned ({p.step / p.planned:.1%}).",
-            evidence=(Evidence("last step", float(p.step)), Evidence("planned", float(p.planned))),
-        )
