@@ -1,5 +1,6 @@
 """Numpy on one series: levels, trends, step changes, spikes, blocks. Nothing here knows what a metric means."""
 
+from vaelab.analysis.change_points import Change, ChangePoints, change_points
 from vaelab.analysis.series import (
     Series,
     StepChange,
@@ -15,10 +16,13 @@ from vaelab.analysis.series import (
 )
 
 __all__ = [
+    "Change",
+    "ChangePoints",
     "Series",
     "StepChange",
     "Trend",
     "blocks",
+    "change_points",
     "isolated_spikes",
     "level",
     "noise",

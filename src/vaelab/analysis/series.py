@@ -38,6 +38,26 @@ class Series:
         a, b = np.searchsorted(self.steps, [first_step, last_step + 1])
         return Series(self.steps[a:b], self.values[a:b], self.low[a:b], self.high[a:b], self.rows[a:b], self.per_block)
 
+    @property
+    def early(self) -> Series:
+        """The first rows: a twentieth of all, at least 3 (1 of fewer than 5). What "at first" means everywhere."""
+        return self._take(slice(0, max(len(self) // 20, 3 if len(self) >= 5 else 1)))
+
+    @property
+    def late(self) -> Series:
+        """The last rows: a tenth of all, at least 5 (a quarter of fewer than 20, 1 of fewer than 5). What "now" means everywhere."""
+        return self.tail(0.1, min(5, max(1, len(self) // 4)) if len(self) < 20 else 5)
+
+    @property
+    def first(self) -> float:
+        """Level (median) of the first rows; NaN if empty."""
+        return level(self.early.values)
+
+    @property
+    def now(self) -> float:
+        """Level (median) of the last rows; NaN if empty."""
+        return level(self.late.values)
+
     def head(self, share: float, at_least: int = 1) -> Series:
         n = min(len(self), max(at_least, round(len(self) * share)))
         return self._take(slice(0, n))

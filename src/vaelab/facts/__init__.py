@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, share_text, solve
@@ -13,7 +14,7 @@ from vaelab.facts.derived import derived, negated
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
-from vaelab.facts.tracks import Track, find_tracks
+from vaelab.facts.tracks import Track, Tracks
 from vaelab.facts.view import View
 from vaelab.run import Run
 
@@ -33,7 +34,7 @@ class Facts:
     optimiser: Optimiser
     progress: Progress
     changes: Changes
-    tracks: Mapping[str, Track]
+    tracks: Tracks
     negated: tuple[str, ...] = ()
 
     @property
@@ -53,9 +54,28 @@ class Facts:
             *self.phases.statements,
             *(self.adversary.statements if self.adversary else ()),
             *self.optimiser.statements,
-            *self.changes.statements,
+            *self._jump(),
             *self.progress.statements,
         )
+
+    def _jump(self) -> tuple[Fact, ...]:
+        jump = self.changes.jump
+        if jump is None:
+            return ()
+        text = (
+            f"{self.changes.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+            f" {jump.before_step:,} and {jump.step:,}"
+        )
+        cause = {
+            "gan-start": ", where the GAN starts",
+            "lr-jump": ", where the learning rate jumps",
+            "resume": ", at the resume",
+            "epoch-start": ", at the start of an epoch",
+        }.get(jump.coincides, ", with no change of the learning rate and no GAN start there")
+        lr = self.view.series("lr")
+        at = int(np.searchsorted(lr.steps, jump.step))
+        rate = f" The learning rate there is {lr.values[min(at, len(lr) - 1)]:.3g}." if len(lr) else ""
+        return (Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x"),)
 
     def _signs(self) -> tuple[Fact, ...]:
         if not self.negated:
@@ -105,6 +125,7 @@ def infer(run: Run) -> Facts:
     phases = find_phases(view)
     algebra = solve(view, phases.gan)
     optimiser = find_optimiser(view, phases)
+    tracks = Tracks(view, phases)
     return Facts(
         run=run,
         view=view,
@@ -114,7 +135,7 @@ def infer(run: Run) -> Facts:
         adversary=find_adversary(view, phases.gan, algebra),
         optimiser=optimiser,
         progress=find_progress(view, phases),
-        changes=find_changes(view, phases, optimiser),
-        tracks=find_tracks(view, phases),
+        changes=find_changes(view, phases, optimiser, tracks),
+        tracks=tracks,
         negated=negated(logged, run),
     )

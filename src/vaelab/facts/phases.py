@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.analysis import Series, level, noise, rolling_median, step_change
+from vaelab.analysis import Series, change_points, level, noise, rolling_median
 from vaelab.facts.base import Evidence, Fact, Phase, PhaseKind
 from vaelab.facts.view import View
 from vaelab.words import number
@@ -328,10 +328,11 @@ def _until_later_jump(post: Series) -> Series:
     if len(post) < 12 or np.any(post.values <= 0):
         return post
     logs = np.log(post.values)
-    found = step_change(logs, side=8, least=3)
-    if found is None or found.index < 5 or found.after - found.before < max(math.log(1.8), 3 * noise(logs)):
+    least = max(math.log(1.8), 3 * noise(logs))
+    later = [c for c in change_points(logs).shifts if c.index >= 8 and c.size >= least]
+    if not later:
         return post
-    return post.between(int(post.steps[0]), int(post.steps[found.index - 2]))
+    return post.between(int(post.steps[0]), int(post.steps[max(later, key=lambda c: c.size).index - 2]))
 
 
 def _origin(view: View) -> str:
