@@ -128,10 +128,10 @@ def _coincides(view: View, phases: Phases, optimiser: Optimiser, shift: Shift) -
     step, before = shift.step, shift.before_step
     slack = 3 * max(1, step - before)
     gan, warm_up = phases.gan, phases.warm_up
-    if gan.state == "active" and gan.before_step is not None and gan.start_step is not None:
-        # its shock takes a few rows to build up
-        if gan.before_step <= step <= gan.start_step + LASTS * max(1, step - before):
-            return "gan-start"
+    started = gan.state == "active" and gan.before_step is not None and gan.start_step is not None
+    # its shock takes a few rows to build up
+    if started and gan.before_step <= step <= gan.start_step + LASTS * max(1, step - before):  # type: ignore[operator]
+        return "gan-start"
     if optimiser.lr_jump_near(before - slack, step):
         return "lr-jump"
     if any(before - slack <= s <= step + 1 for s in phases.resumes):
@@ -159,9 +159,9 @@ def _learning(view: View, phases: Phases, track: Track, shift: Shift) -> bool:
     if len(rates) > 1 and rates.max() > 1.8 * max(float(rates.min()), 1e-300):
         return True
     shock = phases.shock(track.metric)
-    if shock is not None and shock.seen and shock.worst_step <= step:
-        if shock.recovered_step is None or step <= shock.recovered_step + slack:
-            return True
+    back = shock.recovered_step if shock is not None else None
+    if shock is not None and shock.seen and shock.worst_step <= step and (back is None or step <= back + slack):
+        return True
     warm_up = phases.warm_up
     return (
         (gan.state == "active" and gan.start_step is not None and abs(step - gan.start_step) <= slack)

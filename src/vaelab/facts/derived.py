@@ -31,7 +31,11 @@ def under_known_names(run: Run) -> Run:
     """
     names = {}
     for metric, role in STANDS_FOR.items():
-        found = [n for n, c in run.columns.items() if n not in METRICS and _is(c, role) and role_of(c).kind != "discriminator"]
+        found = [
+            n
+            for n, c in run.columns.items()
+            if n not in METRICS and _is(c, role) and role_of(c).kind != "discriminator"
+        ]
         if metric not in run.columns and len(found) == 1:
             names[found[0]] = metric
     columns = {names.get(n, n): replace(c, name=names[n]) if n in names else c for n, c in run.columns.items()}
@@ -89,5 +93,7 @@ def negated(original: Run, run: Run) -> tuple[str, ...]:
     return tuple(
         column.original
         for name, column in original.columns.items()
-        if (now := run.columns.get(name)) is not None and now.original == column.original and now.values is not column.values
+        if (now := run.columns.get(name)) is not None
+        and now.original == column.original
+        and now.values is not column.values
     )

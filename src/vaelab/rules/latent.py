@@ -9,12 +9,11 @@ import numpy as np
 
 from vaelab.analysis import Series, level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.numerics import breaks_off
 from vaelab.rules.reconstruction import after_warm_up
 from vaelab.run import FloatArray, IntArray
-from vaelab.words import number, rough
+from vaelab.words import number, rough, share_text
 
 COLLAPSED = 0.001
 """Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
