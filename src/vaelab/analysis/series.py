@@ -40,13 +40,13 @@ class Series:
 
     @property
     def early(self) -> Series:
-        """The first rows: a twentieth of all, at least 3 (1 of fewer than 5). What "at first" means everywhere."""
-        return self._take(slice(0, max(len(self) // 20, 3 if len(self) >= 5 else 1)))
+        """The first rows (``early_rows``)."""
+        return self._take(slice(0, early_rows(len(self))))
 
     @property
     def late(self) -> Series:
-        """The last rows: a tenth of all, at least 5 (a quarter of fewer than 20, 1 of fewer than 5). What "now" means everywhere."""
-        return self.tail(0.1, min(5, max(1, len(self) // 4)) if len(self) < 20 else 5)
+        """The last rows (``late_rows``)."""
+        return self._take(slice(len(self) - late_rows(len(self)), len(self)))
 
     @property
     def first(self) -> float:
@@ -70,6 +70,16 @@ class Series:
         return Series(
             self.steps[part], self.values[part], self.low[part], self.high[part], self.rows[part], self.per_block
         )
+
+
+def early_rows(n: int) -> int:
+    """Rows that "at first" means everywhere: a twentieth of ``n``, at least 3; 1 of fewer than 5."""
+    return min(n, max(n // 20, 3 if n >= 5 else 1))
+
+
+def late_rows(n: int) -> int:
+    """Rows that "now" means everywhere: a tenth of ``n``, at least 8; a quarter of fewer than 32 rows, at least 1."""
+    return max(round(n / 10), min(8, n // 4), min(n, 1))
 
 
 def blocks(steps: IntArray, values: FloatArray, rows: IntArray, max_blocks: int = MAX_BLOCKS) -> Series:

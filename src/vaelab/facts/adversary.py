@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import Series, Trend, level, rolling_median, trend
+from vaelab.analysis import Series, Trend, late_rows, level, rolling_median, trend
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
@@ -98,15 +98,15 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         chance, how = _first_level(view, gan, alone)
     gap_values, gap = _gap(real, fake)
     disc_weight = known_disc_weight(view, algebra)
-    factor = level(active("disc_factor").tail(0.25, 3).values) if view.has("disc_factor") else 1.0
+    factor = active("disc_factor").now if view.has("disc_factor") else 1.0
     g = active("g_loss")
     ratio = None
     nll = _nll_level(view, algebra, start, end)
     if len(weight) and len(g) == len(weight) and nll:
-        ratio = level(np.abs(weight.values * g.values)[-max(3, len(g) // 4) :]) * factor / nll
+        ratio = level(np.abs(weight.values * g.values)[-late_rows(len(g)) :]) * factor / nll
     weighted = active("g_loss_weighted")
     if ratio is None and len(weighted) and nll:
-        ratio = level(np.abs(weighted.values)[-max(3, len(weighted) // 4) :]) / nll
+        ratio = level(np.abs(weighted.late.values)) / nll
     total = active("total_loss")
     return Adversary(
         rows=max(len(disc), len(real), len(weight)),
@@ -157,30 +157,30 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     if (
         not near
     ):  # a loss of several discriminators, or weighted: where it has fallen since, it began with nothing learned
-        fell = level(disc.tail(0.25, 3).values) < 0.5 * began
+        fell = disc.now < 0.5 * began
         return (began, f"its own first level, {began:.3g}") if fell else (None, "not known")
     nearest = min(near, key=lambda c: abs(math.log(c / began)))
     return nearest, f"it began at {began:.3g}: {CHANCE_LEVELS[nearest]}"
 
 
 def _late(series: Series) -> float | None:
-    return level(series.tail(0.25, 1 if len(series) < 4 else 3).values) if len(series) else None
+    return series.now if len(series) else None
 
 
 def _gap(real: Series, fake: Series) -> tuple[FloatArray, float | None]:
     if not len(real) or len(real) != len(fake):
         return np.empty(0), None
     values = real.values - fake.values
-    return values, level(values[-max(1 if len(values) < 4 else 3, len(values) // 4) :])
+    return values, level(values[-late_rows(len(values)) :])
 
 
 def _nll_level(view: View, algebra: Algebra, start: int, end: int) -> float | None:
     nll = view.series("nll_loss").between(start, end)
     if len(nll):
-        return abs(level(nll.tail(0.25, 3).values)) or None
+        return abs(nll.now) or None
     rec = view.series("rec_loss").between(start, end)
     n = algebra.value("n_pixels") or algebra.value("pixelloss_weight")
-    return n * level(rec.tail(0.25, 3).values) if n and len(rec) else None
+    return n * rec.now if n and len(rec) else None
 
 
 def _clamped(view: View, start: int, disc_weight: float | None) -> float | None:

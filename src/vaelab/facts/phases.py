@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.analysis import Series, change_points, level, noise, rolling_median
+from vaelab.analysis import Series, change_points, noise, rolling_median
 from vaelab.facts.base import Phase, PhaseKind
 from vaelab.facts.view import View
 
@@ -293,7 +293,7 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
         return None
     post = _until_later_jump(post)
     # the level just before: the last tenth of the VAE-only rows, at least 5; of a few quoted rows the last one
-    before = level(pre.tail(0.1, 5 if len(pre) >= 8 else 1).values)
+    before = pre.now
     smooth = rolling_median(post.values, 5)
     early = max(1, min(len(post), max(8, len(pre))))
     peak = int(np.argmax(smooth[:early])) if len(post) > 4 else int(np.argmax(post.values[:early]))
@@ -303,7 +303,7 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
     # from the worst point on: a level held before it is no recovery
     back = _first_run(smooth[peak:] <= margin * before, 3)
-    after = level(post.tail(0.25, 1 if len(post) < 4 else 3).values)
+    after = post.now
     if back is not None and after > margin * before and np.mean(smooth[peak + back :] <= margin * before) < 0.5:
         back = None  # it touched the old level and left it again
     recovered = int(post.steps[peak + back]) if back is not None else None
@@ -347,10 +347,10 @@ def _origin(view: View) -> str:
     if limit is not None and 0 < first <= limit and begins_at_zero:
         return "pretrained"
     late_start = len(rec) >= 10 and view.run.steps[0] > 3 * spacing
-    if late_start and 0 < first < 1.5 * level(rec.tail(0.2, 5).values):
+    if late_start and 0 < first < 1.5 * rec.now:
         return "resumed"
     fresh = FRESH.get(error)
-    improved = first > 2 * level(rec.tail(0.2, 3).values)
+    improved = first > 2 * rec.now
     return "scratch" if begins_at_zero and (improved or (fresh is not None and first >= fresh)) else "unknown"
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.view import View
 
@@ -119,7 +118,7 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
     kl = view.series("kl_loss")
     total_nats = None
     if len(kl):
-        now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
+        now = kl.now
         if reduction == "sum-per-sample":
             total_nats = now
         elif reduction == "sum-per-channel":

@@ -64,8 +64,7 @@ def of_adversary(view: View, gan: Gan, algebra: Algebra, a: Adversary) -> tuple[
 
 def why_negative(view: View) -> str:
     """What makes a total negative: a learned log-variance, or the GAN term."""
-    nll = view.series("nll_loss").tail(0.25, 3).values
-    if len(nll) and level(nll) < 0 and view.has("logvar"):
+    if view.series("nll_loss").now < 0 and view.has("logvar"):
         return "nll_loss itself is, because its learned logvar is below 0, as designed. Watch rec_loss instead."
     return (
         "d_weight x g_loss is larger than the rest. The sign of g_loss has no meaning by itself; only the gap between real and"

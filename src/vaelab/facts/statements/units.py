@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from vaelab.analysis import level
 from vaelab.facts.base import Evidence, Fact, Standing
 from vaelab.facts.scales import Scales
 from vaelab.facts.view import View
@@ -35,7 +34,7 @@ def of_units(view: View, scales: Scales) -> tuple[Fact, ...]:
 def _rec_facts(view: View, scales: Scales) -> list[Fact]:
     name = scales.error if scales.psnr_exact and view.has(scales.error) else "rec_loss"
     rec = view.series(name)
-    first, now = float(rec.values[0]), level(rec.tail(0.1, 1 if len(rec) < 5 else 3).values)
+    first, now = float(rec.values[0]), rec.now
     facts = []
     row_first, row_last = int(rec.rows[0]), int(rec.rows[-1])
     if scales.psnr_exact:
@@ -88,7 +87,7 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
         facts.append(Fact("psnr", "units", text, "cannot-tell"))
     total = view.series("total_loss")
     if len(total) > 1 and float(total.values[0]) > 0:
-        last = level(total.tail(0.1, 1 if len(total) < 5 else 3).values)
+        last = total.now
         text = f"total_loss went from {number(total.values[0])} to {number(last)} ({last / float(total.values[0]) - 1:+.0%})."
         facts.append(Fact("total_change", "units", text, "known", last / float(total.values[0]) - 1))
     return facts
@@ -96,7 +95,7 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
 
 def _kl_fact(view: View, scales: Scales) -> Fact:
     kl = view.series("kl_loss")
-    now = level(kl.tail(0.1, 1 if len(kl) < 5 else 3).values)
+    now = kl.now
     nats = scales.nats_per_element(now)
     if nats is None or (scales.latent is None and not view.has("kl_nats_per_element")):
         text = f"What KL {number(now)} is per latent element needs the latent shape: pass --latent CxTxHxW (or CxHxW), or log it."
