@@ -77,7 +77,7 @@ class WorseThanItWas(Rule):
 
     code = "MET1001"
     name = "worse-than-it-was"
-    direction = "worse"
+    finds = ("", "worse")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -129,7 +129,7 @@ class Jumped(Rule):
 
     code = "MET1002"
     name = "metric-jumped"
-    direction = "jumped"
+    finds = ("", "jumped")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -185,7 +185,7 @@ class StuckFromTheStart(Rule):
 
     code = "MET1003"
     name = "stuck-from-the-start"
-    direction = "stuck"
+    finds = ("", "stuck")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -239,7 +239,7 @@ class GoneToZero(Rule):
 
     code = "MET1004"
     name = "gone-to-zero"
-    direction = "zero"
+    finds = ("", "zero")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -284,8 +284,7 @@ class GanLossAtZero(Rule):
 
     code = "MET1007"
     name = "gan-loss-at-zero"
-    subject = "discriminator"
-    direction = "zero"
+    finds = ("discriminator", "zero")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for metric in facts.run:
@@ -327,7 +326,7 @@ class Exploded(Rule):
 
     code = "MET1006"
     name = "grew-by-orders-of-magnitude"
-    direction = "rising"
+    finds = ("", "rising")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -376,8 +375,7 @@ class NoLongerLogged(Rule):
 
     code = "MET1008"
     name = "no-longer-logged"
-    subject = "reconstruction"
-    direction = "missing"
+    finds = ("reconstruction", "missing")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -416,7 +414,7 @@ class Spiky(Rule):
 
     code = "MET1005"
     name = "metric-spikes"
-    direction = "unstable"
+    finds = ("", "unstable")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

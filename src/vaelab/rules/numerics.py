@@ -37,7 +37,7 @@ class NonFinite(Rule):
 
     code = "NUM501"
     name = "non-finite-values"
-    direction = "non-finite"
+    finds = ("", "non-finite")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         run = facts.run
@@ -122,8 +122,7 @@ class StoppedItself(Rule):
 
     code = "NUM502"
     name = "stopped-on-non-finite-loss"
-    subject = "run"
-    direction = "broken-off"
+    finds = ("run", "broken-off")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.run.events:
@@ -163,7 +162,7 @@ class CalmBeforeNonFinite(Rule):
 
     code = "NUM503"
     name = "calm-before-non-finite"
-    subject = "run"
+    finds = ("run", "as-expected")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -202,8 +201,7 @@ class LossScaleFalls(Rule):
 
     code = "NUM504"
     name = "loss-scale-falls"
-    subject = "run"
-    direction = "falling"
+    finds = ("run", "falling")
     needs = ("loss_scale",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -241,8 +239,7 @@ class Crashed(Rule):
 
     code = "NUM505"
     name = "crashed"
-    subject = "run"
-    direction = "broken-off"
+    finds = ("run", "broken-off")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         crash = next((e for e in facts.run.events if e.kind == "crash"), None)
@@ -270,8 +267,7 @@ class PrintPrecision(Rule):
 
     code = "NUM506"
     name = "print-precision"
-    subject = "reconstruction"
-    direction = "unreadable"
+    finds = ("reconstruction", "unreadable")
     needs = ("rec_loss|perceptual_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -320,8 +316,7 @@ class ConstantLoss(Rule):
 
     code = "NUM507"
     name = "constant-loss"
-    subject = "reconstruction"
-    direction = "stuck"
+    finds = ("reconstruction", "stuck")
     needs = ("rec_loss|nll_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -355,8 +350,7 @@ class ConstantPerceptual(Rule):
 
     code = "NUM508"
     name = "constant-perceptual-loss"
-    subject = "perceptual"
-    direction = "stuck"
+    finds = ("perceptual", "stuck")
     needs = ("perceptual_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -391,8 +385,7 @@ class NoFiniteGradient(Rule):
 
     code = "NUM509"
     name = "no-finite-gradient"
-    subject = "gradient_norm"
-    direction = "non-finite"
+    finds = ("gradient_norm", "non-finite")
     needs = ()
 
     def check(self, facts: Facts) -> Iterable[Finding]:

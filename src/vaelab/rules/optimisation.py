@@ -31,8 +31,7 @@ class ClipAlwaysActive(Rule):
 
     code = "OPT401"
     name = "clip-always-active"
-    subject = "gradient_norm"
-    direction = "too-high"
+    finds = ("gradient_norm", "too-high")
     needs = ("grad_norm", "config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -67,8 +66,7 @@ class GradientGrows(Rule):
 
     code = "OPT402"
     name = "gradient-norm-grows"
-    subject = "gradient_norm"
-    direction = "rising"
+    finds = ("gradient_norm", "rising")
     needs = ("grad_norm",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -111,8 +109,7 @@ class LossRisesWithRate(Rule):
 
     code = "OPT403"
     name = "loss-rises-with-learning-rate"
-    subject = "learning_rate"
-    direction = "too-high"
+    finds = ("learning_rate", "too-high")
     needs = ("rec_loss", "lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -182,8 +179,7 @@ class RateJumps(Rule):
 
     code = "OPT404"
     name = "learning-rate-jumps"
-    subject = "learning_rate"
-    direction = "jumped"
+    finds = ("learning_rate", "jumped")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -226,8 +222,7 @@ class RateOutOfFamily(Rule):
 
     code = "OPT405"
     name = "learning-rate-out-of-family"
-    subject = "learning_rate"
-    direction = "too-high"
+    finds = ("learning_rate", "too-high")
     needs = ("lr|config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -271,8 +266,7 @@ class RateUnreadable(Rule):
 
     code = "OPT406"
     name = "learning-rate-unreadable"
-    subject = "learning_rate"
-    direction = "unreadable"
+    finds = ("learning_rate", "unreadable")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -304,8 +298,7 @@ class RateZero(Rule):
 
     code = "OPT407"
     name = "learning-rate-zero"
-    subject = "learning_rate"
-    direction = "zero"
+    finds = ("learning_rate", "zero")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -357,8 +350,7 @@ class NoWarmUpShock(Rule):
 
     code = "OPT409"
     name = "shock-without-warm-up"
-    subject = "learning_rate"
-    direction = "too-high"
+    finds = ("learning_rate", "too-high")
     needs = ("rec_loss", "lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -402,8 +394,7 @@ class GradientsTiny(Rule):
 
     code = "OPT410"
     name = "gradients-tiny"
-    subject = "gradient_norm"
-    direction = "too-low"
+    finds = ("gradient_norm", "too-low")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
