@@ -62,14 +62,13 @@ class Skipped:
 
 class Rule(ABC):
     """One check. Subclasses set ``code`` (family letters and number, never reused), ``name`` (kebab-case), ``needs``
-    (names of columns or facts), ``subject`` and ``direction`` of what they find, and a docstring with the sections *What it checks*, *Why it matters*, *Evidence it
+    (names of columns or facts), ``finds`` (subject, empty where it differs from finding to finding, and direction) and a docstring with the sections *What it checks*, *Why it matters*, *Evidence it
     needs*, *What to do*, *References*."""
 
     code: ClassVar[str]
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
-    subject: ClassVar[str] = ""
-    direction: ClassVar[Direction] = "as-expected"
+    finds: ClassVar[tuple[str, Direction]]
 
     @abstractmethod
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -83,17 +82,16 @@ class Rule(ABC):
         certainty: float = CERTAIN,
         costs: bool = False,
         subject: str = "",
-        direction: Direction | None = None,
         metrics: tuple[str, ...] = (),
         steps: tuple[int | None, int | None] = (None, None),
         evidence: Iterable[Evidence] = (),
         phase: str | None = None,
     ) -> Finding:
         """A finding with the severity that the policy gives its size, certainty and cost (the run already shows the damage)."""
-        about = subject or self.subject
+        about = subject or self.finds[0]
         grave = severity_of(self.code, about, size, certainty, costs)
         return Finding(
-            self.code, self.name, grave, message, metrics, *steps, tuple(evidence), phase, None, about, direction or self.direction,
+            self.code, self.name, grave, message, metrics, *steps, tuple(evidence), phase, None, about, self.finds[1],
             size, certainty,
         )  # fmt: skip
 

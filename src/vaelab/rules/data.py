@@ -29,8 +29,7 @@ class AllTermsJump(Rule):
 
     code = "DAT701"
     name = "data-change"
-    subject = "data"
-    direction = "jumped"
+    finds = ("data", "jumped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -71,8 +70,7 @@ class SuddenDrop(Rule):
 
     code = "DAT706"
     name = "data-became-easier"
-    subject = "data"
-    direction = "dropped"
+    finds = ("data", "dropped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -108,8 +106,7 @@ class ChangeAtEpochStart(Rule):
 
     code = "DAT705"
     name = "data-change-at-epoch-start"
-    subject = "data"
-    direction = "jumped"
+    finds = ("data", "jumped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -141,8 +138,7 @@ class DataErrors(Rule):
 
     code = "DAT702"
     name = "data-errors"
-    subject = "data"
-    direction = "lost"
+    finds = ("data", "lost")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         event = next((e for e in facts.run.events if e.kind == "data_error"), None)
@@ -176,8 +172,7 @@ class DataStall(Rule):
 
     code = "DAT703"
     name = "waits-for-data"
-    subject = "data"
-    direction = "late"
+    finds = ("data", "late")
     needs = ("step_time", "data_time")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -211,8 +206,7 @@ class SameSamples(Rule):
 
     code = "DAT704"
     name = "same-samples"
-    subject = "data"
-    direction = "stuck"
+    finds = ("data", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -275,8 +269,7 @@ class BetterThanPublished(Rule):
 
     code = "DAT707"
     name = "better-than-published"
-    subject = "reconstruction"
-    direction = "too-low"
+    finds = ("reconstruction", "too-low")
     needs = ("rec_loss", "psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

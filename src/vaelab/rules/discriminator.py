@@ -34,8 +34,7 @@ class AtChance(Rule):
 
     code = "ADV303"
     name = "discriminator-at-chance"
-    subject = "discriminator"
-    direction = "at-chance"
+    finds = ("discriminator", "at-chance")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -104,8 +103,7 @@ class WorseThanChance(Rule):
 
     code = "ADV304"
     name = "discriminator-worse-than-chance"
-    subject = "discriminator"
-    direction = "below-chance"
+    finds = ("discriminator", "below-chance")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -159,8 +157,7 @@ class DiscriminatorWins(Rule):
 
     code = "ADV305"
     name = "discriminator-wins"
-    subject = "discriminator"
-    direction = "saturated"
+    finds = ("discriminator", "saturated")
     needs = ("gan-active", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -246,8 +243,7 @@ class LogitDrift(Rule):
 
     code = "ADV311"
     name = "logit-drift"
-    subject = "logits_fake"
-    direction = "unstable"
+    finds = ("logits_fake", "unstable")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -309,8 +305,7 @@ class BoundBroken(Rule):
 
     code = "ADV316"
     name = "hinge-bound-broken"
-    subject = "discriminator"
-    direction = "contradicts"
+    finds = ("discriminator", "contradicts")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -343,8 +338,7 @@ class LabelsSwapped(Rule):
 
     code = "ADV317"
     name = "real-and-fake-swapped"
-    subject = "discriminator"
-    direction = "contradicts"
+    finds = ("discriminator", "contradicts")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -32,8 +32,7 @@ class NothingToEncode(Rule):
 
     code = "DAT708"
     name = "nothing-to-encode"
-    subject = "data"
-    direction = "too-low"
+    finds = ("data", "too-low")
     needs = ("rec_loss", "perceptual_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -72,8 +71,7 @@ class BatchesAlike(Rule):
 
     code = "DAT709"
     name = "batches-became-alike"
-    subject = "data"
-    direction = "stuck"
+    finds = ("data", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -112,8 +110,7 @@ class SpikeBetweenRows(Rule):
 
     code = "DAT710"
     name = "spike-between-rows"
-    subject = "data"
-    direction = "unstable"
+    finds = ("data", "unstable")
     needs = ("rec_loss|nll_loss|total_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

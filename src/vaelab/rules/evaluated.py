@@ -76,8 +76,7 @@ class ChannelsSwapped(Rule):
 
     code = "REC126"
     name = "channels-swapped"
-    subject = "output"
-    direction = "contradicts"
+    finds = ("output", "contradicts")
     needs = ("evaluation.order_bgr_error",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -108,8 +107,7 @@ class AnotherRange(Rule):
 
     code = "REC127"
     name = "output-in-another-range"
-    subject = "output"
-    direction = "too-high"
+    finds = ("output", "too-high")
     needs = ("evaluation.range_0_1_error",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -140,7 +138,7 @@ class TooEarly(Rule):
 
     code = "REC118"
     name = "too-early-for-finer-faults"
-    subject = "output"
+    finds = ("output", "as-expected")
     needs = ("evaluation.explained_variance",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -179,8 +177,7 @@ class OutputExplainsNothing(Rule):
 
     code = "REC119"
     name = "output-explains-nothing"
-    subject = "output"
-    direction = "collapsed"
+    finds = ("output", "collapsed")
     needs = ("evaluation.explained_variance_high",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -209,8 +206,7 @@ class OutputNotFinite(Rule):
 
     code = "REC120"
     name = "output-not-finite"
-    subject = "output"
-    direction = "non-finite"
+    finds = ("output", "non-finite")
     needs = ("evaluation.non_finite",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -32,8 +32,7 @@ class GridInOutput(Rule):
 
     code = "REC121"
     name = "grid-in-output"
-    subject = "output"
-    direction = "unstable"
+    finds = ("output", "unstable")
     needs = ("evaluation.grid_peak",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -67,8 +66,7 @@ class BlurredOutput(Rule):
 
     code = "REC123"
     name = "blurred-output"
-    subject = "output"
-    direction = "too-low"
+    finds = ("output", "too-low")
     needs = ("evaluation.hf_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -97,8 +95,7 @@ class NoisyOutput(Rule):
 
     code = "REC124"
     name = "noisy-output"
-    subject = "output"
-    direction = "too-high"
+    finds = ("output", "too-high")
     needs = ("evaluation.hf_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -129,8 +126,7 @@ class ColourBias(Rule):
 
     code = "REC125"
     name = "colour-bias"
-    subject = "output"
-    direction = "contradicts"
+    finds = ("output", "contradicts")
     needs = ("evaluation.colour_bias",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

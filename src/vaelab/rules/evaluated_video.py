@@ -28,8 +28,7 @@ class FrozenOutput(Rule):
 
     code = "REC122"
     name = "frozen-output"
-    subject = "output"
-    direction = "stuck"
+    finds = ("output", "stuck")
     needs = ("evaluation.motion_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -61,8 +60,7 @@ class FlickeringOutput(Rule):
 
     code = "REC130"
     name = "flickering-output"
-    subject = "output"
-    direction = "unstable"
+    finds = ("output", "unstable")
     needs = ("evaluation.motion_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -92,8 +90,7 @@ class FirstFrameDiffers(Rule):
 
     code = "REC128"
     name = "first-frame-worse"
-    subject = "output"
-    direction = "worse"
+    finds = ("output", "worse")
     needs = ("evaluation.first_frame",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -122,8 +119,7 @@ class ChunkSeams(Rule):
 
     code = "REC129"
     name = "chunk-seams"
-    subject = "output"
-    direction = "jumped"
+    finds = ("output", "jumped")
     needs = ("evaluation.seam",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -39,8 +39,7 @@ class NeverStarts(Rule):
 
     code = "ADV301"
     name = "gan-never-starts"
-    subject = "generator_adversarial"
-    direction = "missing"
+    finds = ("generator_adversarial", "missing")
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -95,8 +94,7 @@ class StartsLate(Rule):
 
     code = "ADV318"
     name = "gan-starts-late"
-    subject = "generator_adversarial"
-    direction = "late"
+    finds = ("generator_adversarial", "late")
     needs = ("disc_factor", "config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -144,8 +142,7 @@ class PhaseInShock(Rule):
 
     code = "ADV306"
     name = "gan-start-shock"
-    subject = "reconstruction"
-    direction = "jumped"
+    finds = ("reconstruction", "jumped")
     needs = ("gan-start-seen", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -190,8 +187,7 @@ class LastingDamage(Rule):
 
     code = "ADV307"
     name = "lasting-damage-after-gan-start"
-    subject = "reconstruction"
-    direction = "worse"
+    finds = ("reconstruction", "worse")
     needs = ("gan-start-seen", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -242,8 +238,7 @@ class ColdStart(Rule):
 
     code = "ADV313"
     name = "discriminator-cold-at-peak-lr"
-    subject = "discriminator"
-    direction = "too-high"
+    finds = ("discriminator", "too-high")
     needs = ("gan-start-seen", "lr|disc_lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -285,8 +280,7 @@ class OtherUnit(Rule):
 
     code = "ADV315"
     name = "disc-start-in-other-unit"
-    subject = "disc_start"
-    direction = "contradicts"
+    finds = ("disc_start", "contradicts")
     needs = ("gan-start-seen", "config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -30,8 +30,7 @@ class GanTermDominates(Rule):
 
     code = "ADV308"
     name = "gan-term-dominates"
-    subject = "generator_adversarial"
-    direction = "too-high"
+    finds = ("generator_adversarial", "too-high")
     needs = ("gan-active", "d_weight", "g_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -76,8 +75,7 @@ class WeightOutOfFamily(Rule):
 
     code = "ADV309"
     name = "disc-weight-out-of-family"
-    subject = "disc_weight"
-    direction = "too-high"
+    finds = ("disc_weight", "too-high")
     needs = ("d_weight|disc_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -116,8 +114,7 @@ class AtClamp(Rule):
 
     code = "ADV310"
     name = "d-weight-at-clamp"
-    subject = "adaptive_weight"
-    direction = "too-high"
+    finds = ("adaptive_weight", "too-high")
     needs = ("gan-active", "d_weight")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -151,7 +148,7 @@ class NegativeTotal(Rule):
 
     code = "ADV312"
     name = "negative-total"
-    subject = "total"
+    finds = ("total", "as-expected")
     needs = ("gan-active", "total_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -186,8 +183,7 @@ class WeightStaysZero(Rule):
 
     code = "ADV314"
     name = "gan-weight-zero"
-    subject = "adaptive_weight"
-    direction = "zero"
+    finds = ("adaptive_weight", "zero")
     needs = ("gan-active", "d_weight", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

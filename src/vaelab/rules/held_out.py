@@ -45,8 +45,7 @@ class ValidationGap(Rule):
 
     code = "REC109"
     name = "validation-gap"
-    subject = "reconstruction"
-    direction = "worse"
+    finds = ("reconstruction", "worse")
     needs = ("rec_loss", HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -95,8 +94,7 @@ class AverageOfWeights(Rule):
 
     code = "REC114"
     name = "ema-lags-or-is-off"
-    subject = "output"
-    direction = "worse"
+    finds = ("output", "worse")
     needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -152,8 +150,7 @@ class GapWidens(Rule):
 
     code = "REC115"
     name = "held-out-gap-widens"
-    subject = "reconstruction"
-    direction = "worse"
+    finds = ("reconstruction", "worse")
     needs = ("rec_loss", HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -75,8 +75,7 @@ class Collapsed(Rule):
 
     code = "KL201"
     name = "posterior-collapse"
-    subject = "kl"
-    direction = "collapsed"
+    finds = ("kl", "collapsed")
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -153,8 +152,7 @@ class Starved(Rule):
 
     code = "KL204"
     name = "latent-starved"
-    subject = "kl"
-    direction = "too-low"
+    finds = ("kl", "too-low")
     needs = ("kl_loss", "effective-beta")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -193,8 +191,7 @@ class SmallAtSmallWeight(Rule):
 
     code = "KL211"
     name = "kl-small-at-small-weight"
-    subject = "kl"
-    direction = "too-low"
+    finds = ("kl", "too-low")
     needs = ("kl_loss", "effective-beta")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -230,8 +227,7 @@ class DeadChannels(Rule):
 
     code = "KL214"
     name = "dead-channels"
-    subject = "latent"
-    direction = "collapsed"
+    finds = ("latent", "collapsed")
     needs = ("latent_active_share",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

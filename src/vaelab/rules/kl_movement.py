@@ -33,8 +33,7 @@ class FallsWhileRecRises(Rule):
 
     code = "KL205"
     name = "kl-falls-while-rec-rises"
-    subject = "kl"
-    direction = "falling"
+    finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -83,8 +82,7 @@ class Explodes(Rule):
 
     code = "KL206"
     name = "kl-explodes"
-    subject = "kl"
-    direction = "too-high"
+    finds = ("kl", "too-high")
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -159,8 +157,7 @@ class Grows(Rule):
 
     code = "KL207"
     name = "kl-grows"
-    subject = "kl"
-    direction = "rising"
+    finds = ("kl", "rising")
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -213,8 +210,7 @@ class FallsAway(Rule):
 
     code = "KL209"
     name = "kl-falls-away"
-    subject = "kl"
-    direction = "falling"
+    finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -272,8 +268,7 @@ class GrowsManyTimes(Rule):
 
     code = "KL210"
     name = "kl-grows-many-times"
-    subject = "kl"
-    direction = "rising"
+    finds = ("kl", "rising")
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -322,8 +317,7 @@ class JumpsWithRec(Rule):
 
     code = "KL212"
     name = "kl-jumps-with-reconstruction"
-    subject = "kl"
-    direction = "jumped"
+    finds = ("kl", "jumped")
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

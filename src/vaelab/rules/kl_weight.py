@@ -31,8 +31,7 @@ class Dominates(Rule):
 
     code = "KL202"
     name = "kl-dominates-loss"
-    subject = "kl"
-    direction = "too-high"
+    finds = ("kl", "too-high")
     needs = ("kl_loss", "rec_loss|nll_loss|total_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -73,8 +72,7 @@ class WeightOutOfFamily(Rule):
 
     code = "KL203"
     name = "kl-weight-out-of-family"
-    subject = "kl_weight"
-    direction = "too-high"
+    finds = ("kl_weight", "too-high")
     needs = ("effective-beta",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -116,7 +114,7 @@ class NoEffect(Rule):
 
     code = "KL208"
     name = "kl-without-effect"
-    subject = "kl"
+    finds = ("kl", "as-expected")
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -149,8 +147,7 @@ class WeightSwitches(Rule):
 
     code = "SCH606"
     name = "kl-weight-switches"
-    subject = "kl_weight"
-    direction = "jumped"
+    finds = ("kl_weight", "jumped")
     needs = ("total_loss", "nll_loss", "kl_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

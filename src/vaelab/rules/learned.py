@@ -57,8 +57,7 @@ class NoLearning(Rule):
 
     code = "REC103"
     name = "no-learning"
-    subject = "reconstruction"
-    direction = "stuck"
+    finds = ("reconstruction", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -110,8 +109,7 @@ class ScaleOutOfRange(Rule):
 
     code = "REC107"
     name = "input-range"
-    subject = "reconstruction"
-    direction = "too-high"
+    finds = ("reconstruction", "too-high")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -166,8 +164,7 @@ class NothingMoves(Rule):
 
     code = "REC113"
     name = "nothing-moves"
-    subject = "reconstruction"
-    direction = "stuck"
+    finds = ("reconstruction", "stuck")
     needs = ("rec_loss", "kl_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -217,8 +214,7 @@ class BackAtTheStart(Rule):
 
     code = "REC116"
     name = "back-at-the-start"
-    subject = "output"
-    direction = "collapsed"
+    finds = ("output", "collapsed")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -258,8 +254,7 @@ class NoBetterThanMean(Rule):
 
     code = "REC117"
     name = "no-better-than-mean"
-    subject = "output"
-    direction = "collapsed"
+    finds = ("output", "collapsed")
     needs = ("val/explained_variance",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -298,8 +293,7 @@ class WorseThanSimplePredictor(Rule):
 
     code = "REC138"
     name = "worse-than-simple-predictor"
-    subject = "quality"
-    direction = "too-low"
+    finds = ("quality", "too-low")
     needs = ("val/psnr", "baseline.blurred.psnr|baseline.constant.psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -44,8 +44,7 @@ class DeadChannelsMeasured(Rule):
 
     code = "KL221"
     name = "dead-channels-measured"
-    subject = "latent"
-    direction = "collapsed"
+    finds = ("latent", "collapsed")
     needs = ("probe.dead_channels", "probe.latent_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -77,8 +76,7 @@ class CollapseMeasured(Rule):
 
     code = "KL222"
     name = "posterior-collapse-measured"
-    subject = "latent"
-    direction = "collapsed"
+    finds = ("latent", "collapsed")
     needs = ("probe.dead_channels", "probe.latent_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -112,8 +110,7 @@ class OutlierChannel(Rule):
 
     code = "KL223"
     name = "outlier-channel"
-    subject = "latent"
-    direction = "too-high"
+    finds = ("latent", "too-high")
     needs = ("probe.largest_channel_std_ratio", "probe.outlier_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -146,8 +143,7 @@ class HotSpots(Rule):
 
     code = "KL224"
     name = "outlier-latents"
-    subject = "latent"
-    direction = "too-high"
+    finds = ("latent", "too-high")
     needs = ("probe.latent_max_over_std",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -180,8 +176,7 @@ class LogvarAtFloor(Rule):
 
     code = "KL225"
     name = "logvar-at-floor"
-    subject = "latent"
-    direction = "too-low"
+    finds = ("latent", "too-low")
     needs = ("probe.logvar_floor_share",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -212,8 +207,7 @@ class LogvarAtCeiling(Rule):
 
     code = "KL226"
     name = "logvar-at-ceiling"
-    subject = "latent"
-    direction = "too-high"
+    finds = ("latent", "too-high")
     needs = ("probe.logvar_ceiling_share",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -247,8 +241,7 @@ class ScaleFactorOff(Rule):
 
     code = "KL227"
     name = "scale-factor-off"
-    subject = "scale_factor"
-    direction = "contradicts"
+    finds = ("scale_factor", "contradicts")
     needs = ("probe.declared_scale_product|probe.default_scale_product", "probe.scale_factor")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -293,8 +286,7 @@ class TwoScales(Rule):
 
     code = "KL228"
     name = "first-frame-scale-differs"
-    subject = "scale_factor"
-    direction = "contradicts"
+    finds = ("scale_factor", "contradicts")
     needs = ("probe.first_frame_std_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -326,8 +318,7 @@ class SamplingCosts(Rule):
 
     code = "KL229"
     name = "sampling-costs-quality"
-    subject = "latent"
-    direction = "unstable"
+    finds = ("latent", "unstable")
     needs = ("probe.psnr_lost_by_sampling", "probe.psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -359,8 +350,7 @@ class LatentFarFromPrior(Rule):
 
     code = "KL230"
     name = "latent-very-large"
-    subject = "latent"
-    direction = "too-high"
+    finds = ("latent", "too-high")
     needs = ("probe.latent_std",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -391,7 +381,7 @@ class LatentAlive(Rule):
 
     code = "KL232"
     name = "latent-alive"
-    subject = "latent"
+    finds = ("latent", "as-expected")
     needs = ("probe.dead_channels", "probe.latent_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

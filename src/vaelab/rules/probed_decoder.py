@@ -27,8 +27,7 @@ class OutputIgnoresLatent(Rule):
 
     code = "REC131"
     name = "decoder-ignores-latent"
-    subject = "output"
-    direction = "collapsed"
+    finds = ("output", "collapsed")
     needs = ("probe.decoder_response",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -59,7 +58,7 @@ class OutputFollowsLatent(Rule):
 
     code = "REC137"
     name = "decoder-follows-latent"
-    subject = "output"
+    finds = ("output", "as-expected")
     needs = ("probe.decoder_response", "probe.latent_bypass")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -92,8 +91,7 @@ class OutputBypassesLatent(Rule):
 
     code = "REC132"
     name = "output-bypasses-latent"
-    subject = "output"
-    direction = "contradicts"
+    finds = ("output", "contradicts")
     needs = ("probe.latent_bypass",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -125,8 +123,7 @@ class NoBottleneck(Rule):
 
     code = "REC133"
     name = "no-bottleneck"
-    subject = "latent"
-    direction = "too-high"
+    finds = ("latent", "too-high")
     needs = ("probe.values_per_latent",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -160,8 +157,7 @@ class NotCausal(Rule):
 
     code = "REC134"
     name = "not-causal"
-    subject = "output"
-    direction = "contradicts"
+    finds = ("output", "contradicts")
     needs = ("probe.decoder_to_past|probe.encoder_to_past",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -195,8 +191,7 @@ class FragileDecoder(Rule):
 
     code = "REC135"
     name = "decoder-fragile"
-    subject = "output"
-    direction = "unstable"
+    finds = ("output", "unstable")
     needs = ("probe.psnr_of_noise_tenth",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -32,8 +32,7 @@ class UselessDiscriminator(Rule):
 
     code = "ADV331"
     name = "discriminator-useless"
-    subject = "discriminator"
-    direction = "at-chance"
+    finds = ("discriminator", "at-chance")
     needs = ("probe.disc_tells_fake_high", "probe.disc_tells_blurred_high")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -69,7 +68,7 @@ class Equilibrium(Rule):
 
     code = "ADV332"
     name = "discriminator-in-equilibrium"
-    subject = "discriminator"
+    finds = ("discriminator", "as-expected")
     needs = ("probe.disc_tells_fake_high", "probe.disc_tells_blurred_low")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -101,8 +100,7 @@ class BlindToBlur(Rule):
 
     code = "ADV333"
     name = "discriminator-blind-to-blur"
-    subject = "discriminator"
-    direction = "at-chance"
+    finds = ("discriminator", "at-chance")
     needs = ("probe.disc_tells_fake_low", "probe.disc_tells_blurred_high")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -135,8 +133,7 @@ class SaturatedDiscriminator(Rule):
 
     code = "ADV334"
     name = "discriminator-wins-held-out"
-    subject = "discriminator"
-    direction = "saturated"
+    finds = ("discriminator", "saturated")
     needs = ("probe.disc_loss_over_chance", "probe.disc_tells_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -168,8 +165,7 @@ class MemorisingDiscriminator(Rule):
 
     code = "ADV335"
     name = "discriminator-memorises"
-    subject = "discriminator"
-    direction = "contradicts"
+    finds = ("discriminator", "contradicts")
     needs = ("probe.disc_memory_low", "probe.disc_gap", "probe.disc_gap_training")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -204,8 +200,7 @@ class GanGradientShare(Rule):
 
     code = "ADV336"
     name = "gan-gradient-share"
-    subject = "generator_adversarial"
-    direction = "too-high"
+    finds = ("generator_adversarial", "too-high")
     needs = ("probe.gradient_share_gan",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -237,8 +232,7 @@ class KlGradientShare(Rule):
 
     code = "KL231"
     name = "kl-gradient-dominates"
-    subject = "kl"
-    direction = "too-high"
+    finds = ("kl", "too-high")
     needs = ("probe.latent_gradient_share_kl",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -269,8 +263,7 @@ class PerceptualGradientDead(Rule):
 
     code = "REC136"
     name = "perceptual-gradient-dead"
-    subject = "perceptual"
-    direction = "zero"
+    finds = ("perceptual", "zero")
     needs = ("probe.perceptual_gradient",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -301,8 +294,7 @@ class ClipMeasured(Rule):
 
     code = "OPT421"
     name = "clip-on-most-updates"
-    subject = "gradient_norm"
-    direction = "too-high"
+    finds = ("gradient_norm", "too-high")
     needs = ("probe.clip_share", "probe.grad_norm_p90")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

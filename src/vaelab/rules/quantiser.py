@@ -32,8 +32,7 @@ class CodebookCollapses(Rule):
 
     code = "KL213"
     name = "codebook-loses-codes"
-    subject = "codebook_usage"
-    direction = "collapsed"
+    finds = ("codebook_usage", "collapsed")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -76,8 +75,7 @@ class QuantiserExplodes(Rule):
 
     code = "KL215"
     name = "quantiser-loss-explodes"
-    subject = "quantiser"
-    direction = "rising"
+    finds = ("quantiser", "rising")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -30,7 +30,7 @@ class ReconstructionTrend(Rule):
 
     code = "REC101"
     name = "reconstruction-trend"
-    subject = "reconstruction"
+    finds = ("reconstruction", "as-expected")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -83,8 +83,7 @@ class WorseThanStart(Rule):
 
     code = "REC102"
     name = "reconstruction-worse-than-start"
-    subject = "reconstruction"
-    direction = "worse"
+    finds = ("reconstruction", "worse")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -139,8 +138,7 @@ class SuddenJump(Rule):
 
     code = "REC104"
     name = "reconstruction-jump"
-    subject = "reconstruction"
-    direction = "jumped"
+    finds = ("reconstruction", "jumped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -187,8 +185,7 @@ class IsolatedSpikes(Rule):
 
     code = "REC105"
     name = "isolated-spikes"
-    subject = "reconstruction"
-    direction = "unstable"
+    finds = ("reconstruction", "unstable")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -234,8 +231,7 @@ class Plateau(Rule):
 
     code = "REC108"
     name = "plateau"
-    subject = "reconstruction"
-    direction = "stuck"
+    finds = ("reconstruction", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -280,8 +276,7 @@ class DriftsUp(Rule):
 
     code = "REC110"
     name = "reconstruction-drifts-up"
-    subject = "reconstruction"
-    direction = "worse"
+    finds = ("reconstruction", "worse")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -327,8 +322,7 @@ class NllRises(Rule):
 
     code = "REC111"
     name = "nll-rises"
-    subject = "total"
-    direction = "rising"
+    finds = ("total", "rising")
     needs = ("nll_loss|total_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -38,8 +38,7 @@ class ResumeSpike(Rule):
 
     code = "RES801"
     name = "resume-raises-loss"
-    subject = "reconstruction"
-    direction = "jumped"
+    finds = ("reconstruction", "jumped")
     needs = ("resume", "rec_loss|total_loss|perceptual_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -82,8 +81,7 @@ class ResumeLosesDiscriminator(Rule):
 
     code = "RES802"
     name = "resume-loses-discriminator"
-    subject = "discriminator"
-    direction = "lost"
+    finds = ("discriminator", "lost")
     needs = ("resume", "gan-active", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -122,8 +120,7 @@ class EpochGoesBack(Rule):
 
     code = "RES803"
     name = "epoch-counter-goes-back"
-    subject = "run"
-    direction = "contradicts"
+    finds = ("run", "contradicts")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         epochs = facts.run.epochs

@@ -30,8 +30,7 @@ class IdentityOpen(Rule):
 
     code = "ALG901"
     name = "identity-does-not-close"
-    subject = "total"
-    direction = "contradicts"
+    finds = ("total", "contradicts")
     needs = ("total_loss|nll_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -63,8 +62,7 @@ class DeclaredMismatch(Rule):
 
     code = "SCH601"
     name = "config-contradicted"
-    subject = "run"
-    direction = "contradicts"
+    finds = ("run", "contradicts")
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -102,8 +100,7 @@ class OptionIgnored(Rule):
 
     code = "SCH605"
     name = "option-not-passed-on"
-    subject = "run"
-    direction = "contradicts"
+    finds = ("run", "contradicts")
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -136,8 +133,7 @@ class WeightsChange(Rule):
 
     code = "SCH602"
     name = "loss-weights-change"
-    subject = "total"
-    direction = "jumped"
+    finds = ("total", "jumped")
     needs = ("nll_loss|total_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -220,8 +216,7 @@ class WeightsOutOfFamily(Rule):
 
     code = "SCH604"
     name = "loss-weight-out-of-family"
-    subject = "weight"
-    direction = "contradicts"
+    finds = ("weight", "contradicts")
     needs = ("rec_loss", "nll_loss|config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
