@@ -6,6 +6,7 @@ metrics, and which are neither (a line of source code, a process, an option).
 
 from __future__ import annotations
 
+import builtins
 import re
 from bisect import bisect_right
 from functools import lru_cache
@@ -96,6 +97,7 @@ _NO_METRIC = frozenset(
      "run", "job", "trial", "fold", "at", "for", "after", "best epoch")
 )  # fmt: skip
 _COUNTS = frozenset(("train", "training", "valid", "validation", "val", "test", "total"))  # if the number is whole
+_EXCEPTIONS = frozenset(n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException))
 _FILE = re.compile(
     r"\.(?:py|pyx|cpp|cc|cu|ipynb|sh|pth?|ckpt|bin|safetensors|ya?ml|json|log|txt|png|jpe?g|mp4|npz?)$", re.IGNORECASE
 )
@@ -118,6 +120,7 @@ def _column(text: str) -> str | None:
         words.pop(0)
     if (
         name in _NO_METRIC
+        or words[-1].rpartition(".")[2] in _EXCEPTIONS  # ArithmeticError: NaN detected in train loss
         or name.endswith(" pid")
         or _FILE.search(name)
         or (_OTHER_COUNT.search(name) and not looks_like_metric(name))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 
@@ -132,19 +132,19 @@ class StoppedItself(Rule):
         for event in facts.run.events:
             if event.kind != "non_finite_stop":
                 continue
-            rec = facts.view.series("rec_loss")
-            late = rec.tail(0.15, 3)
-            calm = len(rec) > 6 and bool(late.values.max() < 2.5 * level(rec.tail(0.5, 4).values))
-            better = facts.changes.late is not None and facts.changes.best is not None
-            calm = calm and better and facts.changes.late < 1.8 * facts.changes.best  # type: ignore[operator]
-            lead = (
-                "the rows before it are calm: it came from one step to the next"
-                if calm
-                else "the losses were already out of range"
-            )
+            series = facts.view.series("rec_loss" if facts.view.has("rec_loss") else "total_loss")
+            lead = ""
+            if len(series) > 6:
+                late, best = series.tail(0.15, 3).values, float(rolling_median(series.values, 5).min())
+                calm = late.max() < 2.5 * level(series.tail(0.5, 4).values) and level(late) < 1.8 * best
+                lead = (
+                    ": the rows before it are calm, it came from one step to the next"
+                    if calm
+                    else ": the losses were already out of range"
+                )
             yield self.finding(
                 f"The trainer stopped on a non-finite loss after step {event.step if event.step is not None else '?'}"
-                f"{f' (line {event.line:,})' if event.line else ''}: {lead}.",
+                f"{f' (line {event.line:,})' if event.line else ''}{lead}.",
                 steps=(event.step, event.step),
                 evidence=(Evidence("message", event.text.strip()[:120], step=event.step, line=event.line),),
             )
