@@ -103,10 +103,13 @@ def test_what_rises_again_after_a_convex_fall_drifts() -> None:
 
 @pytest.mark.parametrize("height", [3.0, 30.0])
 def test_single_outliers_do_not_alarm(height: float) -> None:
-    values = noise(np.random.default_rng(19), 300, 0.1)
-    assert change_points(values).first_alarm is None
-    values[[60, 121, 200, 270]] += height
-    assert change_points(values).first_alarm is None
+    alarms = {0.0: 0, height: 0}
+    for seed in range(20):
+        for size in alarms:
+            values = noise(np.random.default_rng(seed), 300, 0.1)
+            values[[60, 121, 200, 270]] += size
+            alarms[size] += change_points(values).first_alarm is not None
+    assert alarms[height] <= alarms[0.0] + 2
 
 
 def test_what_added_up_in_one_phase_does_not_count_in_the_next() -> None:

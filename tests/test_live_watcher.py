@@ -406,7 +406,8 @@ def test_a_log_of_a_folder_that_cannot_be_read_has_a_row(tmp_path: Path, folder:
     watcher.poll()
     (bad,) = [run for run in watcher.runs.values() if run.run is None]
     assert str(cut) in (bad.problem or "") and "no training line" in (bad.problem or "")
-    write(tmp_path / folder / "train.log", healthy_rows(0, 300))
+    cut.unlink()
+    write(cut, healthy_rows(0, 400))
     watcher.poll()
     assert all(run.problem is None and run.run is not None for run in watcher.runs.values())
 

@@ -34,7 +34,7 @@ def counts(run: Run) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "form",
-    ["train{t} step {s} loss {v:.4f}", "[exp{t}] step {s} loss {v:.4f}", "run_{t}: step {s}: loss={v:.4f}", "{c} - exp_{t} - INFO - step {s} loss {v:.4f}",
+    ["train{t} step {s} loss {v:.4f}", "train run {t} - step {s} loss {v:.4f}", "[exp{t}] step {s} loss {v:.4f}", "run_{t}: step {s}: loss={v:.4f}", "{c} - exp_{t} - INFO - step {s} loss {v:.4f}",
      "[{t}] {c} Epoch {s} loss: {v:.4f}", "INFO:exp_{t}:step {s} loss {v:.4f}", "({t}) {{'step': {s}, 'loss': {v:.4f}}}", "{t} | [{s}/100] loss: {v:.4f}",
      "{t} Epoch: [0]  [ {s}/100]  eta: 0:00:01  loss: {v:.4f} (0.5)  time: 0.1503  data: 0.0000"],
 )  # fmt: skip
@@ -77,6 +77,15 @@ def test_where_it_cannot_be_told_the_counts_are_said(tmp_path: Path) -> None:
         rows("{t}: step {s}: {t}_loss={v:.4f}", ("g", "d")),  # parts of one record
         rows("{t} step {s} loss {v:.4f}", ("train", "val")),
         "".join(f"{'image' if s % 2 else 'video'}: step {s} loss 0.{100 + s}\n" for s in range(40)),  # one counter
+        "".join(
+            f"[09-21 11:05:{s:02d}][solver][INFO] - Train | Epoch {s // 5} | {s % 5}/5 | mel 1.{s}\n"
+            + (
+                f"[09-21 11:05:{s:02d}][solver][INFO] - Train Summary | Epoch {s // 5} | mel 1.{s}\n"
+                if s % 5 == 4
+                else ""
+            )
+            for s in range(40)
+        ),
         "".join(f"[{e}] step {e * 10 + s} loss 0.{100 + s}\n" for e in range(4) for s in range(10)),
         "".join(f"ep{e}: step {s} loss 0.{100 + s}\n" for e in range(4) for s in range(10)),
         "".join(f"{'warmup' if s < 20 else 'main'}: step {s} loss 0.{100 + s}\n" for s in range(40)),

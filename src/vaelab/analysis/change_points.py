@@ -100,15 +100,18 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
     residuals = values - rolling_median(values, 2 * window + 1)
-    scatter = max(MAD_TO_SIGMA * float(np.median(np.abs(residuals))), SMALLEST_SIGMA)
+    scatter = max(MAD_TO_SIGMA * float(np.median(np.abs(residuals[window:]))), SMALLEST_SIGMA)
     # an outlier that neither neighbour shares says nothing of the level
     clean = np.where(np.abs(values - middle) > CLIP * scatter, middle, values)
-    scale = _simulate(np.clip(residuals, -CLIP * scatter, CLIP * scatter), window, sign)
+    # what a median leaves of a steep start and of the rows around a change is no noise
+    quiet = np.abs(rolling_median(residuals, 5)) <= CLIP * scatter
+    quiet[:window] = False
+    scale = _simulate(np.clip(residuals, -CLIP * scatter, CLIP * scatter)[quiet], n, window, sign)
     shifts: list[Change] = []
     drifts: list[Change] = []
     first_alarm: int | None = None
     begin = 0
-    while begin + (window if sign > 0 else 2 * window) + LEAST <= n:
+    while begin + (window if sign > 0 else 2 * window + LEAST) <= n:
         sums = _cusum(_whitened(clean[begin:], scale, sign), scale.allowance, [s - begin for s in starts if s > begin])
         above = np.flatnonzero(sums > scale.threshold)
         if not len(above):
@@ -133,9 +136,8 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     return ChangePoints(tuple(shifts), tuple(drifts), first_alarm, scale.sigma, scale.correlation)
 
 
-def _simulate(residuals: FloatArray, window: int, sign: int) -> _Scale:
-    """The CUSUM's threshold and its maximum by chance, from level curves made of blocks of ``residuals`` (n,)."""
-    n = len(residuals)
+def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
+    """The CUSUM's threshold and its maximum by chance, from level curves of ``n`` rows made of blocks of ``residuals``."""
     centred = residuals - residuals.mean()
     power = float(centred @ centred)
     rho = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
@@ -147,8 +149,8 @@ def _simulate(residuals: FloatArray, window: int, sign: int) -> _Scale:
     sigma = max(float(np.sqrt(np.mean(innovations**2))), SMALLEST_SIGMA)
     runs = max(16, min(100, SIMULATED_ROWS // n))
     rng = np.random.default_rng(0)
-    block = min(BLOCK, n)
-    first = rng.integers(0, n - block + 1, (runs, -(-n // block)))
+    block = min(BLOCK, len(residuals))
+    first = rng.integers(0, len(residuals) - block + 1, (runs, -(-n // block)))
     drawn = centred[(first[:, :, None] + np.arange(block)).reshape(runs, -1)[:, :n]]
     drawn += rng.normal(0, SMALLEST_SIGMA / 10, drawn.shape)
     if sign < 0:  # the worst case: a straight fall, on the edge of what is convex
@@ -160,7 +162,8 @@ def _simulate(residuals: FloatArray, window: int, sign: int) -> _Scale:
     highest = _cusum(noise, allowance).max(axis=1)
     spread = max(float(highest.std()) * math.sqrt(6) / math.pi, 0.3)
     mode = float(highest.mean()) - EULER * spread
-    return _Scale(sigma, correlation, window, allowance, mode - spread * math.log(n / RUN_LENGTH), mode, spread)
+    threshold = max(CLIP, mode - spread * math.log(n / RUN_LENGTH))
+    return _Scale(sigma, correlation, window, allowance, threshold, mode, spread)
 
 
 def _whitened(values: FloatArray, scale: _Scale, sign: int) -> FloatArray:

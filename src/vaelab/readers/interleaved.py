@@ -27,7 +27,7 @@ MOST_TAGS = 64
 FEWEST_ROWS = 3  # of each tag, from which they are told apart
 TELLING = 16  # lines without a tag, after which a log has none
 
-_CLOCK = rb"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[ T_]\d\d?:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?|\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?"
+_CLOCK = rb"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[ T_]\d\d?:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?|(?:\d\d[-/]\d\d )?\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?"
 _NO_TAG = re.compile(_CLOCK + rb"|\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b", re.IGNORECASE)
 _BEGIN = re.compile(  # of what a line says: a step, a named value, a count, a dict
     rb"(?:(?:global|train)[_ ]?)?\b(?:steps?|iter(?:ation)?s?|it|epochs?|ep|batch|updates?)\b\]?\s{0,3}[:=#]?\s{0,4}[\[(]?\s{0,4}\d"
@@ -40,6 +40,7 @@ _PROCESS = re.compile(
     re.IGNORECASE,
 )
 _KNOWN_RANK = re.compile(r"(?:rank|default)[ _:=]?\d+", re.IGNORECASE)  # the text readers know these themselves
+_OF_SPLITS = frozenset(words.SPLITS) | {"summary"}
 _PARTS = words.GENERATOR | words.DISCRIMINATOR | words.ADVERSARIAL | words.PLAIN | {"d", "ema", "encoder", "decoder"}
 
 
@@ -54,13 +55,18 @@ def sources_of_runs(source: Source) -> list[Source]:
     if all(map(_PROCESS.fullmatch, names)):
         first = min(names, key=lambda name: ([int(n) for n in re.findall(r"\d+", name)], name))
         return [_Strand(source, first, names, source.name, "other_rank")]
-    if any(name.lower() in words.SPLITS for name in names):
+    told_by = {name: _tokens(name) - frozenset.intersection(*map(_tokens, names)) for name in names}
+    if any(told & _OF_SPLITS for told in told_by.values()):
         return [source]  # the readers know these too
-    if any(name.lower() in _PARTS for name in names) or not all(tag.rises for tag in tags.values()):
+    if any(told & _PARTS for told in told_by.values()) or not all(tag.rises for tag in tags.values()):
         counted = ", ".join(f"'{name}' ({len(tag.places):,})" for name, tag in list(tags.items())[:6])
         text = f"lines that begin with {counted} have the same metrics, as of several runs in one log: their rows are mixed"
         return [_Noted(source, ReadNote("mixed_runs", sum(len(tag.places) for tag in tags.values()), text))]
     return [_Strand(source, name, names, f"{source.name}[{name}]", "") for name in names]
+
+
+def _tokens(tag: str) -> frozenset[str]:
+    return frozenset(re.split(r"[\s|:()\[\]-]+", tag.lower())) - {""}
 
 
 @dataclass
@@ -141,7 +147,7 @@ def _tag(line: bytes) -> tuple[str, int | None]:
     if match is None or match.start() > _LONGEST_TAG + 40:
         return "", None
     text = _NO_TAG.sub(b" ", line[: match.start()])
-    tag = re.sub(r"\s+", " ", text.decode("utf-8", "replace")).strip(" \t|:,;>-()[]<")
+    tag = re.sub(r"[\s\[\]()|,;<>]+(?:- +)*", " ", text.decode("utf-8", "replace")).strip(" :-")
     return (tag, match.start()) if len(tag) <= _LONGEST_TAG else ("", None)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.adversary import why_negative
+from vaelab.facts.statements.adversary import why_negative
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 

@@ -8,11 +8,10 @@ import numpy as np
 
 from vaelab.analysis import level, step_change
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.algebra import share_text
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray, IntArray
-from vaelab.words import number, rough
+from vaelab.words import number, rough, share_text
 
 
 class Dominates(Rule):
