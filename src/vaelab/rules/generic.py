@@ -179,6 +179,7 @@ class StuckFromTheStart(Rule):
 
     What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
     trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
+    Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
 
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
@@ -199,28 +200,33 @@ class StuckFromTheStart(Rule):
         warm_up = facts.phases.warm_up
         if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
             return
-        for track in directed(facts):
-            wanted = (
-                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
-                and track.role.split == "train"
-            )
-            if not wanted or track.rows < STUCK_ROWS or not _begins_with_the_run(facts, track) or track.constant:
-                continue
-            change = abs(float(np.log(track.improved or 1.0)))
-            range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
-            # what the noise of the two levels compared does to their ratio
-            chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
-            if change > FLAT + chance or range_ > 2 * FLAT + 4 * track.noise:
-                continue
+        losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
+        stuck = [t for t in losses if t.rows >= STUCK_ROWS and _begins_with_the_run(facts, t) and _flat(t)]
+        # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
+        latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
+        held_out = any(t.role.split in ("val", "test") for t in stuck)
+        nothing = (
+            held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
+        )
+        for track in (t for t in stuck if t.role.split == "train" and not t.constant):
             yield self.finding(
                 f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
                 f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
-                " began at its best.",
+                f" began at its best.{' Every other loss stays flat too.' if nothing else ''}",
+                costs=nothing,
                 subject=track.role.name,
                 metrics=(track.metric,),
                 steps=track.steps,
                 evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
             )
+
+
+def _flat(track: Track) -> bool:
+    change = abs(float(np.log(track.improved or 1.0)))
+    range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
+    # what the noise of the two levels compared does to their ratio
+    chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
+    return bool(change <= FLAT + chance and range_ <= 2 * FLAT + 4 * track.noise)
 
 
 def _begins_with_the_run(facts: Facts, track: Track) -> bool:
