@@ -8,6 +8,7 @@ never alarms: what a curve is compared with is the best level so far (rises), or
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from vaelab.analysis.series import MAD_TO_SIGMA, FloatArray, IntArray, level, ro
 
 RUN_LENGTH = 1000
 """Mean number of rows to a false alarm."""
+MARGIN = 1.3
+"""The threshold aims at a run length this much longer: noise that is estimated from the same rows is estimated too low."""
 LEAST = 3
 """Rows that a new level has to last, and that a level is measured on at least."""
 SIDE = 8
@@ -28,6 +31,8 @@ SMALLEST_SIGMA = 0.01
 """Noise of a natural logarithm below which a curve counts as this noisy: a change of less than 1% says nothing."""
 SUDDEN = 0.6
 """Share of a change that stands between the three rows before and the three rows after it, if it is a shift; else it drifts."""
+CERTAIN = 0.999
+"""Certainty of a change after which the level before it is history."""
 STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
 SIMULATED_ROWS = 40_000
@@ -106,34 +111,42 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     # what a median leaves of a steep start and of the rows around a change is no noise
     quiet = np.abs(rolling_median(residuals, 5)) <= CLIP * scatter
     quiet[:window] = False
-    scale = _simulate(np.clip(residuals, -CLIP * scatter, CLIP * scatter)[quiet], n, window, sign)
+    pool = residuals[quiet] if quiet.sum() > 2 * LEAST else residuals
+    scale = _simulate(np.clip(pool, -CLIP * scatter, CLIP * scatter), n, window, sign)
     shifts: list[Change] = []
     drifts: list[Change] = []
     first_alarm: int | None = None
-    begin = 0
-    while begin + (window if sign > 0 else 2 * window + LEAST) <= n:
-        sums = _cusum(_whitened(clean[begin:], scale, sign), scale.allowance, [s - begin for s in starts if s > begin])
-        above = np.flatnonzero(sums > scale.threshold)
+    begin = since = 0  # rows from which on levels are measured, and sums add up
+    while len(sums := _sums(clean[begin:], scale, sign, (*(s - begin for s in starts), since - begin))):
+        above = np.flatnonzero(sums[since - begin :] > scale.threshold)
         if not len(above):
             break
-        alarm = int(above[0])
-        onset = alarm - int(np.argmax(sums[alarm::-1] <= 0)) + 1 if (sums[: alarm + 1] <= 0).any() else 1
-        onset = max(1, onset)
+        alarm = since - begin + int(above[0])
+        zeros = np.flatnonzero(sums[:alarm] <= 0)
+        onset = begin + (int(zeros[-1]) + 1 if len(zeros) else 1)
         ahead = sums[alarm : alarm + 2 * SIDE]
         ends = np.flatnonzero(ahead <= 0)
         certainty = scale.certainty(float(ahead[: ends[0] if len(ends) else None].max()))
-        first_alarm = begin + alarm if first_alarm is None else first_alarm
-        at = _sudden(clean, begin, begin + onset, begin + alarm, sign, STANDS_OUT * scatter)
+        alarm += begin
+        first_alarm = alarm if first_alarm is None else first_alarm
+        at = _sudden(clean, begin, onset, alarm, sign, STANDS_OUT * scatter)
         if at is not None:
             before, after = level(values[max(begin, at - SIDE) : at]), level(values[at : at + SIDE])
-            shifts.append(
-                Change(at, begin + alarm, before, after, _back(values, at, (before + after) / 2, sign), certainty)
-            )
-            begin = at
+            back = _back(values, at, (before + after) / 2, sign)
+            shifts.append(Change(at, alarm, before, after, back, certainty))
         else:
-            _add_drift(drifts, values, begin, begin + onset, begin + alarm, sign, certainty)
-            begin += alarm
+            _add_drift(drifts, values, begin, onset, alarm, sign, certainty)
+        # what may be chance does not make the level forgotten
+        begin = begin if certainty < CERTAIN else alarm if at is None else at
+        since = max(begin, alarm + 1) if certainty < CERTAIN else begin
     return ChangePoints(tuple(shifts), tuple(drifts), first_alarm, scale.sigma, scale.correlation)
+
+
+def _sums(values: FloatArray, scale: _Scale, sign: int, starts: tuple[int, ...]) -> FloatArray:
+    """The CUSUM of ``values`` (n,); empty if there are too few for a level and a change."""
+    if len(values) < (scale.window if sign > 0 else 2 * scale.window) + LEAST:
+        return np.empty(0)
+    return _cusum(_whitened(values, scale, sign), scale.allowance, sorted(s for s in starts if s > 0))
 
 
 def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
@@ -144,7 +157,7 @@ def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
     # what the rolling median and few rows hide of the variance and of the correlation (Kendall 1954)
     own = 2 * window + 1
     correlation = min(max(rho + (1 + 4 * max(rho, 0.0)) / own, 0.0), 0.9)
-    centred *= (1 + 5 / n) * math.sqrt(1 + 2 / own * (1 + correlation) / (1 - correlation))
+    centred *= (1 + 5 / n) * math.sqrt(1 + math.pi / own * (1 + correlation) / (1 - correlation))
     innovations = centred[1:] - correlation * centred[:-1]
     sigma = max(float(np.sqrt(np.mean(innovations**2))), SMALLEST_SIGMA)
     runs = max(16, min(100, SIMULATED_ROWS // n))
@@ -162,7 +175,7 @@ def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
     highest = _cusum(noise, allowance).max(axis=1)
     spread = max(float(highest.std()) * math.sqrt(6) / math.pi, 0.3)
     mode = float(highest.mean()) - EULER * spread
-    threshold = max(CLIP, mode - spread * math.log(n / RUN_LENGTH))
+    threshold = max(CLIP, mode - spread * math.log(n / (MARGIN * RUN_LENGTH)))
     return _Scale(sigma, correlation, window, allowance, threshold, mode, spread)
 
 
@@ -188,7 +201,7 @@ def _whitened(values: FloatArray, scale: _Scale, sign: int) -> FloatArray:
     return np.clip(distance / scale.sigma, -CLIP, CLIP)
 
 
-def _cusum(residuals: FloatArray, allowance: float, starts: list[int] | tuple[int, ...] = ()) -> FloatArray:
+def _cusum(residuals: FloatArray, allowance: float, starts: Sequence[int] = ()) -> FloatArray:
     """max(0, S + residual - allowance) over the last axis, from 0 anew at every row of ``starts``."""
     total = np.cumsum(residuals - allowance, axis=-1)
     lowest = np.minimum(np.minimum.accumulate(total, axis=-1), 0.0)
