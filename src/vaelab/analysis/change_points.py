@@ -17,6 +17,8 @@ from vaelab.analysis.series import MAD_TO_SIGMA, FloatArray, IntArray, level, ro
 
 RUN_LENGTH = 1000
 """Mean number of rows to a false alarm."""
+MARGIN = 1.3
+"""The threshold aims at a run length this much longer: noise that is estimated from the same rows is estimated too low."""
 LEAST = 3
 """Rows that a new level has to last, and that a level is measured on at least."""
 SIDE = 8
@@ -155,7 +157,7 @@ def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
     # what the rolling median and few rows hide of the variance and of the correlation (Kendall 1954)
     own = 2 * window + 1
     correlation = min(max(rho + (1 + 4 * max(rho, 0.0)) / own, 0.0), 0.9)
-    centred *= (1 + 5 / n) * math.sqrt(1 + 2 / own * (1 + correlation) / (1 - correlation))
+    centred *= (1 + 5 / n) * math.sqrt(1 + math.pi / own * (1 + correlation) / (1 - correlation))
     innovations = centred[1:] - correlation * centred[:-1]
     sigma = max(float(np.sqrt(np.mean(innovations**2))), SMALLEST_SIGMA)
     runs = max(16, min(100, SIMULATED_ROWS // n))
@@ -173,7 +175,7 @@ def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
     highest = _cusum(noise, allowance).max(axis=1)
     spread = max(float(highest.std()) * math.sqrt(6) / math.pi, 0.3)
     mode = float(highest.mean()) - EULER * spread
-    threshold = max(CLIP, mode - spread * math.log(n / RUN_LENGTH))
+    threshold = max(CLIP, mode - spread * math.log(n / (MARGIN * RUN_LENGTH)))
     return _Scale(sigma, correlation, window, allowance, threshold, mode, spread)
 
 
