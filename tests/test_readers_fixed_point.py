@@ -58,3 +58,17 @@ def test_usual_lines_are_known_in_the_next_piece() -> None:
 def test_a_number_without_a_first_digit_is_read_by_itself_too() -> None:
     fields = parse_radiodiff(b"[Train Step] 20/600: train/g_loss: .01232, lr: 0.00000, ")
     assert fields is not None and [name for name, _, _ in fields][-2:] == ["train/g_loss", "lr"]
+
+
+@pytest.mark.parametrize("character", ["-", ":", " ", "x", ";"])
+@pytest.mark.parametrize("decimals", [4, 6])
+@pytest.mark.parametrize("varied", [False, True])
+def test_only_a_point_parts_a_number(
+    character: str, decimals: int, varied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = [f"{30 + i / 7:.{decimals - (varied and i % 2)}f}" for i in range(20)]
+    printed += [text.replace(".", character) for text in ("31.2345", "131.2345", "131.234567")]
+    lines = [f"step {i}: loss: {text}, kl_loss: 0.5" for i, text in enumerate(printed)]
+    together = read(lines)
+    monkeypatch.setattr(numeric_scan, "MIN_GROUP", 10**9)
+    assert together == read(lines)

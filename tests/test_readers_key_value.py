@@ -627,3 +627,20 @@ def test_a_name_with_an_operator_stays_whole(log) -> None:
         )
     )
     assert set(values(raw)) == {"loss", "1e-6*kl_loss", "w*rec_loss", "a + kl", "1-ssim"}
+
+
+def test_an_exception_at_the_end_is_no_metric_and_a_nan_in_it_stopped_the_run(tmp_path: Path) -> None:
+    rows = "".join(f"epoch {i} train loss: {1 / i:.4f} eval loss: {1.1 / i:.4f}\n" for i in range(1, 20))
+    for error, kind in (
+        ("ArithmeticError: NaN detected in train loss", "non_finite_stop"),
+        ("ValueError: bad", "crash"),
+    ):
+        path = tmp_path / f"{kind}.log"
+        path.write_text(
+            f'{rows}Traceback (most recent call last):\n  File "t.py", line 627, in train\n    raise X\n{error}\n'
+        )
+        (run,) = vaelab.read_all(path)
+        assert len(run) == 19 and len(run.columns) == 2
+        assert [event.kind for event in run.events] == [kind]
+        path.write_text(f"{rows}{error}\n")
+        assert [event.kind for event in vaelab.read(path).events] == [kind]

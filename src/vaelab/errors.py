@@ -21,6 +21,10 @@ def own_error(what: str, error: Exception) -> LogError:
     )
 
 
+class NoLogError(LogError):
+    """There is nothing that looks like a log."""
+
+
 class ConfigError(VaelabError):
     """A declared value (``--config``, ``--latent``, ``--clip``) cannot be understood."""
 

@@ -18,3 +18,10 @@ def number(value: float) -> str:
 def rough(value: float) -> str:
     """Two significant digits, written as ``number`` does: ``3,500``, ``100``, ``0.0035``, ``1e+09``."""
     return number(float(f"{value:.2g}"))
+
+
+def share_text(share: float) -> str:
+    """A share as a percentage with two significant digits where it is small."""
+    if share >= 0.995 and share < 1:
+        return f"{share:.2%}"
+    return f"{share:.1%}" if share >= 0.001 else f"{share * 100:.1g}%"

@@ -8,6 +8,7 @@ never alarms: what a curve is compared with is the best level so far (rises), or
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ SMALLEST_SIGMA = 0.01
 """Noise of a natural logarithm below which a curve counts as this noisy: a change of less than 1% says nothing."""
 SUDDEN = 0.6
 """Share of a change that stands between the three rows before and the three rows after it, if it is a shift; else it drifts."""
+CERTAIN = 0.999
+"""Certainty of a change after which the level before it is history."""
 STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
 SIMULATED_ROWS = 40_000
@@ -100,42 +103,52 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
     residuals = values - rolling_median(values, 2 * window + 1)
-    scatter = max(MAD_TO_SIGMA * float(np.median(np.abs(residuals))), SMALLEST_SIGMA)
+    scatter = max(MAD_TO_SIGMA * float(np.median(np.abs(residuals[window:]))), SMALLEST_SIGMA)
     # an outlier that neither neighbour shares says nothing of the level
     clean = np.where(np.abs(values - middle) > CLIP * scatter, middle, values)
-    scale = _simulate(np.clip(residuals, -CLIP * scatter, CLIP * scatter), window, sign)
+    # what a median leaves of a steep start and of the rows around a change is no noise
+    quiet = np.abs(rolling_median(residuals, 5)) <= CLIP * scatter
+    quiet[:window] = False
+    pool = residuals[quiet] if quiet.sum() > 2 * LEAST else residuals
+    scale = _simulate(np.clip(pool, -CLIP * scatter, CLIP * scatter), n, window, sign)
     shifts: list[Change] = []
     drifts: list[Change] = []
     first_alarm: int | None = None
-    begin = 0
-    while begin + (window if sign > 0 else 2 * window) + LEAST <= n:
-        sums = _cusum(_whitened(clean[begin:], scale, sign), scale.allowance, [s - begin for s in starts if s > begin])
-        above = np.flatnonzero(sums > scale.threshold)
+    begin = since = 0  # rows from which on levels are measured, and sums add up
+    while len(sums := _sums(clean[begin:], scale, sign, (*(s - begin for s in starts), since - begin))):
+        above = np.flatnonzero(sums[since - begin :] > scale.threshold)
         if not len(above):
             break
-        alarm = int(above[0])
-        onset = alarm - int(np.argmax(sums[alarm::-1] <= 0)) + 1 if (sums[: alarm + 1] <= 0).any() else 1
-        onset = max(1, onset)
+        alarm = since - begin + int(above[0])
+        zeros = np.flatnonzero(sums[:alarm] <= 0)
+        onset = begin + (int(zeros[-1]) + 1 if len(zeros) else 1)
         ahead = sums[alarm : alarm + 2 * SIDE]
         ends = np.flatnonzero(ahead <= 0)
         certainty = scale.certainty(float(ahead[: ends[0] if len(ends) else None].max()))
-        first_alarm = begin + alarm if first_alarm is None else first_alarm
-        at = _sudden(clean, begin, begin + onset, begin + alarm, sign, STANDS_OUT * scatter)
+        alarm += begin
+        first_alarm = alarm if first_alarm is None else first_alarm
+        at = _sudden(clean, begin, onset, alarm, sign, STANDS_OUT * scatter)
         if at is not None:
             before, after = level(values[max(begin, at - SIDE) : at]), level(values[at : at + SIDE])
-            shifts.append(
-                Change(at, begin + alarm, before, after, _back(values, at, (before + after) / 2, sign), certainty)
-            )
-            begin = at
+            back = _back(values, at, (before + after) / 2, sign)
+            shifts.append(Change(at, alarm, before, after, back, certainty))
         else:
-            _add_drift(drifts, values, begin, begin + onset, begin + alarm, sign, certainty)
-            begin += alarm
+            _add_drift(drifts, values, begin, onset, alarm, sign, certainty)
+        # what may be chance does not make the level forgotten
+        begin = begin if certainty < CERTAIN else alarm if at is None else at
+        since = max(begin, alarm + 1) if certainty < CERTAIN else begin
     return ChangePoints(tuple(shifts), tuple(drifts), first_alarm, scale.sigma, scale.correlation)
 
 
-def _simulate(residuals: FloatArray, window: int, sign: int) -> _Scale:
-    """The CUSUM's threshold and its maximum by chance, from level curves made of blocks of ``residuals`` (n,)."""
-    n = len(residuals)
+def _sums(values: FloatArray, scale: _Scale, sign: int, starts: tuple[int, ...]) -> FloatArray:
+    """The CUSUM of ``values`` (n,); empty if there are too few for a level and a change."""
+    if len(values) < (scale.window if sign > 0 else 2 * scale.window) + LEAST:
+        return np.empty(0)
+    return _cusum(_whitened(values, scale, sign), scale.allowance, sorted(s for s in starts if s > 0))
+
+
+def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
+    """The CUSUM's threshold and its maximum by chance, from level curves of ``n`` rows made of blocks of ``residuals``."""
     centred = residuals - residuals.mean()
     power = float(centred @ centred)
     rho = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
@@ -147,8 +160,8 @@ def _simulate(residuals: FloatArray, window: int, sign: int) -> _Scale:
     sigma = max(float(np.sqrt(np.mean(innovations**2))), SMALLEST_SIGMA)
     runs = max(16, min(100, SIMULATED_ROWS // n))
     rng = np.random.default_rng(0)
-    block = min(BLOCK, n)
-    first = rng.integers(0, n - block + 1, (runs, -(-n // block)))
+    block = min(BLOCK, len(residuals))
+    first = rng.integers(0, len(residuals) - block + 1, (runs, -(-n // block)))
     drawn = centred[(first[:, :, None] + np.arange(block)).reshape(runs, -1)[:, :n]]
     drawn += rng.normal(0, SMALLEST_SIGMA / 10, drawn.shape)
     if sign < 0:  # the worst case: a straight fall, on the edge of what is convex
@@ -160,7 +173,8 @@ def _simulate(residuals: FloatArray, window: int, sign: int) -> _Scale:
     highest = _cusum(noise, allowance).max(axis=1)
     spread = max(float(highest.std()) * math.sqrt(6) / math.pi, 0.3)
     mode = float(highest.mean()) - EULER * spread
-    return _Scale(sigma, correlation, window, allowance, mode - spread * math.log(n / RUN_LENGTH), mode, spread)
+    threshold = max(CLIP, mode - spread * math.log(n / RUN_LENGTH))
+    return _Scale(sigma, correlation, window, allowance, threshold, mode, spread)
 
 
 def _whitened(values: FloatArray, scale: _Scale, sign: int) -> FloatArray:
@@ -185,7 +199,7 @@ def _whitened(values: FloatArray, scale: _Scale, sign: int) -> FloatArray:
     return np.clip(distance / scale.sigma, -CLIP, CLIP)
 
 
-def _cusum(residuals: FloatArray, allowance: float, starts: list[int] | tuple[int, ...] = ()) -> FloatArray:
+def _cusum(residuals: FloatArray, allowance: float, starts: Sequence[int] = ()) -> FloatArray:
     """max(0, S + residual - allowance) over the last axis, from 0 anew at every row of ``starts``."""
     total = np.cumsum(residuals - allowance, axis=-1)
     lowest = np.minimum(np.minimum.accumulate(total, axis=-1), 0.0)

@@ -38,6 +38,26 @@ class Series:
         a, b = np.searchsorted(self.steps, [first_step, last_step + 1])
         return Series(self.steps[a:b], self.values[a:b], self.low[a:b], self.high[a:b], self.rows[a:b], self.per_block)
 
+    @property
+    def early(self) -> Series:
+        """The first rows (``early_rows``)."""
+        return self._take(slice(0, early_rows(len(self))))
+
+    @property
+    def late(self) -> Series:
+        """The last rows (``late_rows``)."""
+        return self._take(slice(len(self) - late_rows(len(self)), len(self)))
+
+    @property
+    def first(self) -> float:
+        """Level (median) of the first rows; NaN if empty."""
+        return level(self.early.values)
+
+    @property
+    def now(self) -> float:
+        """Level (median) of the last rows; NaN if empty."""
+        return level(self.late.values)
+
     def head(self, share: float, at_least: int = 1) -> Series:
         n = min(len(self), max(at_least, round(len(self) * share)))
         return self._take(slice(0, n))
@@ -50,6 +70,16 @@ class Series:
         return Series(
             self.steps[part], self.values[part], self.low[part], self.high[part], self.rows[part], self.per_block
         )
+
+
+def early_rows(n: int) -> int:
+    """Rows that "at first" means everywhere: a twentieth of ``n``, at least 3; 1 of fewer than 5."""
+    return min(n, max(n // 20, 3 if n >= 5 else 1))
+
+
+def late_rows(n: int) -> int:
+    """Rows that "now" means everywhere: a tenth of ``n``, at least 8; a quarter of fewer than 32 rows, at least 1."""
+    return max(round(n / 10), min(8, n // 4), min(n, 1))
 
 
 def blocks(steps: IntArray, values: FloatArray, rows: IntArray, max_blocks: int = MAX_BLOCKS) -> Series:

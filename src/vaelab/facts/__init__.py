@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from vaelab.facts.adversary import Adversary, find_adversary
-from vaelab.facts.algebra import Algebra, share_text, solve
+from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.facts.changes import Changes, find_changes
 from vaelab.facts.derived import derived, negated
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
-from vaelab.facts.tracks import Track, find_tracks
+from vaelab.facts.statements import statements
+from vaelab.facts.tracks import Track, Tracks
 from vaelab.facts.view import View
 from vaelab.run import Run
 
@@ -33,7 +34,7 @@ class Facts:
     optimiser: Optimiser
     progress: Progress
     changes: Changes
-    tracks: Mapping[str, Track]
+    tracks: Tracks
     negated: tuple[str, ...] = ()
 
     @property
@@ -42,39 +43,10 @@ class Facts:
         over = ("finished", "crash", "non_finite_stop")
         return (self.progress.share or 0.0) >= 0.995 or any(e.kind in over for e in self.run.events[-1:])
 
-    @property
+    @cached_property
     def statements(self) -> tuple[Fact, ...]:
         """Every fact as a sentence, in reading order."""
-        return (
-            *self.algebra.statements,
-            *self._phase_shares(),
-            *self.scales.statements,
-            *self._signs(),
-            *self.phases.statements,
-            *(self.adversary.statements if self.adversary else ()),
-            *self.optimiser.statements,
-            *self.changes.statements,
-            *self.progress.statements,
-        )
-
-    def _signs(self) -> tuple[Fact, ...]:
-        if not self.negated:
-            return ()
-        names = ", ".join(self.negated)
-        text = f"{names} {'is' if len(self.negated) == 1 else 'are'} logged with a minus sign: a KL divergence is never negative."
-        return (Fact("kl_sign", "units", f"{text} Its size is what is judged here.", "inferred"),)
-
-    def _phase_shares(self) -> tuple[Fact, ...]:
-        """Shares of every term of the loss by value, one statement a phase."""
-        told = []
-        for phase in self.phases.phases if len(self.phases.phases) > 1 else ():
-            shares = self.algebra.shares(phase.rows)
-            if len(shares) > 1:
-                said = ", ".join(f"{m} {share_text(v)}" for m, v in sorted(shares.items(), key=lambda t: -t[1]))
-                text = f"Over the {phase.title} phase the shares of the loss by value are: {said}."
-                evidence = tuple(Evidence(m, v) for m, v in shares.items())
-                told.append(Fact(f"shares_{phase.kind}", "algebra", text, "inferred", evidence=evidence))
-        return tuple(told)
+        return statements(self)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``needs`` that this run lacks. A need is a column name, a number measured on a checkpoint
@@ -105,6 +77,7 @@ def infer(run: Run) -> Facts:
     phases = find_phases(view)
     algebra = solve(view, phases.gan)
     optimiser = find_optimiser(view, phases)
+    tracks = Tracks(view, phases)
     return Facts(
         run=run,
         view=view,
@@ -114,7 +87,7 @@ def infer(run: Run) -> Facts:
         adversary=find_adversary(view, phases.gan, algebra),
         optimiser=optimiser,
         progress=find_progress(view, phases),
-        changes=find_changes(view, phases, optimiser),
-        tracks=find_tracks(view, phases),
+        changes=find_changes(view, phases, optimiser, tracks),
+        tracks=tracks,
         negated=negated(logged, run),
     )

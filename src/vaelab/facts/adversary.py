@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import Series, Trend, level, rolling_median, trend
+from vaelab.analysis import Series, Trend, late_rows, level, rolling_median, trend
 from vaelab.facts.algebra import Algebra
-from vaelab.facts.base import Fact
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray
@@ -72,7 +71,6 @@ class Adversary:
     negative_total: float
     best_gap: float | None
     chance_known: bool
-    statements: tuple[Fact, ...]
 
 
 def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
@@ -99,20 +97,18 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         )
         chance, how = _first_level(view, gan, alone)
     gap_values, gap = _gap(real, fake)
-    disc_weight = algebra.solved["disc_weight"].value if "disc_weight" in algebra.solved else None
-    if view.trainer.fixed_d_weight:
-        disc_weight = None  # d_weight is the weight itself and says nothing of gradients
-    factor = level(active("disc_factor").tail(0.25, 3).values) if view.has("disc_factor") else 1.0
+    disc_weight = known_disc_weight(view, algebra)
+    factor = active("disc_factor").now if view.has("disc_factor") else 1.0
     g = active("g_loss")
     ratio = None
     nll = _nll_level(view, algebra, start, end)
     if len(weight) and len(g) == len(weight) and nll:
-        ratio = level(np.abs(weight.values * g.values)[-max(3, len(g) // 4) :]) * factor / nll
+        ratio = level(np.abs(weight.values * g.values)[-late_rows(len(g)) :]) * factor / nll
     weighted = active("g_loss_weighted")
     if ratio is None and len(weighted) and nll:
-        ratio = level(np.abs(weighted.values)[-max(3, len(weighted) // 4) :]) / nll
+        ratio = level(np.abs(weighted.late.values)) / nll
     total = active("total_loss")
-    adversary = Adversary(
+    return Adversary(
         rows=max(len(disc), len(real), len(weight)),
         family=family,
         scale=scale,
@@ -134,9 +130,13 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
         best_gap=float(rolling_median(gap_values, 9).max()) if len(gap_values) >= 9 else None,
         chance_known=chance_known,
-        statements=(),
     )
-    return Adversary(**{**adversary.__dict__, "statements": _statements(view, gan, algebra, adversary, disc_weight)})
+
+
+def known_disc_weight(view: View, algebra: Algebra) -> float | None:
+    """The solved disc_weight; None where d_weight is the weight itself and says nothing of gradients."""
+    solved = algebra.solved.get("disc_weight")
+    return None if solved is None or view.trainer.fixed_d_weight else solved.value
 
 
 def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]:
@@ -157,30 +157,30 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     if (
         not near
     ):  # a loss of several discriminators, or weighted: where it has fallen since, it began with nothing learned
-        fell = level(disc.tail(0.25, 3).values) < 0.5 * began
+        fell = disc.now < 0.5 * began
         return (began, f"its own first level, {began:.3g}") if fell else (None, "not known")
     nearest = min(near, key=lambda c: abs(math.log(c / began)))
     return nearest, f"it began at {began:.3g}: {CHANCE_LEVELS[nearest]}"
 
 
 def _late(series: Series) -> float | None:
-    return level(series.tail(0.25, 1 if len(series) < 4 else 3).values) if len(series) else None
+    return series.now if len(series) else None
 
 
 def _gap(real: Series, fake: Series) -> tuple[FloatArray, float | None]:
     if not len(real) or len(real) != len(fake):
         return np.empty(0), None
     values = real.values - fake.values
-    return values, level(values[-max(1 if len(values) < 4 else 3, len(values) // 4) :])
+    return values, level(values[-late_rows(len(values)) :])
 
 
 def _nll_level(view: View, algebra: Algebra, start: int, end: int) -> float | None:
     nll = view.series("nll_loss").between(start, end)
     if len(nll):
-        return abs(level(nll.tail(0.25, 3).values)) or None
+        return abs(nll.now) or None
     rec = view.series("rec_loss").between(start, end)
     n = algebra.value("n_pixels") or algebra.value("pixelloss_weight")
-    return n * level(rec.tail(0.25, 3).values) if n and len(rec) else None
+    return n * rec.now if n and len(rec) else None
 
 
 def _clamped(view: View, start: int, disc_weight: float | None) -> float | None:
@@ -240,79 +240,3 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
         "fits disc_loss against the mean logits" if best[0] != "unknown" else "no known loss fits",
         broken,
     )
-
-
-def _statements(view: View, gan: Gan, algebra: Algebra, a: Adversary, disc_weight: float | None) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
-    if a.chance is not None and not a.chance_known and a.disc_loss is not None:
-        text = (
-            f"disc_loss is at chance near {a.chance:.3g} ({a.family_how}). It stands at {a.disc_loss:.3g},"
-            f" {a.disc_loss / a.chance:.2g} times that."
-        )
-        facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance))
-    elif a.chance is not None:
-        scaled = "" if a.scale == 1 else f" times {a.scale:g}"
-        text = f"disc_loss is the {a.family} loss{scaled} ({a.family_how}): {a.chance:.3g} is chance level ({CHANCE_DETAIL[a.family]})."
-        if a.disc_loss is not None:
-            text += f" It stands at {a.disc_loss:.3g}"
-            if a.gap is not None:
-                text += f" with a logit gap (real - fake) of {a.gap:.3g}"
-            text += "."
-            if abs(a.disc_loss - a.chance) < 0.03 * a.chance and (a.gap is None or abs(a.gap) < 0.1):
-                text += " The discriminator does not separate real from fake."
-        facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance, low=a.chance, high=a.chance))
-    elif a.disc_loss is not None:
-        text = f"disc_loss stands at {a.disc_loss:.3g}; its loss family is not known, so neither is its chance level."
-        facts.append(Fact("disc_loss_family", "adversary", text, "cannot-tell"))
-    if a.gap is not None and a.real is not None and a.fake is not None:
-        text = f"logits_real {a.real:.3g}, logits_fake {a.fake:.3g}: the gap is {a.gap:.3g}."
-        if a.gap <= 0:
-            text += " The gap is not positive: the discriminator is at or below chance, uninformative rather than in balance."
-        text += _moves("The gap", a.gap_trend)
-        facts.append(Fact("logit_gap", "adversary", text, "inferred", a.gap))
-    if a.d_weight is not None and disc_weight:
-        ratio = a.d_weight / disc_weight
-        text = (
-            f"d_weight {a.d_weight:.4g} / disc_weight {disc_weight:g}: the generator's raw GAN gradient at the last layer"
-            f" is {_times(ratio)} the nll gradient. Whatever d_weight is, the scaled GAN gradient is disc_weight"
-            f" ({disc_weight:g}) of the nll's there."
-        )
-        n = algebra.value("n_pixels")
-        if n:
-            text += f" Per summed pixel (N {n:,.0f}) that is {ratio / n:.2g}."
-        whole = level(view.series("d_weight").between(gan.start_step or 0, int(view.run.steps[-1])).values)
-        if whole > 0:
-            text += f" It stands at {a.d_weight / whole:.2g} times its own median since the start."
-        text += _moves("It", a.d_weight_trend)
-        if a.at_clamp:
-            text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * view.trainer.clamp:,.0f}): the GAN gradient is nearly zero."
-        facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))
-    if a.negative_total > 0:
-        text = f"total_loss is negative in {a.negative_total:.0%} of the GAN rows: {why_negative(view)}"
-        facts.append(Fact("negative_total", "adversary", text, "inferred", a.negative_total))
-    return tuple(facts)
-
-
-def why_negative(view: View) -> str:
-    """What makes a total negative: a learned log-variance, or the GAN term."""
-    nll = view.series("nll_loss").tail(0.25, 3).values
-    if len(nll) and level(nll) < 0 and view.has("logvar"):
-        return "nll_loss itself is, because its learned logvar is below 0, as designed. Watch rec_loss instead."
-    return (
-        "d_weight x g_loss is larger than the rest. The sign of g_loss has no meaning by itself; only the gap between real and"
-        " fake logits has."
-    )
-
-
-def _moves(what: str, found: Trend | None) -> str:
-    """A sentence on the trend since the GAN start; nothing from fewer than 8 rows."""
-    if found is None or found.n < 8:
-        return ""
-    word = {"rising": "has risen", "falling": "has fallen", "flat": "shows no trend"}[found.direction]
-    return f" {what} {word} since the GAN start."
-
-
-def _times(ratio: float) -> str:
-    if ratio >= 1:
-        return f"{ratio:.1f} times smaller than"
-    return f"{1 / ratio:.1f} times larger than" if ratio > 0 else "unknown against"

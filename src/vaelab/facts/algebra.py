@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vaelab.analysis import level
-from vaelab.facts.base import Evidence, Fact, Standing
 from vaelab.facts.extra_terms import solve_extra, solve_lecam
 from vaelab.facts.identities import (
     MEDIAN_RATIO,
@@ -26,7 +25,7 @@ from vaelab.facts.identities import (
     nice_in,
     typical,
 )
-from vaelab.facts.own_terms import declare_pixels, learned, lowest_logvar, per_value, weighted_terms
+from vaelab.facts.own_terms import declare_pixels, learned, per_value, weighted_terms
 from vaelab.facts.phases import Gan
 from vaelab.facts.pixels import solve_pixels
 from vaelab.facts.view import View
@@ -47,7 +46,6 @@ class Algebra:
     shares_now: dict[str, float]
     total_scale: float
     terms: dict[str, FloatArray] = field(default_factory=dict)
-    statements: tuple[Fact, ...] = field(default=())
 
     def shares(self, rows: slice) -> dict[str, float]:
         """Share of each term in the loss by absolute value (medians over ``rows``); empty if a term is unknown there."""
@@ -97,8 +95,8 @@ def solve(view: View, gan: Gan) -> Algebra:
     if len(rows):
         first = algebra.shares(slice(int(rows[0]), int(rows[0]) + 1))
         now = algebra.shares(slice(int(rows[-max(1, len(rows) // 10)]), int(rows[-1]) + 1))
-        algebra = replace(algebra, shares_first=first, shares_now=now)
-    return replace(algebra, statements=_statements(view, algebra))
+        return replace(algebra, shares_first=first, shares_now=now)
+    return algebra
 
 
 def _looks_summed(view: View) -> bool:
@@ -446,7 +444,7 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
     run = view.run
     kl_weight = constant("kl_weight", view.number("kl_weight"))
     if view.trainer.weights_apart:
-        terms |= weighted_terms(view, _weights(view, solved))
+        terms |= weighted_terms(view, weights(view, solved))
     elif summed:
         n = constant("n_pixels", None)
         if "nll_loss" in run:
@@ -479,7 +477,7 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
     return terms if "reconstruction" in terms else {}
 
 
-def _weights(view: View, solved: dict[str, Solved]) -> tuple[float | None, float | None]:
+def weights(view: View, solved: dict[str, Solved]) -> tuple[float | None, float | None]:
     """Weights of pixels and of the perceptual part: solved, else declared."""
     found = (solved.get(name) for name in ("pixelloss_weight", "perceptual_weight"))
     pixel, perceptual = (s.value if s is not None else None for s in found)
@@ -487,74 +485,3 @@ def _weights(view: View, solved: dict[str, Solved]) -> tuple[float | None, float
         view.number("pixelloss_weight") if pixel is None else pixel,
         view.number("perceptual_weight") if perceptual is None else perceptual,
     )
-
-
-def _statements(view: View, algebra: Algebra) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
-    standing: Standing
-    for s in algebra.solved.values():
-        standing = "declared" if s.how == "declared" else "inferred" if s.status == "closes" else "cannot-tell"
-        facts.append(Fact(s.name, "algebra", s.text, standing, s.value, "", s.low, s.high))
-        if s.contradicts_declared and s.value is not None and s.low is not None and s.high is not None:
-            facts.append(
-                Fact(f"{s.name}_mismatch", "algebra", f"The config declares {s.name} {s.declared:g}, the columns say"
-                     f" {number(s.value)} ({number(s.low)} to {number(s.high)}).", "inferred", s.value, "", s.low, s.high)
-            )  # fmt: skip
-    logvar, rec = view.series("logvar"), view.series("rec_loss")
-    if len(logvar) and len(rec) and np.any(logvar.values) and rec.values[-1] > 0:
-        best, nll = math.log(float(rec.values[-1])), view.series("nll_loss")
-        loss = "rec_loss"
-        if view.trainer.weights_apart:
-            own = lowest_logvar(view, _weights(view, algebra.solved))
-            best, loss = (best if own is None else own), "loss"
-        text = (
-            f"logvar is learned: it stands at {logvar.values[-1]:.3g}, and for this {loss} the lowest nll is at"
-            f" {best:.3g}. nll_loss = N x ({loss} / exp(logvar) + logvar) is then N x (1 + ln {loss}), negative below"
-            f" {loss} 0.368."
-        )
-        if len(nll) and nll.values[-1] < 0:
-            text += f" nll_loss {number(nll.values[-1])} is negative for this reason; it is no fault."
-        facts.append(Fact("learned_logvar", "algebra", text, "known", float(logvar.values[-1])))
-    for identity in algebra.identities:
-        told = identity.status != "cannot-tell"
-        text = identity.text if identity.text.startswith(identity.formula) else f"{identity.formula}: {identity.text}"
-        standing = "inferred" if told else "cannot-tell"
-        facts.append(Fact(f"identity_{identity.name}", "algebra", text, standing, identity.residual))
-    if view.trainer.half_total_in and view.run.format in view.trainer.half_total_in:
-        facts.append(Fact("total_halved", "algebra", "In this TensorBoard log total_loss is (generator loss +"
-                          " discriminator loss) / 2: twice the column is the loss.", "known", 0.5))  # fmt: skip
-    for when, shares in (("first", algebra.shares_first), ("now", algebra.shares_now)):
-        if len(shares) > 1:
-            said = ", ".join(f"{name} {share_text(v)}" for name, v in sorted(shares.items(), key=lambda t: -t[1]))
-            at = "At the first row" if when == "first" else "Now"
-            text = f"{at} the terms' shares of the loss by value (not of the gradient) are: {said}."
-            evidence = tuple(Evidence(name, v) for name, v in shares.items())
-            facts.append(Fact(f"shares_{when}", "algebra", text, "inferred", evidence=evidence))
-    kl = algebra.solved.get("kl_weight")
-    if kl and kl.value is not None and view.has("kl_loss"):
-        rows = view.series("kl_loss")
-        grown = view.kl_growth(rows.rows)
-        part = kl.value * float(grown[-1] * rows.values[-1])
-        first = kl.value * float(grown[0] * rows.values[0])
-        share = algebra.shares_now.get("KL")
-        of = f", {share_text(share)} of the loss by value (not of the gradient)" if share is not None else ""
-        start = algebra.shares_first.get("KL")
-        started = (
-            f"; it was {first:.3g}{f' ({share_text(start)})' if start is not None else ''} at the first row"
-            if len(rows) > 1
-            else ""
-        )
-        effect = ""
-        if share is not None and share < 0.001 and (start is None or start < 0.001):
-            effect = " It does not drive the loss."
-        facts.append(
-            Fact("kl_term", "algebra", f"The weighted KL term is {part:.2g}{of}{started}.{effect}", "inferred", part)
-        )
-    return tuple(facts)
-
-
-def share_text(share: float) -> str:
-    """A share as a percentage with two significant digits where it is small."""
-    if share >= 0.995 and share < 1:
-        return f"{share:.2%}"
-    return f"{share:.1%}" if share >= 0.001 else f"{share * 100:.1g}%"

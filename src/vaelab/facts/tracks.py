@@ -1,18 +1,30 @@
 """Tracks: what every column with a role did over the run, once, with its noise taken into account.
 
-A rule asks a track "how much, since when, how sure" and does no statistics of its own. All windows are defined here.
+A rule asks a track "how much, since when, how sure" and does no statistics of its own. What is asked for is computed on demand and kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from vaelab.analysis import Series, isolated_spikes, level, noise, rolling_median, step_change, trend
+from vaelab.analysis import (
+    Change,
+    ChangePoints,
+    Series,
+    change_points,
+    isolated_spikes,
+    level,
+    noise,
+    rolling_median,
+    trend,
+)
 from vaelab.catalog.roles import Role, RoleName
+from vaelab.facts.base import Phase
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
@@ -25,29 +37,45 @@ FOLLOWED: tuple[RoleName, ...] = (
     *DIRECTED, "kl", "quantiser", "entropy", "feature_matching", "discriminator", "discriminator_real", "discriminator_fake",
     "gradient_norm", "discriminator_accuracy", "regulariser",
 )  # fmt: skip
+"""Roles over whose tracks generic rules go; a track of any other column is there where it is asked for by name."""
 ENOUGH = 12
 """Rows below which only a change of many times says anything."""
 CERTAIN = 4.0
-"""A change counts from this many standard errors on."""
+"""A level differs from another from this many standard errors on."""
+SURE_OF_SHIFT = 0.999
+"""Certainty from which a shift is spoken of: 1 in 1,000 runs of its length would show it by chance."""
 LASTS = 8
 """Rows for which a new level has to hold (or to the end of the log) to count as lasting."""
 TOP = math.log(1e12)
+DB = 10 / math.log(10)
 
 
 @dataclass(frozen=True)
 class Shift:
-    """A sudden change for the worse between ``before_step`` and ``step``: ``ratio`` times the level before.
+    """A change for the worse (of a fall: for the better) between ``before_step`` and ``step``, from the change detector.
 
-    lasting: the level holds to the end, or came back (then ``back_step`` is the first step at the old level).
+    row: of the run, of ``step``. before, after: levels in the column's own unit. ratio: of the errors, after / before. certainty: 1 - the
+    chance that the noise does this. alarm_step: where it was noticed. back_step: first step at which it is half undone, None if it lasts.
     """
 
     step: int
     before_step: int
+    row: int
     before: float
     after: float
     ratio: float
-    lasting: bool
+    certainty: float
+    alarm_step: int
     back_step: int | None
+
+    @property
+    def lasting(self) -> bool:
+        return self.back_step is None
+
+    @property
+    def db(self) -> float:
+        """The ratio in decibels: of a squared error, or of the squared error behind a PSNR, the dB that were lost."""
+        return DB * math.log(self.ratio)
 
 
 @dataclass(frozen=True)
@@ -61,50 +89,330 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Track:
-    """One column's movement. Levels are medians in the column's own unit.
+class Part:
+    """What the column did in one phase. trend: ``rising``, ``falling`` or ``flat``; a bent fall is a fall. non_finite: share of its rows."""
 
-    first: the first rows (a twentieth, at least 3). settled: after the first tenth or the warm-up. best: the best smoothed level, its
-    step in ``best_step``. now: the last tenth (at least 3 rows, 5 for ``worse``). high, low: largest and smallest smoothed level.
-    worse: error now over error at the best level (1 = as good as ever), improved: error at first over error now; both None
-    where the column has no direction or no scale. An error is the value itself, 1 - value for a score of at most 1, and the
-    mean squared error behind a PSNR. noise: row-to-row standard deviation of the log error (of the log value where there
-    is no direction), nan if values cross 0. onset: first step after which it never came back to its best level.
-    certain: the change for the worse stands out of the noise and has lasted for 8 rows. growth: None below 10 times.
+    phase: Phase
+    rows: int
+    trend: str
+    shifts: tuple[Shift, ...]
+    drifts: tuple[Shift, ...]
+    spikes: IntArray
+    non_finite: float
+
+
+class Track:
+    """One column's movement. Levels are medians in the column's own unit; "first" and "now" are those of ``Series``.
+
+    An error is the value itself, 1 - value for a score of at most 1, and the mean squared error behind a PSNR; it is known
+    where the column has a direction and a scale. Ratios of errors say how much worse or better the run is by this column.
     """
 
-    metric: str
-    role: Role
-    rows: int
-    steps: tuple[int, int]
-    first: float
-    settled: float
-    best: float
-    best_step: int
-    now: float
-    high: float
-    low: float
-    noise: float
-    worse: float | None
-    improved: float | None
-    certain: bool
-    onset: int
-    shift: Shift | None
-    spikes: IntArray
-    trend: str
-    constant: bool
-    zero_since: int | None
-    growth: Growth | None
+    def __init__(self, view: View, phases: Phases, metric: str) -> None:
+        self.metric = metric
+        self.role: Role = view.role(metric)
+        self.series: Series = view.series(metric)
+        self._view, self._phases = view, phases
+        self.rows = int(self.series.rows[-1]) + 1 if self.series.per_block > 1 else len(self.series)
+        self.steps = (int(self.series.steps[0]), int(self.series.steps[-1]))
+
+    # --- levels ---
+
+    @cached_property
+    def first(self) -> float:
+        return self.series.first
+
+    @cached_property
+    def now(self) -> float:
+        return self.series.now
+
+    @cached_property
+    def settled(self) -> float:
+        """Level after the start: the warm-up is over and a tenth of the rows has passed."""
+        n, warm_up = len(self.series), self._phases.warm_up
+        tenth = int(self.series.steps[min(n - 1, n // 10)])
+        first = int(np.searchsorted(self.series.steps, max(tenth, (warm_up.end_step or 0) if warm_up else 0)))
+        return level(self.series.values[first:][: max(3, n // 10)]) if first < n else self.now
+
+    @cached_property
+    def before_gan(self) -> float | None:
+        """Level of the last rows before the GAN starts; None where the log does not show its start."""
+        gan = self._phases.gan
+        if gan.state != "active" or gan.before_step is None:
+            return None
+        part = self.series.between(self.steps[0], gan.before_step)
+        return part.now if len(part) else None
+
+    @cached_property
+    def _smooth(self) -> FloatArray:
+        values = self.series.values
+        return rolling_median(values, max(5, len(values) // 50)) if len(values) >= 5 else values
+
+    @cached_property
+    def _best(self) -> int:
+        return int(np.argmax(self._smooth) if self.role.better == "up" else np.argmin(self._smooth))
+
+    @property
+    def best(self) -> float:
+        """The best smoothed level."""
+        return float(self._smooth[self._best])
+
+    @property
+    def best_step(self) -> int:
+        return int(self.series.steps[self._best])
+
+    @property
+    def high(self) -> float:
+        """The largest smoothed level."""
+        return float(self._smooth.max())
+
+    @property
+    def low(self) -> float:
+        """The smallest smoothed level."""
+        return float(self._smooth.min())
+
+    # --- noise and error ---
+
+    @cached_property
+    def errors(self) -> FloatArray | None:
+        """Natural log of the error (n,), higher is worse; None where the column has no direction or no scale."""
+        return log_errors(self.role, self.series.values)
+
+    @cached_property
+    def logs(self) -> FloatArray | None:
+        """``errors``, or the natural log of a positive column that has no direction."""
+        if self.errors is not None:
+            return self.errors
+        values = self.series.values
+        return np.log(values) if values.min() > 0 else None
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of ``logs`` from row to row; NaN if values cross 0."""
+        return noise(self.logs) if self.logs is not None and len(self.series) >= 4 else math.nan
+
+    @property
+    def correlation(self) -> float:
+        """Lag-1 correlation of the residuals of ``logs``; NaN if values cross 0."""
+        return self._rises.correlation
+
+    @cached_property
+    def _calm(self) -> FloatArray | None:
+        errors = self.errors
+        if errors is None or len(errors) < 5:
+            return errors
+        return rolling_median(errors, max(9, len(errors) // 20))
+
+    @cached_property
+    def worse(self) -> float | None:
+        """Error now over the error at the best level: 1 is as good as ever."""
+        if self.errors is None or self._calm is None:
+            return None
+        return times(self._late_error - float(self._calm.min()))
+
+    @cached_property
+    def improved(self) -> float | None:
+        """Error at first over error now."""
+        if self.errors is None:
+            return None
+        return times(level(self.errors[: len(self.series.early)]) - self._late_error)
+
+    @cached_property
+    def _late_error(self) -> float:
+        assert self.errors is not None
+        return level(self.errors[-len(self.series.late) :])
+
+    @cached_property
+    def _left(self) -> int:
+        """First row after which the error never came back to its best level."""
+        if self._calm is None:
+            return self._best
+        best = float(self._calm.min())
+        inside = np.flatnonzero(self._calm <= best + min(0.26, max(0.0, self._late_error - best) / 2))
+        return min(len(self._calm) - 1, int(inside[-1]) + 1)
+
+    @property
+    def onset(self) -> int:
+        """First step after which the column never came back to its best level."""
+        return int(self.series.steps[self._left])
+
+    @cached_property
+    def certain(self) -> bool:
+        """The change for the worse stands out of the noise and has lasted for 8 rows."""
+        if self.errors is None or self._calm is None or len(self.series) - self._left < LASTS:
+            return False
+        return self._late_error - float(self._calm.min()) > CERTAIN * self.standard_error
+
+    @cached_property
+    def standard_error(self) -> float:
+        """Of the difference of two levels of 5 rows; slow wandering of the curve counts as well as noise from row to row."""
+        assert self.logs is not None
+        slow = rolling_median(self.logs, 5) if len(self.logs) >= 10 else self.logs
+        wander = noise(slow[::5]) if len(slow) >= 20 else 0.0
+        return max(self.noise / math.sqrt(2.5), wander, 0.02) if math.isfinite(self.noise + wander) else math.inf
+
+    # --- changes ---
+
+    @cached_property
+    def _rises(self) -> ChangePoints:
+        return self._changes(1)
+
+    def _changes(self, sign: int) -> ChangePoints:
+        if self.logs is None:
+            return ChangePoints((), (), None, math.nan, math.nan)
+        steps = [p.first_step for p in self._phases.phases[1:]]
+        return change_points(self.logs, sign, tuple(int(i) for i in np.searchsorted(self.series.steps, steps)))
+
+    @cached_property
+    def shifts(self) -> tuple[Shift, ...]:
+        """Sudden rises of the error (of the value, where it has no direction), in order."""
+        return tuple(self._in_steps(c) for c in self._rises.shifts)
+
+    @cached_property
+    def drifts(self) -> tuple[Shift, ...]:
+        """Slow rises of the error (of the value, where it has no direction), in order."""
+        return tuple(self._in_steps(c) for c in self._rises.drifts)
+
+    @cached_property
+    def falls(self) -> tuple[Shift, ...]:
+        """Sudden falls of the error beyond a convex decay, in order."""
+        return tuple(self._in_steps(c) for c in self._changes(-1).shifts)
+
+    @property
+    def first_alarm(self) -> int | None:
+        """Step at which the change detector first noticed a change for the worse."""
+        row = self._rises.first_alarm
+        return int(self.series.steps[row]) if row is not None else None
+
+    @cached_property
+    def shift(self) -> Shift | None:
+        """The largest sudden change for the worse that is certain: 1.5 times the error and three times the noise."""
+        if self.errors is None:
+            return None
+        least = max(math.log(1.5), 3 * self.noise)
+        found = [s for s in self.shifts if math.log(s.ratio) > least and s.certainty >= SURE_OF_SHIFT]
+        return max(found, key=lambda s: s.ratio, default=None)
+
+    def _in_steps(self, change: Change) -> Shift:
+        steps, i = self.series.steps, change.index
+        return Shift(
+            step=int(steps[i]),
+            before_step=int(steps[i - 1]),
+            row=int(self.series.rows[i]),
+            before=level(self.series.values[max(0, i - LASTS) : i]),
+            after=level(self.series.values[i : i + LASTS]),
+            ratio=times(change.size),
+            certainty=change.certainty,
+            alarm_step=int(steps[change.alarm]),
+            back_step=int(steps[change.back]) if change.back is not None else None,
+        )
+
+    @cached_property
+    def spikes(self) -> IntArray:
+        """Steps of isolated spikes of a loss."""
+        if self.role.better != "down":
+            return np.empty(0, np.int64)
+        return self.series.steps[isolated_spikes(self.series.values, self.series.high)]
+
+    @cached_property
+    def trend(self) -> str:
+        """Over the whole run: ``rising``, ``falling`` or ``flat``."""
+        return trend(self.series.values).direction
+
+    @cached_property
+    def growth(self) -> Growth | None:
+        """None below 10 times."""
+        rows = np.flatnonzero(self.series.values)
+        size = np.abs(self.series.values[rows])
+        if len(rows) < ENOUGH:
+            return None
+        before = float(size[: max(3, len(rows) // 5)].max())
+        small = np.flatnonzero(size <= 10 * before)
+        first = int(small[-1]) + 1
+        if first + LASTS > len(rows):
+            return None
+        return Growth(int(self.series.steps[rows[first]]), before, level(size[-max(3, len(rows) // 10) :]) / before)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What the column did in every phase in which it has rows."""
+        return tuple(p for phase in self._phases.phases if (p := self._part(phase)) is not None)
+
+    def _part(self, phase: Phase) -> Part | None:
+        series = self.series.between(phase.first_step, phase.last_step)
+        column = self._view.run.columns[self.metric]
+        logged = column.logged[phase.rows]
+        if not len(series) and not logged.any():
+            return None
+
+        def inside(changes: tuple[Shift, ...]) -> tuple[Shift, ...]:
+            return tuple(c for c in changes if phase.first_step <= c.step <= phase.last_step)
+
+        spikes = self.spikes[(self.spikes >= phase.first_step) & (self.spikes <= phase.last_step)]
+        return Part(
+            phase, len(series), trend(series.values).direction, inside(self.shifts), inside(self.drifts), spikes,
+            float(np.mean(~np.isfinite(column.values[phase.rows][logged]))) if logged.any() else 0.0,
+        )  # fmt: skip
+
+    # --- what the numbers themselves are ---
+
+    @cached_property
+    def non_finite(self) -> float:
+        """Share of the logged values that are not finite."""
+        column = self._view.run.columns[self.metric]
+        return float(np.mean(~np.isfinite(column.values[column.logged])))
+
+    @property
+    def constant(self) -> bool:
+        return len(self.series) >= 3 and bool(self.series.high.max() == self.series.low.min())
+
+    @property
+    def zero(self) -> bool:
+        """Every value is printed as 0."""
+        return not self.series.low.any() and not self.series.high.any()
+
+    @property
+    def zero_since(self) -> int | None:
+        """First step of a stretch of exact zeros that lasts to the end, after values that were not zero; else None."""
+        moving = np.flatnonzero((self.series.low != 0) | (self.series.high != 0))
+        if not len(moving) or moving[-1] + LASTS > len(self.series) - 1:
+            return None
+        return int(self.series.steps[moving[-1] + 1])
+
+    @property
+    def saturated(self) -> float:
+        """Share of the last rows that stand exactly at the largest or smallest value of the run, 0 for a constant column."""
+        if self.constant:
+            return 0.0
+        values = self.series.late.values
+        return float(max(np.mean(values == self.series.high.max()), np.mean(values == self.series.low.min())))
+
+    @property
+    def unreadable(self) -> bool:
+        """So few decimals are printed that all it shows is 0 and a unit or two of the last one: rounding, never zero."""
+        return self._view.unreadable(self.metric)
 
 
-def find_tracks(view: View, phases: Phases) -> Mapping[str, Track]:
-    """One track for every column whose role is followed and that has a finite value."""
-    tracks = {}
-    for metric in view.run:
-        role = view.role(metric)
-        if role.name in FOLLOWED and len(series := view.series(metric)):
-            tracks[metric] = _track(view, phases, metric, role, series)
-    return tracks
+class Tracks(Mapping[str, Track]):
+    """Tracks by metric: goes over columns whose role is followed; any other column with a finite value is there by its name."""
+
+    def __init__(self, view: View, phases: Phases) -> None:
+        self._view, self._phases = view, phases
+        self._made: dict[str, Track] = {}
+        self._followed = [m for m in view.run if view.role(m).name in FOLLOWED and view.has(m)]
+
+    def __getitem__(self, metric: str) -> Track:
+        if metric not in self._made:
+            if not self._view.has(metric):
+                raise KeyError(metric)
+            self._made[metric] = Track(self._view, self._phases, metric)
+        return self._made[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._followed)
+
+    def __len__(self) -> int:
+        return len(self._followed)
 
 
 def log_errors(role: Role, values: FloatArray) -> FloatArray | None:
@@ -114,120 +422,12 @@ def log_errors(role: Role, values: FloatArray) -> FloatArray | None:
     if role.better == "down":
         return np.log(values) if values.min() > 0 else None
     if role.kind in ("psnr", "snr") or (role.name == "quality" and values.max() > 1):
-        return -values * (math.log(10) / 10)
+        return -values / DB
     if role.name == "quality":
         return np.log(np.maximum(1 - values, 1e-4))
     return -np.log(np.maximum(values, 1e-12)) if values.min() >= 0 < values.max() else None
 
 
-def _track(view: View, phases: Phases, metric: str, role: Role, series: Series) -> Track:
-    values, n = series.values, len(series)
-    up = role.better == "up"
-    smooth = rolling_median(values, max(5, n // 50)) if n >= 5 else values
-    best = int(np.argmax(smooth) if up else np.argmin(smooth))
-    after_first = np.searchsorted(series.steps, _settled_from(view, phases, series))
-    settled = series.values[int(after_first) :][: max(3, n // 10)]
-    now = level(series.tail(0.1, 3).values)
-    errors = log_errors(role, values)
-    logs = errors if errors is not None else np.log(values) if values.min() > 0 else None
-    scatter = noise(logs) if logs is not None and n >= 4 else math.nan
-    worse = improved = None
-    certain, onset, shift = False, int(series.steps[best]), None
-    if errors is not None:
-        calm = rolling_median(errors, max(9, n // 20)) if n >= 5 else errors
-        low, late = int(np.argmin(calm)), level(errors[-max(5, n // 10) :])
-        worse = _times(late - float(calm[low]))
-        improved = _times(level(errors[: max(3, n // 20)]) - late)
-        inside = np.flatnonzero(calm <= calm[low] + min(0.26, max(0.0, late - calm[low]) / 2))
-        left = min(n - 1, int(inside[-1]) + 1)
-        onset = int(series.steps[left])
-        certain = late - float(calm[low]) > CERTAIN * standard_error(errors, scatter) and n - left >= LASTS
-        shift = _shift(series, errors, scatter)
-    return Track(
-        metric=metric,
-        role=role,
-        rows=int(series.rows[-1]) + 1 if series.per_block > 1 else n,
-        steps=(int(series.steps[0]), int(series.steps[-1])),
-        first=level(series.head(0.05, 3).values),
-        settled=level(settled) if len(settled) else now,
-        best=float(smooth[best]),
-        best_step=int(series.steps[best]),
-        now=now,
-        high=float(smooth.max()),
-        low=float(smooth.min()),
-        noise=scatter,
-        worse=worse,
-        improved=improved,
-        certain=certain,
-        onset=onset,
-        shift=shift,
-        spikes=series.steps[isolated_spikes(values, series.high)] if role.better == "down" else np.empty(0, np.int64),
-        trend=trend(values).direction,
-        constant=n >= 3 and bool(series.high.max() == series.low.min()),
-        zero_since=_zero_since(series),
-        growth=_growth(series),
-    )
-
-
-def _times(log_ratio: float) -> float:
+def times(log_ratio: float) -> float:
     """The ratio itself, at most a million millions either way."""
     return math.exp(min(max(log_ratio, -TOP), TOP))
-
-
-def _settled_from(view: View, phases: Phases, series: Series) -> int:
-    """First step that is no longer of the start: the warm-up is over and a tenth of the rows has passed."""
-    tenth = int(series.steps[min(len(series) - 1, len(series) // 10)])
-    end = phases.warm_up.end_step if phases.warm_up is not None else None
-    return max(tenth, end or 0)
-
-
-def standard_error(errors: FloatArray, scatter: float) -> float:
-    """Of the difference of two levels of 5 rows; slow wandering of the curve counts as well as noise from row to row."""
-    slow = rolling_median(errors, 5) if len(errors) >= 10 else errors
-    wander = noise(slow[::5]) if len(slow) >= 20 else 0.0
-    return max(scatter / math.sqrt(2.5), wander, 0.02) if math.isfinite(scatter + wander) else math.inf
-
-
-def _shift(series: Series, errors: FloatArray, scatter: float) -> Shift | None:
-    """The largest sudden change for the worse, 1.5 times the level, three times the noise and certain, of 3 rows and more."""
-    found = step_change(errors, side=LASTS, least=3, sign=1)
-    least = max(math.log(1.5), 3 * scatter, CERTAIN * standard_error(errors, scatter))
-    if found is None or not found.after - found.before > least:
-        return None
-    middle = (found.before + found.after) / 2
-    near = np.flatnonzero(errors[max(0, found.index - 2) : found.index + 3] > middle)
-    i = max(0, found.index - 2) + int(near[0]) if len(near) else found.index
-    if i == 0:
-        return None
-    back = np.flatnonzero(rolling_median(errors[i:], 5) < middle)
-    lasting = not len(back)
-    return Shift(
-        int(series.steps[i]),
-        int(series.steps[i - 1]),
-        level(series.values[max(0, i - LASTS) : i]),
-        level(series.values[i : i + LASTS]),
-        _times(found.after - found.before),
-        lasting,
-        None if lasting else int(series.steps[i + int(back[0])]),
-    )
-
-
-def _growth(series: Series) -> Growth | None:
-    rows = np.flatnonzero(series.values)
-    size = np.abs(series.values[rows])
-    if len(rows) < ENOUGH:
-        return None
-    before = float(size[: max(3, len(rows) // 5)].max())
-    small = np.flatnonzero(size <= 10 * before)
-    first = int(small[-1]) + 1
-    if first + LASTS > len(rows):
-        return None
-    return Growth(int(series.steps[rows[first]]), before, level(size[-max(3, len(rows) // 10) :]) / before)
-
-
-def _zero_since(series: Series) -> int | None:
-    """First step of a stretch of exact zeros that lasts to the end, after values that were not zero; else None."""
-    moving = np.flatnonzero((series.low != 0) | (series.high != 0))
-    if not len(moving) or moving[-1] + LASTS > len(series) - 1:
-        return None
-    return int(series.steps[moving[-1] + 1])

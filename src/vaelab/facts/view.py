@@ -90,13 +90,16 @@ class View:
             return None
         return number if math.isfinite(number) else None
 
+    def unreadable(self, metric: str) -> bool:
+        """So few decimals are printed that 0.00000 and 0.00001 are all the column shows: rounding, never zero."""
+        series, decimals = self.series(metric), self.run.columns[metric].decimals if metric in self.run else None
+        # nobody prints a small number with one decimal: 0.0 is a zero in full precision
+        few = decimals is not None and decimals >= 2 and len(series) > 2 and len(np.unique(series.values)) <= 3
+        return few and decimals is not None and bool(np.abs(series.values).max() <= 2 * 10.0**-decimals)
+
     @cached_property
     def lr_unreadable(self) -> bool:
-        """The learning rate is printed with so few decimals that 0.00000 and 0.00001 are all it shows: rounding, never zero."""
-        lr, decimals = self.series("lr"), self.run.columns["lr"].decimals if "lr" in self.run else None
-        # nobody prints a rate with one decimal: 0.0 is a zero in full precision
-        few = decimals is not None and decimals >= 2 and len(lr) > 2 and len(np.unique(lr.values)) <= 3
-        return few and decimals is not None and bool(lr.values.max() <= 2 * 10.0**-decimals)
+        return self.unreadable("lr")
 
     @cached_property
     def lr_least(self) -> float:

@@ -10,13 +10,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.readers.number_runs import BoolArray, Numbers, Runs, Words, eight_digits, last_bytes, not_digits
+from vaelab.readers.number_runs import (
+    POINTS,
+    BoolArray,
+    Lines,
+    Numbers,
+    Places,
+    Words,
+    bytes_of,
+    eight_digits,
+    last_bytes,
+    not_digits,
+    shift_to_the_end,
+)
 from vaelab.run import FloatArray, IntArray
 
 MOST_DECIMALS = 7  # with the point they fit in one word
 
 _POWERS = np.array([10.0**k for k in range(MOST_DECIMALS + 1)])
-_FIRST_BYTE_OF_A_NUMBER = ord(".")  # a sign is less, a digit is more
 
 
 @dataclass
@@ -24,7 +35,7 @@ class FixedPoint:
     """Runs of a line whose decimals stay. runs: int64 (r,), which they are; all other arrays are (r, 1).
 
     decimals: digits after the point. point: whether there is one. may_change_sign: whether it may have a sign or not.
-    signed: whether it had one. odd: the high bit of the byte of the point, in the last word of the number.
+    signed: whether it had one. odd, at_point: the high bit and the byte of the point, in the last word of the number.
     behind, before: masks of the bytes of that word on either side of the point.
     """
 
@@ -34,6 +45,7 @@ class FixedPoint:
     may_change_sign: BoolArray
     signed: BoolArray
     odd: Words
+    at_point: Words
     behind: Words
     before: Words
 
@@ -41,17 +53,15 @@ class FixedPoint:
         """The same without the runs ``some`` (r,)."""
         return FixedPoint(*(array[~some] for array in vars(self).values()))
 
-    def read(self, runs: Runs, start: IntArray, end: IntArray) -> tuple[FloatArray, BoolArray, BoolArray]:
-        """Values (r, n) of what stands between ``start`` and ``end`` (r, n); what is as it was learnt; whose sign is not."""
-        first_byte = runs.data[start]
-        signed = first_byte < _FIRST_BYTE_OF_A_NUMBER
-        length = end - start
-        length -= signed
-        word = runs.words[end - 8]
-        inside = last_bytes(np.minimum(length, 8))
-        as_learnt = (not_digits(word) & inside) == self.odd
+    def read(self, lines: Lines, places: Places) -> tuple[FloatArray, BoolArray, BoolArray]:
+        """Values (r, n) of these runs of ``lines``; what is as it was learnt; whose sign is not."""
+        length = places.length
+        to_the_end = shift_to_the_end(length)
+        word = places.word << to_the_end
+        odd = not_digits(places.word) << to_the_end
+        odd ^= word & self.at_point
+        as_learnt = odd == self.odd ^ (self.at_point & POINTS)
         as_learnt &= length > self.point  # one digit at least
-        word &= inside
         digits = word & self.behind
         word &= self.before
         word <<= np.uint64(8)
@@ -59,13 +69,13 @@ class FixedPoint:
         digits = eight_digits(digits)
         long = np.flatnonzero(length > 8)
         if len(long):
-            self._read_long(runs, end, length, long, digits, as_learnt)
-        values = digits / _POWERS[self.decimals]
-        np.negative(values, out=values, where=first_byte == ord("-"))
-        return values, as_learnt, (signed == self.signed) | self.may_change_sign
+            self._read_long(lines, places.end, length, long, digits, as_learnt)
+        values = digits.view(np.int64) / _POWERS[self.decimals]
+        np.negative(values, out=values, where=places.sign == ord("-"))
+        return values, as_learnt, ((places.sign != 0) == self.signed) | self.may_change_sign
 
     def _read_long(
-        self, runs: Runs, end: IntArray, length: IntArray, long: IntArray, digits: Words, as_learnt: BoolArray
+        self, lines: Lines, end: IntArray, length: IntArray, long: IntArray, digits: Words, as_learnt: BoolArray
     ) -> None:
         """Fill in the flat places ``long``, where the digits before the point are not all in the last word."""
         run = long // end.shape[1]
@@ -73,22 +83,26 @@ class FixedPoint:
         at = end.reshape(-1)[long]
         before = length.reshape(-1)[long] - decimals - point
         mask = last_bytes(np.clip(before, 0, 8))
-        first = runs.words[at - decimals - point - 8] & mask
-        as_learnt.reshape(-1)[long] &= (before <= 8) & ((not_digits(first) & mask) == 0)
-        second = eight_digits(runs.words[at - 8] & last_bytes(decimals))
+        first, last = lines.words[at - decimals - point - 8] & mask, lines.words[at - 8]
+        at_point = self.at_point[run, 0]
+        alike = (not_digits(last) == self.odd[run, 0]) & (last & at_point == POINTS & at_point)
+        as_learnt.reshape(-1)[long] = alike & (before <= 8) & ((not_digits(first) & mask) == 0)
+        second = eight_digits(last & last_bytes(decimals))
         digits.reshape(-1)[long] = eight_digits(first) * _POWERS[decimals].astype(np.uint64) + second
 
 
 def fixed_point_runs(which: IntArray, kinds: Numbers, may_change_sign: BoolArray) -> FixedPoint:
     """What to expect of the runs ``which`` of a line whose runs are ``kinds``; all have at most ``MOST_DECIMALS``."""
     decimals, point = kinds.decimals[which, None], kinds.point[which, None]
+    odd = np.where(point, np.uint64(1 << 63) >> (decimals * 8).astype(np.uint64), np.uint64(0))
     return FixedPoint(
         which,
         decimals,
         point,
         may_change_sign[which, None],
         kinds.signed[which, None],
-        odd=np.where(point, np.uint64(1 << 63) >> (decimals * 8).astype(np.uint64), np.uint64(0)),
+        odd,
+        bytes_of(odd),
         behind=np.where(point, last_bytes(decimals), ~np.uint64(0)),  # of a whole number all bytes
         before=np.where(point, ~last_bytes(decimals + 1), np.uint64(0)),
     )

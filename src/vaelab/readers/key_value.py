@@ -89,7 +89,10 @@ class KeyValueReader:
             raise LogError(
                 f"{source.name} has no line with a number under the name of a metric (`loss: 0.5`, `kl=3.2`)."
             )
-        raw = _assemble(source.name, table, other, step_ends_record(_lines_of(head)[:MOST_LINES]))
+        steps = {frozenset(columns).intersection((STEP, GLOBAL_STEP)) for columns in table.shapes}
+        each_names_its_step = len(steps) == 1 and all(steps)
+        follows = not each_names_its_step and step_ends_record(_lines_of(head)[:MOST_LINES])
+        raw = _assemble(source.name, table, other, follows)
         if b"v_num=" in head:  # Lightning's bar shows a running mean over all optimizers under this name
             raw.columns = [
                 replace(c, smoothing=Smoothing("unknown")) if c.original == "loss" else c for c in raw.columns

@@ -3,6 +3,8 @@
 Two lines have one shape if they are equal but for their digits, points, signs and blanks. A ``Template`` is what the careful
 parser found in one of them. Another line fits it if it has as many runs of digits, with the same text between them, and each run is
 of the same kind (with a point or without; equal where it belongs to a name). Then the parser would find the same in it.
+
+Many lines are compared at once, from their beginnings on: a run ends where the next text begins, or some decimals behind its point.
 """
 
 from __future__ import annotations
@@ -14,7 +16,24 @@ import numpy as np
 
 from vaelab.readers.fixed_point import MOST_DECIMALS, FixedPoint, fixed_point_runs
 from vaelab.readers.lexer import parse_number
-from vaelab.readers.number_runs import RUN, BoolArray, Numbers, Runs, Words, last_bytes, read_numbers, scaled, word_of
+from vaelab.readers.number_runs import (
+    LONGEST_TEXT,
+    RUN,
+    BoolArray,
+    Lines,
+    Numbers,
+    Places,
+    WordBefore,
+    Words,
+    differing,
+    first_equal,
+    first_mark,
+    not_digits,
+    read_numbers,
+    scaled,
+    shift_to_the_end,
+    words_before,
+)
 from vaelab.run import FloatArray, IntArray
 
 Field = tuple[str | None, int, int]
@@ -28,11 +47,13 @@ NOT_READ = "[unread] "
 LONGEST_NAME_RUN = 8  # digits in a name: compared as one word
 LONGEST_INTEGER = 9  # digits; longer ones are left to the careful parser, which may limit them
 MOST_BLANKS = 7  # before a number, where their count may vary
+NUMBERS_PER_CALL = 32768  # keeps numpy's temporary arrays in the processor's cache
 
 _TOKEN = re.compile(
     rb"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))(?:(?P<thousands>(?:,\d{3})+)|[eE](?P<exponent>[-+]?\d{1,3}))?(?P<suffix>[kKM])?"
 )
 _SAYS_MORE = re.compile(rb"\s?/|\s\d")  # behind a number that may then be a position, or a part of a number
+_BLANKS = np.uint64(0x2020202020202020)
 _SHIFT = {b"k": 3, b"K": 3, b"M": 6, None: 0}
 
 
@@ -56,39 +77,41 @@ class Template:
 
     columns: names in the order of the values. row: row of the values that is just this run, or -1. composed: (row, where it is).
     constants: (row, value).
-    gaps: bytes before each run; texts: these, and what stands behind the last run; text_words: (runs, words, masks) that say the same, eight
-    bytes at a time from the end. blanks: how many of them are blanks directly before the run; opened: a bracket stands before these.
+    texts: what stands before each run, and behind the last one; words: the same for ``Lines.have_before``. blanks: how many of them are
+    blanks directly before the run; opened: a bracket stands before these. closing: a word of the character behind each run.
     trim: points at the end of a run that end the sentence. fixed: runs that belong to names, word: these. free: runs that
     may have a point and a sign or not. fixed_point, varied: the runs that had the same decimals in every line so far, and the others.
-    length, kinds: what the runs of the line are.
+    tail: of the first, bytes from the point on; of the others -1. places, kinds: the runs of the line.
     """
 
     columns: tuple[str, ...]
     row: IntArray
     composed: list[tuple[int, _Found]]
     constants: list[tuple[int, float]]
-    gaps: IntArray
     texts: list[bytes]
-    text_words: list[tuple[IntArray | slice, Words, Words]]
+    words: list[list[WordBefore]]
+    closing: Words
     blanks: IntArray
     opened: BoolArray
     trim: IntArray
     fixed: IntArray
     free: BoolArray
-    length: IntArray
-    word: Words
+    places: Places
     kinds: Numbers
     fixed_point: FixedPoint
     varied: IntArray
+    tail: IntArray
 
     def let_vary(self, some: BoolArray) -> None:
         """Expect other decimals from now on in these of ``fixed_point``."""
         self.varied = np.append(self.varied, self.fixed_point.runs[some])
+        self.tail[self.varied] = -1
         self.fixed_point = self.fixed_point.without(some)
 
 
-def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Template | None:
-    """The template of a line whose runs are ``index`` of ``runs``; None if it has a value that only a parser can read."""
+def learn(fields: list[Field], lines: Lines, i: int) -> Template | None:
+    """The template of the line ``i``, in which ``fields`` were found; None if it has a value that only a parser can read."""
+    line = lines.line(i)
     spans = [match.span() for match in RUN.finditer(line)]
     if not spans:
         return None
@@ -139,86 +162,164 @@ def learn(line: bytes, fields: list[Field], runs: Runs, index: IntArray) -> Temp
     starts, ends = np.array(spans, np.int64).T
     before = [line[:start].rstrip(b" ") for start, _ in spans]
     texts = [line[a:b] for a, b in zip([0, *ends.tolist()], [*starts.tolist(), len(line)], strict=True)]
-    own_start, own_end = runs.start[index], runs.end[index] - trim
+    if max(map(len, texts)) > LONGEST_TEXT:
+        return None
+    placed = lines.place_runs(starts + lines.start[i])
+    placed.end = ends + lines.start[i] - trim
     row = np.full(len(spans), -1)
     composed = [(column, found) for column, found in numbers if not found.is_plain]
     for place, number in numbers:
         if number.is_plain:
             row[number.run] = place
-    kinds = read_numbers(runs, own_start, own_end)
+    kinds = read_numbers(lines, placed)
     simple = loose & kinds.regular & (trim == 0) & (kinds.decimals <= MOST_DECIMALS)
     for _, number in composed:
         simple[[number.run, *number.thousands, *([] if number.exponent is None else [number.exponent])]] = False
+    which = np.flatnonzero(simple)
+    tail = np.full(len(spans), -1)
+    tail[which] = kinds.decimals[which] + kinds.point[which]
     return Template(
         tuple(columns),
         row,
         composed,
         constants,
-        starts - np.append(0, ends[:-1]),
         texts,
-        _words_of(texts[:-1]),
+        list(map(words_before, texts)),
+        np.array([text[0] if text else ord("\n") for text in texts[1:]], np.uint64) * np.uint64(0x0101010101010101),
         np.array([start - len(text) for (start, _), text in zip(spans, before, strict=True)], np.int64),
         np.array([text[-1:] in (b"[", b"(") for text in before], np.bool_),
         trim,
         fixed,
         free,
-        ends - starts,
-        runs.words[own_end - 8],
+        placed,
         kinds,
-        fixed_point_runs(np.flatnonzero(simple), kinds, free | kinds.point),
+        fixed_point_runs(which, kinds, free | kinds.point),
         np.flatnonzero(loose & ~simple),
+        tail,
     )
 
 
-def _words_of(texts: list[bytes]) -> list[tuple[IntArray | slice, Words, Words]]:
-    """``Template.text_words`` of what stands before each run."""
-    found: list[tuple[IntArray | slice, Words, Words]] = []
-    for at in range(0, max(map(len, texts)), 8):
-        which = np.array([run for run, text in enumerate(texts) if len(text) > at], np.int64)
-        parts = [texts[run][max(len(texts[run]) - at - 8, 0) : len(texts[run]) - at] for run in which.tolist()]
-        masks = last_bytes(np.array([len(part) for part in parts], np.int64))
-        words = np.array([word_of(part) for part in parts], np.uint64)
-        found.append((slice(None) if len(which) == len(texts) else which, words, masks))
-    return found
+_Values = tuple[
+    IntArray, FloatArray, list[tuple[int, int] | None]
+]  # of lines (n,): (columns, n), decimals of each column
 
 
-def read(template: Template, runs: Runs, rows: IntArray) -> tuple[BoolArray, FloatArray, list[tuple[int, int] | None]]:
-    """Which of the lines ``rows`` fit (n,), the values of those that do (columns, fitting), and the decimals of each column.
-
-    All lines must have as many runs as the template.
-    """
-    start, end = runs.of_lines(rows)
-    fits = _stands_alike(template, runs, rows, start, end)
+def read(template: Template, lines: Lines, rows: IntArray) -> tuple[BoolArray, list[_Values]]:
+    """Which of the lines ``rows`` fit (n,), and the values of those that do, some lines at a time."""
+    fitting, places = _stand_alike(template, lines, rows)
+    same = np.ones(len(fitting), np.bool_)
     for run in np.flatnonzero(template.trim).tolist():
-        end[run] -= template.trim[run]
+        places.end[run] -= template.trim[run]
         for k in range(int(template.trim[run])):
-            fits &= runs.data[end[run] + k] == ord(".")
+            same &= lines.data[places.end[run] + k] == ord(".")
+    learnt = template.places
     for run in template.fixed.tolist():
-        length = template.length[run]
-        mask = last_bytes(length)
-        fits &= end[run] - start[run] == length
-        fits &= (runs.words[end[run] - 8] & mask) == (template.word[run] & mask)
-    if not fits.all():
-        start, end = start[:, fits], end[:, fits]
-    usable, values, decimals = _values(template, runs, start, end)
-    fits[fits] = usable
-    return fits, values, decimals
+        same &= (places.sign[run] == learnt.sign[run]) & (places.length[run] == learnt.length[run])
+        to_the_end = shift_to_the_end(learnt.length[run])
+        same &= (places.word[run] << to_the_end) == learnt.word[run] << to_the_end
+    if not same.all():
+        fitting, places = fitting[same], places[:, same]
+    fits = np.zeros(len(rows), np.bool_)
+    found: list[_Values] = []
+    step = max(1, NUMBERS_PER_CALL // len(template.tail))
+    for at in range(0, len(fitting), step):
+        usable, values, decimals = _values(template, lines, places[:, at : at + step])
+        some = fitting[at : at + step][usable]
+        fits[some] = True
+        if len(some):
+            found.append((rows[some], values, decimals))
+    return fits, found
+
+
+def _stand_alike(template: Template, lines: Lines, rows: IntArray) -> tuple[IntArray, Places]:
+    """Which of the lines ``rows`` have the text of the template around as many runs, and where these are (runs, n).
+
+    Only the count of blanks before a number may vary.
+    """
+    n_runs = len(template.tail)
+    shape = n_runs, len(rows)
+    begin, end = np.empty((2, *shape), np.int64)
+    places = Places(np.zeros(shape, np.uint8), begin, end, np.empty(shape, np.uint64))
+    index, stop, line_end = np.arange(len(rows)), lines.start[rows], lines.end[rows]
+    for run in range(n_runs + 1):
+        start = stop + len(template.texts[run])
+        alike = lines.have_before(start, template.words[run])
+        if run == n_runs:
+            alike &= start == line_end
+        if not alike.all():
+            others = np.flatnonzero(~alike)
+            if run:
+                stop[others] = places.end[run - 1, others] = lines.run_ends(places.begin[run - 1, others])
+            start[others], alike[others] = _next_run(template, lines, run, stop[others])
+            if run == n_runs:
+                alike &= start == line_end
+            if not alike.all():
+                index, start, line_end = index[alike], start[alike], line_end[alike]
+                before = places[:run, alike]
+                places = places[:, : len(index)]
+                places[:run] = before
+                if not len(index):
+                    break
+        if run < n_runs:
+            stop = _place(template, lines, run, start, places)
+    return index, places
+
+
+def _place(template: Template, lines: Lines, run: int, start: IntArray, places: Places) -> IntArray:
+    """Fill in ``places`` of a run that begins at ``start`` (n,), where it ends if it is as the template has it; returns this end."""
+    if not template.kinds.regular[run]:
+        places[run] = lines.place_runs(start)
+        return places.end[run].copy()
+    tail = int(template.tail[run])
+    word = lines.words[start]
+    if tail >= 0:
+        width = first_mark(not_digits(word))
+    else:
+        width = first_equal(word, template.closing[run])
+        width[lines.data[start] < ord(".")] = 0
+    end = start + width
+    if tail > 0:
+        end += tail
+    places.begin[run], places.end[run], places.word[run] = start, end, word
+    others = np.flatnonzero(width <= 0)  # a sign, or too long
+    if len(others):
+        placed = lines.place_runs(start[others])
+        places[run, others] = placed
+        end[others] = placed.end
+    return end
+
+
+def _next_run(template: Template, lines: Lines, run: int, stop: IntArray) -> tuple[IntArray, BoolArray]:
+    """Where a run begins behind the end of the one before (n,), with other blanks between them maybe; and if its text is there."""
+    text = template.texts[run]
+    if run == len(template.tail):
+        place = stop + len(text)
+        return place, lines.have_before(place, template.words[run])
+    letters, before = text.rstrip(b" "), int(template.blanks[run])
+    place = stop + len(letters)
+    alike = lines.have_before(place, words_before(letters))
+    blanks = first_mark(differing(lines.words[place], _BLANKS))  # negative: more than seven
+    alike &= (blanks == before) | (
+        (blanks >= 0) & (before <= MOST_BLANKS) & (((blanks > 0) & (before > 0)) | template.opened[run])
+    )
+    return place + blanks, alike
 
 
 def _values(
-    template: Template, runs: Runs, start: IntArray, end: IntArray
+    template: Template, lines: Lines, places: Places
 ) -> tuple[BoolArray, FloatArray, list[tuple[int, int] | None]]:
-    """What ``read`` returns, of lines with the text of the template whose runs stand between ``start`` and ``end`` (runs, n)."""
+    """Which lines have numbers of the template's kinds at ``places`` (runs, n), their values, and the decimals."""
     expected, kinds = template.fixed_point, template.kinds
-    fixed_values, as_learnt, same_sign = expected.read(runs, start[expected.runs], end[expected.runs])
+    fixed_values, as_learnt, same_sign = expected.read(lines, places[expected.runs])
     kept = np.all(as_learnt, axis=1)
     if not kept.all():
         template.let_vary(np.logical_not(kept))
         fixed_values, same_sign = fixed_values[kept], same_sign[kept]
     usable = same_sign.all(axis=0)
     varied = template.varied
-    start, end = start[varied], end[varied]
-    said = read_numbers(runs, start, end)
+    places = places[varied]
+    said = read_numbers(lines, places)
+    length = places.length + said.signed
     same = (said.point == kinds.point[varied, None]) & ((said.signed == kinds.signed[varied, None]) | said.point)
     same |= template.free[varied, None]
     same &= said.regular == kinds.regular[varied, None]
@@ -236,10 +337,10 @@ def _values(
     for i in np.flatnonzero(wanted).tolist():
         shown[int(template.row[varied[i]])] = said.decimals[i]
         if not kinds.point[varied[i]]:
-            usable &= said.point[i] | (end[i] - start[i] <= LONGEST_INTEGER)
+            usable &= said.point[i] | (length[i] <= LONGEST_INTEGER)
     place = {run: i for i, run in enumerate(varied.tolist())}
     for column, found in template.composed:
-        values[column], shown[column], exact = _composed(found, place, said, end - start)
+        values[column], shown[column], exact = _composed(found, place, said, length)
         usable &= exact
     for column, constant in template.constants:
         values[column] = constant
@@ -271,34 +372,3 @@ def _composed(
         usable &= ~said.point[exponent]
     values, exact = scaled(digits, shift - shown, said.negative[run])
     return values, shown - shift, usable & exact
-
-
-def _stands_alike(template: Template, runs: Runs, rows: IntArray, start: IntArray, end: IntArray) -> BoolArray:
-    """Which lines have the same text around their runs as the template: only the count of blanks before a number may vary."""
-    gaps = start.copy()
-    gaps[0] -= runs.line_start[rows]
-    gaps[1:] -= end[:-1]
-    alike = gaps == template.gaps[:, None]
-    for k, (which, words, masks) in enumerate(template.text_words):
-        found = runs.words[start[which] - 8 * (k + 1)]
-        found &= masks[:, None]
-        alike[which] &= found == words[:, None]
-    for run in np.flatnonzero(~alike.all(axis=1)).tolist():
-        some = np.flatnonzero(~alike[run])
-        before = int(template.blanks[run])
-        place = start[run, some]
-        blanks = np.minimum(_blanks_before(runs, place), gaps[run, some])
-        same = (gaps[run, some] - blanks == template.gaps[run] - before) & (blanks <= MOST_BLANKS)
-        same &= ((blanks > 0) & (before > 0)) | template.opened[run]
-        same &= runs.have_before(place - blanks, template.texts[run].rstrip(b" "))
-        alike[run, some] = same & (before <= MOST_BLANKS)
-    line_end = runs.line_end[rows]
-    behind = template.texts[-1]
-    return alike.all(axis=0) & (line_end - end[-1] == len(behind)) & runs.have_before(line_end, behind)
-
-
-def _blanks_before(runs: Runs, start: IntArray) -> IntArray:
-    """How many blanks, up to eight, stand directly before each place."""
-    other = runs.words[start - 8] ^ np.uint64(0x2020202020202020)
-    highest = (other.astype(np.float64).view(np.int64) >> 52) - 1023  # of the last byte that is no blank
-    return np.where(other == 0, 8, 7 - (highest >> 3))

@@ -6,6 +6,7 @@ metrics, and which are neither (a line of source code, a process, an option).
 
 from __future__ import annotations
 
+import builtins
 import re
 from bisect import bisect_right
 from functools import lru_cache
@@ -79,7 +80,7 @@ _EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
 
 _GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
 _STEP_NAME = re.compile(
-    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|inner)[ _/])?"
+    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|val(?:idation)?|valid|test|inner)[ _/])?"
     r"(?:steps?|iter(?:ation)?s?|it|updates?|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
 _EPOCH_NAME = re.compile(
@@ -96,6 +97,7 @@ _NO_METRIC = frozenset(
      "run", "job", "trial", "fold", "at", "for", "after", "best epoch")
 )  # fmt: skip
 _COUNTS = frozenset(("train", "training", "valid", "validation", "val", "test", "total"))  # if the number is whole
+_EXCEPTIONS = frozenset(n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException))
 _FILE = re.compile(
     r"\.(?:py|pyx|cpp|cc|cu|ipynb|sh|pth?|ckpt|bin|safetensors|ya?ml|json|log|txt|png|jpe?g|mp4|npz?)$", re.IGNORECASE
 )
@@ -118,6 +120,7 @@ def _column(text: str) -> str | None:
         words.pop(0)
     if (
         name in _NO_METRIC
+        or words[-1].rpartition(".")[2] in _EXCEPTIONS  # ArithmeticError: NaN detected in train loss
         or name.endswith(" pid")
         or _FILE.search(name)
         or (_OTHER_COUNT.search(name) and not looks_like_metric(name))
@@ -255,6 +258,8 @@ class _Found:
         if "(val" in item.name:
             self.split = "val/"
         if column in (STEP, GLOBAL_STEP, EPOCH):
+            if names_split(item.name):  # val step 5 loss 0.3
+                self._note_section(item.name.replace("_", " ").encode())
             if item.colon and self.line[: item.name_at].endswith(b":") and self._is_source(item):
                 return  # module:train_epoch:313
             counts = column == EPOCH or item.whole or _WHOLE.fullmatch(self.line, item.start, item.end)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +21,18 @@ Words = npt.NDArray[np.uint64]
 RUN = re.compile(rb"(?:(?<![0-9.])[+\-])?[0-9.]+")
 LARGEST_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 
-PIECE = 1 << 18  # bytes of a text that fit in the processor's cache
+LONGEST_TEXT = 4096  # bytes between two runs that can be compared
 
-_MARGIN = b"\n" * 24  # words can be loaded on either side of every run
+_MARGIN = b"\n" * (
+    LONGEST_TEXT + 64
+)  # words can be loaded on either side of every line, also of what is yet to be compared
+POINTS = np.uint64(0x2E2E2E2E2E2E2E2E)
 _ZEROS = np.uint64(0x3030303030303030)
 _LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 _LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
 _TO_HIGH_BIT = np.uint64(0x7676767676767676)
 _HIGH_BITS = np.uint64(0x8080808080808080)
+_LOW_BITS = np.uint64(0x0101010101010101)
 _JOINS = (
     (np.uint64(10), np.uint64(8), np.uint64(0x00FF00FF00FF00FF)),
     (np.uint64(100), np.uint64(16), np.uint64(0x0000FFFF0000FFFF)),
@@ -40,13 +45,15 @@ _LAST_BYTES = np.array(
 _PLAIN = re.compile(rb"\d+\.?(\d*)|\.(\d+)")
 
 
-@dataclass
-class Runs:
-    """The runs of a text, line after line.
+WordBefore = tuple[int, "np.uint64 | None", np.uint64]
+"""Part of a text: how far before its end a word stands, which of the word's bytes are the text's (None: all), and these."""
 
-    start, end: int64 (r,) where each stands in ``text``. first: int64 (lines + 1,) index of each line's first run.
-    line_start, line_end: int64 (lines,) where each line begins and ends in ``text``. data, words: the bytes of ``text``, and the eight
-    bytes from each place on.
+
+@dataclass
+class Lines:
+    """Whole lines of a text. start, end: int64 (lines,) where each begins and ends in ``text``, without its line end.
+
+    data, words: the bytes of ``text``, and the eight bytes from each place on.
     """
 
     text: bytes
@@ -54,32 +61,74 @@ class Runs:
     words: Words
     start: IntArray
     end: IntArray
-    first: IntArray
-    line_start: IntArray
-    line_end: IntArray
 
     def line(self, i: int) -> bytes:
         """The line ``i``, without its end."""
-        return self.text[self.line_start[i] : self.line_end[i]]
+        return self.text[self.start[i] : self.end[i]]
 
-    def of_lines(self, rows: IntArray) -> tuple[IntArray, IntArray]:
-        """Begin and end of the runs (runs, n) of lines (n,) that have equally many."""
-        begin = int(self.first[rows[0]])
-        n_runs = int(self.first[rows[0] + 1]) - begin
-        if rows[-1] - rows[0] + 1 == len(rows):  # one behind the other, as they mostly are
-            part = slice(begin, begin + n_runs * len(rows))
-            start, end = (a[part].reshape(-1, n_runs).T for a in (self.start, self.end))
-            return np.array(start, order="C"), np.array(end, order="C")
-        index = self.first[rows] + np.arange(n_runs)[:, None]
-        return self.start[index], self.end[index]
-
-    def have_before(self, places: IntArray, text: bytes) -> BoolArray:
-        """Whether ``text`` stands directly before each of ``places``."""
-        same = np.ones(places.shape, np.bool_)
-        for end in range(len(text), 0, -8):
-            part = text[max(end - 8, 0) : end]
-            same &= (self.words[places - (len(text) - end) - 8] & last_bytes(len(part))) == word_of(part)
+    def have_before(self, places: IntArray, text: list[WordBefore]) -> BoolArray:
+        """Whether a text stands directly before each of ``places`` (n,)."""
+        same = np.ones(len(places), np.bool_)
+        for back, mask, expected in text:
+            found = self.words[places - back]
+            if mask is not None:
+                found &= mask
+            same &= found == expected
         return same
+
+    def place_runs(self, start: IntArray) -> Places:
+        """The runs that begin at ``start`` (n,)."""
+        first_byte = self.data[start]
+        sign = np.where((first_byte == ord("-")) | (first_byte == ord("+")), first_byte, np.uint8(0))
+        begin = start + (sign != 0)
+        return Places(sign, begin, self.run_ends(begin), self.words[begin])
+
+    def run_ends(self, begin: IntArray) -> IntArray:
+        """Where the digits and points end that begin at ``begin`` (n,), or the first 16 of them; 0 where there are none."""
+        end = begin + _digits_and_points(self.words[begin])
+        long = np.flatnonzero(end - begin == 8)
+        end[long] += _digits_and_points(self.words[end[long]])
+        return np.where(end > begin, end, 0)
+
+
+@dataclass
+class Places:
+    """Where runs are, arrays of one shape. sign: uint8, the sign or 0. begin: of what is behind the sign. end. word: eight bytes from ``begin`` on."""
+
+    sign: npt.NDArray[np.uint8]
+    begin: IntArray
+    end: IntArray
+    word: Words
+
+    def __getitem__(self, which: Any) -> Places:
+        return Places(self.sign[which], self.begin[which], self.end[which], self.word[which])
+
+    def __setitem__(self, which: Any, places: Places) -> None:
+        self.sign[which], self.begin[which] = places.sign, places.begin
+        self.end[which], self.word[which] = places.end, places.word
+
+    @property
+    def length(self) -> IntArray:
+        """Without the sign."""
+        return self.end - self.begin
+
+
+def lines_of(text: bytes) -> Lines:
+    """The lines of ``text``, each with its line end."""
+    size = len(text)
+    text = b"".join((_MARGIN, text, _MARGIN))
+    data = np.frombuffer(text, np.uint8)
+    end = np.flatnonzero(data[len(_MARGIN) : len(_MARGIN) + size] == ord("\n")) + len(_MARGIN)
+    start = np.append(len(_MARGIN), end[:-1] + 1)[: len(end)]
+    return Lines(text, data, np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,)), start, end)
+
+
+def words_before(text: bytes) -> list[WordBefore]:
+    """``text`` for ``Lines.have_before``."""
+    size = len(text)
+    if size < 8:
+        return [(8, _LAST_BYTES[size], word_of(text))] if text else []
+    return [(size - at, None, word_of(text[at : at + 8])) for at in sorted({*range(0, size - 7, 8), size - 8})]
 
 
 def word_of(text: bytes) -> np.uint64:
@@ -87,26 +136,10 @@ def word_of(text: bytes) -> np.uint64:
     return np.uint64(int.from_bytes(text.rjust(8, b"\0"), "little"))
 
 
-def runs_of(text: bytes) -> Runs:
-    """Where the runs of ``text`` are, which consists of whole lines."""
-    text = b"".join((_MARGIN, text, _MARGIN))
-    data = np.frombuffer(text, np.uint8)
-    edges = np.concatenate([_edges(data[at - 2 : at + PIECE + 1]) + at for at in range(2, len(data) - 1, PIECE)])
-    start, end = edges[::2], edges[1::2]
-    line_end = np.flatnonzero(data[: len(data) - len(_MARGIN)] == ord("\n"))[len(_MARGIN) :]
-    line_start = np.append(len(_MARGIN), line_end[:-1] + 1)[: len(line_end)]
-    first = np.append(np.searchsorted(start, line_start), len(start))
-    words: Words = np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,))
-    return Runs(text, data, words, start, end, first, line_start, line_end)
-
-
-def _edges(data: npt.NDArray[np.uint8]) -> IntArray:
-    """Where runs begin and end, in turn, counted from the third byte to the one before the last."""
-    inside = (data - np.uint8(ord("0"))) < 10
-    inside |= data == ord(".")
-    signs = np.flatnonzero((data[1:-1] == ord("-")) | (data[1:-1] == ord("+"))) + 1
-    inside[signs] = inside[signs + 1] & ~inside[signs - 1]
-    return np.flatnonzero(inside[2:-1] != inside[1:-2])
+def _digits_and_points(words: Words) -> IntArray:
+    """With how many digits and points (0 to 8) each word begins."""
+    count = first_mark(not_digits(words) & differing(words, POINTS))
+    return np.where(count < 0, 8, count)
 
 
 @dataclass
@@ -147,16 +180,12 @@ def scaled(digits: FloatArray, power: IntArray, negative: BoolArray) -> tuple[Fl
     return values, exact
 
 
-def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
-    """The numbers in ``runs.data`` between ``start`` and ``end`` (arrays of one shape)."""
-    first_byte = runs.data[start]
-    negative = first_byte == ord("-")
-    signed = negative | (first_byte == ord("+"))
-    length = end - start - signed
-    word = runs.words[end - 8]
-    inside = _LAST_BYTES[np.minimum(length, 8)]
-    word &= inside
-    odd = not_digits(word) & inside  # the high bit of every byte of the number that is no digit
+def read_numbers(lines: Lines, runs: Places) -> Numbers:
+    """The numbers that ``runs`` of ``lines`` are."""
+    length = runs.length
+    to_the_end = shift_to_the_end(length)
+    word = runs.word << to_the_end
+    odd = not_digits(runs.word) << to_the_end  # the high bit of every byte of the number that is no digit
     point = odd != 0
     at_point = odd.astype(np.float64).view(np.int64)  # the highest of these bits is in the exponent of the float
     decimals = np.where(point, 7 - ((at_point >> 52) - 1023 >> 3), 0)
@@ -164,12 +193,12 @@ def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
     closed_up = (word & behind) | ((word & ~(behind | behind >> np.uint64(8) | _POINT_AT_THE_END)) << np.uint64(8))
     whole_word = np.where(point, closed_up, word)
     regular = (length <= 8) & (length > point) & ((odd & (odd - np.uint64(1))) == 0)
-    numbers = Numbers(
-        eight_digits(whole_word).astype(np.float64), -decimals, decimals, point, signed, negative, regular
-    )
+    regular &= ((word ^ POINTS) & bytes_of(odd)) == 0
+    digits = eight_digits(whole_word).astype(np.float64)
+    numbers = Numbers(digits, -decimals, decimals, point, runs.sign != 0, runs.sign == ord("-"), regular)
     long = np.flatnonzero(length > 8)
     if len(long):
-        _read_long(runs, (start + signed).reshape(-1)[long], end.reshape(-1)[long], numbers, long)
+        _read_long(lines, runs.begin.reshape(-1)[long], runs.end.reshape(-1)[long], numbers, long)
     return numbers
 
 
@@ -177,10 +206,10 @@ def read_numbers(runs: Runs, start: IntArray, end: IntArray) -> Numbers:
 _POINT_AT_THE_END = np.uint64(0xFF00000000000000)
 
 
-def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, where: IntArray) -> None:
+def _read_long(lines: Lines, start: IntArray, end: IntArray, numbers: Numbers, where: IntArray) -> None:
     """Fill in the numbers of more than eight characters (flat places ``where``): by two words, or one by one."""
     length = end - start
-    low, high = runs.words[end - 8], runs.words[end - 16]
+    low, high = lines.words[end - 8], lines.words[end - 16]
     odd_low = not_digits(low)
     odd_high = not_digits(high) & _LAST_BYTES[np.minimum(length - 8, 8)]
     point = (odd_low | odd_high) != 0
@@ -190,8 +219,9 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     first_end = end - second - point
     first_length = first_end - start
     regular = (length <= 16) & (first_length >= 0) & (first_length <= 8) & (first_length + second <= 15)
+    regular &= ~point | (lines.data[first_end] == ord("."))
     mask = _LAST_BYTES[np.clip(first_length, 0, 8)]
-    first = runs.words[first_end - 8] & mask
+    first = lines.words[first_end - 8] & mask
     low_mask, high_mask = _LAST_BYTES[np.minimum(second, 8)], _LAST_BYTES[np.clip(second - 8, 0, 8)]
     regular &= ((not_digits(first) & mask) | (odd_low & low_mask) | (odd_high & high_mask)) == 0
     digits = eight_digits(low & low_mask) + eight_digits(high & high_mask) * np.uint64(10**8)
@@ -199,7 +229,7 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
     power = -behind
     lone = (odd_low & (odd_low - np.uint64(1)) == 0) & (odd_high & (odd_high - np.uint64(1)) == 0)
     for i in np.flatnonzero(~regular & ((lone & ((odd_low == 0) | (odd_high == 0))) | (length > 16))).tolist():
-        if match := _PLAIN.fullmatch(runs.data[start[i] : end[i]].tobytes()):
+        if match := _PLAIN.fullmatch(lines.data[start[i] : end[i]].tobytes()):
             digits[i], power[i], regular[i] = float(match[0]), 0, True
             behind[i] = len(match[1] or match[2] or b"")
             point[i] = b"." in match[0]
@@ -213,6 +243,11 @@ def _read_long(runs: Runs, start: IntArray, end: IntArray, numbers: Numbers, whe
         array.reshape(-1)[where] = values
 
 
+def shift_to_the_end(length: IntArray) -> Words:
+    """By how many bits to shift words so that their first ``length`` bytes are the last ones; all is shifted out of it is over eight."""
+    return (64 - 8 * length).view(np.uint64)
+
+
 def not_digits(words: Words) -> Words:
     """128 in every byte that is not an ASCII digit, 0 in the others."""
     x = words ^ _ZEROS
@@ -221,6 +256,42 @@ def not_digits(words: Words) -> Words:
     y |= x
     y &= _HIGH_BITS
     return y
+
+
+def bytes_of(marks: Words) -> Words:
+    """All bits of every byte whose high bit is set, of words without other bits."""
+    return (marks >> np.uint64(7)) * np.uint64(255)
+
+
+def differing(words: Words, byte: np.uint64) -> Words:
+    """128 in every byte that is not that of ``byte`` (a word of equal ASCII characters), 0 in the others."""
+    x = words ^ byte
+    y = x & _LOW_SEVEN
+    y += _LOW_SEVEN
+    y |= x
+    y &= _HIGH_BITS
+    return y
+
+
+def first_equal(words: Words, byte: np.uint64) -> IntArray:
+    """Index of the first byte that is that of ``byte`` (a word of equal characters); negative where none is."""
+    x = words ^ byte
+    y = x - _LOW_BITS
+    np.invert(x, out=x)
+    y &= x
+    y &= _HIGH_BITS  # the lowest of the bits is right, those above it need not be
+    return first_mark(y)
+
+
+def first_mark(marks: Words) -> IntArray:
+    """Index of the first byte whose high bit is set, of words without other bits; negative where none is."""
+    lowest = np.negative(marks)
+    lowest &= marks
+    lowest >>= np.uint64(7)
+    exponent = lowest.view(np.int64).astype(np.float64).view(np.int64)
+    exponent >>= 55
+    exponent -= 127
+    return exponent
 
 
 def eight_digits(words: Words) -> Words:

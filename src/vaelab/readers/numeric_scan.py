@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vaelab.readers.lexer import UNREADABLE, decimals_of, parse_number, plain
 from vaelab.readers.line_shapes import NOT_READ, Field, Template, learn, read
-from vaelab.readers.number_runs import Runs, runs_of
+from vaelab.readers.number_runs import Lines, lines_of
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -37,7 +37,6 @@ USUAL_SHARE = 1 / 16  # of the lines, which such a template must have read in th
 MOST_SHAPES = 10_000  # that are remembered
 MOST_TEMPLATES = 64  # of one shape
 MOST_FAILURES = 4  # lines of one shape that only the careful parser can read, before all of that shape are left to it
-NUMBERS_PER_CALL = 32768  # keeps numpy's temporary arrays in the processor's cache
 
 _DRAWN_OVER = re.compile(rb"[^\n]*\x08\r?")
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -143,33 +142,31 @@ def scan_text(
         return scan
     is_whole = text.endswith(b"\n")
     if b"\r" in text or b"\x1b" in text or b"\b" in text:
-        lines, numbers, scan.ansi = split_lines(text, first_line)
-        text = b"".join(line + b"\n" for line in lines)
+        parts, numbers, scan.ansi = split_lines(text, first_line)
+        text = b"".join(part + b"\n" for part in parts)
+        if not parts:
+            return scan
+        lines = lines_of(text)
     else:
         text = text if is_whole else text + b"\n"
-        numbers = first_line + np.arange(text.count(b"\n"), dtype=np.int64)
-    if not len(numbers):
-        return scan
+        lines = lines_of(text)
+        numbers = first_line + np.arange(len(lines.end), dtype=np.int64)
     scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(numbers)
     if not is_whole:
-        begin = text.rfind(b"\n", 0, -1) + 1
-        scan.tail = int(numbers[-1]), text[begin:-1]
-        text, numbers = text[:begin], numbers[:-1]
-        if not text:
-            return scan
-    runs = runs_of(text)
+        scan.tail = int(numbers[-1]), lines.line(-1)
+        numbers = numbers[:-1]
     pending = np.arange(len(numbers))
     found: list[_Read] = []
     for template in learnt.usual:
-        pending = _read_fitting(template, runs, pending, found)
-    careful = _read_by_shape(pending, runs, parse, learnt.templates, found)
+        pending = _read_fitting(template, lines, pending, found)
+    careful = _read_by_shape(pending, lines, parse, learnt.templates, found)
     counts = Counter[int]()
     for template, some, values, decimals in found:
         counts[id(template)] += len(some)
         scan.blocks.append(Block(template.columns, numbers[some], some + first_part, values, decimals))
     by_id = {id(template): template for template, _, _, _ in found}
     learnt.usual = [by_id[i] for i, n in counts.most_common(MOST_USUAL) if n >= USUAL_SHARE * len(numbers)]
-    left = [(int(numbers[i]), i + first_part, runs.line(i)) for i in careful]
+    left = [(int(numbers[i]), i + first_part, lines.line(i)) for i in careful]
     if apart:
         left = [(number, part, piece) for number, part, line in left for piece in apart(line)]
     _parse_one_by_one(left, parse, scan)
@@ -245,14 +242,11 @@ _Read = tuple[Template, IntArray, FloatArray, list[tuple[int, int] | None]]  # t
 
 
 def _read_by_shape(
-    pending: IntArray, runs: Runs, parse: ParseLine, templates: dict[bytes, list[Template]], found: list[_Read]
+    pending: IntArray, lines: Lines, parse: ParseLine, templates: dict[bytes, list[Template]], found: list[_Read]
 ) -> list[int]:
     """Read lines by the templates of their shapes into ``found``; returns those left to the careful parser, ascending."""
     text = b"".join(
-        [
-            runs.text[a : b + 1]
-            for a, b in zip(runs.line_start[pending].tolist(), runs.line_end[pending].tolist(), strict=True)
-        ]
+        [lines.text[a : b + 1] for a, b in zip(lines.start[pending].tolist(), lines.end[pending].tolist(), strict=True)]
     )
     shapes = text.translate(None, b"0123456789.+- ").split(b"\n")[: len(pending)]
     numbered = _Numbered()
@@ -264,25 +258,24 @@ def _read_by_shape(
         if not known and (len(members) < MIN_GROUP or len(templates) > MOST_SHAPES):
             careful += members.tolist()
         else:
-            careful += _read_alike(members, runs, parse, templates.setdefault(shape, []), found)
+            careful += _read_alike(members, lines, parse, templates.setdefault(shape, []), found)
     return sorted(careful)
 
 
 def _read_alike(
-    members: IntArray, runs: Runs, parse: ParseLine, templates: list[Template], found: list[_Read]
+    members: IntArray, lines: Lines, parse: ParseLine, templates: list[Template], found: list[_Read]
 ) -> list[int]:
     """Read lines of one shape into ``found`` by ``templates``, which are added to; returns what fits none."""
     pending = members
     careful: list[int] = []
     for template in templates:
-        pending = _read_fitting(template, runs, pending, found)
+        pending = _read_fitting(template, lines, pending, found)
     while len(pending) >= MIN_GROUP and len(careful) < MOST_FAILURES and len(templates) < MOST_TEMPLATES:
         first, before = int(pending[0]), len(pending)
-        line = runs.line(first)
-        fields = parse(line)
-        learnt = learn(line, fields, runs, np.arange(*runs.first[first : first + 2])) if fields else None
+        fields = parse(lines.line(first))
+        learnt = learn(fields, lines, first) if fields else None
         if learnt is not None:
-            pending = _read_fitting(learnt, runs, pending, found)
+            pending = _read_fitting(learnt, lines, pending, found)
         if learnt is None or len(pending) == before:
             careful.append(first)
             pending = pending[1:]
@@ -291,16 +284,8 @@ def _read_alike(
     return careful + pending.tolist()
 
 
-def _read_fitting(template: Template, runs: Runs, lines: IntArray, found: list[_Read]) -> IntArray:
+def _read_fitting(template: Template, lines: Lines, pending: IntArray, found: list[_Read]) -> IntArray:
     """Read the lines that fit ``template`` into ``found``; returns the others."""
-    n_runs = len(template.gaps)
-    fitting = runs.first[lines + 1] - runs.first[lines] == n_runs
-    rows = np.flatnonzero(fitting)
-    step = max(MIN_GROUP, NUMBERS_PER_CALL // n_runs)
-    for at in range(0, len(rows), step):
-        some = rows[at : at + step]
-        fits, values, decimals = read(template, runs, lines[some])
-        fitting[some] = fits
-        if fits.any():
-            found.append((template, lines[some][fits], values, decimals))
-    return lines[~fitting]
+    fits, parts = read(template, lines, pending)
+    found += [(template, *part) for part in parts]
+    return pending[~fits]

@@ -55,6 +55,7 @@ READERS: tuple[Reader, ...] = (
     key_value.READER,
     json_lines.PYRAMID_FLOW_READER,
 )
+TEXT_READERS: tuple[Reader, ...] = (metric_logger.READER, radiodiff_log.READER, dict_lines.READER, key_value.READER)
 BINARY_READERS: tuple[Reader, ...] = (
     tensorboard.READER,
     wandb_run.READER,

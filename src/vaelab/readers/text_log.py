@@ -144,6 +144,10 @@ _PREFIX = re.compile(  # of a rank, of a launcher, of the logging module
     rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+(?= - ))*(?: - )?\s*)?"
 )
 _STEP = re.compile(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
+_NOT_FINITE = re.compile(
+    rb":.*\b(?:nans?|non-?finite|not finite|infs?|infinite)\b.*\b(?:loss|gradient|detected|encountered|found)",
+    re.IGNORECASE,
+)
 _EXCEPTION = re.compile(rb"^[A-Za-z_][\w.]*(?:: |$)")
 
 
@@ -198,7 +202,7 @@ class LineNotes:
             if line[:1] in b" \t" or not _EXCEPTION.match(line):
                 return
             self._in_traceback = False
-            self.event("crash", number, decode(line))
+            self.event("non_finite_stop" if _NOT_FINITE.search(line) else "crash", number, decode(line))
             return
         match = _EVENT.search(line[:2000]) if _may_be_event(line) else None
         if match is None:
@@ -217,7 +221,7 @@ class LineNotes:
         elif kind == "finished":
             self.event("finished", number, text)
         elif kind == "crash":
-            self.event("crash", number, text)
+            self.event("non_finite_stop" if _NOT_FINITE.search(line) else "crash", number, text)
         elif kind in ("resume", "checkpoint"):
             step = _STEP.search(line)
             self.event(

@@ -1,0 +1,91 @@
+"""Sentences on the loss: its hidden constants, the identities that close, and what each term adds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vaelab.facts.algebra import Algebra, weights
+from vaelab.facts.base import Evidence, Fact, Standing
+from vaelab.facts.own_terms import lowest_logvar
+from vaelab.facts.phases import Phases
+from vaelab.facts.view import View
+from vaelab.words import number, share_text
+
+
+def of_losses(view: View, algebra: Algebra) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    standing: Standing
+    for s in algebra.solved.values():
+        standing = "declared" if s.how == "declared" else "inferred" if s.status == "closes" else "cannot-tell"
+        facts.append(Fact(s.name, "algebra", s.text, standing, s.value, "", s.low, s.high))
+        if s.contradicts_declared and s.value is not None and s.low is not None and s.high is not None:
+            facts.append(
+                Fact(f"{s.name}_mismatch", "algebra", f"The config declares {s.name} {s.declared:g}, the columns say"
+                     f" {number(s.value)} ({number(s.low)} to {number(s.high)}).", "inferred", s.value, "", s.low, s.high)
+            )  # fmt: skip
+    logvar, rec = view.series("logvar"), view.series("rec_loss")
+    if len(logvar) and len(rec) and np.any(logvar.values) and rec.values[-1] > 0:
+        best, nll = math.log(float(rec.values[-1])), view.series("nll_loss")
+        loss = "rec_loss"
+        if view.trainer.weights_apart:
+            own = lowest_logvar(view, weights(view, algebra.solved))
+            best, loss = (best if own is None else own), "loss"
+        text = (
+            f"logvar is learned: it stands at {logvar.values[-1]:.3g}, and for this {loss} the lowest nll is at"
+            f" {best:.3g}. nll_loss = N x ({loss} / exp(logvar) + logvar) is then N x (1 + ln {loss}), negative below"
+            f" {loss} 0.368."
+        )
+        if len(nll) and nll.values[-1] < 0:
+            text += f" nll_loss {number(nll.values[-1])} is negative for this reason; it is no fault."
+        facts.append(Fact("learned_logvar", "algebra", text, "known", float(logvar.values[-1])))
+    for identity in algebra.identities:
+        told = identity.status != "cannot-tell"
+        text = identity.text if identity.text.startswith(identity.formula) else f"{identity.formula}: {identity.text}"
+        standing = "inferred" if told else "cannot-tell"
+        facts.append(Fact(f"identity_{identity.name}", "algebra", text, standing, identity.residual))
+    if view.trainer.half_total_in and view.run.format in view.trainer.half_total_in:
+        facts.append(Fact("total_halved", "algebra", "In this TensorBoard log total_loss is (generator loss +"
+                          " discriminator loss) / 2: twice the column is the loss.", "known", 0.5))  # fmt: skip
+    for when, shares in (("first", algebra.shares_first), ("now", algebra.shares_now)):
+        if len(shares) > 1:
+            said = ", ".join(f"{name} {share_text(v)}" for name, v in sorted(shares.items(), key=lambda t: -t[1]))
+            at = "At the first row" if when == "first" else "Now"
+            text = f"{at} the terms' shares of the loss by value (not of the gradient) are: {said}."
+            evidence = tuple(Evidence(name, v) for name, v in shares.items())
+            facts.append(Fact(f"shares_{when}", "algebra", text, "inferred", evidence=evidence))
+    kl = algebra.solved.get("kl_weight")
+    if kl and kl.value is not None and view.has("kl_loss"):
+        rows = view.series("kl_loss")
+        grown = view.kl_growth(rows.rows)
+        part = kl.value * float(grown[-1] * rows.values[-1])
+        first = kl.value * float(grown[0] * rows.values[0])
+        share = algebra.shares_now.get("KL")
+        of = f", {share_text(share)} of the loss by value (not of the gradient)" if share is not None else ""
+        start = algebra.shares_first.get("KL")
+        started = (
+            f"; it was {first:.3g}{f' ({share_text(start)})' if start is not None else ''} at the first row"
+            if len(rows) > 1
+            else ""
+        )
+        effect = ""
+        if share is not None and share < 0.001 and (start is None or start < 0.001):
+            effect = " It does not drive the loss."
+        facts.append(
+            Fact("kl_term", "algebra", f"The weighted KL term is {part:.2g}{of}{started}.{effect}", "inferred", part)
+        )
+    return tuple(facts)
+
+
+def of_shares(algebra: Algebra, phases: Phases) -> tuple[Fact, ...]:
+    """Shares of every term of the loss by value, one statement a phase."""
+    told = []
+    for phase in phases.phases if len(phases.phases) > 1 else ():
+        shares = algebra.shares(phase.rows)
+        if len(shares) > 1:
+            said = ", ".join(f"{m} {share_text(v)}" for m, v in sorted(shares.items(), key=lambda t: -t[1]))
+            text = f"Over the {phase.title} phase the shares of the loss by value are: {said}."
+            evidence = tuple(Evidence(m, v) for m, v in shares.items())
+            told.append(Fact(f"shares_{phase.kind}", "algebra", text, "inferred", evidence=evidence))
+    return tuple(told)

@@ -1,0 +1,101 @@
+"""Sentences on the optimiser, on sudden changes of the reconstruction, and on how far the run is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vaelab.facts.base import Fact
+from vaelab.facts.changes import Changes
+from vaelab.facts.optimiser import Optimiser, Progress
+from vaelab.facts.view import View
+from vaelab.words import rough
+
+
+def of_optimiser(view: View, found: Optimiser) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    lr = view.series("lr")
+    if found.grad_norm is not None:
+        facts.append(Fact("clip", "optimiser", _clip(view, found), "known", found.clipped))
+    if found.lr_unreadable:
+        decimals = view.run.columns["lr"].decimals
+        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard."
+        facts.append(Fact("lr", "optimiser", text, "cannot-tell"))
+    elif len(lr) > 2:
+        now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
+        text = f"The learning rate {now} at step {int(lr.steps[-1]):,} (peak {found.lr_peak:.3g})."
+        facts.append(Fact("lr", "optimiser", text, "known", found.lr_now))
+        for step, ratio in found.lr_jumps:
+            text = f"The learning rate jumped {ratio:.3g} times at step {step:,}."
+            facts.append(Fact(f"lr_jump_{step}", "optimiser", text, "known", ratio, "x"))
+    return tuple(facts)
+
+
+def _clip(view: View, found: Optimiser) -> str:
+    now, own, clipped = found.grad_norm or 0.0, found.grad_norm_usual or 0.0, found.clipped
+    enough = own > 0 and len(view.series("grad_norm")) >= 8
+    multiple = f" That is {now / own:.2g} times its own median." if enough else ""
+    if clipped is None:
+        return f"grad_norm stands at {now:.3g} (the clip threshold is not declared).{multiple}"
+    text = f"grad_norm is printed before clipping: {now:.3g}{f' at clip_grad {found.clip:g}' if found.clip else ''}."
+    if clipped > 0 or found.cut is not None:
+        low, high = found.cut or (1.0, 1.0)
+        by = f" (by {low:.2g} to {high:.2g})" if high > low else f" (by {low:.2g})" if found.cut else ""
+        steps = "step" if view.has("clip_share") else "logged step"
+        which = f"Every {steps} is" if clipped == 1 else f"{clipped:.0%} of the {steps}s are"
+        text += f" {which} scaled{by}"
+        cutting = f"; a threshold near {rough(found.suggested or 0.0)} (90th percentile) would cut outliers only."
+        text += cutting if clipped > 0.5 else "."
+    if not view.trainer.clip_before_step:
+        text += " In this trainer the clip comes after the step and has no effect."
+    return text + multiple
+
+
+def of_changes(view: View, changes: Changes) -> tuple[Fact, ...]:
+    jump = changes.jump
+    if jump is None:
+        return ()
+    text = (
+        f"{changes.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+        f" {jump.before_step:,} and {jump.step:,}"
+    )
+    cause = {
+        "gan-start": ", where the GAN starts",
+        "lr-jump": ", where the learning rate jumps",
+        "resume": ", at the resume",
+        "epoch-start": ", at the start of an epoch",
+    }.get(jump.coincides, ", with no change of the learning rate and no GAN start there")
+    lr = view.series("lr")
+    at = int(np.searchsorted(lr.steps, jump.step))
+    rate = f" The learning rate there is {lr.values[min(at, len(lr) - 1)]:.3g}." if len(lr) else ""
+    return (Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x"),)
+
+
+def of_progress(view: View, progress: Progress) -> tuple[Fact, ...]:
+    if not len(view.run):
+        return ()
+    last, planned, seconds = progress.step, view.number("total_steps"), progress.seconds
+    if progress.share is not None and planned:
+        text = f"Progress: step {last:,} of {planned:,.0f} ({last / planned:.1%})."
+        facts = [Fact("progress", "progress", text, "declared", progress.share)]
+    else:
+        text = f"Step {last:,}; how many steps are planned is not in the log."
+        facts = [Fact("progress", "progress", text, "cannot-tell")]
+    if progress.milestone is not None:
+        name, step = progress.milestone
+        text = f"Next milestone: {name} at step {step:,}, {step - last:,} steps to go"
+        if seconds and math.isfinite(seconds) and seconds > 0:
+            text += f", about {_duration((step - last) * seconds)} at {seconds:.3g} s a step"
+        facts.append(Fact("milestone", "progress", text + ".", "inferred", float(step), "step"))
+    return tuple(facts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
