@@ -41,8 +41,8 @@ class Library:
             raise LogError("There is no file missing.log.")
         return [make_run()] * len(paths)
 
-    def diagnose(self, run: Any, select: Any = (), ignore: Any = ()) -> Any:
-        self.diagnosed = {"select": select, "ignore": ignore}
+    def diagnose(self, run: Any, select: Any = (), ignore: Any = (), *, faulty_share: float) -> Any:
+        self.diagnosed = {"select": select, "ignore": ignore, "faulty_share": faulty_share}
         return self.diagnosis
 
 
@@ -115,7 +115,7 @@ def test_options_reach_the_library(library: Library, tmp_path: Path) -> None:
     config.write_text("model:\n  loss:\n    kl_weight: 1e-6\ndisc_start: 2000\ninput_range: [0, 1]\n")
     options = (
         "--dialect pyramid-flow --select kl,ADV303 --select rec --ignore NUM --latent 16x3x32x32 --clip 256x256 "
-        "--compression 8x8x8 --channels 3 --range -1,1"
+        "--compression 8x8x8 --channels 3 --range -1,1 --faulty-share 0.1"
     )
     result = runner.invoke(app, ["diagnose", "a.log", "b.log", "--config", str(config), *options.split()])
     assert result.exit_code == 0, result.output
@@ -130,7 +130,7 @@ def test_options_reach_the_library(library: Library, tmp_path: Path) -> None:
         "input_channels": 3,
         "input_range": [-1.0, 1.0],
     }
-    assert library.diagnosed == {"select": ("KL", "ADV303", "REC"), "ignore": ("NUM",)}
+    assert library.diagnosed == {"select": ("KL", "ADV303", "REC"), "ignore": ("NUM",), "faulty_share": 0.1}
 
 
 @pytest.mark.parametrize("given", [["--range=-1,1"], ["--range", "-1,1"], ["--range", "[-1, 1]"]])

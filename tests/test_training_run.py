@@ -260,11 +260,12 @@ def test_a_checkpoint_that_was_moved_aside_for_a_newer_one_comes_back(tmp_path: 
         ("E2", {}, "optim.lr 0.001 -> 0.005"),
         ("A5", {}, "optim.lr 0.001 -> 0.0005, because A5 names no other change that a running trainer can take"),
         ("B13", {"perceptual_weight": 1.0}, "optim.lr 0.001 -> 0.0005, because B13 names no other change that a running trainer can take"),
+        ("E1", {"lr": 1e-5, "warmup_steps": 14}, "optim.lr 0.001 -> 1e-05, optim.warmup_steps 4 -> 14"),
         (None, {}, "optim.lr 0.001 -> 0.0005, because no cause is known"),
     ],
 )  # fmt: skip
 def test_the_prescribed_change(cause: str | None, values: dict[str, float], change: str) -> None:
-    config = small(loss__perceptual_weight=0.0)
+    config = small(loss__perceptual_weight=0.0, optim__min_lr=1e-4)
     after, text = prescribe(config, cause, values)
     assert text == change
     section, option = change.split(" ")[0].split(".")

@@ -78,7 +78,9 @@ def present(facts: Facts, key: str) -> Any:
 def resolved(changes: tuple[Change, ...], facts: Facts) -> Mapping[str, Value]:
     """Canonical setting -> the value that ``changes`` ask for in this run."""
     values = {change.key: change.resolve(present(facts, change.key), facts) for change in changes}
-    return {key: value for key, value in values.items() if value not in (None, present(facts, key))}
+    made = {key: value for key, value in values.items() if value not in (None, present(facts, key))}
+    rate, least = _number(made.get("lr")), _number(facts.run.config.get("min_lr"))
+    return {**made, "min_lr": rate} if rate is not None and least is not None and least > rate else made
 
 
 def shown(value: Value) -> str:

@@ -130,5 +130,5 @@ def _fix(facts: Facts, cause: Cause) -> NextStep:
         cause.falsify,
         cause.id,
         deciding_command(facts, cause),
-        changes=tuple(changes.items()),
+        changes=changes,
     )

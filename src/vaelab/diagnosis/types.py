@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -47,7 +48,7 @@ class MetricVerdict:
 class NextStep:
     """One thing to do: ``patch`` is in the trainer's own flags, ``expected`` says what should be seen, ``falsify``
     what would show that this was not it, ``command`` a vaelab command that decides (if one does). ``changes``: the patch as
-    (canonical setting, value)."""
+    canonical setting -> value."""
 
     text: str
     patch: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class NextStep:
     falsify: str = ""
     cause: str | None = None
     command: str = ""
-    changes: tuple[tuple[str, Value], ...] = ()
+    changes: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def prescribe(config: TrainConfig, cause: str | None, values: Mapping[str, Value
 def _with(config: TrainConfig, section: str, option: str, value: Any) -> TrainConfig:
     settings = config.model_dump()
     settings[section][option] = value
+    if option.endswith("lr") and (least := option.replace("lr", "min_lr")) in settings[section]:
+        settings[section][least] = min(settings[section][least], value)  # a schedule cannot end above its peak
     return TrainConfig.model_validate(settings)
 
 

@@ -362,7 +362,7 @@ class Trainer:
 
     def _roll_back(self, healthy: Path, judgement: Judgement) -> None:
         before, rollbacks = self.config, self.counters.rollbacks + 1
-        changed, text = prescribe(before, judgement.cause, dict(judgement.values))
+        changed, text = prescribe(before, judgement.cause, judgement.values)
         # The batches that led here are not repeated: a bad one among them may have been the cause.
         event = {"came_from": judgement.step, "cause": judgement.cause, "change": text, "attempt": rollbacks}
         plan: dict[str, Any] = {

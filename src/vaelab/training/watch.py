@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Judgement:
     critical: bool
     healthy: bool
     changed: bool
-    values: tuple[tuple[str, Value], ...] = ()
+    values: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Watch:
@@ -79,7 +79,7 @@ class Watch:
             critical=self.stable.confirmed and status in ("act", "stop"),
             healthy=status in CALM and diagnosis.status in CALM,
             changed=any(change.kind == "status" for change in changes),
-            values=first.fix.changes if first is not None else (),
+            values=first.fix.changes if first is not None else {},
         )
 
     @property
