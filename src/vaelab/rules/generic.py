@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vaelab.analysis import rolling_median
+from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts, Track
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import DIRECTED, ENOUGH, LASTS
@@ -214,7 +214,7 @@ class StuckFromTheStart(Rule):
 
 def _begins_with_the_run(facts: Facts, track: Track) -> bool:
     steps = facts.run.steps
-    spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
+    spacing = int(level(np.diff(steps))) if len(steps) > 1 else 1
     return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
 
 
