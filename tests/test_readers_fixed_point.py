@@ -72,3 +72,17 @@ def test_only_a_point_parts_a_number(
     together = read(lines)
     monkeypatch.setattr(numeric_scan, "MIN_GROUP", 10**9)
     assert together == read(lines)
+
+
+def test_numbers_of_full_precision_are_read_together() -> None:
+    calls = []
+
+    def parse(line: bytes):  # type: ignore[no-untyped-def]
+        calls.append(line)
+        return parse_line(line)
+
+    printed = [repr(-1 / (i + 7) ** 2) for i in range(20)]
+    text = "".join(f"step {i}: loss={value}\n" for i, value in enumerate(printed)).encode()
+    scan = numeric_scan.scan_text(text, parse)
+    assert sorted(value for block in scan.blocks for value in block.values[1].tolist()) == sorted(map(float, printed))
+    assert len(calls) == 1

@@ -84,10 +84,11 @@ class Lines:
         return Places(sign, begin, self.run_ends(begin), self.words[begin])
 
     def run_ends(self, begin: IntArray) -> IntArray:
-        """Where the digits and points end that begin at ``begin`` (n,), or the first 16 of them; 0 where there are none."""
+        """Where the digits and points end that begin at ``begin`` (n,), or the first 32 of them; 0 where there are none."""
         end = begin + _digits_and_points(self.words[begin])
-        long = np.flatnonzero(end - begin == 8)
-        end[long] += _digits_and_points(self.words[end[long]])
+        for characters in (8, 16, 24):
+            long = np.flatnonzero(end - begin == characters)
+            end[long] += _digits_and_points(self.words[end[long]])
         return np.where(end > begin, end, 0)
 
 
