@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis.series import MAD_TO_SIGMA, FloatArray, IntArray, level, rolling_median
+from vaelab.analysis.series import MAD_TO_SIGMA, FloatArray, IntArray, level, median, rolling_median
 
 RUN_LENGTH = 1000
 """Mean number of rows to a false alarm."""
+MARGIN = 1.3
+"""The threshold aims at a run length this much longer: noise that is estimated from the same rows is estimated too low."""
 LEAST = 3
 """Rows that a new level has to last, and that a level is measured on at least."""
 SIDE = 8
@@ -36,6 +38,7 @@ STANDS_OUT = 2.5
 SIMULATED_ROWS = 40_000
 BLOCK = 10
 EULER = 0.5772156649
+GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
     residuals = values - rolling_median(values, 2 * window + 1)
-    scatter = max(MAD_TO_SIGMA * float(np.median(np.abs(residuals[window:]))), SMALLEST_SIGMA)
+    scatter = max(MAD_TO_SIGMA * float(median(np.abs(residuals[window:]))), SMALLEST_SIGMA)
     # an outlier that neither neighbour shares says nothing of the level
     clean = np.where(np.abs(values - middle) > CLIP * scatter, middle, values)
     # what a median leaves of a steep start and of the rows around a change is no noise
@@ -155,15 +158,17 @@ def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
     # what the rolling median and few rows hide of the variance and of the correlation (Kendall 1954)
     own = 2 * window + 1
     correlation = min(max(rho + (1 + 4 * max(rho, 0.0)) / own, 0.0), 0.9)
-    centred *= (1 + 5 / n) * math.sqrt(1 + 2 / own * (1 + correlation) / (1 - correlation))
+    centred *= (1 + 5 / n) * math.sqrt(1 + math.pi / own * (1 + correlation) / (1 - correlation))
     innovations = centred[1:] - correlation * centred[:-1]
     sigma = max(float(np.sqrt(np.mean(innovations**2))), SMALLEST_SIGMA)
     runs = max(16, min(100, SIMULATED_ROWS // n))
-    rng = np.random.default_rng(0)
     block = min(BLOCK, len(residuals))
-    first = rng.integers(0, len(residuals) - block + 1, (runs, -(-n // block)))
+    count = runs * -(-n // block)
+    # places that are as good as random, and the same every time (numpy's generators take as long to import as all this)
+    first = (
+        (np.arange(1, count + 1) ** 2 * GOLDEN % 1 * (len(residuals) - block + 1)).astype(np.int64).reshape(runs, -1)
+    )
     drawn = centred[(first[:, :, None] + np.arange(block)).reshape(runs, -1)[:, :n]]
-    drawn += rng.normal(0, SMALLEST_SIGMA / 10, drawn.shape)
     if sign < 0:  # the worst case: a straight fall, on the edge of what is convex
         drawn -= 10 * max(float(np.abs(centred).max()), sigma) * np.arange(n)
     scale = _Scale(sigma, correlation, window, 0.0, 0.0, 0.0, 1.0)
@@ -173,7 +178,7 @@ def _simulate(residuals: FloatArray, n: int, window: int, sign: int) -> _Scale:
     highest = _cusum(noise, allowance).max(axis=1)
     spread = max(float(highest.std()) * math.sqrt(6) / math.pi, 0.3)
     mode = float(highest.mean()) - EULER * spread
-    threshold = max(CLIP, mode - spread * math.log(n / RUN_LENGTH))
+    threshold = max(CLIP, mode - spread * math.log(n / (MARGIN * RUN_LENGTH)))
     return _Scale(sigma, correlation, window, allowance, threshold, mode, spread)
 
 
@@ -263,8 +268,8 @@ def _add_drift(
 def _medians(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
     """Median of ``values[first[i]:last[i]]`` for every i; windows of one length are done at once."""
     out = np.empty(len(first))
-    for width in np.unique(last - first):
-        windows = np.lib.stride_tricks.sliding_window_view(values, int(width))
+    for width in set((last - first).tolist()):
+        windows = np.lib.stride_tricks.sliding_window_view(values, width)
         same = np.flatnonzero(last - first == width)
-        out[same] = np.median(windows[first[same]], axis=1)
+        out[same] = median(windows[first[same]])
     return out

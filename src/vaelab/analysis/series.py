@@ -91,18 +91,29 @@ def blocks(steps: IntArray, values: FloatArray, rows: IntArray, max_blocks: int 
     whole = n // k * k
     table = values[:whole].reshape(-1, k)
     ends: IntArray = np.arange(k - 1, whole, k)
-    parts: list[FloatArray] = [np.median(table, axis=1), table.min(axis=1), table.max(axis=1)]
+    parts: list[FloatArray] = [median(table), table.min(axis=1), table.max(axis=1)]
     if whole < n:
         rest = values[whole:]
-        last = (float(np.median(rest)), float(rest.min()), float(rest.max()))
+        last = (float(median(rest)), float(rest.min()), float(rest.max()))
         parts = [np.append(part, x) for part, x in zip(parts, last, strict=True)]
         ends = np.append(ends, n - 1)
     return Series(steps[ends], parts[0], parts[1], parts[2], rows[ends], k)
 
 
+def median(values: FloatArray) -> FloatArray:
+    """Median over the last axis of finite ``values``: what ``np.median`` gives, in half the time on short rows and without importing
+    the masked arrays."""
+    n = values.shape[-1]
+    k = n // 2
+    if n % 2:
+        return np.asarray(np.partition(values, k, axis=-1)[..., k])
+    middle = np.partition(values, (k - 1, k), axis=-1)
+    return np.asarray(middle[..., k - 1] / 2 + middle[..., k] / 2)
+
+
 def level(values: FloatArray) -> float:
-    """Median; NaN if empty."""
-    return float(np.median(values)) if len(values) else math.nan
+    """Median; NaN if empty or if there is a NaN in it."""
+    return float(median(values)) if len(values) and not np.isnan(values).any() else math.nan
 
 
 def noise(values: FloatArray) -> float:
@@ -110,7 +121,7 @@ def noise(values: FloatArray) -> float:
     if len(values) < 3:
         return math.nan
     differences = np.diff(values)
-    return float(MAD_TO_SIGMA * np.median(np.abs(differences - np.median(differences))) / math.sqrt(2))
+    return float(MAD_TO_SIGMA * median(np.abs(differences - median(differences))) / math.sqrt(2))
 
 
 def rolling_median(values: FloatArray, window: int) -> FloatArray:
@@ -121,7 +132,7 @@ def rolling_median(values: FloatArray, window: int) -> FloatArray:
         return values.copy()
     half = window // 2
     padded = np.concatenate([values[half:0:-1], values, values[-2 : -half - 2 : -1]])
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+    return median(np.lib.stride_tricks.sliding_window_view(padded, window))
 
 
 @dataclass(frozen=True)
@@ -154,13 +165,13 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
         return Trend("flat", 1.0, 0.0, 1.0, n)
     if n > 240:
         k = math.ceil(n / 240)
-        v = np.median(v[: n // k * k].reshape(-1, k), axis=1)
+        v = median(v[: n // k * k].reshape(-1, k))
     m = len(v)
     i, j = np.triu_indices(m, 1)
     differences = v[j] - v[i]
     s = float(np.sign(differences).sum())
-    slope = float(np.median(differences / (j - i)))
-    centre = float(np.median(v))
+    slope = float(median(differences / (j - i)))
+    centre = float(median(v))
     rho = _rank_correlation(v)
     inflation = (1 + max(rho, 0.0)) / max(1 - max(rho, 0.0), 0.05)
     variance = m * (m - 1) * (2 * m + 5) / 18 * inflation
@@ -169,7 +180,7 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     total = slope * (m - 1)
     start, end = centre - total / 2, centre + total / 2
     ratio = end / start if start > 0 and end > 0 else math.nan
-    scale = max(abs(centre), float(np.median(np.abs(v))), 1e-300)
+    scale = max(abs(centre), float(median(np.abs(v))), 1e-300)
     direction = "flat"
     if p < alpha and abs(total) > least * scale:
         direction = "rising" if total > 0 else "falling"
@@ -218,7 +229,7 @@ def step_change(values: FloatArray, side: int = 8, least: int = 3, sign: int = 0
     k = int(np.argmax(np.where(steps, np.abs(change), -1.0)))
     i, low, high = int(at[k]), float(before[k]), float(after[k])
     sides = (values[max(0, i - side) : i] - low, values[i : i + side] - high)
-    scatter = MAD_TO_SIGMA * max(float(np.median(np.abs(v))) for v in sides)
+    scatter = MAD_TO_SIGMA * max(float(median(np.abs(v))) for v in sides)
     return StepChange(i, low, high, min(abs(high - low) / max(scatter, 1e-12 * abs(low), 1e-300), 1e6))
 
 
@@ -228,7 +239,7 @@ def _medians(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
     for width in np.unique(last - first):
         windows = np.lib.stride_tricks.sliding_window_view(values, int(width))
         same = np.flatnonzero(last - first == width)
-        out[same] = np.median(windows[first[same]], axis=1)
+        out[same] = median(windows[first[same]])
     return out
 
 
@@ -241,7 +252,7 @@ def robust_spikes(values: FloatArray, high: FloatArray, window: int = 21, k: flo
         return np.empty(0, np.int64)
     base = rolling_median(values, window)
     size = np.maximum(np.abs(base), 1e-300)
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - base) / size))
+    sigma = MAD_TO_SIGMA * float(median(np.abs(values - base) / size))
     return np.flatnonzero((high > base + k * sigma * size) & (high > 1.5 * np.abs(base)))
 
 

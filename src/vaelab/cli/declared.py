@@ -61,7 +61,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raw = yaml.safe_load(read_text(path, "utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"The config {path} cannot be read: {error.strerror or error}.") from None
-    except YAML_FAILURES as error:
+    except (yaml.YAMLError, *YAML_FAILURES) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"The config {path} is not valid YAML or JSON{where}.") from None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 from vaelab.causes import Cause
-from vaelab.config.foreign import sources
 from vaelab.facts import Facts
 
 
@@ -28,6 +28,13 @@ def deciding_command(facts: Facts, cause: Cause) -> str:
         return f"vaelab evaluate {folder}" if own else "vaelab evaluate CHECKPOINT DATA"
     if looks in ("lint", "smoke") and own:
         return f"vaelab {looks} {shlex.quote(str(Path(run.source).parent / 'config.yaml'))}"
-    if looks == "lint" and (facts.view.trainer.own or run.trainer in sources()):
+    if looks == "lint" and (facts.view.trainer.own or run.trainer in _with_settings()):
         return "vaelab lint CONFIG"
     return ""
+
+
+def _with_settings() -> Collection[str]:
+    """Trainers whose settings ``vaelab lint`` reads. Imported here: most diagnoses never ask."""
+    from vaelab.config.foreign import sources
+
+    return sources()

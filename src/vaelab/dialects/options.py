@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import yaml
-
 Style = Literal["flag", "yaml", "override", "python"]
 
 
@@ -89,6 +87,8 @@ def _plain(value: Any) -> str:
 
 def yaml_lines(text: str) -> dict[str, int]:
     """Line of every key in a YAML text, by its dotted path, mappings inside mappings only."""
+    import yaml  # only here: a diagnosis reads no file of settings
+
     found: dict[str, int] = {}
 
     def walk(node: yaml.Node | None, prefix: str) -> None:

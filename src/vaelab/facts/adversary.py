@@ -146,7 +146,7 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     in use where they lie near one, else their own level: a discriminator that has begun to learn stands below chance.
     """
     first = disc.values[disc.values > 0][:3]
-    spacing = int(np.median(np.diff(disc.steps))) if len(disc) > 1 else 1
+    spacing = int(level(np.diff(disc.steps))) if len(disc) > 1 else 1
     begins = gan.before_step is not None or (len(disc) > 1 and disc.steps[0] <= 2 * max(1, spacing))
     if not begins or not len(first):
         return None, "not known"
@@ -231,7 +231,7 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
         for scale in (1.0, 0.5, 2.0):
             bound = scale * base
             over = np.maximum(0, bound - d - slack)
-            cost = float(np.median(np.abs(d - bound)) / scale + 5 * np.mean(over) / scale)
+            cost = float(level(np.abs(d - bound)) / scale + 5 * np.mean(over) / scale)
             if cost < best_cost:
                 best, best_cost = (name, scale), cost
     return (

@@ -105,7 +105,7 @@ def _looks_summed(view: View) -> bool:
         return False
     values, _, _ = view.joint((left, "rec_loss"))
     ratio = np.abs(values[left]) / np.maximum(np.abs(values["rec_loss"]), 1e-300)
-    return bool(len(ratio) and np.median(ratio) > 200)
+    return bool(len(ratio) and level(ratio) > 200)
 
 
 # --- mean-reduced trainers: nll = pixel_weight * rec + perceptual_weight * p -----------------------------------------
@@ -168,7 +168,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
             )  # fmt: skip
             weight_p = exact
     rest = left - weight_p * p
-    guess = max(float(np.median(rest / rec)), 0.0)
+    guess = max(level(rest / rec), 0.0)
     slack = left_error + weight_p * p_error + guess * rec_error + unsure_p * p
     if how == "medians":
         least, most = (left - left_error) * MEDIAN_RATIO[0], (left + left_error) * MEDIAN_RATIO[1]

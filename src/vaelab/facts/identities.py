@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.analysis import level
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
@@ -60,16 +61,16 @@ def intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
     if best_low > best_high:
         best_low, best_high = float(np.quantile(low, 0.98)), float(np.quantile(high, 0.02))
     if best_low > best_high:
-        middle = float(np.median((low + high) / 2))
+        middle = level((low + high) / 2)
         inside = float(np.mean((low <= middle) & (middle <= high)))
-        return float(np.median(low)), float(np.median(high)), inside
+        return level(low), level(high), inside
     middle = (best_low + best_high) / 2
     return best_low, best_high, float(np.mean((low <= middle) & (middle <= high)))
 
 
 def typical(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
     """As ``_intersect`` for rows that hold only in 95 of 100 cases each: their typical interval, not their overlap."""
-    a, b = float(np.median(low)), float(np.median(high))
+    a, b = level(low), level(high)
     middle = (a + b) / 2
     return a, b, float(np.mean((low <= middle) & (middle <= high)))
 
@@ -97,7 +98,7 @@ def check_identity(
     if how == "medians":
         tolerance = tolerance + 0.17 * np.abs(left)
     bad = gap > tolerance
-    residual = float(np.median(gap / np.maximum(np.abs(left), 1e-12)))
+    residual = level(gap / np.maximum(np.abs(left), 1e-12))
     share = float(np.mean(bad))
     if share <= 0.05:
         return Identity(name, formula, "closes", residual, len(left), f"{formula} closes in {len(left)} rows"
@@ -139,7 +140,7 @@ def fit_two(
     """Weight of ``p`` in left = a rec + b p with its 4-sigma interval, or None if the rows cannot separate the two."""
     if len(left) < 6:
         return None
-    solution = np.array([max(float(np.median(left / rec)), 0.0), 0.0])
+    solution = np.array([max(level(left / rec), 0.0), 0.0])
     # the rounding of rec and p counts as often as their weights say: once with a guess, once with the first fit
     for _ in range(2):
         error = np.maximum(left_error + np.abs(solution[0]) * rec_error + np.abs(solution[1]) * p_error, 1e-12)

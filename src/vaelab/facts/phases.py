@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.analysis import Series, change_points, noise, rolling_median
+from vaelab.analysis import Series, change_points, level, noise, rolling_median
 from vaelab.facts.base import Phase, PhaseKind
 from vaelab.facts.view import View
 
@@ -340,7 +340,7 @@ def _origin(view: View) -> str:
         return "unknown"
     first = float(rec.values[0])
     limit = PRETRAINED.get(error)
-    spacing = int(np.median(np.diff(rec.steps)))
+    spacing = int(level(np.diff(rec.steps)))
     begins_at_zero = view.run.steps[0] <= max(1, spacing) or view.run.step_unit != "step"
     if view.trainer.own and "pixel_loss" in view.run.config and begins_at_zero:
         return "pretrained" if view.run.config.get("pretrained_vae_weight") else "scratch"

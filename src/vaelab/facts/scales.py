@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.view import View
 
@@ -135,7 +134,7 @@ def _logged_nats(view: View) -> float | None:
         return None
     values, _, _ = view.joint(("kl_loss", "kl_nats_per_element"))
     some = values["kl_loss"] > 0
-    return float(np.median(values["kl_nats_per_element"][some] / values["kl_loss"][some])) if some.any() else None
+    return level(values["kl_nats_per_element"][some] / values["kl_loss"][some]) if some.any() else None
 
 
 def _numbers(value: object) -> list[float]:

@@ -94,7 +94,7 @@ class View:
         """So few decimals are printed that 0.00000 and 0.00001 are all the column shows: rounding, never zero."""
         series, decimals = self.series(metric), self.run.columns[metric].decimals if metric in self.run else None
         # nobody prints a small number with one decimal: 0.0 is a zero in full precision
-        few = decimals is not None and decimals >= 2 and len(series) > 2 and len(np.unique(series.values)) <= 3
+        few = decimals is not None and decimals >= 2 and len(series) > 2 and len(set(series.values.tolist())) <= 3
         return few and decimals is not None and bool(np.abs(series.values).max() <= 2 * 10.0**-decimals)
 
     @cached_property

@@ -6,14 +6,11 @@ import ast
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-import yaml
-
-YAML_FAILURES = (
-    yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError
-)  # fmt: skip
-"""What PyYAML raises on text that is none: of its own, and what escapes it (``0x``, a date in the year 99999)."""
+YAML_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What escapes PyYAML on text that is none (``0x``, a date in the year 99999); errors of its own become ValueError here."""
 
 _TABLE_ROW = re.compile(r"^\s*\|\s*([^|]+?)\s*\|\s*([^|]*?)\s*\|?\s*$")
 _FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
@@ -35,22 +32,31 @@ def parse_config_text(text: str) -> dict[str, Any]:
 
 
 def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_PlainLoader)
+    import yaml  # only here: most logs hold no settings
+
+    try:
+        return yaml.load(text, Loader=_plain_loader())
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
 
 
-class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+@cache
+def _plain_loader() -> Any:
     """Safe YAML, where an object of some class (Lightning writes them into hparams.yaml) is read as plain data."""
+    import yaml
 
+    class PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
 
-def _plain(loader: Any, tag: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
+    def plain(loader: Any, tag: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_scalar(node)
 
-
-_PlainLoader.add_multi_constructor("", _plain)
+    PlainLoader.add_multi_constructor("", plain)
+    return PlainLoader
 
 
 def _markdown_table(text: str) -> dict[str, Any]:

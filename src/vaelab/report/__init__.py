@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from vaelab.diagnosis import Diagnosis
 from vaelab.errors import ConfigError
-from vaelab.report import files, notebook
-from vaelab.report.html import to_html
-from vaelab.report.json_report import to_dict, to_json
-from vaelab.report.markdown import to_markdown
-from vaelab.report.plots import Plot, draw_plots
-from vaelab.report.sarif import to_sarif
-from vaelab.report.terminal import render
+
+if TYPE_CHECKING:
+    from vaelab.diagnosis import Diagnosis
+    from vaelab.report import notebook
+    from vaelab.report.html import to_html
+    from vaelab.report.json_report import to_dict, to_json
+    from vaelab.report.markdown import to_markdown
+    from vaelab.report.plots import Plot, draw_plots
+    from vaelab.report.sarif import to_sarif
+    from vaelab.report.terminal import render
 
 __all__ = [
     "ReportFormat", "draw_plots", "notebook", "render", "to_dict", "to_html", "to_json", "to_markdown", "to_sarif",
@@ -22,6 +25,20 @@ __all__ = [
 ]  # fmt: skip
 
 ReportFormat = Literal["md", "html", "json", "plots"]
+
+_HOMES = {
+    "to_html": "html", "to_dict": "json_report", "to_json": "json_report", "to_markdown": "markdown", "draw_plots": "plots",
+    "to_sarif": "sarif", "render": "terminal",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # lazy: the terminal's screen must not pay for the templates, the JSON schema and the plots
+    if name in _HOMES:
+        return getattr(import_module(f"vaelab.report.{_HOMES[name]}"), name)
+    if name == "notebook":
+        return import_module("vaelab.report.notebook")
+    raise AttributeError(f"module 'vaelab.report' has no attribute {name!r}")
 
 
 def write_report(
@@ -33,6 +50,12 @@ def write_report(
     asked for by name they raise. With several runs the plots of each lie in ``plots/1``, ``plots/2`` ...
     Raises ConfigError if ``out_dir`` cannot be written, or matplotlib is missing.
     """
+    from vaelab.report import files
+    from vaelab.report.html import to_html
+    from vaelab.report.json_report import to_json
+    from vaelab.report.markdown import to_markdown
+    from vaelab.report.plots import draw_plots
+
     folder = Path(out_dir)
     wanted = formats if formats is not None else ("md", "html", "json", "plots")
     files.make_folder(folder)

@@ -116,7 +116,7 @@ class WorseThanChance(Rule):
         negative = float(np.mean(real.values < fake.values))
         above = float(np.mean(disc.values > 1.005 * a.chance))
         # the same calm loss above chance, row after row: an exploding run scatters far more
-        calm = float(np.median(np.abs(disc.values - a.disc_loss))) < 0.15 * a.chance
+        calm = level(np.abs(disc.values - a.disc_loss)) < 0.15 * a.chance
         # 10 of 10 rows, or three quarters of 15: either comes by chance less than once in 50 trials of an idle coin
         most = 0.75 if a.rows >= ENOUGH else 1.0
         if negative < most or above < most or a.disc_trend.direction == "falling" or not calm:

@@ -136,7 +136,7 @@ class SpikeBetweenRows(Rule):
             ratio, first, last = max(found)
             jump = facts.changes.jump
             rows = facts.view.series(metric).steps
-            if jump is not None and first <= jump.step <= last + 4 * int(np.median(np.diff(rows))):
+            if jump is not None and first <= jump.step <= last + 4 * int(level(np.diff(rows))):
                 continue  # the first step of a lasting change, not a sample that passes
             yield self.finding(
                 f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there:"
@@ -187,20 +187,29 @@ def _means(facts: Facts, metric: str) -> Iterator[tuple[float, float, int, int]]
             # with a GAN term in it the total may cross zero: only its largest value is a scale
             typical = top if metric == "total_loss" else max(top / 2, level(inside.values))
             yield float(mean), max(typical, 1e-300), int(inside.steps[0]), int(step)
-    column = run.columns.get(metric)
+    yield from _between_rows(facts, metric)
+
+
+def _between_rows(facts: Facts, metric: str) -> Iterator[tuple[float, float, int, int]]:
+    """The same of the steps between two rows of one epoch, from the running mean beside a windowed median."""
+    run, column = facts.run, facts.run.columns.get(metric)
     if column is None or column.epoch_mean is None or run.epochs is None or column.smoothing.kind != "window_median":
         return
-    half_unit = 0.5 * 10.0 ** -(column.decimals or 6)
-    start = facts.view.epoch_first_rows
-    for a, b in zip(start, [*start[1:], len(run)], strict=True):
-        for i in range(int(a) + 1, int(b)):
-            count, earlier = (int(run.steps[k] - run.steps[a]) + 1 for k in (i, i - 1))
-            mean, mean_before = column.epoch_mean[i], column.epoch_mean[i - 1]
-            around = column.values[max(0, i - 2) : i + 3]
-            if count <= earlier or not np.all(np.isfinite([mean, mean_before, *around])):
-                continue
-            between = (count * mean - earlier * mean_before) / (count - earlier)
-            error = half_unit * (count + earlier) / (count - earlier)
-            # the mean itself has to leave the rows: a difference of two nearly equal means is not evidence
-            if i >= 3 and between > 4 * error and mean > 1.3 * max(mean_before, float(np.max(around))):
-                yield float(between - error), float(np.max(around)), int(run.steps[i - 1]), int(run.steps[i])
+    n, mean, steps = len(run), np.asarray(column.epoch_mean), run.steps
+    first = np.zeros(n, np.int64)
+    first[facts.view.epoch_first_rows] = facts.view.epoch_first_rows
+    first = np.maximum.accumulate(first)
+    count = (steps - steps[first] + 1).astype(np.float64)
+    padded = np.pad(column.values, 2, constant_values=-np.inf)
+    around = np.max([padded[i : i + n] for i in range(5)], axis=0)  # NaN where one of them is
+    i = np.arange(3, n)
+    i = i[(first[i] < i) & (count[i] > count[i - 1])]
+    before = mean[i - 1]
+    new = count[i] - count[i - 1]
+    between = (count[i] * mean[i] - count[i - 1] * before) / new
+    error = 0.5 * 10.0 ** -(column.decimals or 6) * (count[i] + count[i - 1]) / new
+    # the mean itself has to leave the rows: a difference of two nearly equal means is not evidence
+    found = (between > 4 * error) & (mean[i] > 1.3 * np.maximum(before, around[i])) & np.isfinite(around[i] + between)
+    for k in np.flatnonzero(found).tolist():
+        row = int(i[k])
+        yield float(between[k] - error[k]), float(around[row]), int(steps[row - 1]), int(steps[row])

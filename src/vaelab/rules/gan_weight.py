@@ -190,7 +190,7 @@ class WeightStaysZero(Rule):
         weight, disc = active(facts, "d_weight"), active(facts, "disc_loss")
         # below a hundred-thousandth a weight is printed as 0 most of the time
         none = level(weight.values) == 0 and len(weight) >= ENOUGH and bool(weight.high.max() < 1e-5)
-        if not none or len(np.unique(disc.values)) < 3:
+        if not none or len(set(disc.values.tolist())) < 3:
             return
         yield self.finding(
             f"d_weight is 0 in all {len(weight)} rows since the GAN start while disc_loss moves: the generator gets no"

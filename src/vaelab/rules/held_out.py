@@ -117,7 +117,7 @@ class AverageOfWeights(Rule):
         if len(rows) < 4 and not frozen:
             return
         late = rows[-max(3, len(rows) // 4) :]
-        ratio = float(np.median(averaged[late] / np.maximum(raw[late], 1e-300)))
+        ratio = level(averaged[late] / np.maximum(raw[late], 1e-300))
         if np.array_equal(raw[rows], averaged[rows]):
             text = (
                 f"Validation with averaged weights equals the one with raw weights in all {len(rows)} rows: EMA is off."
@@ -162,7 +162,7 @@ class GapWidens(Rule):
         if len(val) < 3 or len(rec) < 12:
             return
         # the training level around each validation: the rows of half the way to the one before
-        half = max(1, int(np.median(np.diff(val.steps))) // 2)
+        half = max(1, int(level(np.diff(val.steps))) // 2)
         train = np.array([level(rec.between(int(s) - half, int(s)).values) for s in val.steps])
         # raw weights that swing are not memory: the better of raw and averaged weights counts
         averaged = facts.view.series(f"val_ema/{names[1]}")

@@ -280,7 +280,7 @@ class GrowsManyTimes(Rule):
             return
         smooth = np.log(rolling_median(kl.values, max(5, len(kl) // 50)))
         third = len(smooth) // 3
-        settled = float(np.median(smooth[third // 2 : third + third // 2]))
+        settled = level(smooth[third // 2 : third + third // 2])
         late = math.log(level(kl.tail(0.1, 3).values))
         if late - settled < math.log(10):
             return
