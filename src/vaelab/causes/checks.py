@@ -173,12 +173,6 @@ def rate_below_minimum(facts: Facts) -> CheckResult | None:
     return CheckResult(now < 0.5 * least, f"lr stands at {now:.2g}, min_lr is {least:.2g}.")
 
 
-def clipped_on_most_steps(facts: Facts) -> CheckResult | None:
-    """Share of steps with grad_norm above clip_grad."""
-    share = facts.optimiser.clipped
-    return None if share is None else CheckResult(share > 0.5, f"{share:.0%} of the logged steps are clipped.")
-
-
 def half_precision(facts: Facts) -> CheckResult | None:
     """Whether settings or a loss scale say that fp16 is used."""
     config = facts.run.config
@@ -190,15 +184,6 @@ def half_precision(facts: Facts) -> CheckResult | None:
     return CheckResult(False, f"Half precision is off ({said}).") if said else None
 
 
-def scale_falls(facts: Facts) -> CheckResult | None:
-    """Halvings of the loss scale."""
-    scale = facts.view.series("loss_scale")
-    if len(scale) < 4:
-        return None
-    halvings = int(np.sum(scale.values[1:] < 0.6 * scale.values[:-1]))
-    return CheckResult(halvings >= 3, f"loss_scale fell {halvings} times by half or more.")
-
-
 def kl_rose_before(facts: Facts) -> CheckResult | None:
     """The last finite KL against its median."""
     kl = facts.view.series("kl_loss")
@@ -206,12 +191,6 @@ def kl_rose_before(facts: Facts) -> CheckResult | None:
         return None
     ratio = float(np.abs(kl.values[-3:]).max() / usual)
     return CheckResult(ratio > 10, f"The last finite KL is {ratio:.3g} times its median.")
-
-
-def guard_spoke(facts: Facts) -> CheckResult | None:
-    """A line that says that the trainer stopped on a non-finite loss."""
-    line = next((e for e in facts.run.events if e.kind == "non_finite_stop"), None)
-    return None if line is None else CheckResult(True, f"The log says: {line.text.strip()[:80]}.")
 
 
 def weights_differ_after_resume(facts: Facts) -> CheckResult | None:
@@ -253,12 +232,3 @@ def kl_weight_anneals(facts: Facts) -> CheckResult | None:
         return CheckResult(True, f"The KL weight grows over {length:,.0f} steps, as declared.")
     solved = facts.algebra.value("kl_weight")
     return None if solved is None else CheckResult(False, f"The KL weight is constant: {solved:.2g}.")
-
-
-def logvar_moves(facts: Facts) -> CheckResult | None:
-    """Whether the logged output log-variance changes."""
-    logvar = facts.view.series("logvar")
-    if len(logvar) < 2:
-        return None
-    first, last = float(logvar.values[0]), float(logvar.values[-1])
-    return CheckResult(first != last, f"logvar goes from {first:.3g} to {last:.3g}.")

@@ -56,7 +56,7 @@ DATA: tuple[Cause, ...] = (
         expects=shows(
             often="REC105 DAT702 DAT701 DAT710",
             sometimes="NUM501 NUM503 REC104 DAT709 MET1002:reconstruction",
-            never="KL212 OPT404 KL206 REC116 DAT708 KL209 ADV309 ADV307",
+            never="KL212 OPT404 KL206 REC116 DAT708 KL209 ADV309 ADV307 OPT405",
         ),
     ),
     Cause(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -78,20 +78,22 @@ def _counted() -> Mapping[str, Mapping[str, float]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def items(facts: Facts, findings: Iterable[Finding]) -> dict[tuple[str, str], Finding]:
-    """(code, role of the first metric for generic rules, else empty) -> the gravest finding of that kind."""
-    found: dict[tuple[str, str], Finding] = {}
+def seen_by_key(facts: Facts, findings: Iterable[Finding]) -> dict[str, Finding]:
+    """Code, and for generic rules ``CODE:role`` of the first metric -> the gravest finding of that kind."""
+    found: dict[str, Finding] = {}
     for finding in findings:
         generic = finding.code.startswith("MET") and finding.metrics
-        key = (finding.code, facts.view.role(finding.metrics[0]).name if generic else "")
-        if key not in found or HEALTHY[finding.severity] < HEALTHY[found[key].severity]:
-            found[key] = finding
+        keys = [finding.code, *([f"{finding.code}:{facts.view.role(finding.metrics[0]).name}"] if generic else [])]
+        for key in keys:
+            if key not in found or HEALTHY[finding.severity] < HEALTHY[found[key].severity]:
+                found[key] = finding
     return found
 
 
-def expected(cause: Cause, code: str, role: str) -> str:
-    """The word that ``cause`` has for a finding; empty if it names none."""
-    return cause.expects.get(f"{code}:{role}") or cause.expects.get(code) or ""
+def word_for(facts: Facts, cause: Cause, finding: Finding) -> str:
+    """The word that ``cause`` has for ``finding``; empty if it names none."""
+    words = (cause.expects.get(key) for key in reversed(seen_by_key(facts, [finding])))
+    return next((word for word in words if word), "")
 
 
 def infer_causes(
@@ -106,65 +108,49 @@ def infer_causes(
     show little). Raises ValueError unless 0 < faulty_share < 1."""
     if not 0 < faulty_share < 1:
         raise ValueError(f"faulty_share is {faulty_share}; it must lie between 0 and 1")
-    seen = items(facts, findings)
+    seen = seen_by_key(facts, findings)
+    roles = {track.role.name for track in facts.tracks.values()}
     possible = [c for c in causes if c.expects and all(met(need, facts) for need in c.needs)]
-    faults = sum(c.fault for c in possible)
-    prior = faulty_share * (1 - UNLISTED) / max(1, faults)
-    logs: list[float] = [math.log(1 - faulty_share)]
-    logs.append(math.log(faulty_share * UNLISTED) + sum(_log_ratio("", f.severity) for f in seen.values()))
+    prior = math.log(faulty_share * (1 - UNLISTED) / max(1, sum(c.fault for c in possible)))
+    # what a cause that names none of the findings makes of them
+    unnamed = sum(_log_ratio("", f.severity) for key, f in seen.items() if key == f.code)
+    logs = [math.log(1 - faulty_share), math.log(faulty_share * UNLISTED) + unnamed]
     judged = []
     for cause in possible:
-        reasons, test = _reasons(facts, cause, seen, checked, reach)
-        supported = any(
-            f.severity != "info" and expected(cause, *key) in ("often", "sometimes") for key, f in seen.items()
-        )
-        judged.append((cause, reasons, test, supported))
-        logs.append(math.log(prior) + sum(r.weight for r in reasons))
+        looked_for = [k for k in cause.expects if k.split(":")[0] in checked and roles.issuperset(k.split(":")[1:])]
+        reasons = [_found(cause, key, seen[key]) for key in cause.expects if key in seen]
+        supported = any(r.finding.severity != "info" for r in reasons if r.finding and cause.expects[r.key] != "never")
+        test = cause.check(facts) if supported and cause.check is not None else None
+        reasons += _absent(cause, seen, looked_for, reach)
+        if test is not None:
+            here, elsewhere = TEST if test.holds else (1 - TEST[0], 1 - TEST[1])
+            reasons.append(Reason("test", math.log(here / elsewhere)))
+        known = sum(_log_ratio("", r.finding.severity) for r in reasons if r.finding is not None)
+        logs.append(prior + unnamed - known + sum(r.weight for r in reasons))
+        judged.append(Belief(cause, 0.0, tuple(reasons), test, supported))
     top = max(logs)
     shares = [math.exp(value - top) for value in logs]
     total = sum(shares)
-    beliefs = [
-        Belief(cause, share / total, reasons, test, supported)
-        for share, (cause, reasons, test, supported) in zip(shares[2:], judged, strict=True)
-    ]
+    beliefs = [replace(belief, share=share / total) for share, belief in zip(shares[2:], judged, strict=True)]
     harmless = sum(b.share for b in beliefs if not b.cause.fault)
-    return Posterior(
-        shares[0] / total + harmless,
-        shares[1] / total,
-        tuple(sorted(beliefs, key=lambda b: (-b.share, b.cause.id))),
-    )
+    ordered = tuple(sorted(beliefs, key=lambda b: (-b.share, b.cause.id)))
+    return Posterior(shares[0] / total + harmless, shares[1] / total, ordered)
 
 
-def _reasons(
-    facts: Facts,
-    cause: Cause,
-    seen: Mapping[tuple[str, str], Finding],
-    checked: Collection[str],
-    reach: float,
-) -> tuple[tuple[Reason, ...], CheckResult | None]:
-    counted = _counted().get(cause.id, {})
-    reasons, present = [], set()
-    for (code, role), finding in seen.items():
-        rate = counted.get(f"{code}:{role}", counted.get(code))
-        reasons.append(Reason(code, _log_ratio(expected(cause, code, role), finding.severity, rate), finding))
-        present |= {code, f"{code}:{role}"}
-    named = any(expected(cause, *key) in ("often", "sometimes") for key in seen)
-    roles = {track.role.name for track in facts.tracks.values()}
-    often = [key for key, word in cause.expects.items() if word == "often"]
-    looked_for = [k for k in cause.expects if k.split(":")[0] in checked and roles.issuperset(k.split(":")[1:])]
-    if named:
-        for key in looked_for:
-            rate = counted.get(key, OFTEN.get(cause.expects[key], 0.0))
-            if key not in present and rate > HEALTHY["warn"]:
-                reasons.append(Reason(key, ABSENT * reach * math.log((1 - rate) / (1 - HEALTHY["warn"]))))
-    elif often:
-        share = sum(key in looked_for for key in often) / len(often)
-        reasons.append(Reason("silence", share * reach * math.log(SILENT)))
-    test = cause.check(facts) if cause.check is not None and named else None
-    if test is not None:
-        here, elsewhere = TEST if test.holds else (1 - TEST[0], 1 - TEST[1])
-        reasons.append(Reason("test", math.log(here / elsewhere)))
-    return tuple(reasons), test
+def _found(cause: Cause, key: str, finding: Finding) -> Reason:
+    rate = _counted().get(cause.id, {}).get(key)
+    return Reason(key, _log_ratio(cause.expects[key], finding.severity, rate), finding)
+
+
+def _absent(cause: Cause, seen: Mapping[str, Finding], looked_for: Sequence[str], reach: float) -> list[Reason]:
+    """What it says that findings were looked for and are absent: of each, where some are there, else of all together."""
+    counted, words = _counted().get(cause.id, {}), cause.expects
+    if any(key in seen and word != "never" for key, word in words.items()):
+        rates = {k: counted.get(k, OFTEN[words[k]]) for k in looked_for if k not in seen and words[k] != "never"}
+        return [Reason(k, ABSENT * reach * math.log((1 - r) / (1 - HEALTHY["warn"]))) for k, r in rates.items()]
+    often = [key for key, word in words.items() if word == "often"]
+    share = sum(key in looked_for for key in often) / max(1, len(often))
+    return [Reason("silence", share * reach * math.log(SILENT))]
 
 
 def _log_ratio(word: str, severity: str, rate: float | None = None) -> float:

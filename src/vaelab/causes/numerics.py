@@ -107,7 +107,6 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The log has no such line.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py", "LTH14/mar#69"),
         expects=shows(often="NUM502", sometimes="NUM503", never="OPT403"),
-        check=checks.guard_spoke,
     ),
     Cause(
         "F7",
@@ -137,6 +136,5 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="loss_scale is constant.",
         sources=("PyTorch documentation: torch.amp.GradScaler",),
         expects=shows(often="NUM504 NUM509"),
-        check=checks.scale_falls,
     ),
 )

@@ -82,7 +82,6 @@ SCHEDULE: tuple[Cause, ...] = (
         expected="Reconstruction losses compare.",
         falsify="logvar is constant in both.",
         sources=("huggingface/diffusers#5731", "hpcaitech/Open-Sora#651"),
-        check=checks.logvar_moves,
         expects=shows(sometimes="REC111"),
     ),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vaelab.causes import CAUSES, Cause
 from vaelab.causes.changes import resolved, shown
-from vaelab.causes.infer import FAULTY_SHARE, Belief, Posterior, expected, infer_causes, items
+from vaelab.causes.infer import FAULTY_SHARE, Belief, Posterior, infer_causes, word_for
 from vaelab.diagnosis.commands import deciding_command
 from vaelab.diagnosis.types import NextStep, RankedCause
 from vaelab.facts import Facts
@@ -59,7 +59,7 @@ def _second(
     others = [c for c in CAUSES.values() if c.id != first.cause.id and c.fault]
     rest = infer_causes(facts, left, others, checked, reach, faulty_share)
     for belief in rest.beliefs[:1]:
-        if belief.share >= BESIDE and any(_word(facts, belief.cause, f) == "often" for f in grave):
+        if belief.share >= BESIDE and any(word_for(facts, belief.cause, f) == "often" for f in grave):
             return belief
     return None
 
@@ -72,7 +72,7 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     for ranked in (*causes[:1], *(c for c in causes[1:2] if c.also)):
         cause = CAUSES[ranked.id]
         mine = [f for f in ordered if _explains(facts, cause, f) and id(f) not in root_of]
-        root = next((f for f in mine if _word(facts, cause, f) == "often" and f.severity != "info"), None)
+        root = next((f for f in mine if word_for(facts, cause, f) == "often" and f.severity != "info"), None)
         if root is not None:
             root_of |= {id(f): root.code for f in mine}
     return tuple(
@@ -81,13 +81,8 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     )
 
 
-def _word(facts: Facts, cause: Cause, finding: Finding) -> str:
-    ((key, _),) = items(facts, [finding]).items()
-    return expected(cause, *key)
-
-
 def _explains(facts: Facts, cause: Cause, finding: Finding) -> bool:
-    return _word(facts, cause, finding) in ("often", "sometimes")
+    return word_for(facts, cause, finding) in ("often", "sometimes")
 
 
 def _ranked(facts: Facts, findings: Sequence[Finding], belief: Belief, also: bool = False) -> RankedCause:
@@ -98,7 +93,7 @@ def _ranked(facts: Facts, findings: Sequence[Finding], belief: Belief, also: boo
         for r in sorted(present, key=lambda r: -r.weight)
         if r.finding is not None and _explains(facts, cause, r.finding)
     ]
-    con = [r.finding for r in present if r.finding is not None and _word(facts, cause, r.finding) == "never"]
+    con = [r.finding for r in present if r.finding is not None and word_for(facts, cause, r.finding) == "never"]
     return RankedCause(
         id=cause.id,
         name=cause.name,
