@@ -14,7 +14,7 @@ from vaelab.config.foreign import sources
 from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
 from vaelab.lint import KNOWN_BUGS, LINT_RULES
 from vaelab.report.schema import json_schema
-from vaelab.rules import ALL_RULES
+from vaelab.rules import ALL_RULES, RETIRED
 
 NOTE = "<!-- Made by docs/make_pages.py from the catalogues in src/vaelab: change those, not this page. -->"
 RULE_FAMILIES = {
@@ -83,6 +83,8 @@ def rules_page() -> str:
             explanation = explain_rule(rule)
             summary = explanation.title.removeprefix(f"{rule.name}: ").rstrip(".")
             parts.append(_with_causes(_entry(f"{rule.code} {rule.name}", explanation, lead=summary)))
+    parts.append("## Retired codes\n\nThey are no longer given and are never used again.")
+    parts.append("\n".join(f"- {code} {_text(why)}" for code, why in RETIRED.items()))
     return "\n\n".join(parts) + "\n"
 
 

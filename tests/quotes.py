@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, diagnose
-from vaelab.readers.base import RawColumn, RawLog, build_runs
+from vaelab.readers.base import RawColumn, RawLog
+from vaelab.readers.building import build_runs
 from vaelab.run import Smoothing
 
 QUOTES: dict[str, dict[str, Any]] = {

@@ -85,6 +85,14 @@ def _() -> Draft:
     return out
 
 
+@fires("REC138", "warn", {"blurred": (21.0, 0.0)})
+def _() -> Draft:
+    out = vae()
+    out.columns["val/psnr"] = np.where(np.arange(ROWS) % 60 == 59, np.linspace(12, 19, ROWS), np.nan)
+    out.measured = {"baseline.constant.psnr": 14.0, "baseline.blurred.psnr": 21.0}
+    return out
+
+
 @fires("DAT708", "critical", {"rec_loss now / first": (0.0005, 0.1)})
 def _() -> Draft:
     out = vae(warm_up=0.0)

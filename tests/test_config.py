@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaelab.config import TrainConfig, dump_config, load_config, options_table, preset, yaml_text
+from vaelab.config.doubts import doubts
 from vaelab.config.options import OPTIONS, find_option
+from vaelab.config.presets import preset_names
 from vaelab.errors import ConfigError
 
 
@@ -140,6 +142,14 @@ def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
         ("kl_weight=[1", ["kl_weight", "not valid YAML"]),
         ("disc_warmup=4000", ["disc_warmup 4000", "disc_start 240"]),
         ("warmup_steps=600", ["warmup_steps 600", "400 steps"]),
+        ("betas=[0.9, 1.0]", ["optim.betas", "1.0"]),
+        ("disc_betas=[-0.1, 0.9]", ["optim.disc_betas", "-0.1"]),
+        ("seed=12345678901234567890123", ["run.seed", "12345678901234567890123"]),
+        ("min_lr=1", ["min_lr 1 is above lr"]),
+        ("disc_min_lr=1", ["disc_min_lr 1 is above"]),
+        ("perceptual_frames=100", ["perceptual_frames 100 is more than the", "frames of a clip"]),
+        ("image_share=0.0004", ["image_share 0.0004", "makes it 0"]),
+        ("logvar_init=-800", ["loss.logvar_init = -800"]),
     ],
 )
 def test_a_wrong_change_is_refused_in_one_sentence(override: str, said: list[str]) -> None:
@@ -215,3 +225,29 @@ def test_bare_names_are_unique_or_need_their_section() -> None:
 
 def _sections() -> list[Any]:
     return [f.annotation for f in TrainConfig.model_fields.values() if hasattr(f.annotation, "model_fields")]
+
+
+def test_settings_without_a_reconstruction_are_refused() -> None:
+    with pytest.raises(ConfigError, match="nothing would ask for a reconstruction"):
+        load_config("video-tiny", ["pixelloss_weight=0", "perceptual_weight=0"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["disc_weight=0"], "disc_weight is 0: the discriminator is built"),
+        (["disc_factor=0"], "disc_factor is 0: the discriminator is built"),
+        (["disc_start=400"], "never trains a GAN"),
+        (["disc_ramp=1000"], "disc_ramp 1000 from disc_start 240 on does not end within the run's 400 steps"),
+        (["disc_warmup_steps=1000"], "disc_warmup_steps 1000 does not end"),
+        (["kl_warmup=400"], "kl_weight is never in force"),
+        (["batch_size=64"], "takes 64 samples"),
+    ],
+)
+def test_what_is_seldom_meant_is_said_and_not_refused(changes: list[str], said: str) -> None:
+    found = doubts(load_config("video-tiny", changes), items=40)
+    assert len(found) == 1 and said in found[0]
+
+
+def test_no_preset_is_doubted() -> None:
+    assert {name: doubts(preset(name)) for name in preset_names()} == {name: () for name in preset_names()}

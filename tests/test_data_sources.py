@@ -20,6 +20,7 @@ from vaelab.data import Data, open_data, train_batches, val_batches
 from vaelab.data.files import MediaFile
 from vaelab.data.folders import list_folder
 from vaelab.data.generated import GENERATED
+from vaelab.data.identity import SAMPLE, one_of_each
 from vaelab.data.radiomapseer import official_split
 from vaelab.data.source import take
 from vaelab.data.split import hash_share, split_files
@@ -54,7 +55,7 @@ def test_a_folder_is_searched_in_depth_without_hidden_and_unknown_files(tmp_path
     listed = [file.name for file in list_folder(str(tmp_path), videos=False)]
     assert listed == sorted(listed), "the order must not be that of the file system"
     train, val = names(open_data(config(source="images", path=str(tmp_path)), 0))
-    assert train | val == {"a.JPG", "b.png", "deep/er/c.webp", "deep/link.png", "elsewhere/x.png"}
+    assert train | val == {"a.JPG", "b.png", "deep/er/c.webp", "deep/link.png"}, "elsewhere/x.png is the link's file"
     assert not train & val
 
 
@@ -322,3 +323,61 @@ def test_generated_sources_are_opened_by_name(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, GENERATED["moving-shapes"], module)
     open_data(config(source="moving-shapes"), 7)
     assert opened == [(7, False), (7, True)]
+
+
+# -- one identity for each real file
+
+
+def test_a_file_under_two_names_is_on_one_side_only(tmp_path: Path) -> None:
+    for number in range(6):
+        write_image(tmp_path / f"{number}.png", value=10 * number)
+        (tmp_path / f"link-{number}.png").symlink_to(tmp_path / f"{number}.png")
+        (tmp_path / f"hard-{number}.png").hardlink_to(tmp_path / f"{number}.png")
+        (tmp_path / f"copy-{number}.png").write_bytes((tmp_path / f"{number}.png").read_bytes())
+    data = open_data(config(source="images", path=str(tmp_path), val_share=0.5), 0)
+    assert len(data.train) + len(data.val) == 6
+    assert data.notes[0].startswith("18 files of data.path are the same as an earlier one")
+
+
+def test_a_list_that_names_a_file_in_several_ways_takes_it_once(tmp_path: Path) -> None:
+    ways = [f"{n}.png" for n in range(4)] + [f"./{n}.png" for n in range(4)] + [f"{tmp_path}/{n}.png" for n in range(4)]
+    for number in range(4):
+        write_image(tmp_path / f"{number}.png")
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join(json.dumps({"image": way}) for way in [*ways, "missing.png", "./missing.png"]))
+    train, val = names(open_data(config(source="annotations", path=str(path)), 0))
+    assert sorted(train | val) == ["0.png", "1.png", "2.png", "3.png", "missing.png"]
+
+
+def test_a_shard_that_was_copied_into_the_held_out_data_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as shard:
+        for number in range(3):
+            shard.add(write_image(tmp_path / "images" / f"{number}.png"), arcname=f"{number}.png")
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "other-name.tar").write_bytes((tmp_path / "a.tar").read_bytes())
+    fails(
+        ConfigError,
+        "3 files are in data.path and in data.val_path",
+        source="webdataset",
+        path=str(tmp_path / "a.tar"),
+        val_path=str(tmp_path / "val"),
+    )
+
+
+def test_files_of_one_size_that_differ_only_between_the_samples_are_both_kept(tmp_path: Path) -> None:
+    content = bytearray(8 * SAMPLE)
+    files = []
+    for number in (1, 2, 1):
+        content[2 * SAMPLE] = number
+        path = tmp_path / f"{len(files)}.png"
+        path.write_bytes(content)
+        files.append(MediaFile(path.name, path, is_video=False))
+    cache = tmp_path / "cache.json"
+    for _ in range(2):
+        kept, left = one_of_each(files, cache)
+        assert [file.name for file in kept] == ["0.png", "1.png"]
+        assert [(again.name, first.name) for again, first in left] == [("2.png", "0.png")]
+    (tmp_path / "1.png").write_bytes(b"x" * len(content))  # what the cache knew of it is no longer so
+    assert [file.name for file in one_of_each(files, cache)[0]] == ["0.png", "1.png"]
+    cache.write_text("damaged")
+    assert len(one_of_each(files, cache)[0]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,29 @@ def test_a_size_that_the_log_contradicts_is_refused_with_both_numbers(
 def test_a_size_that_agrees_and_a_corrected_weight_are_taken(log: Path, declared: dict[str, Any]) -> None:
     run = read(log, config=declared)
     assert {key: run.config[key] for key in declared} == declared
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"config": {"kl_weight": "abc"}}, "kl_weight is declared as 'abc'"),
+        ({"config": {"model": {"lossconfig": {"disc_weight": "much"}}}}, "disc_weight is declared as 'much'"),
+        ({"config": {"kl_weight": float("nan")}}, "kl_weight is declared as nan"),
+        ({"config": {"latent_shape": "small"}}, "latent_shape is declared as 'small'"),
+        ({"config": [1]}, "config is of type list"),
+        ({"roles": [1]}, "roles is of type list"),
+        ({"roles": "kl"}, "roles is of type str"),
+        ({"format": 3}, "format is of type int"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_one_sentence(
+    log: Path, arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        read(log, **arguments)
+    assert isinstance(refused.value, ValueError)
+
+
+@pytest.mark.parametrize("value", ["auto", "1e-6", None, "${kl}", 0, ""])
+def test_a_setting_that_a_launcher_fills_in_is_taken(log: Path, value: object) -> None:
+    assert len(read(log, config={"kl_weight": value})) == 30

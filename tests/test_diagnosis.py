@@ -44,8 +44,9 @@ def consistent(diagnosis: Diagnosis) -> None:
         steps = [s for s in (finding.first_step, finding.last_step) if s is not None]
         assert all(run.steps[0] <= s <= run.steps[-1] for s in steps), (finding.code, steps)
         assert steps == sorted(steps), (finding.code, steps)
-    assert sum(c.score for c in diagnosis.causes) <= 1 + 1e-9
-    assert [c.score for c in diagnosis.causes] == sorted((c.score for c in diagnosis.causes), reverse=True)
+    scores = [c.score for c in diagnosis.causes if not c.also]
+    assert sum(scores) <= 1 + 1e-9 and scores == sorted(scores, reverse=True)
+    assert [i for i, c in enumerate(diagnosis.causes) if c.also] in ([], [1])
     for cause in diagnosis.causes:
         assert cause.id in CAUSES and 0 <= cause.score <= 1 and set(cause.findings) <= codes
     worst = max((("info", "warn", "critical").index(f.severity) for f in diagnosis.findings), default=0)

@@ -21,10 +21,10 @@ from vaelab.evaluation import validate
 from vaelab.evaluation.clip_scores import ClipScores
 from vaelab.evaluation.clips import open_clips
 from vaelab.evaluation.evaluate import check_fvd, evaluate
-from vaelab.evaluation.layout import Evaluation, to_json, to_markdown
 from vaelab.evaluation.opening import find_models, lpips_network, pick_device
 from vaelab.evaluation.pictures import to_uint8
 from vaelab.evaluation.published import comparable, published
+from vaelab.evaluation.result import Evaluation, to_json, to_markdown
 from vaelab.evaluation.scores import SCORES, ClipTable, chunk_scores, measured, stack
 from vaelab.evaluation.spectrum import LEVELS, LineSpectrum
 from vaelab.models import build_autoencoder

@@ -15,7 +15,7 @@ from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.evaluation.clip_scores import ClipScores
 from vaelab.evaluation.clips import Clips
 from vaelab.evaluation.evaluate import chunk_frames, evaluate
-from vaelab.evaluation.layout import judge
+from vaelab.evaluation.result import judge
 from vaelab.evaluation.scores import ClipTable, measured, stack
 from vaelab.models import Autoencoder
 from vaelab.models.grid import Grid

@@ -1,8 +1,7 @@
-"""The fault bench counts what it says it counts: truth files, replay, scores, calibration, peers."""
+"""The fault bench counts what it says it counts: truth files, replay, scores, peers."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import sys
@@ -15,14 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vaelab
-from vaelab.diagnosis.calibration import calibrated, calibrated_shares
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "benchmarks/faultbench"
 CASES = ROOT / "tests/data/cases"
 sys.path.insert(0, str(BENCH))
 
-import calibrate  # noqa: E402
 import measures  # noqa: E402
 import peer_drivers  # noqa: E402
 import peers  # noqa: E402
@@ -226,47 +223,6 @@ def test_the_confusion_matrix_counts_every_run_once() -> None:
         ("none", "none"): 1,
     }
     assert "| E optimisation | 1 | 1 |" in tables.confusion_table(measures.confusion(runs))
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=120))
-def test_a_fitted_table_is_monotone_and_stays_within_what_was_seen(data: list[tuple[float, bool]]) -> None:
-    table = calibrate.fit(data)
-    stated, right = [s for s, _ in table], [r for _, r in table]
-    assert stated == sorted(stated) and right == sorted(right)
-    assert all(0 < r < 1 for r in right)
-    if table:
-        assert right[0] <= calibrated("alarm", 0.5, {"alarm": table}) <= right[-1]
-
-
-def test_calibration_finds_overconfidence() -> None:
-    rng = np.random.default_rng(0)
-    stated = rng.uniform(0, 1, 400)
-    data = [(float(c), bool(rng.random() < c / 2)) for c in stated]
-    table = calibrate.fit(data)
-    assert calibrated("alarm", 0.9, {"alarm": table}) == pytest.approx(0.45, abs=0.08)
-    assert calibrated("alarm", 0.9, {}) == 0.9
-
-
-@given(st.lists(st.floats(0.01, 0.3), max_size=3), st.floats(0.01, 0.99))
-def test_calibrated_scores_are_still_shares(raw: list[float], first: float) -> None:
-    raw = sorted(raw, reverse=True)
-    shares = calibrated_shares(raw, {"cause": ((0.0, first), (1.0, first))})
-    assert len(shares) == len(raw) and sum(shares) <= 1 + 1e-9
-    assert list(shares) == sorted(shares, reverse=True)
-    assert not raw or shares[0] == first
-    assert calibrated_shares(raw, {}) == pytest.approx(tuple(raw))
-
-
-def test_the_fitted_tables_are_written_into_the_module(tmp_path: Path) -> None:
-    module = tmp_path / "calibration.py"
-    module.write_text((ROOT / "src/vaelab/diagnosis/calibration.py").read_text())
-    for tables_in in ({"alarm": ((0.5, 0.4), (0.9, 0.8))}, {"cause": ((0.1, 0.2), (0.3, 0.4))}, {}):
-        calibrate.write(tables_in, module)
-        spec = importlib.util.spec_from_file_location("written", module)
-        assert spec and spec.loader
-        written = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(written)
-        assert tables_in == written.TABLES
 
 
 def test_a_peer_gets_one_loss_under_the_name_it_looks_for() -> None:

@@ -390,6 +390,28 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
     assert only(watcher).status == "healthy"
 
 
+@pytest.mark.parametrize("folder", [".", "other"])
+def test_a_log_of_a_folder_that_cannot_be_read_has_a_row(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "good").mkdir()
+    write(tmp_path / "good" / "metrics.jsonl", healthy_rows(0, 300))
+    (tmp_path / folder).mkdir(exist_ok=True)
+    write(tmp_path / folder / "a.jsonl", healthy_rows(0, 300))
+    cut = tmp_path / folder / "train.log"
+    cut.write_text("Epoch: [0]  [ 10/100]  eta: 0:00:01  loss: 0.5 (0")
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "config.yaml").write_text("kl_weight: 1e-6\n")
+    if folder == "other":
+        (tmp_path / folder / "a.jsonl").unlink()
+    watcher = Watcher([tmp_path], clock=frozen)
+    watcher.poll()
+    (bad,) = [run for run in watcher.runs.values() if run.run is None]
+    assert str(cut) in (bad.problem or "") and "no training line" in (bad.problem or "")
+    cut.unlink()
+    write(cut, healthy_rows(0, 400))
+    watcher.poll()
+    assert all(run.problem is None and run.run is not None for run in watcher.runs.values())
+
+
 def test_a_reader_that_fails_does_not_end_the_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "metrics.jsonl"
     write(log, healthy_rows(0, 300))

@@ -585,7 +585,7 @@ def test_quoted_text_cannot_leave_its_marks(text: str) -> None:
 # The size of answers --------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(0, 700), max_size=120), st.lists(st.text(max_size=300), max_size=60), st.integers(0, 50))
+@given(st.lists(st.integers(0, 500), max_size=120), st.lists(st.text(max_size=300), max_size=60), st.integers(0, 50))
 def test_an_answer_always_fits_and_says_what_was_left_out(sizes: list[int], texts: list[str], first: int) -> None:
     answer = mcp_answers.NextSteps(
         run="run-0", status="act", headline="h",

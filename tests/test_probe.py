@@ -15,7 +15,7 @@ from vaelab.config import TrainConfig
 from vaelab.diagnosis import Diagnosis
 from vaelab.losses import Perceptual
 from vaelab.probing import ProbeResult, probe, training_part
-from vaelab.probing.layout import judge
+from vaelab.probing.render import judge
 from vaelab.training.step import TrainingStep
 
 

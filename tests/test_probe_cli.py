@@ -20,12 +20,14 @@ from probed_runs import HEALTHY
 from small_runs import ROOT, small
 from vaelab.causes import CAUSES
 from vaelab.cli.app import app
-from vaelab.diagnosis.commands import DECIDED_BY, deciding_command
+from vaelab.diagnosis.commands import deciding_command
 from vaelab.facts import infer
 from vaelab.probing import measure, training_part
 from vaelab.training import train
 
 COLLAPSED = ROOT / "examples/logs/radiodiff-collapse/train.log"
+UNSURE = ("--ignore", "KL202,KL203")
+"""Its KL weight of 100 gives the cause away; without these rules the log cannot tell C1 from C2."""
 
 
 @pytest.fixture(scope="module")
@@ -116,33 +118,34 @@ def shares(log: Path, measured: dict[str, float], folder: Path) -> dict[str, flo
     """Cause -> share, of a foreign log with such a probe.json."""
     file = folder / "probe.json"
     file.write_text(json.dumps({"measured": {f"probe.{name}": value for name, value in measured.items()}}))
-    shown = vaelab_command("diagnose", log, "--probe", file, "-f", "json")
+    shown = vaelab_command("diagnose", log, "--probe", file, "-f", "json", *UNSURE)
     return {cause["id"]: cause["score"] for cause in json.loads(shown.stdout)["runs"][0]["causes"]}
 
 
 def test_a_probe_settles_what_a_foreign_log_could_only_suspect(tmp_path: Path) -> None:
-    alone = {c.id: c.score for c in vaelab.diagnose(vaelab.read(COLLAPSED)).causes}
+    alone = {c.id: c.score for c in vaelab.diagnose(vaelab.read(COLLAPSED), ignore=["KL202", "KL203"]).causes}
     dead = shares(COLLAPSED, {**HEALTHY, "dead_channels": 4, "active_share": 0.0}, tmp_path)
     alive = shares(COLLAPSED, HEALTHY, tmp_path)
     assert alive.get("C1", 0.0) < 0.5 * alone["C1"] < alone["C1"] < dead["C1"]
 
 
 def test_the_command_that_would_decide_is_printed_until_it_has_been_run(run: Path, tmp_path: Path) -> None:
-    shown = vaelab_command("diagnose", COLLAPSED, "-f", "json").stdout
+    shown = vaelab_command("diagnose", COLLAPSED, "-f", "json", *UNSURE).stdout
     steps = {step["cause"]: step["command"] for step in json.loads(shown)["runs"][0]["next"]}
     assert steps["C2"] == "vaelab lint CONFIG"
-    assert "Decide: vaelab probe CHECKPOINT DATA" in " ".join(vaelab_command("diagnose", COLLAPSED).stdout.split())
+    assert "Decide: vaelab probe CHECKPOINT DATA" in " ".join(
+        vaelab_command("diagnose", COLLAPSED, *UNSURE).stdout.split()
+    )
     assert steps["C1"].startswith("vaelab probe CHECKPOINT DATA") and f"{COLLAPSED} --probe" in steps["C1"]
     file = tmp_path / "probe.json"
     file.write_text(json.dumps({"measured": {f"probe.{name}": value for name, value in HEALTHY.items()}}))
-    shown = vaelab_command("diagnose", COLLAPSED, "--probe", file, "-f", "json").stdout
+    shown = vaelab_command("diagnose", COLLAPSED, "--probe", file, "-f", "json", *UNSURE).stdout
     assert "vaelab probe" not in json.dumps(json.loads(shown)["runs"][0]["next"])
 
 
 def test_the_commands_are_those_of_this_run_and_exist(run: Path) -> None:
-    assert set(DECIDED_BY) <= set(CAUSES)
     facts = infer(replace(vaelab.read(run), measured={}))
-    commands = {cause: deciding_command(facts, cause) for cause in DECIDED_BY}
+    commands = {id: deciding_command(facts, cause) for id, cause in CAUSES.items() if cause.decided_by}
     assert commands["C1"] == f"vaelab probe {run}"
     assert commands["D3"] == f"vaelab probe {run} --discriminator"
     assert commands["G1"] == f"vaelab lint {run / 'config.yaml'}"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaelab.errors import LogError
-from vaelab.readers.base import RawColumn, RawLog, build_runs, flatten
+from vaelab.readers.base import RawColumn, RawLog, flatten
+from vaelab.readers.building import build_runs
 from vaelab.run import Event, Run
 
 NAN = float("nan")

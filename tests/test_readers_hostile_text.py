@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from vaelab.errors import LogError
 from vaelab.readers import key_value, metric_logger, radiodiff_log
-from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.base import RawLog
+from vaelab.readers.building import build_runs
 from vaelab.readers.named_lines import parse_line
 
 DATA = Path(__file__).parent / "data"

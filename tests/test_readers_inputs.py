@@ -96,6 +96,34 @@ def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
     assert len(read(path)) == 50
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", [CSV, "".join(f"step {s}: rec_loss=0.{s}, note=pérdida\n" for s in range(10, 60))])
+def test_utf16_without_a_mark(tmp_path: Path, encoding: str, text: str) -> None:
+    path = tmp_path / "m.log"
+    path.write_bytes(text.encode(encoding))
+    assert len(read(path)) == 50
+
+
+@pytest.mark.parametrize("text", [CSV, JSONL, CSV.replace("step", "epoch"), CSV.replace(",", " ")])
+def test_a_table_whose_newest_row_stands_first_is_turned_round(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "m.log"
+    path.write_text(text)
+    whole = read(path)
+    header, *rows = text.splitlines()
+    lines = [header, *reversed(rows)] if header[0] != "{" else [*reversed(rows), header]
+    path.write_text("\n".join(lines) + "\n")
+    run = read(path)
+    assert run.steps.tolist() == whole.steps.tolist() and run["rec_loss"].tolist() == whole["rec_loss"].tolist()
+    (note,) = [n for n in run.notes if n.kind == "newest_first"]
+    assert note.count == len(run)
+
+
+def test_steps_of_each_epoch_newest_first(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("epoch,step,rec_loss\n" + "".join(f"{i // 5},{i % 5},0.{50 + i}\n" for i in range(19, -1, -1)))
+    assert read(path).steps.tolist() == list(range(20))
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stdin:
         buffer = io.BytesIO(gzip.compress(CSV.encode()))

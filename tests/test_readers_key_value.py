@@ -9,7 +9,8 @@ import pytest
 
 import vaelab
 from vaelab.errors import LogError
-from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.base import RawLog
+from vaelab.readers.building import build_runs
 from vaelab.readers.key_value import READER
 from vaelab.readers.metric_names import looks_like_metric, may_be_metric
 from vaelab.readers.source import Source
@@ -571,3 +572,58 @@ def test_lines_with_commas_that_end_in_a_unit_are_no_table(tmp_path) -> None:
     path.write_text("".join(f"step {i}, rec_loss: 1.0{i}, kl_loss: 1200.5 | 3.2 it/s\n" for i in range(10, 40)))
     run = vaelab.read(path)
     assert len(run) == 30 and {"rec_loss", "kl_loss"} <= set(run) and run.steps[0] == 10
+
+
+@pytest.mark.parametrize(("first", "second"), [("1.05e4", "1.06e4"), ("10.5k", "10.6k")])
+def test_a_step_with_an_exponent_or_a_suffix(log, first: str, second: str) -> None:
+    assert log(f"step {first} loss 0.5\nstep={second}, loss 0.4\n").steps.tolist() == [10500, 10600]
+
+
+def test_steps_with_fractions_count_nothing_and_that_is_said(log) -> None:
+    raw = log("".join(f"step {i + 0.5} loss 0.{50 + i}\n" for i in range(20)))
+    assert (raw.steps.tolist(), raw.step_unit) == (list(range(20)), "record")
+    assert "has fractions" in next(n.text for n in raw.notes if n.kind == "no_step_column")
+    raw = log("".join(f"step {1 + i / 100:.2f}e{1 if i == 7 else 4} loss 0.{50 + i}\n" for i in range(20)))
+    assert next(n for n in raw.notes if n.kind == "unparsed_value").count == 1
+    assert raw.steps.tolist() == [round(1e4 + 100 * (i - (i == 7))) for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    "bar", ["{n}%|#  | {n}0.0k/1.00M [00:10<1:00, 1.2kit/s, loss={v}]", "{n}0.0kit [00:10, 1.2kit/s, loss={v}]"]
+)
+def test_a_bar_with_scaled_units(log, bar: str) -> None:
+    raw = log("\n".join(bar.format(n=n, v=1 / n) for n in range(1, 20)) + "\n")
+    assert (raw.steps.tolist(), raw.step_unit) == ([n * 10_000 for n in range(1, 20)], "step")
+
+
+def test_a_bar_over_epochs_that_shows_every_batch_counts_no_steps(log) -> None:
+    raw = log("".join(f"  0%|  | {i // 10}/1000 [00:10<?, ?it/s, rec_loss=0.{100 + i}]\n" for i in range(40)))
+    assert (len(raw.steps), raw.step_unit) == (40, "record")
+    assert raw.epochs is not None and raw.epochs.tolist() == [i // 10 for i in range(40)]
+    assert "bar's counter" in next(n.text for n in raw.notes if n.kind == "no_step_column")
+
+
+@pytest.mark.parametrize("token", ["1.2.3", "1200.5m", "0x1f", "--0.5", "3.2e-", "1.1x10-3", "1.1 10^-3"])
+@pytest.mark.parametrize("sign", [" ", "=", ": "])
+def test_a_value_that_cannot_be_read_is_counted_behind_any_sign(log, token: str, sign: str) -> None:
+    raw = log("".join(f"step {i} rec_loss 0.{50 + i} kl_loss{sign}{token} g_loss 0.3\n" for i in range(20)))
+    assert set(values(raw)) == {"rec_loss", "g_loss"}
+    (note,) = [n for n in raw.notes if n.kind == "unparsed_value"]
+    assert note.count == 20 and "kl_loss" in note.text
+
+
+@pytest.mark.parametrize("sign", [" ", "=", ": "])
+@pytest.mark.parametrize("token", ["1.1x10^-3", "1.1×10^-3", "1.1 x 10^-3", "1.1·10⁻³"])
+def test_a_power_of_ten_that_is_written_out(log, token: str, sign: str) -> None:
+    raw = log("".join(f"step {i} rec_loss 0.{50 + i} kl_loss{sign}{token} g_loss 0.3\n" for i in range(20)))
+    assert values(raw)["kl_loss"] == [1.1e-3] * 20
+    assert [c.decimals for c in raw.columns if c.original == "kl_loss"] == [4]
+
+
+def test_a_name_with_an_operator_stays_whole(log) -> None:
+    raw = log(
+        "".join(
+            f"step {i}: loss=0.5 1e-6*kl_loss=0.{10 + i} w*rec_loss=0.3, a + kl: 2.5, 1-ssim=0.1\n" for i in range(20)
+        )
+    )
+    assert set(values(raw)) == {"loss", "1e-6*kl_loss", "w*rec_loss", "a + kl", "1-ssim"}

@@ -29,7 +29,7 @@ INF, NAN = math.inf, math.nan
         ("0.5678:", 0.5678), ("401.4885.", 401.4885), ("0.1234/0.2345", 0.1234), ("'0.294'", 0.294), ("[0.5]", 0.5), ("(5e-05,)", 5e-5),
         ("tensor([427.9], device='cuda:0')", 427.9), ("tensor(0.5, grad_fn=<NllLossBackward0>)", 0.5), ("array(0.5)", 0.5), ("np.float64(0.5)", 0.5),
         ("0.5±0.1", 0.5), ("0.5 +/- 0.1", 0.5), ("\u00a00.5", 0.5), ("inf", INF), ("Infinity", INF), ("+inf", INF), ("-inf", -INF), ("∞", INF), ("1.#INF", INF),
-        ("-1.#INF00", -INF), ("1e999", INF),
+        ("-1.#INF00", -INF), ("1e999", INF), ("1.1x10^-3", 1.1e-3), ("1.1×10^-3", 1.1e-3), ("1.5*10^-3", 1.5e-3), ("-2.5 x 10**4", -2.5e4), ("1.1·10⁻³", 1.1e-3), ("12.5 k", 12500.0),
     ],
 )  # fmt: skip
 def test_numbers(text: str, value: float) -> None:
@@ -53,7 +53,7 @@ def test_nothing_was_logged(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "0,51", "1.2.3", "10:00:12", "2024-05-01", "1 000", "12/500", "10²", "2^10", "1.5x10", "1.5*10^-3", "0x1f", "1_000", "5B", "12abc", "0.5-0.3",
+        "0,51", "1.2.3", "10:00:12", "2024-05-01", "1 000", "12/500", "10²", "2^10", "1.5x10", "1.5x10-3", "1.5x2^3", "1.5x10^-3.5", "1200.5m", "0.5→0.4", "1.5×1.5", "0x1f", "1_000", "5B", "12abc", "0.5-0.3",
         "tensor([0.1, 0.2])", "tensor([0.1, nan])", "(5e-05,6e-05)", "abc", "--0.5", "1e5e5", "1,23,456",
     ],
 )  # fmt: skip
@@ -63,7 +63,16 @@ def test_not_read_in_part(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("token", "decimals"),
-    [(b"0.50", 2), (b"12", 0), (b"2.01e+4", -2), (b"12.5k", -2), (b"nan", None), (b"1.#QNAN", None)],
+    [
+        (b"0.50", 2),
+        (b"12", 0),
+        (b"2.01e+4", -2),
+        (b"12.5k", -2),
+        (b"nan", None),
+        (b"1.#QNAN", None),
+        (b"1.1x10^-3", 4),
+        (b"12.5 k", -2),
+    ],
 )
 def test_decimals(token: bytes, decimals: int | None) -> None:
     assert decimals_of(token) == decimals

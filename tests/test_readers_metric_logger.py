@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vaelab
 from vaelab.errors import LogError
 from vaelab.readers import numeric_scan
-from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.base import RawLog
+from vaelab.readers.building import build_runs
 from vaelab.readers.metric_logger import READER, parse_line
 from vaelab.readers.namespace import parse_config_line
 from vaelab.readers.source import Source
@@ -41,6 +43,18 @@ def line(epoch: int, i: int, n: int = 100, loss: float = 0.5, extra: str = "", p
 
 def column(raw: RawLog, name: str):
     return next(c for c in raw.columns if c.original == name)
+
+
+def test_lines_without_an_eta(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    rows = [line(epoch, i) for epoch in (0, 1) for i in range(0, 100, 10)]
+    path.write_text("".join(rows))
+    usual = vaelab.read(path)
+    path.write_text("".join(row.replace("eta: 0:00:16  ", "") for row in rows))
+    run = vaelab.read(path)
+    assert run.format == usual.format == "metric_logger"
+    assert run.steps.tolist() == usual.steps.tolist() and run["total_loss"].tolist() == usual["total_loss"].tolist()
+    assert run.columns["total_loss"].smoothing == usual.columns["total_loss"].smoothing
 
 
 def test_real_log_of_a_run_with_a_gan() -> None:

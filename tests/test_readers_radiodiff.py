@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaelab.errors import LogError
-from vaelab.readers.base import RawLog, build_runs
+from vaelab.readers.base import RawLog
+from vaelab.readers.building import build_runs
 from vaelab.readers.radiodiff_log import READER
 from vaelab.readers.source import Source
 from vaelab.run import Smoothing

@@ -117,3 +117,9 @@ def test_steps_beyond_what_a_float_holds_are_counted() -> None:
     log = points.to_log("a", "test")
     assert log.steps.tolist() == [0, 1]
     assert [note.count for note in log.notes] == [3]
+
+
+def test_a_step_with_fractions_is_refused_with_the_reason() -> None:
+    log = log_of(step=[10.5, 11.5, 12.5], loss=[3, 2, 1])
+    (text,) = [note.text for note in log.notes if note.kind == "no_step_column"]
+    assert "'step' is no count of steps: it has 10.5" in text

@@ -19,7 +19,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from vaelab.errors import LogError
 from vaelab.readers import read, read_all
-from vaelab.readers.base import build_runs
+from vaelab.readers.building import build_runs
 from vaelab.readers.event_proto import parse_event
 from vaelab.readers.source import Source
 from vaelab.readers.tensorboard import READER

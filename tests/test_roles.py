@@ -67,7 +67,15 @@ NAMES = {
     "ssim_loss": ("reconstruction", "rec_loss"),
     "style_loss": ("perceptual", ""),
     "lecam_reg": ("regulariser", ""),
-    "D(G(z))": ("logits_fake", "logits_fake"),
+    "1e-6*kl_loss": ("kl", ""),
+    "w * kl_loss": ("kl", ""),
+    "β*kl_loss": ("kl", ""),
+    "kl_loss*kl_weight": ("kl", ""),
+    "weighted_kl_loss": ("kl", ""),
+    "0.1*g_loss": ("generator_adversarial", "g_loss_weighted"),
+    "neg_log_likelihood": ("reconstruction", "nll_loss"),
+    "log/kl_loss": ("kl", "kl_loss"),
+    "rec_loss/l1": ("reconstruction", "rec_loss"),
     "latents/std": ("latent_statistic", "latents_std"),
     "tokens_per_second": ("time", ""),
     "vae_r_loss": ("reconstruction", "rec_loss"),
@@ -93,6 +101,19 @@ def test_the_words_of_a_name_say_the_role(name: str) -> None:
     assert (reading.role, reading.metric) == NAMES[name]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["log_kl_loss", "delta_rec_loss", "neg_psnr", "rec_loss_grad", "kl_loss/rec_loss", "rec_loss_std", "rec_loss_var", "log10(rec_loss)",
+     "rec_loss^2", "kl_loss**2", "rec_loss + kl_loss", "1-ssim", "one_minus_ssim", "best_rec_loss", "kl_diff", "ln_rec", "kl_loss_ratio",
+     "train/log_nll", "D(x)", "D(G(z))", "D(x_hat)", "D_G_z1"],
+)  # fmt: skip
+def test_what_is_made_of_a_metric_is_not_that_metric(name: str) -> None:
+    reading = read_name(name)
+    assert (reading.role, reading.metric, reading.could_be) == ("unknown", "", ()) and reading.derived
+    (found,) = assign([NamedValues(name, np.linspace(1.0, 0.1, 20))], {})
+    assert found.metric not in METRICS and reading.derived in found.role.reason
+
+
 @pytest.mark.parametrize("name", NOBODY_KNOWS)
 def test_a_name_without_a_telling_word_stays_unknown(name: str) -> None:
     reading = read_name(name)
@@ -101,7 +122,13 @@ def test_a_name_without_a_telling_word_stays_unknown(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "split"),
-    [("val/l_g_pix", "val"), ("Test set loss", "test"), ("valid recon loss", "val"), ("ema_recon_loss", "ema")],
+    [
+        ("val/l_g_pix", "val"),
+        ("Test set loss", "test"),
+        ("valid recon loss", "val"),
+        ("ema_recon_loss", "ema"),
+        ("rec_loss_ema", "ema"),
+    ],
 )
 def test_the_split_of_a_name(name: str, split: str) -> None:
     assert read_name(name).split == split

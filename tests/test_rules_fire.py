@@ -77,13 +77,6 @@ def _() -> Draft:
     return with_rec(vae(), rec)
 
 
-@fires("REC106", "warn", {"perceptual_loss late / early": (1.6, 0.1)})
-def _() -> Draft:
-    out = vae(warm_up=0.0)
-    out.columns["perceptual_loss"] = 0.1 * np.linspace(1, 2, ROWS) * noise(seed=1)
-    return with_rec(out, np.linspace(0.02, 0.01, ROWS) * noise())
-
-
 @fires("REC107", "critical", {"largest plausible": (200, 0.01)})
 def _() -> Draft:
     return with_rec(vae(), decay(ROWS, 12_000, 900) * noise())
@@ -112,11 +105,6 @@ def _() -> Draft:
 @fires("REC111", "critical")
 def _() -> Draft:
     return draft({"nll_loss": np.linspace(0.07, 0.5, 40)}, trainer="pyramid_flow")
-
-
-@fires("REC112", "warn")
-def _() -> Draft:
-    return with_rec(vae(), np.linspace(1.0, 0.7, ROWS) * noise(0.03))
 
 
 @fires("REC113", "critical", {"rec_loss late / first": (1, 0.1)})
@@ -224,11 +212,6 @@ def _() -> Draft:
     out = vae()
     out.config |= {"disc_start": 250_000, "total_steps": 200_000}
     return out
-
-
-@fires("ADV302", "info", {"disc_start": (3000, 0), "last step": (1980, 0)})
-def _() -> Draft:
-    return healthy("radiodiff", 0).head(100)
 
 
 @fires("ADV303", "warn", {"disc_loss": (1, 0.03), "chance": (1, 0)})
@@ -374,13 +357,6 @@ def _() -> Draft:
     return out
 
 
-@fires("OPT408", "info", {"peak lr": (1e-6, 0.02)})
-def _() -> Draft:
-    out = vae()
-    out.columns["lr"] = warm_up_then_cosine(ROWS, 1e-6, 0.05)
-    return out
-
-
 # --- NUM ------------------------------------------------------------------------------------------------------------------
 
 
@@ -461,13 +437,6 @@ def _() -> Draft:
     out = vae()
     late = np.arange(ROWS) >= 150
     out.columns["nll_loss"] = out.columns["nll_loss"] + 190 * out.columns["rec_loss"] * late
-    return out
-
-
-@fires("SCH603", "info", {"last step": (5980, 0), "planned": (60_000, 0)})
-def _() -> Draft:
-    out = vae()
-    out.config["total_steps"] = 60_000
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import vaelab
 from small_runs import SETTINGS, events, rows, small, written
 from vaelab.cli.app import app
 from vaelab.config import OptimConfig
+from vaelab.config.load import load_config
 from vaelab.data import Undecodable
 from vaelab.data.moving_shapes import open_source
 from vaelab.errors import CheckpointError, DataError, TrainError
@@ -27,6 +29,8 @@ from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.rollback import changed_options, prescribe
 from vaelab.training.run_log import console_line
 from vaelab.training.schedule import disc_learning_rate, learning_rate
+from vaelab.training.screen import Terminal
+from vaelab.training.trainer import Trainer
 from vaelab.training.watch import Judgement, Watch
 
 torch.set_num_threads(1)
@@ -121,7 +125,15 @@ def judged(statuses: dict[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
     def judge(self: Watch, step: int) -> Judgement:
         status = left.pop(step, "healthy")
-        return Judgement(step, status, f"a {status} of the test", "E1", status == "stop", True)
+        return Judgement(
+            step,
+            status,
+            f"a {status} of the test",
+            None,
+            critical=status == "stop",
+            healthy=status == "healthy",
+            changed=True,
+        )
 
     monkeypatch.setattr(Watch, "judge", judge)
     monkeypatch.setattr(Watch, "due", lambda self, done: done % 5 == 0)
@@ -134,7 +146,7 @@ def test_rollback_goes_back_with_half_the_learning_rate(tmp_path: Path, monkeypa
     found = [event for event in events(tmp_path / "run") if event["event"] == "rollback"]
     assert len(found) == 1
     assert found[0]["step"] == 8 and found[0]["came_from"] == 15  # checkpoints every 4, judged healthy after 10
-    assert found[0]["change"] == "optim.lr 0.001 -> 0.0005"
+    assert found[0]["change"] == "optim.lr 0.001 -> 0.0005, because no cause is known"
     written_rows = rows(tmp_path / "run")
     assert [row["step"] for row in written_rows] == list(range(30))
     optim = OptimConfig(**SETTINGS["optim"])
@@ -151,7 +163,7 @@ def test_rollbacks_are_bounded_and_survive_a_resume(tmp_path: Path, monkeypatch:
     assert outcome.reason == "stopped"
     assert "after 2 rollbacks" in events(tmp_path / "run")[-1]["text"]
     judged({}, monkeypatch)
-    again = train(config, tmp_path / "run", resume=True)
+    again = train(config, tmp_path / "run", resume=True, after_stop=True)
     assert again.reason == "finished"
     assert rows(tmp_path / "run")[-1]["lr"] == pytest.approx(
         learning_rate(OptimConfig(**SETTINGS["optim"]), 29, 30) * 0.25
@@ -165,22 +177,99 @@ def test_on_critical_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (tmp_path / "run" / "checkpoints" / "step-00000010").is_dir()
 
 
+def test_a_decided_stop_stays_until_a_person_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged({10: "stop"}, monkeypatch)
+    config, folder = small(run__on_critical="stop", run__diagnose_every=5), tmp_path / "run"
+    assert train(config, folder).reason == "stopped"
+    judged({}, monkeypatch)
+    words = r"was stopped after 10 steps: Stopped by the diagnosis.*--after-stop"
+    with pytest.raises(TrainError, match=words):
+        train(config, folder, resume=True)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    for after_stop in (False, True):  # the flag was given for an earlier stop: torchrun repeats it at every restart
+        with pytest.raises(TrainError, match=words):
+            train(config, folder, after_stop=after_stop)
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT")
+    assert train(config, folder, resume=True, after_stop=True).reason == "finished"
+    assert train(small(run__steps=31), folder, resume=True).done == 31
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_rollback_is_not_forgotten_where_the_run_dies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    judged({15: "stop"}, monkeypatch)
+    config = small(run__on_critical="rollback", run__diagnose_every=5, run__log_every=1)
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    train(config, whole)
+
+    class KilledError(Exception):
+        pass
+
+    original = Trainer._go_back
+
+    def killed(self: Trainer, plan: dict[str, Any]) -> None:
+        if moment == "after":
+            original(self, plan)
+        raise KilledError
+
+    judged({15: "stop"}, monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(Trainer, "_go_back", killed)
+        train(config, folder)
+    judged({}, monkeypatch)
+    assert train(config, folder, resume=True).reason == "finished"
+    assert rows(folder) == rows(whole), "the setting and the place in the data are those of the rollback"
+    told = [event for event in events(folder) if event["event"] == "rollback"]
+    assert [event["attempt"] for event in told] == [1]
+
+
+def test_settings_changed_at_a_resume_are_written_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(small(run__steps=20), folder)
+    train(small(run__steps=30, loss__kl_weight=1e-3), folder, resume=True)
+    assert load_config(str(folder / "config.yaml")).loss.kl_weight == 1e-3
+    resumed = next(event for event in events(folder) if event["event"] == "resume")
+    assert resumed["changed"] == "loss.kl_weight 1e-06 -> 0.001, run.steps 20 -> 30"
+    shown = [event.text for event in vaelab.read(folder).events if event.kind == "resume"]
+    assert shown == ["resumed at step 20 with other settings: loss.kl_weight 1e-06 -> 0.001, run.steps 20 -> 30"]
+
+
+@pytest.mark.parametrize("cut", ["moved aside", "both there"])
+def test_a_checkpoint_that_was_moved_aside_for_a_newer_one_comes_back(tmp_path: Path, cut: str) -> None:
+    train(small(run__steps=8), tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    aside = folder / ".unfinished-replaced-step-00000008"
+    if cut == "moved aside":
+        (folder / "step-00000008").rename(aside)
+    else:
+        shutil.copytree(folder / "step-00000008", aside)
+    shutil.rmtree(folder / "step-00000004", ignore_errors=True)
+    assert train(small(run__steps=12), tmp_path / "run", resume=True).done == 12
+    assert any(event["event"] == "resume" and event["step"] == 8 for event in events(tmp_path / "run"))
+    assert not aside.exists()
+
+
 @pytest.mark.parametrize(
-    ("cause", "change"),
+    ("cause", "values", "change"),
     [
-        ("C2", "loss.kl_weight 1e-06 -> 1e-07"),
-        ("D4", "loss.disc_weight 0.5 -> 0.25"),
-        ("E2", "optim.lr 0.001 -> 0.0005"),
-        (None, "optim.lr 0.001 -> 0.0005"),
+        ("C2", {"kl_weight": 1e-8}, "loss.kl_weight 1e-06 -> 1e-08"),
+        ("C3", {}, "loss.kl_weight 1e-06 -> 3e-05"),  # too small: it must not become smaller
+        ("D4", {}, "loss.disc_weight 0.5 -> 0.1"),
+        ("D18", {"disc_weight": 0.7}, "loss.disc_weight 0.5 -> 0.7"),
+        ("E2", {}, "optim.lr 0.001 -> 0.005"),
+        ("A5", {}, "optim.lr 0.001 -> 0.0005, because A5 names no other change that a running trainer can take"),
+        ("B13", {"perceptual_weight": 1.0}, "optim.lr 0.001 -> 0.0005, because B13 names no other change that a running trainer can take"),
+        (None, {}, "optim.lr 0.001 -> 0.0005, because no cause is known"),
     ],
-)
-def test_the_prescribed_change(cause: str | None, change: str) -> None:
-    config = small()
-    after, text = prescribe(config, cause)
+)  # fmt: skip
+def test_the_prescribed_change(cause: str | None, values: dict[str, float], change: str) -> None:
+    config = small(loss__perceptual_weight=0.0)
+    after, text = prescribe(config, cause, values)
     assert text == change
     section, option = change.split(" ")[0].split(".")
     value = getattr(getattr(after, section), option)
-    assert changed_options(config, after, {}) == {section: {option: value}}
+    assert changed_options(config, after, {})[section][option] == value != getattr(getattr(config, section), option)
 
 
 def test_a_row_holds_the_largest_rec_loss_since_the_row_before(finished: Path, tmp_path: Path) -> None:
@@ -320,3 +409,11 @@ def test_resolved_settings_repeat_the_run(finished: Path) -> None:
     derived = (finished / "derived.yaml").read_text()
     assert "latent_shape: 4x1x16x16" in derived and "compression: 1x2x2" in derived
     assert json.loads((finished / "checkpoints" / "index.json").read_text())
+
+
+def test_a_line_of_training_says_the_pace_and_the_time_to_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Terminal()
+    screen.start(0, 4000)
+    screen.row(399, "VAE only", {"rec_loss": 0.25, "step_time": 0.5})
+    screen.stop()
+    assert capsys.readouterr().out.rstrip() == "step  399  rec_loss 0.25  0.5 s/step, 0:30:00 left"

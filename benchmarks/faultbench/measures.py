@@ -18,9 +18,9 @@ from replay import Judged, Verdict
 from vaelab.causes import CAUSES
 
 HALVES = ("tune", "held-out")
-BALANCE = 3
-"""How often a run without a fault counts in calibration: the bench has three times as many faulty runs, and a confidence of
-"healthy" that assumes that would be far too low elsewhere. So it is that of a place where half of the runs are faulty."""
+BALANCE = 7
+"""How often a run without a fault counts in calibration: the bench has three times as many faulty runs. So it stands for a place
+where 30% of the runs are faulty, as confidence assumes (``FAULTY_SHARE``)."""
 NOTICED = ("watch", "act", "stop")
 
 

@@ -21,8 +21,16 @@ def own_error(what: str, error: Exception) -> LogError:
     )
 
 
+class NoLogError(LogError):
+    """There is nothing that looks like a log."""
+
+
 class ConfigError(VaelabError):
     """A declared value (``--config``, ``--latent``, ``--clip``) cannot be understood."""
+
+
+class ArgumentError(ConfigError, ValueError):
+    """An argument given to a function of vaelab is of another kind than it takes."""
 
 
 class DataError(VaelabError):

@@ -97,14 +97,19 @@ def explain_metric(metric: Metric, trainer: Dialect | None = None) -> Explanatio
 def explain_cause(cause: Cause) -> Explanation:
     """Signature, look-alikes, test, fix and sources of ``cause``; a rule of the same name is pointed to."""
     rule = _rules().get(_key(cause.name))
-    options = tuple(f"{key}: {change}" for key, change in cause.fix.options.items())
+    shows: dict[str, list[str]] = {}
+    for key, word in cause.expects.items():
+        shows.setdefault(word, []).append(key)
+    if cause.shown_by:
+        shows["no log and no measurement shows it"] = []
     sections = [
         Section("Kind", (f"{FAMILIES[cause.family]}{'' if cause.fault else '; not a fault, but looks like one'}",)),
         Section("What it looks like", (cause.signature,)),
         Section("Where it shows", tuple(VISIBLE_IN[v] for v in cause.visible)),
         Section("What it is mistaken for", tuple(f"{i} {CAUSES[i].name}: {how}" for i, how in cause.look_alikes)),
-        Section("Cheapest test", (cause.test,)),
-        Section("What to change", (cause.fix.text, *options)),
+        Section("Findings", tuple(f"{word}: {', '.join(keys)}".rstrip(": ") for word, keys in shows.items())),
+        Section("Cheapest test", (cause.test, *(("The log answers it where it can.",) if cause.check else ()))),
+        Section("What to change", (cause.advice, *map(str, cause.change))),
         Section("What to expect then", (cause.expected,)),
         Section("What would show that it was not this", (cause.falsify,)),
         Section("Rule of the same name", (rule.code,) if rule else ()),

@@ -48,3 +48,8 @@ def read_start(path: str | Path, count: int) -> bytes:
 def read_text(path: str | Path, encoding: str = "utf-8", errors: str = "strict", limit: int = SETTINGS_LIMIT) -> str:
     """The text of a regular file, line ends as ``\\n``. Raises OSError as :func:`read_bytes`, UnicodeDecodeError."""
     return read_bytes(path, limit).decode(encoding, errors).replace("\r\n", "\n")
+
+
+def cache_folder() -> Path:
+    """The folder ``vaelab`` in the user's cache; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaelab"

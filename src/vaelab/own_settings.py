@@ -41,7 +41,7 @@ OPTIONS = {
     "learn_logvar": "loss.logvar=learned",
     "add_discriminator": "loss.disc=patch2d",
     "fp16": "optim.precision=fp32",
-    "opt_betas": "optim.betas={}",
+    "opt_betas": "optim.betas=[{}]",
     "max_frames": "data.frames={}",
 }
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from vaelab.errors import LogError
 from vaelab.readers import key_value, metric_logger, numeric_scan, radiodiff_log
-from vaelab.readers.base import RawLog, Reader, build_runs
+from vaelab.readers.base import RawLog, Reader
+from vaelab.readers.building import build_runs
 from vaelab.readers.lexer import Unreadable, parse_number
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("text_*"))

@@ -5,7 +5,7 @@ The list of roles is closed: rules and reports may rely on it. ``vaelab.roles`` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 RoleName = Literal[
@@ -53,7 +53,7 @@ class Role:
     (``could_be`` names the candidates) or ``unknown``. reason: one sentence a person can check.
     """
 
-    name: RoleName = "unknown"
+    name: RoleName = field(default="unknown", metadata={"json": "role"})
     kind: str = ""
     split: Split = "train"
     better: Better = "none"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vaelab.causes.types import Cause, Fix
+from vaelab.causes import checks
+from vaelab.causes.changes import Set, frames_on_the_grid, outliers_only
+from vaelab.causes.types import Cause, shows
 
 DATA: tuple[Cause, ...] = (
     Cause(
@@ -20,10 +22,8 @@ DATA: tuple[Cause, ...] = (
             ),
         ),
         test="Print the minimum and maximum of one training batch: they must be -1 and 1 (or what the trainer states).",
-        fix=Fix(
-            "Normalise the batch to [-1, 1] and assert the range in the loader.",
-            {"input_range": "set to -1,1 and normalise the data to it"},
-        ),
+        advice="Normalise the batch to [-1, 1] and assert the range in the loader.",
+        change=(Set("input_range", "-1,1"),),
         expected="The first line's reconstruction loss falls to the variance of the data or below, and the "
         "perceptual loss with it.",
         falsify="The batch already lies in [-1, 1] and fills it.",
@@ -33,7 +33,8 @@ DATA: tuple[Cause, ...] = (
             "AntixK/PyTorch-VAE#48",
             "AntixK/PyTorch-VAE#108",
         ),
-        predicts={"REC107": 5, "REC127": 5},
+        expects=shows(often="REC107 REC127"),
+        decided_by="evaluate",
     ),
     Cause(
         "A2",
@@ -47,34 +48,16 @@ DATA: tuple[Cause, ...] = (
             ("E11", "an optimizer shock decays slowly over many steps"),
         ),
         test="Log the sample ids of the spiking steps and look at those samples.",
-        fix=Fix(
-            "Skip or repair the samples found; clip the gradient near the 90th percentile of its norm.",
-            {"clip_grad": "set near the 90th percentile of grad_norm"},
-        ),
+        advice="Skip or repair the samples found; clip the gradient near the 90th percentile of its norm.",
+        change=(Set("clip_grad", outliers_only),),
         expected="The spikes are gone at the same positions of the next epoch.",
         falsify="Spikes come back with those samples removed, or at other positions of the epoch.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
-        prior=2.0,
-        predicts={
-            "REC105": 2,
-            "NUM503": 1.5,
-            "DAT702": 2,
-            "DAT701": 2.2,
-            "REC104": 0.5,
-            "DAT709": 0.7,
-            "DAT710": 4,
-        },
-        excludes={
-            "KL212": 2,
-            "OPT404": 2,
-            "KL206": 2,
-            "REC116": 2,
-            "DAT708": 3,
-            "KL209": 3,
-            "ADV309": 2,
-            "ADV307": 2,
-            "SCH604": 1,
-        },
+        expects=shows(
+            often="REC105 DAT702 DAT701 DAT710",
+            sometimes="NUM501 NUM503 REC104 DAT709 MET1002:reconstruction",
+            never="KL212 OPT404 KL206 REC116 DAT708 KL209 ADV309 ADV307",
+        ),
     ),
     Cause(
         "A3",
@@ -84,11 +67,11 @@ DATA: tuple[Cause, ...] = (
         signature="The reconstruction loss is low and temporal errors look too good; nothing shows in the log.",
         look_alikes=(("B10", "frozen video: the output stands still although the input moves"),),
         test="Compare frame i with frame i + clip length in a few training samples: equal frames mean repetition.",
-        fix=Fix("Drop clips that are shorter than the training length."),
+        advice="Drop clips that are shorter than the training length.",
         expected="The training loss rises a little and held-out motion improves.",
         falsify="No sample has repeated frames.",
         sources=("jy0205/Pyramid-Flow: dataset/dataset_cls.py",),
-        prior=0.5,
+        shown_by="no log",
     ),
     Cause(
         "A4",
@@ -102,22 +85,15 @@ DATA: tuple[Cause, ...] = (
         ),
         test="Compute the variance of the data; skill = 1 - MSE / variance. Near 0 the model predicts the mean "
         "picture.",
-        fix=Fix("Report skill and the PSNR of the foreground; weight or sample the foreground more; drop black clips."),
+        advice="Report skill and the PSNR of the foreground; weight or sample the foreground more; drop black clips.",
         expected="Losses rise to honest values and keep falling.",
         falsify="Skill is above 0.9 on held-out data.",
         sources=("UNIC-Lab/RadioDiff: lib/loaders.py", "microsoft/VidTok: corrupt clips become black ones"),
-        predicts={
-            "DAT707": 2.0,
-            "DAT708": 4,
-            "DAT706": 3.5,
-            "DAT704": 2,
-            "KL211": 1,
-            "DAT702": 1,
-            "DAT701": 1.8,
-            "DAT709": 0.7,
-            "REC104": 0.5,
-        },
-        excludes={"KL212": 2, "OPT404": 2, "KL206": 2, "REC116": 2},
+        expects=shows(
+            often="DAT707 DAT708 DAT706 DAT704",
+            sometimes="KL211 DAT702 DAT701 DAT709 REC104",
+            never="KL212 OPT404 KL206 REC116",
+        ),
     ),
     Cause(
         "A5",
@@ -133,15 +109,16 @@ DATA: tuple[Cause, ...] = (
             ),
         ),
         test="Check whether the step repeats at every epoch, and which files or buckets come first.",
-        fix=Fix(
-            "Shuffle across epochs and buckets; log the bucket. Some trainers also reset their running means at an "
-            "epoch."
-        ),
+        advice="Shuffle across epochs and buckets; log the bucket. Some trainers also reset their running means at an "
+        "epoch.",
         expected="No step at the next epoch boundary.",
         falsify="The step is not at an epoch boundary, or the data order is the same.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
-        predicts={"MET1002": 0.5, "DAT706": 2, "DAT705": 2.5, "DAT701": 1.2, "REC104": 1, "ADV305": 0.3, "DAT709": 0.7},
-        excludes={"KL212": 2, "OPT404": 2, "KL206": 2, "RES801": 2, "REC116": 2, "KL209": 2},
+        expects=shows(
+            often="DAT706 DAT705 DAT701",
+            sometimes="MET1002:reconstruction MET1002:total REC104 ADV305 DAT709",
+            never="KL212 OPT404 KL206 RES801 REC116 KL209",
+        ),
     ),
     Cause(
         "A6",
@@ -151,10 +128,11 @@ DATA: tuple[Cause, ...] = (
         signature="Validation equals training for the whole run.",
         look_alikes=(("A7", "with real overfitting the two part"),),
         test="Intersect the two file lists.",
-        fix=Fix("Split by source and not by index; check that the lists are disjoint at start-up."),
+        advice="Split by source and not by index; check that the lists are disjoint at start-up.",
         expected="Validation is a little worse than training, and the gap grows with training.",
         falsify="The lists are disjoint, by content as well as by name.",
         sources=("UNIC-Lab/RadioDiff: lib/loaders.py",),
+        shown_by="no log",
     ),
     Cause(
         "A7",
@@ -165,12 +143,17 @@ DATA: tuple[Cause, ...] = (
         "training data than on held-out data.",
         look_alikes=(("D4", "a discriminator that wins on real artefacts has the same gap on held-out data"),),
         test="Measure reconstruction and the discriminator's gap on held-out clips.",
-        fix=Fix("More data; augmentation before the discriminator; LeCam; fewer steps."),
+        advice="More data; augmentation before the discriminator; LeCam; fewer steps.",
         expected="The two gaps close.",
         falsify="Held-out and training values are equal.",
         sources=("lucidrains/phenaki-pytorch#29", "dome272/MaskGIT-pytorch#3"),
-        predicts={"DAT707": 2.0, "KL211": 0.5, "DAT704": 4.5, "DAT708": 4, "REC109": 4, "REC115": 4, "ADV305": 0.8},
-        excludes={"DAT701": 1.5, "KL201": 2},
+        expects=shows(
+            often="DAT707 DAT704 DAT708 REC109 REC115",
+            sometimes="KL211 ADV305 REC117 MET1001:quality",
+            never="DAT701 KL201",
+        ),
+        check=checks.held_out_parts,
+        decided_by="evaluate",
     ),
     Cause(
         "A8",
@@ -183,14 +166,12 @@ DATA: tuple[Cause, ...] = (
             ("B10", "frozen video with a right frame count"),
         ),
         test="Reconstruct a clip of 1 + n x temporal compression frames: with a right count the ghost disappears.",
-        fix=Fix(
-            "Pad or crop clips to 1 + n x temporal compression frames.",
-            {"max_frames": "1 + a multiple of the temporal compression"},
-        ),
+        advice="Pad or crop clips to 1 + n x temporal compression frames.",
+        change=(Set("max_frames", frames_on_the_grid),),
         expected="The error of the first frames equals that of the rest.",
         falsify="The frame count is already on the grid.",
         sources=("zai-org/CogVideo#102", "Lightricks/LTX-Video-Trainer#3"),
-        predicts={"REC128": 3.5, "REC122": 2},
+        expects=shows(often="REC128 REC122"),
     ),
     Cause(
         "A9",
@@ -200,10 +181,10 @@ DATA: tuple[Cause, ...] = (
         signature="The losses of one modality never appear; the log looks healthy.",
         look_alikes=(("H2", "the same printing habit without mixed ranks"),),
         test="Read which ranks get images, and which rank prints.",
-        fix=Fix("Average over ranks and log per modality."),
+        advice="Average over ranks and log per modality.",
         expected="One curve per modality.",
         falsify="All ranks get the same kind of data.",
         sources=("jy0205/Pyramid-Flow: train/train_video_vae.py",),
-        prior=0.5,
+        shown_by="no log",
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vaelab.causes.types import Cause, Fix
+from vaelab.causes import checks
+from vaelab.causes.changes import Set
+from vaelab.causes.types import Cause, shows
 
 DISTRIBUTED: tuple[Cause, ...] = (
     Cause(
@@ -13,7 +15,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         signature="No trace in the log; more GPUs bring nothing; ranks drift apart.",
         look_alikes=(("E2", "a low rate is slow on one GPU as well"),),
         test="Compare a parameter's checksum over ranks after 10 steps.",
-        fix=Fix("Call the wrapped model, not model.module or the unwrapped one."),
+        advice="Call the wrapped model, not model.module or the unwrapped one.",
         expected="Equal checksums on all ranks.",
         falsify="Checksums agree.",
         sources=(
@@ -21,6 +23,8 @@ DISTRIBUTED: tuple[Cause, ...] = (
             "k2-fsa/icefall#226",
             "rosinality/swapping-autoencoder-pytorch#22",
         ),
+        shown_by="no log",
+        decided_by="smoke",
     ),
     Cause(
         "H2",
@@ -30,11 +34,11 @@ DISTRIBUTED: tuple[Cause, ...] = (
         signature="One rank stands for all.",
         look_alikes=(("A9", "ranks with different kinds of data"),),
         test="Read where the meters are averaged.",
-        fix=Fix("Average over ranks before printing."),
+        advice="Average over ranks before printing.",
         expected="Less scatter by the square root of the number of ranks.",
         falsify="Meters are averaged over ranks.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/utils.py",),
-        prior=0.5,
+        shown_by="no log",
     ),
     Cause(
         "H3",
@@ -46,7 +50,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         look_alikes=(("H4", "there every term jumps, not only the adversarial ones"), ("D5", "a first start")),
         test="Compare disc_loss just before and just after the resume, and look for the discriminator in the "
         "checkpoint.",
-        fix=Fix("Save and load the discriminator and its optimizer."),
+        advice="Save and load the discriminator and its optimizer.",
         expected="disc_loss continues across the resume.",
         falsify="disc_loss continues.",
         sources=(
@@ -55,7 +59,8 @@ DISTRIBUTED: tuple[Cause, ...] = (
             "TensorSpeech/TensorFlowTTS#409",
             "evonneng/learning2listen#9",
         ),
-        predicts={"RES802": 4.5},
+        needs=("resume",),
+        expects=shows(often="RES802", sometimes="RES801 ADV303 DAT710 REC104 MET1002:reconstruction"),
     ),
     Cause(
         "H4",
@@ -65,7 +70,8 @@ DISTRIBUTED: tuple[Cause, ...] = (
         signature="The first steps after a resume move all weights by the full rate: a spike in every term.",
         look_alikes=(("H3", "only the adversarial terms jump"), ("A5", "a change of data: no recovery")),
         test="Compare all terms before and after the resume, and look for the optimizer in the checkpoint.",
-        fix=Fix("Load the optimizer's state; otherwise warm up again.", {"warmup_steps": "500 after a resume"}),
+        advice="Load the optimizer's state; otherwise warm up again.",
+        change=(Set("warmup_steps", 500),),
         expected="No spike at the next resume.",
         falsify="No term jumps at the resume.",
         sources=(
@@ -73,7 +79,9 @@ DISTRIBUTED: tuple[Cause, ...] = (
             "valeoai/Halton-MaskGIT#15",
             "junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         ),
-        predicts={"RES801": 3.5},
+        needs=("resume",),
+        check=checks.spikes_at_resume,
+        expects=shows(often="RES801", sometimes="DAT710 MET1002:reconstruction REC104 REC105"),
     ),
     Cause(
         "H5",
@@ -83,11 +91,11 @@ DISTRIBUTED: tuple[Cause, ...] = (
         signature="The log stops without an error.",
         look_alikes=(("F6", "a guard says why it stops"), ("D2", "the log ends at the GAN start")),
         test="Look at the processes' stacks (py-spy dump) or wait for the collective's time-out.",
-        fix=Fix("Let DistributedDataParallel find unused parameters, or use a static graph."),
+        advice="Let DistributedDataParallel find unused parameters, or use a static graph.",
         expected="The run passes the step.",
         falsify="The process has ended, or data_time was rising.",
         sources=("Lightning-AI/pytorch-lightning#20328",),
-        predicts={"NUM505": 0.5},
+        expects=shows(sometimes="NUM505"),
     ),
     Cause(
         "H6",
@@ -97,11 +105,11 @@ DISTRIBUTED: tuple[Cause, ...] = (
         signature="The discriminator's accuracy differs by rank.",
         look_alikes=(("D11", "the modes differ, not the ranks"),),
         test="Score one batch with each rank's statistics.",
-        fix=Fix("Synchronised batch normalisation."),
+        advice="Synchronised batch normalisation.",
         expected="Equal scores on all ranks.",
         falsify="Scores agree.",
         sources=("Lightning-AI/pytorch-lightning#666",),
-        prior=0.5,
+        shown_by="no log",
     ),
     Cause(
         "H7",
@@ -111,11 +119,30 @@ DISTRIBUTED: tuple[Cause, ...] = (
         signature="A tiny offset after each resume.",
         look_alikes=(("H4", "a visible spike"),),
         test="Compare the step before and after the resume.",
-        fix=Fix("Save the scaler; mend the counter."),
+        advice="Save the scaler; mend the counter.",
         expected="No offset.",
         falsify="Counter and scaler continue.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/utils.py",),
-        prior=0.5,
-        predicts={"RES803": 2.0},
+        expects=shows(often="RES803"),
+    ),
+    Cause(
+        "H8",
+        "settings-changed-at-resume",
+        "The run was resumed with other settings",
+        ("L", "C"),
+        signature="At a resume nll, total or lr change by a constant factor while the unweighted terms go on.",
+        look_alikes=(
+            ("H4", "there the terms themselves spike and come back"),
+            ("E6", "the weights differ between two runs, or change in mid-run without a resume"),
+        ),
+        test="Compare nll / rec_loss and lr before and after the resume; compare the two configurations.",
+        advice="Resume with the settings of the checkpoint; if the change is meant, judge the unweighted terms.",
+        expected="nll / rec_loss and lr go on as before.",
+        falsify="The configurations agree.",
+        sources=("arithmetic of the loss",),
+        needs=("resume",),
+        expects=shows(often="SCH602 SCH606", sometimes="SCH604 SCH601 ALG901 OPT402 OPT404 RES801 REC104 MET1002"),
+        check=checks.weights_differ_after_resume,
+        decided_by="lint",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vaelab.causes.types import Cause, Fix
+from vaelab.causes.types import Cause, shows
 
 EVALUATION: tuple[Cause, ...] = (
     Cause(
@@ -13,11 +13,11 @@ EVALUATION: tuple[Cause, ...] = (
         signature="Previews always look good.",
         look_alikes=(("A6", "the validation split itself leaks"),),
         test="Read which batch the previews use.",
-        fix=Fix("Use a fixed held-out set."),
+        advice="Use a fixed held-out set.",
         expected="Previews lag behind training as they should.",
         falsify="Previews use held-out samples.",
         sources=("UNIC-Lab/RadioDiff: train_vae.py",),
-        prior=0.5,
+        shown_by="no log",
     ),
     Cause(
         "I2",
@@ -27,10 +27,12 @@ EVALUATION: tuple[Cause, ...] = (
         signature="An offset of exactly 6.02 dB, or of 1 to 2 dB.",
         look_alikes=(("I5", "damaged weights cost far more"),),
         test="Compute both ways on ten pictures: range 1 or 2, mean of PSNRs or PSNR of the mean error.",
-        fix=Fix("State range and average beside the number."),
+        advice="State range and average beside the number.",
         expected="The numbers agree.",
         falsify="All ways give the same offset.",
         sources=("arithmetic: 20 log10 2 = 6.02 dB",),
+        shown_by="no log",
+        decided_by="evaluate",
     ),
     Cause(
         "I3",
@@ -40,10 +42,11 @@ EVALUATION: tuple[Cause, ...] = (
         signature="A factor of about 1.5 to 2.",
         look_alikes=(("I2", "PSNR agrees"),),
         test="Compute both on ten pairs.",
-        fix=Fix("Name the network beside the number."),
+        advice="Name the network beside the number.",
         expected="The numbers agree with the same network.",
         falsify="The networks agree.",
         sources=("richzhang/PerceptualSimilarity",),
+        shown_by="no log",
     ),
     Cause(
         "I4",
@@ -53,10 +56,11 @@ EVALUATION: tuple[Cause, ...] = (
         signature="rFID off by tenths, or rFID above 10 with PSNR 6 from the authors' own checkpoint.",
         look_alikes=(("I5", "broken weights: PSNR is bad in every protocol"),),
         test="Run the authors' evaluation on the authors' checkpoint.",
-        fix=Fix("The same number of pictures, resizing and split; check the checkpoint's hash."),
+        advice="The same number of pictures, resizing and split; check the checkpoint's hash.",
         expected="The published value within 0.05.",
         falsify="The authors' own script gives your value.",
         sources=("TencentARC/SEED-Voken#13", "hustvl/LightningDiT#26", "Hhhhhhao/continuous_tokenizer#18"),
+        shown_by="no log",
     ),
     Cause(
         "I5",
@@ -66,12 +70,11 @@ EVALUATION: tuple[Cause, ...] = (
         signature="A mesh over the picture, 15 dB lost.",
         look_alikes=(("B12", "tiling leaves seams at borders only"),),
         test="Compare the file's sha256 with the published one.",
-        fix=Fix("Download again."),
+        advice="Download again.",
         expected="The published quality.",
         falsify="The hash agrees.",
         sources=("deepbeepmeep/Wan2GP#2367", "Wan-Video/Wan2.1#297"),
-        prior=0.5,
-        predicts={"REC120": 2.5, "REC121": 1},
+        expects=shows(often="REC120", sometimes="REC121"),
     ),
     Cause(
         "I6",
@@ -81,9 +84,11 @@ EVALUATION: tuple[Cause, ...] = (
         signature="PSNR 3 to 5 dB apart between sets.",
         look_alikes=(("I2", "an exact 6.02 dB is the range"),),
         test="Evaluate a published model on your clips.",
-        fix=Fix("Use a fixed public set (MCL-JCV, Panda-70M)."),
+        advice="Use a fixed public set (MCL-JCV, Panda-70M).",
         expected="Both models move together.",
         falsify="The published model reaches its published value on your clips.",
         sources=("modelscope/DiffSynth-Studio#650",),
+        shown_by="no log",
+        decided_by="evaluate",
     ),
 )

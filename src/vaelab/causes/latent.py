@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vaelab.causes.types import Cause, Fix
+from vaelab.causes import checks
+from vaelab.causes.changes import Scale, Set, weight_for_beta
+from vaelab.causes.types import Cause, shows
 
 LATENT: tuple[Cause, ...] = (
     Cause(
@@ -19,26 +21,17 @@ LATENT: tuple[Cause, ...] = (
         ),
         test="Nats per latent element and per channel; active units: variance over the data of each channel's mean "
         "above 0.01.",
-        fix=Fix(
-            "Lower the KL weight, warm it up from 0, or give free bits; check mean against sum in the KL.",
-            {"kl_weight": "divide by 100, or warm up from 0"},
-        ),
+        advice="Lower the KL weight, warm it up from 0, or give free bits; check mean against sum in the KL.",
+        change=(Set("kl_weight", weight_for_beta),),
         expected="KL per element rises above 0.1 and reconstruction improves within 1,000 steps.",
         falsify="Channels carry information (active units) although the mean KL is small.",
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
-        prior=2.0,
-        predicts={
-            "MET1003": 0.3,
-            "KL209": 4.0,
-            "KL201": 4.5,
-            "REC103": 1,
-            "ADV305": 0.5,
-            "KL214": 1.5,
-            "KL222": 5,
-            "REC131": 1.5,
-            "REC119": 1,
-        },
-        excludes={"REC113": 2, "KL206": 3, "KL211": 4, "DAT701": 1.5, "DAT704": 1, "KL221": 1, "KL232": 8},
+        expects=shows(
+            often="KL209 KL201 KL222",
+            sometimes="MET1003:reconstruction MET1003:total REC103 REC104 REC117 ADV305 KL214 KL203 KL202 REC131 REC119",
+            never="REC113 KL206 KL211 KL232",
+        ),
+        decided_by="probe",
     ),
     Cause(
         "C2",
@@ -54,10 +47,8 @@ LATENT: tuple[Cause, ...] = (
         ),
         test="Convert the weight to sum/sum units (effective beta) and compare with 1e-6; or run 500 steps with the "
         "weight divided by 100 from the same start.",
-        fix=Fix(
-            "Bring the effective beta down to about 1e-6 in sum/sum units.",
-            {"kl_weight": "divide by 100 or more, until effective beta is about 1e-6"},
-        ),
+        advice="Bring the effective beta down to about 1e-6 in sum/sum units.",
+        change=(Set("kl_weight", weight_for_beta),),
         expected="KL stays near its start, reconstruction does not rise; several dB of PSNR at the end.",
         falsify="The reconstruction loss rises in the same way with a hundredth of the weight.",
         sources=(
@@ -65,23 +56,14 @@ LATENT: tuple[Cause, ...] = (
             "ESAOpenSR/opensr-model#24",
             "maxhodak/keras-molecules#61",
         ),
-        prior=3.0,
-        predicts={
-            "KL209": 1.5,
-            "SCH606": 3.5,
-            "KL203": 2,
-            "KL202": 2,
-            "KL205": 3,
-            "KL204": 2,
-            "KL201": 2,
-            "REC102": 0.8,
-            "REC103": 0.3,
-            "KL222": 1.5,
-            "KL231": 3,
-            "KL221": 0.5,
-            "REC123": 1,
-        },
-        excludes={"DAT707": 1.5, "DAT704": 2, "KL211": 3, "DAT701": 1, "OPT405": 1.5, "KL206": 2.5, "OPT404": 1.5},
+        needs=("kl",),
+        expects=shows(
+            often="SCH606 KL203 KL202 KL205 KL204 KL201 KL231",
+            sometimes="KL209 REC102 REC103 REC104 KL222 KL221 REC123 REC117 KL214 MET1001:reconstruction",
+            never="DAT707 DAT704 KL211 OPT405 KL206 OPT404 SCH602",
+        ),
+        check=checks.beta_too_big,
+        decided_by="lint",
     ),
     Cause(
         "C3",
@@ -96,16 +78,14 @@ LATENT: tuple[Cause, ...] = (
         ),
         test="Log the latent's standard deviation and largest absolute value over the same batch at several "
         "checkpoints: bounded is normal.",
-        fix=Fix(
-            "Raise the KL weight ten- to hundredfold; weight decay; compute the scale factor anew.",
-            {"kl_weight": "multiply by 10 to 100"},
-        ),
+        advice="Raise the KL weight ten- to hundredfold; weight decay; compute the scale factor anew.",
+        change=(Scale("kl_weight", 30.0),),
         expected="KL and the latent's standard deviation level off; PSNR falls slightly.",
         falsify="The latent's standard deviation is bounded while KL rises: normal for a tiny KL weight.",
         sources=("CompVis/latent-diffusion#187", "CompVis/latent-diffusion#270", "CompVis/latent-diffusion#309"),
-        prior=2.0,
-        predicts={"KL210": 3.5, "KL206": 1, "KL230": 3.5},
-        excludes={"KL212": 2, "REC104": 1, "KL225": 1},
+        needs=("kl",),
+        expects=shows(often="KL210 KL230", sometimes="KL206", never="KL212"),
+        decided_by="probe",
     ),
     Cause(
         "C4",
@@ -115,14 +95,13 @@ LATENT: tuple[Cause, ...] = (
         signature="KL above about 10 nats per element; a large share of log-variances at or below -29.",
         look_alikes=(("C3", "large means instead: split the KL into its mean and variance parts"),),
         test="Share of log-variances at or below -29 on one batch.",
-        fix=Fix(
-            "Add noise to the latent, raise the KL weight, or accept a plain autoencoder.",
-            {"kl_weight": "multiply by 10 to 100"},
-        ),
+        advice="Add noise to the latent, raise the KL weight, or accept a plain autoencoder.",
+        change=(Scale("kl_weight", 30.0),),
         expected="The share falls and KL per element drops below 10.",
         falsify="Log-variances are well above the clamp (-30 in most trainers).",
         sources=("CompVis/latent-diffusion: ldm/modules/distributions/distributions.py",),
-        predicts={"KL225": 4.5},
+        expects=shows(often="KL225"),
+        decided_by="probe",
     ),
     Cause(
         "C5",
@@ -136,15 +115,13 @@ LATENT: tuple[Cause, ...] = (
             ("B11", "all channels are used and the model is at its limit"),
         ),
         test="KL and variance of the mean per channel on a few batches.",
-        fix=Fix(
-            "Start with a lower KL weight, re-initialise the channels, or use fewer.",
-            {"kl_weight": "divide by 10 at the start"},
-        ),
+        advice="Start with a lower KL weight, re-initialise the channels, or use fewer.",
+        change=(Scale("kl_weight", 0.1),),
         expected="All channels show variance; PSNR rises.",
         falsify="Every channel varies with the input.",
         sources=("PKU-YuanGroup/Open-Sora-Plan: report 1.1.0",),
-        predicts={"KL214": 4.5, "KL221": 5},
-        excludes={"KL203": 2, "KL204": 2, "KL201": 3, "KL209": 2, "KL222": 3, "KL232": 8},
+        expects=shows(often="KL214 KL221", never="KL203 KL204 KL201 KL209 KL222 KL232"),
+        decided_by="probe",
     ),
     Cause(
         "C6",
@@ -154,12 +131,12 @@ LATENT: tuple[Cause, ...] = (
         signature="The largest latent is far above 6 standard deviations; spots in pictures; mean KL unchanged.",
         look_alikes=(("C3", "there the whole latent grows"),),
         test="Largest absolute latent over standard deviation, and where it sits.",
-        fix=Fix("A penalty on outliers; other normalisation layers."),
+        advice="A penalty on outliers; other normalisation layers.",
         expected="Largest values within about 6 standard deviations.",
         falsify="No value beyond 6 standard deviations.",
         sources=("Comfy-Org/ComfyUI#1116",),
-        prior=0.5,
-        predicts={"KL223": 4.5, "KL224": 4.5},
+        expects=shows(often="KL223 KL224", sometimes="KL230"),
+        decided_by="probe",
     ),
     Cause(
         "C7",
@@ -169,7 +146,7 @@ LATENT: tuple[Cause, ...] = (
         signature="KL is off by an exact factor (channels, frames, height or width) between trainers or clip sizes.",
         look_alikes=(("C3", "growth over the run is not a constant factor"),),
         test="Compute nats per element for two clip lengths: it must not depend on the length.",
-        fix=Fix("Reduce over all latent axes; log nats per element.", {"kl_weight": "rescale by the same factor"}),
+        advice="Reduce over all latent axes; log nats per element.",
         expected="Nats per element agree between clip sizes.",
         falsify="Nats per element agree already.",
         sources=(
@@ -177,7 +154,9 @@ LATENT: tuple[Cause, ...] = (
             "Lightning-Universe/lightning-bolts#328",
             "maxhodak/keras-molecules#61",
         ),
-        predicts={"KL203": 0.5, "KL202": 0.5},
+        needs=("kl",),
+        expects=shows(sometimes="KL203 KL202"),
+        decided_by="lint",
     ),
     Cause(
         "C8",
@@ -187,12 +166,14 @@ LATENT: tuple[Cause, ...] = (
         signature="The total rises with the KL weight while reconstruction and KL each behave.",
         look_alikes=(("C2", "there reconstruction rises as well"),),
         test="Plot the unweighted terms.",
-        fix=Fix("None; judge the unweighted terms."),
+        advice="None; judge the unweighted terms.",
         expected="Reconstruction and KL go on as before.",
         falsify="The KL weight is constant.",
         sources=("nv-tlabs/LION#17", "edgarschnfld/CADA-VAE-PyTorch#2"),
         fault=False,
-        prior=0.5,
+        needs=("kl",),
+        check=checks.kl_weight_anneals,
+        expects=shows(often="REC111", sometimes="MET1001:total"),
     ),
     Cause(
         "C9",
@@ -203,14 +184,12 @@ LATENT: tuple[Cause, ...] = (
         look_alikes=(("C10", "the encoder moved after the diffusion model was trained"),),
         test="Standard deviation of latents x scale factor over the training set: it must be near 1. Reconstruct "
         "directly.",
-        fix=Fix(
-            "Compute 1 / standard deviation anew from the final VAE, per channel, the first frame apart from the rest."
-        ),
+        advice="Compute 1 / standard deviation anew from the final VAE, per channel, the first frame apart from the rest.",
         expected="Scaled latents have standard deviation 1 and the diffusion loss falls as usual.",
         falsify="Scaled latents already have standard deviation 1.",
         sources=("huggingface/diffusers#437", "hpcaitech/Open-Sora#494", "LTH14/mar#2", "Wan-Video/Wan2.1#307"),
-        prior=2.0,
-        predicts={"KL227": 5, "KL228": 0.5},
+        expects=shows(often="KL227", sometimes="KL228"),
+        decided_by="probe",
     ),
     Cause(
         "C10",
@@ -220,11 +199,12 @@ LATENT: tuple[Cause, ...] = (
         signature="Reconstructions are good, pictures of the whole pipeline are blurred or over-saturated.",
         look_alikes=(("C9", "only the scale is wrong"),),
         test="Compare latents of the old and the new encoder on the same pictures.",
-        fix=Fix("Train the decoder only, or retrain the diffusion model.", {"freeze_encoder": "true"}),
+        advice="Train the decoder only, or retrain the diffusion model.",
+        change=(Set("freeze_encoder", True),),
         expected="Latents stay as they were; the pipeline's pictures improve.",
         falsify="Old and new latents agree.",
         sources=("huggingface/diffusers#3726", "stabilityai/sd-vae-ft-mse model card"),
-        prior=0.5,
+        shown_by="no log",
     ),
     Cause(
         "C11",
@@ -234,12 +214,13 @@ LATENT: tuple[Cause, ...] = (
         signature="The training reconstruction loss is well above the evaluation's.",
         look_alikes=(("A7", "overfitting has the opposite sign"),),
         test="Evaluate both sample and mode on the same held-out batch.",
-        fix=Fix("Report both; lower the KL weight if the gap matters.", {"kl_weight": "divide by 10"}),
+        advice="Report both; lower the KL weight if the gap matters.",
+        change=(Scale("kl_weight", 0.1),),
         expected="The two come together.",
         falsify="Sample and mode give equal errors.",
         sources=("arithmetic: noise of the posterior adds to the error of samples",),
-        prior=0.5,
-        predicts={"KL229": 4.5},
+        expects=shows(often="KL229"),
+        decided_by="probe",
     ),
     Cause(
         "C12",
@@ -249,11 +230,12 @@ LATENT: tuple[Cause, ...] = (
         signature="Perplexity or usage falls, codebook and reconstruction losses stand still.",
         look_alikes=(("B11", "with full usage the model is at its limit"),),
         test="Count the codes used over a whole epoch; a small batch cannot show more codes than it has vectors.",
-        fix=Fix("Reset unused codes; rotation trick, SimVQ or FSQ; smaller code dimension."),
+        advice="Reset unused codes; rotation trick, SimVQ or FSQ; smaller code dimension.",
         expected="Usage above 80 % and a lower reconstruction loss.",
         falsify="Usage over an epoch is high.",
         sources=("lucidrains/vector-quantize-pytorch#170", "bshall/VectorQuantizedVAE#3", "bytedance/1d-tokenizer#27"),
-        predicts={"KL215": 2.0, "KL213": 3.0},
+        needs=("quantiser",),
+        expects=shows(often="KL213 MET1001:codebook_usage", sometimes="KL215 MET1003:reconstruction"),
     ),
     Cause(
         "C13",
@@ -263,11 +245,12 @@ LATENT: tuple[Cause, ...] = (
         signature="Reconstructions are perfect, decoded random latents are noise.",
         look_alikes=(("C1", "collapse is the reverse: samples look plausible, reconstructions do not"),),
         test="Reconstruct held-out pictures.",
-        fix=Fix("None: the diffusion model supplies the prior."),
+        advice="None: the diffusion model supplies the prior.",
         expected="Reconstructions are good.",
         falsify="Reconstructions are bad as well.",
         sources=("CompVis/latent-diffusion#187", "CompVis/latent-diffusion#227", "openai/vdvae#10"),
         fault=False,
+        shown_by="no log",
     ),
     Cause(
         "C14",
@@ -277,10 +260,34 @@ LATENT: tuple[Cause, ...] = (
         signature="KL grows with the size of the group at unchanged quality.",
         look_alikes=(("C3", "drift grows with steps, not with the group"),),
         test="Run one step with group sizes 1 and 2 on the same data.",
-        fix=Fix("Divide the KL by the group size.", {"kl_weight": "divide by the context-parallel group size"}),
+        advice="Divide the KL by the group size.",
         expected="KL does not depend on the group size.",
         falsify="KL agrees between group sizes.",
         sources=("jy0205/Pyramid-Flow: video_vae",),
-        prior=0.5,
+        needs=("kl",),
+        shown_by="no log",
+    ),
+    Cause(
+        "C15",
+        "encoder-runs-from-codebook",
+        "The encoder runs away from the codebook",
+        ("L",),
+        signature="The commitment or codebook loss grows by orders of magnitude while the reconstruction stands still or "
+        "becomes worse.",
+        look_alikes=(
+            ("C12", "few codes are used, but the quantiser's loss stays small"),
+            ("E1", "a too high rate moves every term, not only the quantiser's"),
+        ),
+        test="Norm of the encoder's output over the norm of the codes, at two checkpoints: it must not grow.",
+        advice="Raise the commitment weight; normalise encoder output and codes; update the codes by moving averages; a "
+        "lower learning rate.",
+        change=(Scale("commit_weight", 4.0), Scale("lr", 1 / 3)),
+        expected="The quantiser's loss levels off and the reconstruction falls.",
+        falsify="The two norms stay together.",
+        sources=("danijar/viper_rl#9", "USTC-JialunPeng/Diverse-Structure-Inpainting#15"),
+        needs=("quantiser",),
+        expects=shows(
+            often="KL215 MET1006:quantiser", sometimes="KL213 MET1001:reconstruction MET1003:reconstruction NUM501"
+        ),
     ),
 )

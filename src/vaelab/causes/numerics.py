@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vaelab.causes.types import Cause, Fix
+from vaelab.causes import checks
+from vaelab.causes.changes import Scale, Set
+from vaelab.causes.types import Cause, shows
 
 NUMERICS: tuple[Cause, ...] = (
     Cause(
@@ -16,10 +18,8 @@ NUMERICS: tuple[Cause, ...] = (
             ("F2", "NaN after tens of thousands of steps with a GAN in bf16"),
         ),
         test="Run the failing batch in fp32.",
-        fix=Fix(
-            "fp32 or bf16 for the VAE, LPIPS and the loss; sums over pixels overflow fp16.",
-            {"fp16": "false", "model_dtype": "bf16 or fp32"},
-        ),
+        advice="fp32 or bf16 for the VAE, LPIPS and the loss; sums over pixels overflow fp16.",
+        change=(Set("fp16", False), Set("model_dtype", "fp32")),
         expected="No NaN on the same batches; a steady loss scale.",
         falsify="fp32 gives NaN as well.",
         sources=(
@@ -28,9 +28,8 @@ NUMERICS: tuple[Cause, ...] = (
             "huggingface/diffusers#4310",
             "rohitgandikota/sliders#30",
         ),
-        prior=2.0,
-        predicts={"NUM501": 2, "NUM502": 1.5, "NUM503": 1.5, "NUM504": 2.5, "NUM509": 2.5, "REC120": 2},
-        excludes={"OPT403": 2, "KL206": 1},
+        expects=shows(often="NUM501 NUM504 NUM509 REC120", sometimes="NUM502 NUM503 MET1008", never="OPT403"),
+        check=checks.half_precision,
     ),
     Cause(
         "F2",
@@ -40,15 +39,13 @@ NUMERICS: tuple[Cause, ...] = (
         signature="Normal values, then NaN within one printed line, late in the run.",
         look_alikes=(("F1", "fp16 fails early"), ("D7", "a runaway weight shows before the NaN")),
         test="Resume from the last good checkpoint with the loss and the discriminator in fp32.",
-        fix=Fix(
-            "fp32 for losses and discriminator; resume from the last good checkpoint; a lower GAN weight.",
-            {"model_dtype": "fp32 for losses and discriminator", "disc_weight": "multiply by 0.5"},
-        ),
+        advice="fp32 for losses and discriminator; resume from the last good checkpoint; a lower GAN weight.",
+        change=(Set("model_dtype", "fp32"), Scale("disc_weight", 0.5)),
         expected="The run passes the failing step.",
         falsify="NaN at the same step in fp32.",
         sources=("PKU-YuanGroup/Open-Sora-Plan#265",),
-        predicts={"NUM501": 1.5, "NUM502": 1, "NUM503": 1},
-        excludes={"OPT403": 2, "KL206": 1},
+        needs=("gan",),
+        expects=shows(sometimes="NUM501 NUM502 NUM503", never="OPT403"),
     ),
     Cause(
         "F3",
@@ -58,13 +55,12 @@ NUMERICS: tuple[Cause, ...] = (
         signature="NaN only on flat or black batches.",
         look_alikes=(("F1", "overflow does not care for the content"),),
         test="Backpropagate LPIPS on an all-black pair.",
-        fix=Fix("Put the epsilon inside the square root of the normalisation; drop flat clips."),
+        advice="Put the epsilon inside the square root of the normalisation; drop flat clips.",
         expected="No NaN on black pairs.",
         falsify="The black pair gives a finite gradient.",
         sources=("CompVis/latent-diffusion#176",),
-        prior=0.5,
-        predicts={"NUM501": 1, "NUM502": 1, "NUM503": 1},
-        excludes={"OPT403": 2, "KL206": 1},
+        needs=("perceptual",),
+        expects=shows(sometimes="NUM501 NUM502 NUM503", never="OPT403"),
     ),
     Cause(
         "F4",
@@ -74,12 +70,14 @@ NUMERICS: tuple[Cause, ...] = (
         signature="KL explodes, then NaN; the log-variance is not clamped.",
         look_alikes=(("C3", "drift grows over thousands of steps"),),
         test="Largest log-variance on the last good batch.",
-        fix=Fix("Clamp the log-variance to [-30, 20]."),
+        advice="Clamp the log-variance to [-30, 20].",
         expected="KL stays finite.",
         falsify="The log-variance is already clamped.",
         sources=("vanderschaarlab/synthcity#331", "clementchadebec/benchmark_VAE#102"),
-        prior=0.5,
-        predicts={"NUM501": 1, "KL206": 1.5, "KL226": 4},
+        needs=("kl",),
+        expects=shows(often="NUM501 KL206 KL226", sometimes="NUM502 KL210 KL212 REC104"),
+        check=checks.kl_rose_before,
+        decided_by="probe",
     ),
     Cause(
         "F5",
@@ -89,12 +87,12 @@ NUMERICS: tuple[Cause, ...] = (
         signature="NaN in the adaptive weight.",
         look_alikes=(("F1", "overflow without 8-bit Adam"),),
         test="Run with ordinary Adam in fp32.",
-        fix=Fix("fp32 VAE and optimizer.", {"model_dtype": "fp32"}),
+        advice="fp32 VAE and optimizer.",
+        change=(Set("model_dtype", "fp32"),),
         expected="d_weight stays finite.",
         falsify="NaN with ordinary Adam in fp32.",
         sources=("CompVis/latent-diffusion#176",),
-        prior=0.5,
-        predicts={"NUM501": 0.5, "NUM502": 0.5, "NUM503": 0.5},
+        expects=shows(sometimes="NUM501 NUM502 NUM503"),
     ),
     Cause(
         "F6",
@@ -104,12 +102,12 @@ NUMERICS: tuple[Cause, ...] = (
         signature="The log ends with 'Loss is nan, stopping training'.",
         look_alikes=(("H5", "a hang ends the log without a word"),),
         test="Look at the last lines; find what made the loss non-finite (F1 to F5, A2).",
-        fix=Fix("Skip the step and warn; stop only after several in a row; resume from the last checkpoint."),
+        advice="Skip the step and warn; stop only after several in a row; resume from the last checkpoint.",
         expected="Single bad batches no longer end the run.",
         falsify="The log has no such line.",
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py", "LTH14/mar#69"),
-        predicts={"NUM502": 1.5, "NUM503": 0.5},
-        excludes={"OPT403": 1},
+        expects=shows(often="NUM502", sometimes="NUM503", never="OPT403"),
+        check=checks.guard_spoke,
     ),
     Cause(
         "F7",
@@ -119,11 +117,11 @@ NUMERICS: tuple[Cause, ...] = (
         signature="lr 0.00000, logits -0.00, disc_loss 0.000.",
         look_alikes=(("D1", "a real 0 of the discriminator"), ("E8", "a rate that is really 0")),
         test="Read the same column from TensorBoard or CSV.",
-        fix=Fix("Print in scientific notation."),
+        advice="Print in scientific notation.",
         expected="Non-zero values.",
         falsify="The full-precision value is 0.",
         sources=("UNIC-Lab/RadioDiff: denoising_diffusion_pytorch/utils.py",),
-        predicts={"MET1004": 1.0, "NUM506": 1.5, "OPT406": 1.5},
+        expects=shows(often="NUM506 OPT406", sometimes="MET1004 MET1008"),
     ),
     Cause(
         "F8",
@@ -133,11 +131,12 @@ NUMERICS: tuple[Cause, ...] = (
         signature="loss_scale falls, weights and losses stand still.",
         look_alikes=(("E2", "a low rate still moves the loss"), ("F1", "the overflow behind it")),
         test="Count the halvings of loss_scale.",
-        fix=Fix("bf16 or fp32; find the overflow.", {"fp16": "false"}),
+        advice="bf16 or fp32; find the overflow.",
+        change=(Set("fp16", False),),
         expected="A steady loss scale and a falling loss.",
         falsify="loss_scale is constant.",
         sources=("PyTorch documentation: torch.amp.GradScaler",),
-        prior=0.5,
-        predicts={"NUM504": 2.5, "NUM509": 3.5},
+        expects=shows(often="NUM504 NUM509"),
+        check=checks.scale_falls,
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vaelab.causes.types import Cause, Fix
+from vaelab.causes import checks
+from vaelab.causes.changes import Set, in_the_trainers_unit
+from vaelab.causes.types import Cause, shows
 
 SCHEDULE: tuple[Cause, ...] = (
     Cause(
@@ -14,15 +16,14 @@ SCHEDULE: tuple[Cause, ...] = (
         look_alikes=(("D1", "it never appears"),),
         test="Compare the first step with discriminator columns with disc_start: a factor of 2, or of the steps per "
         "epoch, decides.",
-        fix=Fix(
-            "State disc_start in the trainer's units (Lightning counts every optimizer's steps).",
-            {"disc_start": "multiply by the factor found"},
-        ),
+        advice="State disc_start in the trainer's units (Lightning counts every optimizer's steps).",
+        change=(Set("disc_start", in_the_trainers_unit),),
         expected="The discriminator appears at the planned step.",
         falsify="It appears at disc_start.",
         sources=("ByteVisionLab/TokenFlow#22", "CompVis/taming-transformers#129", "microsoft/VidTok: main.py"),
-        prior=0.5,
-        predicts={"ADV315": 4, "ADV318": 4.5},
+        expects=shows(often="ADV315 ADV318"),
+        check=checks.start_in_another_unit,
+        decided_by="lint",
     ),
     Cause(
         "G2",
@@ -32,13 +33,12 @@ SCHEDULE: tuple[Cause, ...] = (
         signature="A second stage waits for disc_start again.",
         look_alikes=(("D1", "the start is beyond the run"),),
         test="Read the first step of the second log.",
-        fix=Fix(
-            "Carry the step over, or set disc_start to 0 in the second stage.", {"disc_start": "0 in the second stage"}
-        ),
+        advice="Carry the step over, or set disc_start to 0 in the second stage.",
+        change=(Set("disc_start", 0),),
         expected="The discriminator is on from the first step of the second stage.",
         falsify="The counter goes on.",
         sources=("jy0205/Pyramid-Flow: video_vae (pretrained_vae_weight)",),
-        prior=0.5,
+        shown_by="no log",
     ),
     Cause(
         "G3",
@@ -48,12 +48,12 @@ SCHEDULE: tuple[Cause, ...] = (
         signature="The pixel count or weight solved from the log differs from the configuration.",
         look_alikes=(("E7", "an ignored option that leaves no trace"),),
         test="Solve nll / rec_loss for the pixel count and compare with the stated resolution.",
-        fix=Fix("Set the value where the loader or loss reads it."),
+        advice="Set the value where the loader or loss reads it.",
         expected="The log's algebra gives the stated value.",
         falsify="The algebra closes with the stated value.",
         sources=("UNIC-Lab/RadioDiff: configs/first_radio.yaml (resolution 320, data 256)",),
-        prior=0.5,
-        predicts={"SCH601": 2.5},
+        expects=shows(often="SCH601", never="SCH602"),
+        decided_by="lint",
     ),
     Cause(
         "G4",
@@ -64,10 +64,11 @@ SCHEDULE: tuple[Cause, ...] = (
         "need not.",
         look_alikes=(("E6", "only the weights differ"),),
         test="Compare PSNR, perceptual loss and nats per element.",
-        fix=Fix("Compare in normalised units only (vaelab compare A B)."),
+        advice="Compare in normalised units only (vaelab compare A B).",
         expected="Differences that remain are real.",
         falsify="The configurations agree.",
         sources=("arithmetic of the loss",),
+        shown_by="no log",
     ),
     Cause(
         "G5",
@@ -77,10 +78,11 @@ SCHEDULE: tuple[Cause, ...] = (
         signature="nll is negative or drifts in one of the runs.",
         look_alikes=(("E1", "there reconstruction itself drifts"),),
         test="Look whether logvar moves.",
-        fix=Fix("Compare the reconstruction loss, not the nll.", {"learn_logvar": "the same in both runs"}),
+        advice="Compare the reconstruction loss, not the nll.",
         expected="Reconstruction losses compare.",
         falsify="logvar is constant in both.",
         sources=("huggingface/diffusers#5731", "hpcaitech/Open-Sora#651"),
-        prior=0.5,
+        check=checks.logvar_moves,
+        expects=shows(sometimes="REC111"),
     ),
 )

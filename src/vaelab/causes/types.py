@@ -1,12 +1,20 @@
-"""Cause and Fix: the shape of one entry of the fault catalogue."""
+"""Cause: the shape of one entry of the fault catalogue. All that is known of a cause stands in its entry and nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from vaelab.causes.changes import Change
+from vaelab.causes.needs import Need
+
+if TYPE_CHECKING:
+    from vaelab.facts import Facts
 
 Visible = Literal["L", "P", "C"]
+Word = Literal["often", "sometimes", "never"]
+Looks = Literal["", "probe", "discriminator", "evaluate", "lint", "smoke"]
 
 FAMILIES: dict[str, str] = {
     "A": "data",
@@ -26,12 +34,18 @@ VISIBLE_IN: dict[Visible, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Fix:
-    """What to change. options: canonical config key (``kl_weight``) -> the change as text (``divide by 100``)."""
+def shows(often: str = "", sometimes: str = "", never: str = "") -> Mapping[str, Word]:
+    """``expects`` of an entry from three lists of keys, each separated by blanks."""
+    words: tuple[tuple[Word, str], ...] = (("often", often), ("sometimes", sometimes), ("never", never))
+    return {key: word for word, keys in words for key in keys.split()}
 
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a cause's test says on this log. ``text`` gives the numbers compared, as a sentence."""
+
+    holds: bool
     text: str
-    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,9 +60,11 @@ class Cause:
     look_alikes: (cause id, how to tell that one from this one).
     test: the cheapest test that decides, to be done today. expected: what is seen once it is mended. falsify: what
         would show that this was not the cause.
-    prior: how often it is met relative to the others, from the count of public threads: 3 very common, 2 common,
-        1 usual, 0.5 rare.
-    predicts, excludes: rule code -> weight in log-odds (1 = e times likelier) for or against the cause if found.
+    advice: what to do, in words. change: the same as assignments to canonical settings, where there are some.
+    expects: what the log of a run with this cause shows: a finding's code, or ``CODE:role`` for a generic rule (``MET1001:perceptual``)
+        -> how often. "never" speaks against the cause. Empty where no log and no measurement shows it.
+    needs: facts without which it cannot act. decided_by: the vaelab command that settles it, if one does.
+    check: the test, where the log itself can answer it; None for a log that cannot.
     """
 
     id: str
@@ -57,15 +73,18 @@ class Cause:
     visible: tuple[Visible, ...]
     signature: str
     test: str
-    fix: Fix
+    advice: str
     expected: str
     falsify: str
     sources: tuple[str, ...]
     look_alikes: tuple[tuple[str, str], ...] = ()
     fault: bool = True
-    prior: float = 1.0
-    predicts: Mapping[str, float] = field(default_factory=dict)
-    excludes: Mapping[str, float] = field(default_factory=dict)
+    expects: Mapping[str, Word] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    change: tuple[Change, ...] = ()
+    decided_by: Looks = ""
+    check: Callable[[Facts], CheckResult | None] | None = None
+    shown_by: Literal["", "no log"] = ""
 
     @property
     def family(self) -> str:

@@ -134,6 +134,16 @@ def diagnose(
     input_range: Range = None,
     roles: Map = None,
     probe: Probe = None,
+    faulty_share: Annotated[
+        float,
+        typer.Option(
+            "--faulty-share",
+            metavar="SHARE",
+            min=0.001,
+            max=0.999,
+            help="Share of runs that have a fault where this one comes from: confidence and scores of causes start from it.",
+        ),
+    ] = 0.3,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of the screen.")
     ] = None,
@@ -154,7 +164,7 @@ def diagnose(
     """
     what, forced = output_and_dialect(format or (), OUTPUTS, dialect)
     declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
-    diagnoses = diagnose_paths(paths, forced, declared, select, ignore, probe or ())
+    diagnoses = diagnose_paths(paths, forced, declared, select, ignore, probe or (), faulty_share)
     print_diagnoses(diagnoses, what, output)
     raise typer.Exit(1 if fails(diagnoses, fail_on.value) else 0)
 
@@ -166,6 +176,7 @@ def diagnose_paths(
     select: Sequence[str] | None = None,
     ignore: Sequence[str] | None = None,
     probes: Sequence[Path] = (),
+    faulty_share: float = 0.3,
 ) -> list[Diagnosis]:
     """Diagnoses of all runs in ``paths``; many are made on all cores. One line on standard error for each log among others that
     cannot be read. Raises LogError or ConfigError with one sentence."""
@@ -174,7 +185,12 @@ def diagnose_paths(
     from vaelab.processes import cores_for, each
     from vaelab.run import ReadNote
 
-    judge = partial(diagnosis.diagnose, select=rule_codes("--select", select), ignore=rule_codes("--ignore", ignore))
+    judge = partial(
+        diagnosis.diagnose,
+        select=rule_codes("--select", select),
+        ignore=rule_codes("--ignore", ignore),
+        faulty_share=faulty_share,
+    )
     runs = read_runs(paths, dialect, declared)
     measured = measured_numbers(probes, len(runs))
     runs = [replace(r, measured={**r.measured, **measured}) for r in runs]

@@ -15,7 +15,7 @@ from vaelab.errors import CheckpointError, ConfigError, TrainError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vaelab.evaluation.layout import Evaluation
+    from vaelab.evaluation.result import Evaluation
     from vaelab.models.opening import Checkpoint
 
 OUTPUTS = ("terminal", "json", "markdown")
@@ -129,8 +129,8 @@ def _measure(
     from vaelab.cli.probe import progress_bar
     from vaelab.evaluation.clips import open_clips
     from vaelab.evaluation.evaluate import check_fvd, evaluate
-    from vaelab.evaluation.layout import Evaluation
     from vaelab.evaluation.opening import load_models, lpips_network
+    from vaelab.evaluation.result import Evaluation
     from vaelab.models.tiling import check_size
 
     models = load_models(found, device)
@@ -168,7 +168,7 @@ def _not_computed(kind: str, fvd: bool) -> list[str]:
 
 def _write(evaluation: Evaluation, found: dict[str, Checkpoint], output: Path | None) -> list[Path]:
     """evaluation.json and .md in ``output``, and in the folder of each run, there with the numbers of its own checkpoint."""
-    from vaelab.evaluation.layout import to_json, to_markdown
+    from vaelab.evaluation.result import to_json, to_markdown
     from vaelab.report import files
 
     places: dict[Path, int] = {}
@@ -187,7 +187,7 @@ def _write(evaluation: Evaluation, found: dict[str, Checkpoint], output: Path | 
 
 def _print(evaluation: Evaluation, format: str) -> None:
     from vaelab.cli.output import console_for, write_out
-    from vaelab.evaluation.layout import to_json, to_markdown
+    from vaelab.evaluation.result import to_json, to_markdown
 
     if format == "terminal":
         with console_for(None) as console:
@@ -199,7 +199,7 @@ def _print(evaluation: Evaluation, format: str) -> None:
 def _show(evaluation: Evaluation, console: Console) -> None:
     from rich.text import Text
 
-    from vaelab.evaluation.layout import PUBLISHED_WARNING, published_rows
+    from vaelab.evaluation.result import PUBLISHED_WARNING, published_rows
 
     for text in evaluation.legend():
         console.print(Text(text, style="bold"))

@@ -107,7 +107,7 @@ def probe(
         raise TrainError("probing needs torch, which is not installed here: pip install 'vaelab[train]'") from None
     from vaelab.models.opening import find_checkpoint
     from vaelab.probing import probe as measure
-    from vaelab.probing.layout import judge
+    from vaelab.probing.render import judge
     from vaelab.probing.result import ProbeError
 
     found = find_checkpoint(checkpoint, ema)
@@ -148,7 +148,7 @@ def probe(
 def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
     """probe.md in ``folder``, and probe.json there; for a ``run`` beside its log, where diagnose finds it, and in
     ``folder`` only where that is another place than the run's own."""
-    from vaelab.probing.layout import to_markdown
+    from vaelab.probing.render import to_markdown
     from vaelab.report import files
 
     page = folder / "probe.md"
@@ -161,7 +161,7 @@ def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | 
 def _print(result: ProbeResult, diagnosis: Diagnosis, format: str) -> None:
     from vaelab import report
     from vaelab.cli.output import console_for, write_out
-    from vaelab.probing.layout import show, to_markdown
+    from vaelab.probing.render import show, to_markdown
 
     if format == "terminal":
         with console_for(None) as console:

@@ -187,8 +187,8 @@ def _show(rows: list[Row], problems: list[str], output: Path, where: Mapping[str
 
     from vaelab.cli.evaluate import rich_table
     from vaelab.cli.output import console_for
-    from vaelab.evaluation.layout import markdown_table
     from vaelab.evaluation.reconstruct import table, to_csv, to_json
+    from vaelab.evaluation.result import markdown_table
     from vaelab.report import files
 
     header, cells = table(rows)

@@ -69,8 +69,18 @@ def resume(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a run that was started.")
     ],
+    after_stop: Annotated[
+        bool,
+        typer.Option(
+            "--after-stop", help="Go on although the diagnosis, or steps that were not finite, stopped the run."
+        ),
+    ] = False,
 ) -> None:
-    """Go on with a run from its newest checkpoint. On the CPU the numbers are those of a run that was never interrupted."""
+    """Go on with a run from its newest checkpoint. On the CPU the numbers are those of a run that was never interrupted.
+
+    A run that was stopped for a reason stays stopped, also when a job scheduler or torchrun starts it again, until --after-stop is
+    given.
+    """
     from vaelab.config.load import load_config
 
     path = folder / "config.yaml"
@@ -78,10 +88,10 @@ def resume(
         raise ConfigError(
             f"{folder} is not the folder of a run: it has no config.yaml. Give the folder that vaelab train named."
         )
-    _run(load_config(str(path)), folder, resume=True)
+    _run(load_config(str(path)), folder, resume=True, after_stop=after_stop)
 
 
-def _run(config: TrainConfig, folder: Path, resume: bool) -> None:
+def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = False) -> None:
     # Threads that wait may spin for a moment only: on a busy two-core machine endless spinning made a step of 0.9 s take 4.1.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     try:
@@ -94,7 +104,7 @@ def _run(config: TrainConfig, folder: Path, resume: bool) -> None:
 
     is_main = int(os.environ.get("RANK", "0")) == 0
     screen = Terminal() if is_main else None
-    outcome = run_training(config, folder, screen, resume)
+    outcome = run_training(config, folder, screen, resume, after_stop)
     if screen is not None:
         ending = write_ending(folder, config.loss.perceptual if config.loss.perceptual_weight > 0 else None)
         screen.end(outcome, ending)

@@ -6,7 +6,7 @@ import difflib
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic.fields import FieldInfo
 
@@ -62,16 +62,19 @@ def _options(model: type[Section], section: str = "") -> dict[str, Option]:
 
 def _type(info: FieldInfo) -> str:
     """``number >= 0``, ``l1 | mse``, ``two whole numbers``"""
-    text = _annotation(info.annotation)
+    text, bounds = _annotation(info.annotation), _bounds(info)
+    text, nothing = (text.removesuffix(" or null"), " or null") if text.endswith(" or null") else (text, "")
+    return f"{text} {bounds}{nothing}" if bounds else text + nothing
+
+
+def _bounds(info: FieldInfo) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    bounds = [
+    return " and ".join(
         f"{sign} {getattr(part, name):g}"
         for part in info.metadata
         for name, sign in signs.items()
         if getattr(part, name, None) is not None
-    ]
-    text, nothing = (text.removesuffix(" or null"), " or null") if text.endswith(" or null") else (text, "")
-    return " ".join([text, *([" and ".join(bounds)] if bounds else [])]) + nothing
+    )
 
 
 def _annotation(annotation: Any) -> str:
@@ -79,6 +82,8 @@ def _annotation(annotation: Any) -> str:
     if annotation in words:
         return words[annotation]
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return f"{_annotation(parts[0])} {' '.join(_bounds(part) for part in parts[1:])}"
     if origin is Literal:
         return " | ".join(str(part) for part in parts)
     if origin in (typing.Union, types.UnionType):

@@ -6,7 +6,7 @@ that nothing reads were found in public trainers (``docs/decisions.md``).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,6 +22,9 @@ DATA_SOURCES = Literal[
     "ray-traced",
 ]
 PERCEPTUAL_BACKBONES = Literal["vgg16", "stlpips-vgg", "stlpips-alex"]
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -111,7 +114,7 @@ class LossConfig(Section):
     logvar: Literal["off", "learned"] = Field(
         "off", description="learned: nll = loss / exp(logvar) + logvar, with logvar in the optimizer."
     )
-    logvar_init: float = Field(0.0, description="First value of logvar.")
+    logvar_init: float = Field(0.0, ge=-50, le=50, description="First value of logvar.")
     kl_weight: float = Field(1e-6, ge=0, description="Weight of the KL in the unit of kl_reduction.")
     kl_reduction: Literal["mean", "sum", "sum_per_frame", "channel_mean"] = Field(
         "sum",
@@ -162,13 +165,13 @@ class OptimConfig(Section):
     min_lr: float = Field(0.0, ge=0, description="Learning rate at the end of cosine or linear.")
     schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Learning rate after warm-up.")
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate grows from lr / warmup_steps.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's betas, autoencoder.")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="AdamW's betas, autoencoder.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decay of weights with two or more dimensions.")
     disc_lr: float | None = Field(None, gt=0, description="Learning rate of the discriminator; without it lr.")
     disc_min_lr: float = Field(0.0, ge=0, description="The same at the end of its schedule.")
     disc_schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Its schedule.")
     disc_warmup_steps: int = Field(0, ge=0, description="Its warm-up, counted from its own first update.")
-    disc_betas: tuple[float, float] = Field((0.5, 0.9), description="AdamW's betas, discriminator.")
+    disc_betas: tuple[Beta, Beta] = Field((0.5, 0.9), description="AdamW's betas, discriminator.")
     clip_grad: float | None = Field(
         1.0, gt=0, description="Largest gradient norm of the autoencoder; null: no clipping."
     )
@@ -189,7 +192,7 @@ class RunConfig(Section):
 
     steps: int = Field(200_000, ge=1, description="Generator updates in all.")
     batch_size: int = Field(4, ge=1, description="Samples of one batch in one process.")
-    seed: int = Field(0, ge=0, description="Seed of weights, data order, crops and noise.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, data order, crops and noise.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     log_every: int = Field(10, ge=1, description="Steps between two rows of metrics.jsonl.")
     validate_every: int = Field(1000, ge=1, description="Steps between validations on the held-out samples.")
@@ -227,14 +230,33 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
-        loss, steps = self.loss, self.run.steps
+        loss, optim, data, steps = self.loss, self.optim, self.data, self.run.steps
         if loss.disc_warmup > loss.disc_start:
             raise ValueError(
                 f"disc_warmup {loss.disc_warmup} is longer than the time before disc_start {loss.disc_start}: the"
                 " discriminator would have to start before step 0"
             )
-        if self.optim.warmup_steps >= steps:
-            raise ValueError(f"warmup_steps {self.optim.warmup_steps} does not end within the run's {steps} steps")
+        if optim.warmup_steps >= steps:
+            raise ValueError(f"warmup_steps {optim.warmup_steps} does not end within the run's {steps} steps")
+        if optim.min_lr > optim.lr:
+            raise ValueError(f"min_lr {optim.min_lr:g} is above lr {optim.lr:g}: a schedule ends at min_lr")
+        disc_lr, key = (optim.lr, "lr") if optim.disc_lr is None else (optim.disc_lr, "disc_lr")
+        if optim.disc_min_lr > disc_lr:
+            raise ValueError(
+                f"disc_min_lr {optim.disc_min_lr:g} is above {key} {disc_lr:g}: a schedule ends at disc_min_lr"
+            )
+        if not loss.pixelloss_weight and not loss.perceptual_weight:
+            raise ValueError(
+                "pixelloss_weight and perceptual_weight are both 0: nothing would ask for a reconstruction; set one of them"
+            )
+        if loss.perceptual_frames is not None and loss.perceptual_frames > data.frames:
+            raise ValueError(
+                f"perceptual_frames {loss.perceptual_frames} is more than the {data.frames} frames of a clip"
+            )
+        if 0 < data.image_share < 0.0005 or 0.9995 < data.image_share < 1:
+            raise ValueError(
+                f"image_share {data.image_share:g} is used to three digits, which makes it {round(data.image_share)}"
+            )
         return self
 
     @property

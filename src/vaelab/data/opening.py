@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import av
 
@@ -13,19 +16,22 @@ from vaelab.data.decode import readable, video_info
 from vaelab.data.files import FileSource, MediaFile
 from vaelab.data.folders import list_folder
 from vaelab.data.generated import GENERATED, open_generated
+from vaelab.data.identity import Same, one_of_each
 from vaelab.data.radiomapseer import list_radiomapseer
 from vaelab.data.source import Source, Undecodable, usable
 from vaelab.data.split import split_files
 from vaelab.data.webdataset import list_shards
 from vaelab.errors import ConfigError, DataError
+from vaelab.files import cache_folder
 
 
 @dataclass(frozen=True)
 class Data:
-    """Training and held-out samples, which share no file and no time."""
+    """Training and held-out samples, which share no content and no time. notes: sentences on what was left out."""
 
     train: Source
     val: Source
+    notes: tuple[str, ...] = ()
 
 
 def open_data(config: DataConfig, seed: int) -> Data:
@@ -35,10 +41,11 @@ def open_data(config: DataConfig, seed: int) -> Data:
         ConfigError: settings that contradict each other.
         DataError: data that are missing, empty, or of another kind.
     """
+    notes: tuple[str, ...] = ()
     if config.source in GENERATED:
         train, val = open_generated(config, seed, held_out=False), open_generated(config, seed, held_out=True)
     else:
-        files, held_out = _files(config)
+        files, held_out, notes = _files(config)
         train = FileSource(files, config, augment=True)
         val = FileSource(held_out, config, augment=False)
     for part, where in ((train, "training"), (val, "held-out")):
@@ -49,10 +56,10 @@ def open_data(config: DataConfig, seed: int) -> Data:
                 usable(part, 1)
         except DataError as error:
             raise DataError(f"{error} (This is about the {where} data.)") from error
-    return Data(train, val)
+    return Data(train, val, notes)
 
 
-def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile]]:
+def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile], tuple[str, ...]]:
     if config.path is None:
         raise ConfigError(f"data.source={config.source} needs data.path: the place of the training data.")
     if config.source in ("images", "radiomapseer") and config.frames != 1:
@@ -60,26 +67,41 @@ def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile]]:
     if config.source == "radiomapseer":
         if config.val_path is not None:
             raise ConfigError("radiomapseer has held-out maps of its own (the official split): remove data.val_path.")
-        return list_radiomapseer(config.path, config.options)
+        return *list_radiomapseer(config.path, config.options), ()
     if config.options:
         raise ConfigError(
             f"data.source={config.source} has no options: remove data.options ({', '.join(config.options)})."
         )
-    files = _list(config, config.path)
+    key = hashlib.sha256(repr((config.path, config.val_path, Path.cwd())).encode()).hexdigest()[:12]
+    cache = cache_folder() / "contents" / f"{key}.json"
+    files, left = one_of_each(_list(config, config.path), cache)
     if config.val_path is not None:
-        held_out = _list(config, config.val_path)
-        both = {file.path.resolve() for file in files} & {file.path.resolve() for file in held_out}
+        held_out, left_there = one_of_each(_list(config, config.val_path), cache)
+        _, both = one_of_each([*files, *held_out], cache)
         if both:
+            there, here = both[0]
             raise ConfigError(
-                f"{len(both)} files are in data.path and in data.val_path, for example {min(both)}: what is trained on"
-                " cannot be held out. Separate them, or remove data.val_path to hold out data.val_share of the files."
+                f"{len(both)} files are in data.path and in data.val_path, for example {there.path} ({there.name}), which is the same"
+                f" as {here.path} ({here.name}): what is trained on cannot be held out. Separate them, or remove data.val_path to hold"
+                " out data.val_share of the files."
             )
-        return files, held_out
+        return files, held_out, _notes(left, "data.path") + _notes(left_there, "data.val_path")
     train, held_out = split_files(files, config.val_share)
     for file in held_out:
         if file.part != (0.0, 1.0):
             _check_part(file, config)
-    return train, held_out
+    return train, held_out, _notes(left, "data.path")
+
+
+def _notes(left: Sequence[Same], where: str) -> tuple[str, ...]:
+    if not left:
+        return ()
+    again, first = left[0]
+    text = (
+        f"{len(left)} file{'s' if len(left) > 1 else ''} of {where} {'are' if len(left) > 1 else 'is'} the same as an earlier one"
+        f" (another name of it, or a copy) and left out: {again.name}, for example, is {first.name}."
+    )
+    return (text,)
 
 
 def _list(config: DataConfig, path: str) -> list[MediaFile]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from vaelab.data.radiomapseer import official_split
 from vaelab.data.sionna_process import SionnaProcess
 from vaelab.data.source_options import source_options
 from vaelab.errors import ConfigError, DataError
+from vaelab.files import cache_folder
 
 FORMAT = "vaelab ray-traced 1"
 # Only scenes on a flat ground: receivers are on a plane 1.5 m above it. The ground of san_francisco rises by 100 m.
@@ -83,9 +83,8 @@ def open_source(config: DataConfig, seed: int, held_out: bool) -> FileSource:
 
 def default_folder(settings: dict[str, Any]) -> Path:
     """A folder in the user's cache for these settings."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    return cache / "vaelab" / "ray-traced" / key
+    return cache_folder() / "ray-traced" / key
 
 
 def _options(config: DataConfig) -> RayTracedOptions:

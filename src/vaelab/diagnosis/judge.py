@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from vaelab.catalog import METRICS
+from vaelab.causes.infer import FAULTY_SHARE, Posterior
 from vaelab.diagnosis.answers import AFTER, carry_on, expectations, positives, questions
-from vaelab.diagnosis.calibration import calibrated
 from vaelab.diagnosis.ranking import link, rank
 from vaelab.diagnosis.recognised import ENOUGH_ROWS, judged_rows, why_not
 from vaelab.diagnosis.thumbs import refuted_bands
@@ -19,27 +19,44 @@ from vaelab.facts import Facts, infer
 from vaelab.facts.derived import under_known_names
 from vaelab.facts.standing import in_the_logs_names, read_as
 from vaelab.rules import ALL_RULES
-from vaelab.rules.base import Finding, Rule, Skipped
+from vaelab.rules.base import Finding, Skipped
 from vaelab.rules.severity import capped
 from vaelab.run import Run
 
-STOP = {"KL201", "REC107", "NUM501", "NUM502", "NUM505", "OPT403", "OPT407", "DAT701", "KL205", "KL222", "REC131"}
+STOP = {
+    "KL201",
+    "REC107",
+    "NUM501",
+    "NUM502",
+    "NUM505",
+    "OPT403",
+    "OPT407",
+    "DAT701",
+    "KL205",
+    "KL222",
+    "REC131",
+    "OPT405",
+}
 """Critical findings after which more steps of the same run are wasted."""
 
 
 @np.errstate(all="ignore")  # a column may hold any number a float can
-def diagnose(run: Run, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Diagnosis:
+def diagnose(
+    run: Run, select: Sequence[str] = (), ignore: Sequence[str] = (), *, faulty_share: float = FAULTY_SHARE
+) -> Diagnosis:
     """Judge ``run``. Never raises on odd data: what cannot be judged comes back as ``cannot-tell``.
 
-    select, ignore: rule codes or their beginnings (``KL``, ``ADV3``); an empty ``select`` means all rules.
+    select, ignore: rule codes or their beginnings (``KL``, ``ADV3``); an empty ``select`` means all rules. faulty_share: the share
+    of runs that have a fault where this one comes from, in (0, 1); confidence and the causes' scores start from it.
     """
     run = under_known_names(run)
     facts = infer(run)
     found, skipped = _check(facts, select, ignore)
-    findings = link(found)
-    causes = rank(facts, findings)
+    ran = {rule.code for rule in ALL_RULES} - {s.code for s in skipped}
+    posterior, causes = rank(facts, found, ran, _reach(facts), faulty_share)
+    findings = link(facts, found, causes)
     status = _status(facts, findings)
-    confidence, why = _confidence(facts, status, causes, findings, skipped)
+    confidence, why = _confidence(facts, status, posterior, skipped, faulty_share)
     return Diagnosis(
         run=run,
         facts=facts,
@@ -105,39 +122,40 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     return "healthy" if judged_rows(facts) >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
 
 
-def _measured_by(rule: type[Rule]) -> str:
-    """``probe`` or ``evaluation`` for a rule that judges what was measured on a checkpoint; empty for one on logs."""
-    kinds = {name.split(".")[0] for need in rule.needs for name in need.split("|")}
-    return kinds.pop() if kinds in ({"probe"}, {"evaluation"}) else ""
-
-
 def _only_measured(facts: Facts) -> bool:
     """Whether there is no log, but numbers measured on a checkpoint that a rule can judge."""
     needed = {name for rule in ALL_RULES for need in rule.needs for name in need.split("|")}
     return not len(facts.run) and not needed.isdisjoint(facts.run.measured)
 
 
+def _reach(facts: Facts) -> float:
+    """How much the absence of a finding can say: all from 40 rows of a loss on, nothing without one."""
+    return 1.0 if _only_measured(facts) else min(1.0, _rows(facts) / 40)
+
+
+def _rows(facts: Facts) -> int:
+    return judged_rows(facts) or max((len(facts.view.series(m)) for m in ("nll_loss", "total_loss")), default=0)
+
+
 def _confidence(
-    facts: Facts, status: Status, causes: Sequence[RankedCause], findings: Sequence[Finding], skipped: Sequence[Skipped]
+    facts: Facts, status: Status, posterior: Posterior, skipped: Sequence[Skipped], faulty_share: float
 ) -> tuple[float, str]:
-    """How sure the verdict is: from how much evidence there is, calibrated on the fault bench."""
-    rows = judged_rows(facts) or max((len(facts.view.series(m)) for m in ("nll_loss", "total_loss")), default=0)
-    enough = 1.0 if _only_measured(facts) else min(1.0, rows / 40)
+    """How sure the verdict is: the posterior of "no fault" for healthy and watch, of "a fault" for act and stop."""
+    rows = _rows(facts)
     if status == "cannot-tell":
         few = f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
         return 0.0, few if rows < ENOUGH_ROWS else "nothing was recognised that a verdict could rest on"
+    share = f"if {faulty_share:.0%} of such runs have a fault"
     if status in ("act", "stop"):
-        weight = sum({"critical": 1.0, "warn": 0.5}.get(f.severity, 0.0) for f in findings)
-        value = calibrated("alarm", 0.5 + 0.5 * (1 - 0.5**weight) * max(enough, 0.5))
-        belief = f"; the first cause has {causes[0].score:.0%} of the belief" if causes else ""
-        return value, f"that something is wrong{belief}"
-    measured = _only_measured(facts)
-    kinds = {name.split(".")[0] for name in facts.run.measured} if measured else {""}
-    rules = {rule.code for rule in ALL_RULES if _measured_by(rule) in kinds}
-    run = len(rules - {s.code for s in skipped})
-    value = calibrated("quiet", 0.3 + 0.6 * enough * (0.4 + 0.6 * run / max(1, len(rules))))
-    on = "what was measured; there is no log" if measured else f"{rows} rows"
-    return value, f"{len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}"
+        listed = (
+            f", {posterior.unlisted:.0%} that it is one that is not in the list" if posterior.unlisted > 0.1 else ""
+        )
+        return 1 - posterior.healthy, f"that something is wrong{listed}, {share}"
+    on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
+    return (
+        posterior.healthy,
+        f"that nothing is wrong, {share}; {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
+    )
 
 
 def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:

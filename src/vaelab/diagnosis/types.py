@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from vaelab.causes.changes import Value
 from vaelab.facts.base import Fact, Phase
 from vaelab.rules.base import Finding, Skipped
 from vaelab.run import Run
@@ -45,7 +46,8 @@ class MetricVerdict:
 @dataclass(frozen=True)
 class NextStep:
     """One thing to do: ``patch`` is in the trainer's own flags, ``expected`` says what should be seen, ``falsify``
-    what would show that this was not it, ``command`` a vaelab command that decides (if one does)."""
+    what would show that this was not it, ``command`` a vaelab command that decides (if one does). ``changes``: the patch as
+    (canonical setting, value)."""
 
     text: str
     patch: tuple[str, ...] = ()
@@ -53,22 +55,26 @@ class NextStep:
     falsify: str = ""
     cause: str | None = None
     command: str = ""
+    changes: tuple[tuple[str, Value], ...] = ()
 
 
 @dataclass(frozen=True)
 class RankedCause:
-    """A cause with the findings for and against it. ``score`` is in [0, 1]: the share of belief it gets among the
-    causes considered, "something not in the list" included."""
+    """A cause with the findings for and against it. ``score`` is in [0, 1]: its share of belief, beside "healthy", "not in the
+    list" and all other causes; where ``also`` is set, its share of what the first cause leaves unexplained (a second fault).
+    ``tested``: what the cause's own test says of this log, if the log can answer it."""
 
     id: str
     name: str
     title: str
     score: float
-    supporting: tuple[str, ...]
-    opposing: tuple[str, ...]
+    supporting: tuple[str, ...] = field(metadata={"json": "for"})
+    opposing: tuple[str, ...] = field(metadata={"json": "against"})
     findings: tuple[str, ...]
     test: str
     fix: NextStep
+    also: bool = False
+    tested: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ def metric_verdicts(facts: Facts, findings: Sequence[Finding]) -> tuple[MetricVe
         m for m in facts.run if m not in names and m not in MACHINE and facts.view.has(m) and "epoch/" not in m
     )
     verdicts = [_verdict(facts, name, findings) for name in names]
-    bad = [v for v in verdicts if v.status == "bad" and facts.view.role(v.metric).name in ("reconstruction", "perceptual")]
+    bad = [
+        v for v in verdicts if v.status == "bad" and facts.view.role(v.metric).name in ("reconstruction", "perceptual")
+    ]
     return tuple(_no_better_than_its_parts(facts, v, bad) for v in verdicts)
 
 

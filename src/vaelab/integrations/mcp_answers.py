@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import to_json
 
+from vaelab.diagnosis import MetricStatus, Status
+from vaelab.rules.base import Severity
+
 ANSWER_LIMIT = 6000
 MOST_ITEMS = 200
 """Items of a list that are looked at for one answer."""
 
-Status = Literal["healthy", "watch", "act", "stop", "cannot-tell"]
 Number = float | Literal["NaN", "inf", "-inf"] | None
 
 
@@ -64,39 +66,39 @@ class FindingLine(_Part):
 
     code: str = Field(description="For explain and evidence.")
     name: str
-    severity: Literal["info", "warn", "critical"]
+    severity: Severity
     message: str
     first_step: int | None = None
     last_step: int | None = None
-    follows_from: str = Field(default="", description="The finding or cause that this one only follows from.")
+    explained_by: str | None = Field(default=None, description="The finding or cause that this one only follows from.")
 
 
 class CauseLine(_Part):
     id: str = Field(description="For explain.")
     name: str
-    title: str
-    belief: float = Field(description="Share of belief among the causes considered, 0 to 1; not calibrated.")
-    findings: list[str] = Field(default=[], description="Codes of the findings that speak for it.")
-    against: list[str] = []
-    test: str = ""
+    title: str = Field(max_length=200)
+    score: float = Field(description="Share of belief among the causes considered, 0 to 1.")
+    findings: list[str] = Field(default=[], max_length=12, description="Codes of the findings that speak for it.")
+    against: list[str] = Field(default=[], max_length=12, description="Findings that speak against it.")
+    test: str = Field(default="", max_length=400)
 
 
 class StepLine(_Part):
     """One thing to do; ``patch`` is in the trainer's own flags."""
 
-    text: str
-    patch: list[str] = []
-    expected: str = ""
-    not_it_if: str = ""
-    cause: str = ""
-    test: str = Field(default="", description="How to decide whether it is this.")
+    text: str = Field(max_length=500)
+    patch: list[str] = Field(default=[], max_length=10)
+    expected: str = Field(default="", max_length=400)
+    falsify: str = Field(default="", max_length=400, description="What would show that it is not this.")
+    cause: str | None = None
+    command: str = Field(default="", max_length=400, description="How to decide whether it is this.")
 
 
 class MetricLine(_Part):
     """What one metric did, in the log's units; ``natural`` is the same in units that compare between trainers."""
 
     metric: str
-    status: Literal["good", "ok", "watch", "bad", "info", "cannot-tell"]
+    status: MetricStatus
     trend: str = ""
     first: Number = None
     now: Number = None
@@ -112,7 +114,7 @@ class DiagnosisAnswer(_Answer):
     status: Status
     verdict: str = Field(description="The status in words.")
     headline: str
-    confidence: float = Field(description="0 to 1; not calibrated.")
+    confidence: float = Field(description="0 to 1: posterior of the verdict if 30% of runs have a fault.")
     confidence_text: str = Field(default="", description="What the confidence is of.")
     trainer: str = ""
     rows: int = 0

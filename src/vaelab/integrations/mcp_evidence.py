@@ -8,7 +8,7 @@ import numpy as np
 
 from vaelab.errors import ConfigError
 from vaelab.integrations import mcp_answers as answers
-from vaelab.integrations.mcp_layout import finding_line, number_of
+from vaelab.integrations.mcp_layout import line, number_of
 from vaelab.integrations.mcp_runs import KnownRun
 from vaelab.integrations.mcp_text import LogText, name_of, path_of
 from vaelab.report.downsample import keep_extremes
@@ -39,7 +39,7 @@ def evidence_answer(
     answer = answers.EvidenceAnswer(
         run=known.id,
         log=path_of(log),
-        findings=[finding_line(f, text) for f in findings],
+        findings=[line(answers.FindingLine, f, text) for f in findings],
         evidence=[
             answers.EvidenceLine(text=text.sentence(evidence_text(e), 250), step=e.step, line=e.line)
             for f in findings

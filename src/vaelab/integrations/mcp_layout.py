@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from annotated_types import MaxLen
+from pydantic import BaseModel
 
 from vaelab.compare import POINTS, Comparison
-from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep, RankedCause
+from vaelab.diagnosis import Diagnosis, MetricVerdict
 from vaelab.integrations import mcp_answers as answers
 from vaelab.integrations.mcp_runs import KnownRun
-from vaelab.integrations.mcp_text import LogText, name_of, path_of, quoted
+from vaelab.integrations.mcp_text import SENTENCE_LIMIT, LogText, name_of, path_of, quoted
+from vaelab.report.json_report import json_name
 from vaelab.report.layout import (
     finding_tree,
     flatten,
@@ -22,7 +27,6 @@ from vaelab.report.layout import (
     new_patch_lines,
     status_text,
 )
-from vaelab.rules.base import Finding
 
 Part = Literal["summary", "findings", "causes", "metrics", "phases", "facts", "answers", "notes"]
 _WORST_FIRST = ("bad", "watch", "good", "ok", "cannot-tell", "info")
@@ -52,15 +56,15 @@ def diagnosis_answer(known: KnownRun, log: str, part: Part, first: int) -> answe
     text = LogText([d.run])
     nodes = flatten(finding_tree(d.findings))
     lists: dict[str, list[Any]] = {
-        "findings": [finding_line(node.finding, text) for _, node in nodes],
-        "causes": [_cause(cause, text) for cause in d.causes],
+        "findings": [line(answers.FindingLine, node.finding, text) for _, node in nodes],
+        "causes": [line(answers.CauseLine, cause, text) for cause in d.causes],
         "next": [
-            answers.StepLine(text=text.sentence(step.text, 500), patch=_patch(patch, text), cause=step.cause or "")
+            line(answers.StepLine, replace(step, patch=patch, expected="", falsify="", command=""), text)
             for step, patch in zip(d.next, new_patch_lines(d.next), strict=True)
         ],
-        "metrics": [_metric(m) for m in sorted(d.metrics, key=lambda m: _WORST_FIRST.index(m.status))],
+        "metrics": [_metric(m, text) for m in sorted(d.metrics, key=lambda m: _WORST_FIRST.index(m.status))],
         "phases": [
-            answers.PhaseLine(kind=p.kind, first_step=p.first_step, last_step=p.last_step)
+            line(answers.PhaseLine, p, text)
             for p in sorted(d.phases, key=lambda p: p.first_step)
             if p.kind != "whole" or len(d.phases) == 1
         ],
@@ -100,7 +104,7 @@ def next_steps_answer(known: KnownRun, first: int) -> answers.NextSteps:
         run=known.id,
         status=d.status,
         headline=text.sentence(headline(d)),
-        steps=[step_line(step, text) for step in d.next][first:],
+        steps=[line(answers.StepLine, step, text) for step in d.next][first:],
         would_change=[text.sentence(t, 300) for t in d.would_change],
         to_log=[f"{needed(need)} ({count} rule{'s' if count > 1 else ''})" for need, count in lacks.most_common(10)],
     )
@@ -162,38 +166,33 @@ def comparison_answer(
     )
 
 
-def finding_line(f: Finding, text: LogText) -> answers.FindingLine:
-    return answers.FindingLine(
-        code=f.code, name=f.name, severity=f.severity, message=text.sentence(f.message), first_step=f.first_step,
-        last_step=f.last_step, follows_from=f.explained_by or "",
-    )  # fmt: skip
+P = TypeVar("P", bound=BaseModel)
 
 
-def step_line(step: NextStep, text: LogText) -> answers.StepLine:
-    return answers.StepLine(
-        text=text.sentence(step.text, 500), patch=_patch(step.patch, text),
-        expected=text.sentence(step.expected, 400), not_it_if=text.sentence(step.falsify, 400), cause=step.cause or "",
-        test=text.sentence(step.command, 400),
-    )  # fmt: skip
+def line(model: type[P], item: Any, text: LogText, **given: Any) -> P:
+    """The fields of ``model`` as they stand in ``item``, a dataclass: its text cleaned and cut to the field's longest, its numbers
+    rounded. given: fields that are not taken from there."""
+    names = {json_name(f): f.name for f in fields(item)}
+    taken = {
+        name: _cleaned(
+            getattr(item, names[name]), text, next((m.max_length for m in info.metadata if isinstance(m, MaxLen)), None)
+        )
+        for name, info in model.model_fields.items()
+        if name not in given
+    }
+    return model(**taken, **given)
 
 
-def _patch(lines: Sequence[str], text: LogText) -> list[str]:
-    return [text.sentence(line, 200) for line in lines[:10]]
+def _cleaned(value: Any, text: LogText, most: int | None) -> Any:
+    if isinstance(value, str):
+        return text.sentence(value, most or SENTENCE_LIMIT)
+    if isinstance(value, tuple):
+        return [text.sentence(item, 200) for item in value[:most]]
+    return number_of(value) if isinstance(value, float) else value
 
 
-def _cause(cause: RankedCause, text: LogText) -> answers.CauseLine:
-    return answers.CauseLine(
-        id=cause.id, name=cause.name, title=text.sentence(cause.title, 200), belief=round(cause.score, 3),
-        findings=[f.split()[0] for f in cause.supporting][:12], against=[f.split()[0] for f in cause.opposing][:12],
-        test=text.sentence(cause.test, 400),
-    )  # fmt: skip
-
-
-def _metric(m: MetricVerdict) -> answers.MetricLine:
-    return answers.MetricLine(
-        metric=name_of(m.metric), status=m.status, trend=m.trend, first=number_of(m.first), now=number_of(m.now),
-        best=number_of(m.best), natural=natural_text(m),
-    )  # fmt: skip
+def _metric(m: MetricVerdict, text: LogText) -> answers.MetricLine:
+    return line(answers.MetricLine, m, text, metric=name_of(m.metric), natural=natural_text(m))
 
 
 def _facts(d: Diagnosis, text: LogText) -> list[str]:

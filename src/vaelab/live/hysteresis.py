@@ -7,12 +7,15 @@ better after the reason has stayed away for a number of rows and a share of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, Status
+from vaelab.facts.base import Evidence
 from vaelab.live.changes import Change, clean
 from vaelab.report.layout import headline
 from vaelab.report.numbers import steps
@@ -101,7 +104,7 @@ class _Tracked:
 
 
 class StableStatus:
-    """The status, findings and first cause to show of one run. Picklable.
+    """The status, findings and first cause to show of one run.
 
     run_id, source: written into the changes. status: the shown status. cause: id of the most likely cause that is shown, or
     None. step: the last logged step, None before the first diagnosis. confirmed: False while the shown alarm rests on one
@@ -167,6 +170,25 @@ class StableStatus:
             or (not first and (self.confirmed or STATUS_ORDER[diagnosis.status] >= self._level.value))
         )
         return changes
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        tracked = [asdict(t) for t in self._tracked.values()]
+        kept = {"cause": self.cause, "step": self.step, "confirmed": self.confirmed, "headlines": dict(self._headlines)}
+        state = {**kept, "level": asdict(self._level), "next_cause": self._next_cause, "tracked": tracked}
+        plain: dict[str, Any] = json.loads(json.dumps(state, default=lambda value: value.item()))  # of numpy
+        return plain
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.cause, self.step, self.confirmed = state["cause"], state["step"], state["confirmed"]
+        self._headlines, self._next_cause = dict(state["headlines"]), tuple(state["next_cause"])
+        self._level = _Level(**state["level"])
+        self._tracked = {}
+        for kept in state["tracked"]:
+            told = kept["finding"]
+            evidence = tuple(Evidence(**e) for e in told["evidence"])
+            finding = Finding(**{**told, "metrics": tuple(told["metrics"]), "evidence": evidence})
+            self._tracked[_key(finding)] = _Tracked(**{**kept, "finding": finding, "level": _Level(**kept["level"])})
 
     def _update_status(
         self, step: int, diagnosis: Diagnosis, confirm: float, clear: float, first: bool

@@ -12,7 +12,7 @@ from vaelab.run import FloatArray, Run
 def is_continuation(earlier: Run, later: Run) -> bool:
     """Whether ``later`` goes on with ``earlier`` though its log lacks the first rows: same kind of log, and it begins later.
 
-    A log that begins at step 0 or 1, or no later than the one before, is another run (as in ``readers.base``).
+    A log that begins at step 0 or 1, or no later than the one before, is another run (as in ``readers.splitting``).
     """
     if not len(earlier) or not len(later) or (earlier.format, earlier.trainer) != (later.format, later.trainer):
         return False

@@ -56,7 +56,7 @@ class RemotePlace(Place):
         try:
             return [self._copy.named_run(run) for run in read_all(self._copy.local(unit), format, config)]
         except LogError as error:
-            raise LogError(self._copy.named(str(error))) from None
+            raise type(error)(self._copy.named(str(error))) from None
 
     def exists(self, source: str) -> bool:
         return exists(self._copy.local(source))

@@ -12,8 +12,8 @@ from rich.text import Text
 from vaelab.diagnosis import Diagnosis
 from vaelab.live.changes import clean
 from vaelab.live.hysteresis import STATUS_ORDER
-from vaelab.live.layout import Page, clip, clip_left, one_line
 from vaelab.live.milestones import duration, milestones
+from vaelab.live.page import Page, clip, clip_left, one_line
 from vaelab.live.sparkline import sparkline
 from vaelab.live.watched import WatchedRun
 from vaelab.report.layout import (

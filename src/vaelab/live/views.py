@@ -17,7 +17,7 @@ from rich.status import Status
 from rich.text import Text
 
 from vaelab.live.changes import Change
-from vaelab.live.layout import one_line
+from vaelab.live.page import one_line
 from vaelab.live.screen import page, short_names
 from vaelab.live.watched import WatchedRun
 

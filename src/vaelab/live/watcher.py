@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.diagnosis import Diagnosis, diagnose
-from vaelab.errors import LogError, VaelabError
+from vaelab.errors import LogError, NoLogError, VaelabError
 from vaelab.live.changes import Change
 from vaelab.live.places import Place, place_of
 from vaelab.live.units import Signature
@@ -69,6 +69,7 @@ class Watcher:
         self._rest_until = float("-inf")
         self._read: dict[str, Signature] = {}
         self._ids: dict[str, list[str]] = {}  # of the runs in each unit
+        self._unread: set[str] = set()  # ids of what stands for logs in a folder that cannot be read
         self._may_grow = False
 
     def poll(self) -> list[Change]:
@@ -90,7 +91,8 @@ class Watcher:
     @property
     def all_finished(self) -> bool:
         """Every run has ended, and no path is a folder of several runs or a pattern, to which more may come."""
-        return bool(self.runs) and not self._may_grow and all(watched.finished for watched in self.runs.values())
+        ended = [watched.finished for i, watched in self.runs.items() if i not in self._unread]
+        return bool(ended) and not self._may_grow and all(ended)
 
     def _poll_path(self, path: str) -> list[str]:
         """Ids of the runs in ``path``; reads those that have changed."""
@@ -116,6 +118,8 @@ class Watcher:
                 self._read_unit(place, unit, signature, [u for u in units if Path(unit) in Path(u).parents])
             except VaelabError as error:
                 why = str(error)
+                if unit not in self.paths and unit not in self._ids and not isinstance(error, NoLogError):
+                    self._ids[unit] = [self._row_of_unread(unit)]
             except MemoryError:
                 why = f"{unit} does not fit into memory (its values take about as much as the file)."
             except Exception as error:  # a reader that fails on one log must not end the watch of all others
@@ -144,10 +148,24 @@ class Watcher:
             i = run_id(source)
             self.runs.setdefault(i, WatchedRun.new(i, source)).take(run, changed_at, self._diagnose)
         here = list(map(run_id, newest))
-        gone = [i for i in self._ids.get(unit, []) if i not in here and not place.exists(self.runs[i].source)]
+        unread = list(dict.fromkeys(note.text for run in runs for note in run.notes if note.kind == "unreadable"))
+        if unread:
+            i = self._row_of_unread(f"{unit} (unread)")
+            more = f" ({len(unread) - 1:,} others cannot be read either)" if len(unread) > 1 else ""
+            self.runs[i].cannot(unread[0] + more)
+            here.append(i)
+        before = [i for i in self._ids.get(unit, []) if i not in here and i not in self._unread]
+        gone = [i for i in before if not place.exists(self.runs[i].source)]
         for i in gone:
             self.runs[i].cannot(f"{self.runs[i].source} is gone: waiting for it to come back.")
         self._ids[unit] = [*here, *gone]
+
+    def _row_of_unread(self, source: str) -> str:
+        """Id of the entry that stands for logs that cannot be read, beside those that can."""
+        i = run_id(source)
+        self.runs.setdefault(i, WatchedRun.new(i, source))
+        self._unread.add(i)
+        return i
 
     def _is_rotated(self, source: str, found: Mapping[str, Run]) -> bool:
         """Whether it is an earlier part of another log (train.log.1 of train.log)."""

@@ -11,7 +11,7 @@ from torch import nn
 from vaelab.config.schema import ModelConfig
 from vaelab.errors import ConfigError
 from vaelab.models.classes import build_module, load_module
-from vaelab.models.probe import probe
+from vaelab.models.measuring import measure
 from vaelab.models.types import Reconstruction
 
 
@@ -24,7 +24,7 @@ class Autoencoder(nn.Module):
 
     What it takes and gives is measured on a tiny clip when it is built, on the CPU. Pixels are float in [-1, 1]; weights
     float32. In training call only ``forward``, so that DistributedDataParallel sees the pass. Errors: ConfigError from
-    :func:`vaelab.models.probe.probe`.
+    :func:`vaelab.models.measuring.measure`.
     """
 
     def __init__(self, module: nn.Module, channels: int, deterministic: bool = False):
@@ -34,7 +34,7 @@ class Autoencoder(nn.Module):
             # Some classes cut long clips into pieces and blend them: a way to save memory, not what is to be trained.
             if getattr(module, switch, False):
                 setattr(module, switch, False)
-        self._calling, self.grid, self.latent_channels, self.has_posterior, self._last_layer = probe(module, channels)
+        self._calling, self.grid, self.latent_channels, self.has_posterior, self._last_layer = measure(module, channels)
         self.deterministic = deterministic or not self.has_posterior
 
     def forward(self, x: torch.Tensor, sample: bool = True, generator: torch.Generator | None = None) -> Reconstruction:

@@ -18,7 +18,7 @@ import numpy as np
 from vaelab import __version__
 from vaelab.errors import LogError, VaelabError
 from vaelab.files import open_regular
-from vaelab.readers.base import build_runs
+from vaelab.readers.building import build_runs
 from vaelab.readers.counters import LARGEST_STEP, step_rank
 from vaelab.readers.record_columns import numbers_in
 from vaelab.readers.table import Table

@@ -13,7 +13,7 @@ from typing import Any
 from vaelab import dialects
 from vaelab.errors import ConfigError, LogError
 from vaelab.processes import cores_for, each
-from vaelab.readers.declared import check_declared
+from vaelab.readers.declared import check_declared, check_values, mapping_of
 from vaelab.readers.groups import Group, Meter, Progress, groups_in
 from vaelab.readers.registry import READERS, Wanted, detect
 from vaelab.readers.remote import local_copies, shown
@@ -62,17 +62,22 @@ def read_all(
     config: declared values, laid over what the log declares. roles: as in ``read``.
     progress: called with ``(bytes read, bytes in all)`` as the logs are read. spread: many logs are read on all cores, in
     processes of their own.
-    Raises LogError where nothing can be read, ConfigError where ``roles`` or ``config`` do not fit the log.
+    Raises LogError where nothing can be read, ConfigError where ``roles`` or ``config`` do not fit the log (ArgumentError, which
+    is a ValueError too, where they are of another kind than they should be).
     """
     wanted = Wanted.of(format)
-    roles = parse_map(f"{column}={role}" for column, role in {**_roles_in(config), **(roles or {})}.items())
+    config = mapping_of(config, "config", "{'kl_weight': 1e-6}")
+    canonical = dialects.canonical_config(config)
+    check_values(canonical)
+    given = mapping_of(roles, "roles", "{'l_g_pix': 'reconstruction'}")
+    roles = parse_map(f"{column}={role}" for column, role in {**_roles_in(config), **given}.items())
     if isinstance(paths, (str, Path)):
         paths = [paths]
     with local_copies(paths, wanted.reader is not None, progress) as (local, named):
         runs = named(_read_local(local, wanted, progress, roles, spread))
     _check_columns(roles, runs)
     if config:
-        declared = {**config, **dialects.canonical_config(config)}
+        declared = {**config, **canonical}
         declared.pop("roles", None)
         for run in runs:
             check_declared(declared, run)
@@ -120,9 +125,9 @@ def _with_problems(runs: Sequence[Run], problems: Sequence[LogError]) -> list[Ru
     return [replace(runs[0], notes=(*runs[0].notes, *unread)), *runs[1:]]
 
 
-def _roles_in(config: Mapping[str, Any] | None) -> Mapping[str, str]:
+def _roles_in(config: Mapping[str, Any]) -> Mapping[str, str]:
     """``roles: {column: role}`` of a settings file."""
-    found = (config or {}).get("roles", {})
+    found = config.get("roles", {})
     return found if isinstance(found, Mapping) else {}
 
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from vaelab.run import FloatArray
+from vaelab.run import FloatArray, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 LARGEST_STEP = 2.0**53
 
@@ -62,10 +65,20 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
+def are_counts(values: FloatArray) -> BoolArray:
+    """Which of them (n,) are whole numbers that a float holds exactly."""
+    return (np.abs(values) < LARGEST_STEP) & (np.floor(values) == values)
+
+
 def whole_numbers(values: FloatArray) -> bool:
     """Whether all of them are whole numbers that a float holds exactly, most of them not negative."""
-    usable = (np.abs(values) < LARGEST_STEP) & (np.floor(values) == values)
-    return bool(len(values) and usable.all() and (values >= 0).mean() > 0.5)
+    return bool(len(values) and are_counts(values).all() and (values >= 0).mean() > 0.5)
+
+
+def newest_first(counts: IntArray) -> bool:
+    """Whether a log was written out with its newest row first: the count never rises, and falls to at least four values."""
+    falls = counts[1:] < counts[:-1]
+    return int(falls.sum()) >= 3 and bool(np.all(falls | (counts[1:] == counts[:-1])))
 
 
 def pick_counter(names: Iterable[str], values_of: Callable[[str], FloatArray], rows: int) -> str | None:

@@ -1,12 +1,42 @@
-"""What a user declares of a run against what its log and settings say themselves: two different sizes are refused."""
+"""What a user declares of a run: values that are none are refused, and sizes that contradict the log or its settings."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from vaelab.errors import ConfigError
+from vaelab.errors import ArgumentError, ConfigError
 from vaelab.run import Run
+
+_NUMBERS = frozenset(
+    ("kl_weight", "pixelloss_weight", "perceptual_weight", "disc_weight", "codebook_weight", "commit_weight", "lecam_weight", "disc_start",
+     "disc_factor", "lr", "min_lr", "disc_lr", "clip_grad", "batch_size", "epochs", "iters_per_epoch", "warmup_epochs", "warmup_steps",
+     "total_steps", "latent_channels", "input_channels")
+)  # fmt: skip
+_SHAPES = frozenset(("latent_shape", "clip_shape"))
+_SIZES = re.compile(r"\s*[\[(]?\s*\d+(?:\.0*)?(?:\s*[x,]\s*\d+(?:\.0*)?)*\s*[\])]?\s*", re.IGNORECASE)
+_NOT_SAID = re.compile(r"auto|none|null|\$\{.*\}", re.IGNORECASE)  # of launchers: filled in when the run starts
+
+
+def mapping_of(given: object, name: str, example: str) -> Mapping[str, Any]:
+    """``given`` if it is a mapping, empty for None. Raises ArgumentError otherwise."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"{name} is of type {type(given).__name__}: give a mapping, as in {name}={example}.")
+    return given
+
+
+def check_values(canonical: Mapping[str, Any]) -> None:
+    """Raise ArgumentError where a declared weight, rate, count or shape (under its canonical name) is none."""
+    for key, value in canonical.items():
+        said = isinstance(value, str) and not _NOT_SAID.fullmatch(value.strip())
+        if key in _NUMBERS and (said or (isinstance(value, float) and math.isnan(value))):
+            raise ArgumentError(f"{key} is declared as {value!r}, which is no number: correct it, or leave it out.")
+        if key in _SHAPES and said and not _SIZES.fullmatch(value):
+            raise ArgumentError(f"{key} is declared as {value!r}, which is no shape: write it as in 16x3x32x32.")
 
 
 def check_declared(declared: Mapping[str, Any], run: Run) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
+from vaelab.readers.lexer import is_missing
 from vaelab.readers.numeric_scan import whole_lines
 from vaelab.readers.plain_cells import plain_cells
 from vaelab.readers.record_columns import NAME_KEYS, SPLIT_KEYS, SPLITS, prefix_of_split, with_prefix
@@ -32,7 +33,6 @@ from vaelab.readers.table_layout import (
     rows_of,
     trimmed,
 )
-from vaelab.readers.written_numbers import is_missing
 from vaelab.run import ReadNote
 
 PIECE = 1 << 20  # bytes of lines that are parsed at once

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.errors import LogError, VaelabError
+from vaelab.errors import LogError, NoLogError, VaelabError
 from vaelab.processes import own_error
 from vaelab.readers import folder as folders
-from vaelab.readers.base import JoiningReader, RawLog, Reader, build_runs
-from vaelab.readers.registry import READERS, SURE_ENOUGH, Wanted, choose, detect
+from vaelab.readers.base import JoiningReader, RawLog, Reader
+from vaelab.readers.building import build_runs
+from vaelab.readers.interleaved import sources_of_runs
+from vaelab.readers.registry import READERS, SURE_ENOUGH, TEXT_READERS, Wanted, choose, detect
 from vaelab.readers.source import Source
 from vaelab.run import ReadNote, Run
 
@@ -114,10 +116,15 @@ class Group:
         """The logs in a file, or the one in several that are read together."""
         if len(sources) > 1 and isinstance(reader, JoiningReader):
             logs = reader.read_together(sources, self.name)
+            for log in logs:
+                log.notes.extend(note for source in sources for note in source.notes)
         else:
-            logs = reader.read(sources[0])
-        for log in logs:
-            log.notes.extend(note for source in sources for note in source.notes)
+            logs = []
+            for source in sources_of_runs(sources[0]) if reader in TEXT_READERS else sources:
+                found = reader.read(source)
+                for log in found:
+                    log.notes.extend(source.notes)
+                logs += found
         where = [source.path.parent for source in sources if source.path]
         if self.in_folder and where:
             where.append(Path(self.name))
@@ -181,7 +188,7 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
     if not found and not failed:
         names = ", ".join(str(path.relative_to(top)) for path in looked_at[:5])
         looked = f"looked at {len(looked_at)} files ({names}{', ...' if len(looked_at) > 5 else ''})" if names else ""
-        raise LogError(f"there is no training log in the folder {top}: {looked or 'no file has the name of a log'}.")
+        raise NoLogError(f"there is no training log in the folder {top}: {looked or 'no file has the name of a log'}.")
     merged: dict[tuple[Path, str], dict[str, list[Source]]] = {}
     versions: dict[tuple[Path, bool], set[str]] = {}
     for where, version in found:

@@ -16,12 +16,14 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
+from vaelab.readers.counters import are_counts
 from vaelab.readers.lexer import plain, uses_decimal_comma
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import (
     BAR,
     CONTINUES,
     EPOCH,
+    FRACTION,
     GLOBAL_STEP,
     LEADING,
     PASSED,
@@ -43,9 +45,10 @@ from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 _CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
 _DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
 MOST_ROWS = 50  # from which the format is told
+MANY_DRAWN = 5  # times that a bar is drawn at one count, from which it does not count the rows
 MOST_LINES = 200  # from which the order of a record's lines is told
 _PLACES = (GLOBAL_STEP, STEP, EPOCH)
-_SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES, LEADING)
+_SPECIAL = (*_PLACES, TOTAL, RANK, SAMPLES, CONTINUES, LEADING, FRACTION)
 
 
 class KeyValueReader:
@@ -162,14 +165,19 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
     names = [n for n in taken if n not in _SPECIAL and not n.startswith((BAR, PASSED))]
     if LEADING in taken and not {STEP, GLOBAL_STEP} & taken.keys() and _grows(taken[LEADING]):
         taken[STEP] = taken[LEADING]
-    keep, of_bar, notes = _rows_to_keep(taken, names, lines)
-    notes += _passed_over(taken, lines)
+    notes = _without_odd_steps(taken, lines)
+    keep, of_bar, left_out = _rows_to_keep(taken, names, lines)
+    notes += left_out + _passed_over(taken, lines)
 
     def place(column: str) -> FloatArray:
         return taken[column].values[keep] if column in taken else np.full(int(keep.sum()), np.nan)
 
     lines, shapes, of_bar = lines[keep], shapes[keep], of_bar[keep]
     places = Places(place(EPOCH), place(STEP), place(TOTAL), place(GLOBAL_STEP))
+    why = " (what is named a step has fractions)" if FRACTION in taken else ""
+    if _stands(places, of_bar) and (taken[STEP].decimals or (0, 0))[0] >= 0:  # 1.23M stays the same for long
+        why = " (the bar's counter stays the same over many rows, as one of epochs)"
+        places = replace(places, epoch=places.step, step=np.full(len(lines), np.nan))
     steps = steps_of_lines(places, lines, of_bar, follows)
     metrics = [frozenset(combination).intersection(names) for combination in combinations]
     rows = np.array([bool(m) for m in metrics], np.bool_)[shapes]  # a line that only names its place is no row
@@ -195,7 +203,7 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
         counted, unit = epochs, "epoch"
     else:
         counted, unit = np.arange(len(first), dtype=np.int64), "record"
-        text = "there is no step column: the rows are counted from 0 (records, not steps)"
+        text = f"there is no step column{why}: the rows are counted from 0 (records, not steps)"
         notes.append(ReadNote("no_step_column", len(first), text))
     return RawLog(
         name,
@@ -230,6 +238,29 @@ def _other_trainers(columns: list[RawColumn], steps: IntArray) -> list[int]:
         for k in range(1, len(parts))
         if long[k] and any(long[:k]) and steps[parts[k][0]] < steps[parts[k][0] - 1]
     ]
+
+
+def _without_odd_steps(taken: dict[str, TextColumn], lines: IntArray) -> list[ReadNote]:
+    """Take away steps that are no counts, as 1.055e1 is none under 1.05e4."""
+    notes = []
+    for name in (STEP, GLOBAL_STEP, TOTAL):
+        if name not in taken:
+            continue
+        column = taken[name]
+        odd = np.isfinite(column.values) & ~are_counts(column.values)
+        if odd.any():
+            taken[name] = replace(column, values=np.where(odd, np.nan, column.values))
+            text = f"steps that are no whole numbers or too large, left out: {int(odd.sum()):,}"
+            notes.append(ReadNote("unparsed_value", int(odd.sum()), text, int(lines[odd][0])))
+    return notes
+
+
+def _stands(places: Places, of_bar: BoolArray) -> bool:
+    """Whether the bar is drawn many times at each count, as one over epochs is that shows the loss of each batch."""
+    counts = places.step[of_bar & np.isfinite(places.step)]
+    if np.isfinite(places.epoch).any() or np.isfinite(places.global_step).any() or len(counts) < len(places.step):
+        return False
+    return len(counts) >= MANY_DRAWN * (1 + int(np.count_nonzero(np.diff(counts))))
 
 
 def _grows(column: TextColumn) -> bool:

@@ -21,6 +21,10 @@ _BAR_DRAWING = re.compile(rb"%\|[^|\r\n]{0,500}\|")
 _COMMA_IN_NUMBER = re.compile(rb"(?<=\d),(?=\d)")
 _KEPT_SYMBOLS = "±°²³¹"
 _MINUS_SIGNS = "\u2212\ufe63\uff0d"
+_WRITTEN = {"\u221e": "inf", "\u00d7": "x", "\u2715": "x", "\u2192": "->"}  # signs for which text has letters
+_TIMES_TEN = re.compile(  # 1.1·10⁻³
+    rb"(?<=\d)\s?(?:\xc3\x97|\xc2\xb7|\xe2\x8b\x85|\xe2\x88\x99|x|\*)\s?10(?:(?P<raised>(?:\xe2\x81[\xb0-\xbb]|\xc2[\xb2\xb3\xb9]){1,4})|(?=\^|\*\*))"
+)
 
 
 def plain(text: bytes, decimal_comma: bool = False) -> bytes:
@@ -31,8 +35,14 @@ def plain(text: bytes, decimal_comma: bool = False) -> bytes:
     if b"|" in text and b"%|" in text:  # the first is found ten times faster
         text = _BAR_DRAWING.sub(b"%||", text)
     if not text.isascii():
+        text = _TIMES_TEN.sub(_times_ten, text)
         text = _NOT_ASCII.sub(lambda match: _ascii(match[0]), text)
     return _COMMA_IN_NUMBER.sub(b".", text) if decimal_comma else text
+
+
+def _times_ten(match: re.Match[bytes]) -> bytes:
+    raised = unicodedata.normalize("NFKC", (match["raised"] or b"").decode("utf-8", "replace"))
+    return b"x10" + f"^{raised}".encode() if raised else b"x10"
 
 
 @lru_cache(maxsize=4096)
@@ -52,8 +62,8 @@ def _ascii_character(c: str) -> str:
         return str(unicodedata.decimal(c))
     if c in _MINUS_SIGNS:
         return "-"
-    if c == "∞":
-        return "inf"
+    if c in _WRITTEN:
+        return _WRITTEN[c]
     if c.isalnum() or c in _KEPT_SYMBOLS or unicodedata.category(c)[0] == "M":
         return c
     return "" if unicodedata.category(c) == "Cf" else " "
@@ -91,21 +101,30 @@ _UNIT_WORDS = (
 _UNIT = (
     rb"(?:\s?%|x|\s?(?:"
     + _UNIT_WORDS
-    + rb"))(?![\w(/])(?!\s{0,8}[:=]|\s{1,8}[-+.]?\d)"  # not the name of the next value
+    + rb"))(?![\w(/*])(?!\s{0,8}[:=]|\s{1,8}[-+.]?\d)"  # not the name of the next value
 )
 _DIGITS = rb"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)"
 NUMBER = rb"[-+]?" + _DIGITS + rb"(?:[eEdD][-+]?\d{1,4}(?!\d))?"
-_SUFFIX = rb"(?:(?-i:[kKM])(?![A-Za-z/]))"
+_SUFFIX = rb"(?:(?-i:[kKM])(?![A-Za-z/])|\s(?-i:[kKM])(?=\s{0,4}(?:[,;|)\]]|$)))"
+_POWER = rb"(?:\s?[x*]\s?10(?:\^|\*\*)[-+]?\d{1,3}(?![\d.]))"  # 1.1x10^-3
 NOT_FINITE = rb"[-+]?(?:nan(?:\((?:s?nan|ind|q|s)?\))?|inf(?:inity)?(?![a-z])|1\.#(?:q?nan|snan|ind|inf)\d{0,8})"
-_MISSING = rb"(?:none|null|nil|n/a|na|undefined|-{1,3})"
+_MISSING = rb"(?:none|null|nil|n/a|na|<na>|undefined|-{1,3})"
 _CALL = rb"(?:tensor|array|float|(?:\w{1,12}\.){0,2}(?:tensor|array|float\d{1,3}|int\d{1,3}|bfloat16|half)|Array|DeviceArray)"
 _MORE = rb"(?:(?:\s?,\s{0,4}(?:" + NUMBER + rb"|nan|inf)){1,4096},?\s?[\])]|,\s?[\])])"
 _ARGUMENTS = rb"(?:\s{0,4},\s{0,4}[a-z_]{1,20}=(?:'[^']{0,80}'|<[^>]{0,80}>|[^,()'<>]{0,80}))*\s{0,4}\)"
-_END = rb"(?=[\s|)\]}\"<>(!]|'(?!\d)|$|\*(?!\d)|[,;](?![-+.]?\d)|:(?:[\s'\"]|$)|\.{1,3}(?:[\s'\"|)\]}]|[,;]\s|$)|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*|\xc3\x97)\s?\d)"
+_END = rb"(?=[\s|)\]}\"<>(!]|'(?!\d)|$|\*(?!\d)|[,;](?![-+.]?\d)|:(?:[\s'\"]|$)|\.{1,3}(?:[\s'\"|)\]}]|[,;]\s|$)|\xc2\xb1|[\xe3-\xe9])(?!\s?(?:x|\*)\s?\d|\s10(?:\^|\*\*))"
 
 _VALUE = (
     rb"(?:(?P<call>" + _CALL + rb")\()?(?P<open>[\[(]{1,2})?\s{0,12}['\"]?"
-    rb"(?:(?P<odd>" + NOT_FINITE + rb")|(?P<number>" + NUMBER + rb"(?P<suffix>" + _SUFFIX + rb")?)"
+    rb"(?:(?P<odd>"
+    + NOT_FINITE
+    + rb")|(?P<number>"
+    + NUMBER
+    + rb"(?:(?P<suffix>"
+    + _SUFFIX
+    + rb")|(?P<power>"
+    + _POWER
+    + rb"))?)"
     rb"|(?P<missing>" + _MISSING + rb"))"
     rb"(?P<unit>" + _UNIT + rb")?"
     rb"(?:\s?/\s?(?P<of>" + NUMBER + rb"|\?+|inf)" + _SUFFIX + rb"?(?![\w.]))?"
@@ -114,7 +133,9 @@ _VALUE = (
     rb"(?(call)['\"]?[\])]{0,2}?" + _ARGUMENTS + rb"|)" + _END
 )
 _TOKEN = re.compile(rb"\s*['\"]?" + _VALUE + rb"['\"]?[\])]{0,2}[.,;:]?['\"]?\s*$", re.IGNORECASE)
-_SCALE = {b"k": "e3", b"K": "e3", b"M": "e6"}
+_ALONE = re.compile(rb"\s*(?:(?P<odd>" + NOT_FINITE + rb")|(?P<number>" + NUMBER + _POWER + rb"?))\s*", re.IGNORECASE)
+_SCALE = {b"k": 3, b"K": 3, b"M": 6}
+_EXPONENT = re.compile(rb"\s?[x*]\s?10(?:\^|\*\*)([-+]?\d{1,3})$", re.IGNORECASE)
 
 
 def parse_number(text: str | bytes) -> float | Unreadable | None:
@@ -123,32 +144,64 @@ def parse_number(text: str | bytes) -> float | Unreadable | None:
     None: it says that nothing was logged (None, null, N/A, -). ``UNREADABLE``: it is no number, or not one that can be
     read whole (``10:00:12``, ``1.2.3``, a list of several).
     """
+    return parse_measure(text)[0]
+
+
+def parse_measure(text: str | bytes) -> tuple[float | Unreadable | None, str]:
+    """``parse_number``, and the unit behind the number (``dB``, ``%``), which mostly is empty."""
     token = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
     try:
         if b"_" not in token:
-            return float(token)
+            return float(token), ""
     except ValueError:
         pass
     token = plain(token)
     if not token.strip():
-        return None
+        return None, ""
     match = _TOKEN.match(token)
     if match is None or match["more"] not in (None, b",)", b",]", b", )", b", ]"):
-        return UNREADABLE
+        return UNREADABLE, ""
     if match["of"] is not None and _INTEGER.fullmatch(match["number"] or b"") and _INTEGER.fullmatch(match["of"]):
-        return UNREADABLE  # 12/500 is a position
+        return UNREADABLE, ""  # 12/500 is a position
     if match["missing"] is not None:
+        return None, ""
+    value = _not_finite(match["odd"]) if match["odd"] is not None else _finite(match["number"])
+    return value, (match["unit"] or b"").strip().decode("utf-8", "replace")
+
+
+def number_in(text: str) -> float | None:
+    """The number that a text of a record is by itself, without quotes, unit or suffix; None if it is anything else."""
+    try:
+        return float(text) if "_" not in text else None  # float takes 1_0 for 10
+    except ValueError:
+        pass
+    match = _ALONE.fullmatch(plain(text.encode("utf-8", "replace")))
+    if match is None:
         return None
-    return _not_finite(match["odd"]) if match["odd"] is not None else _finite(match["number"], match["suffix"])
+    return _not_finite(match["odd"]) if match["odd"] is not None else _finite(match["number"])
 
 
-def _finite(number: bytes, suffix: bytes | None) -> float:
-    """``1,234.5`` and ``12.5k`` and ``1.5D+3``, rounded once."""
-    text = number.removesuffix(suffix or b"").decode("ascii").replace(",", "").lower().replace("d", "e")
-    if suffix:
+def is_missing(text: str) -> bool:
+    """Whether a text says that nothing was logged: ``None``, ``null``, ``-`` or nothing at all. NaN is a value."""
+    return parse_number(text) is None
+
+
+def _finite(number: bytes) -> float:
+    """``1,234.5``, ``12.5k``, ``1.5D+3`` and ``1.1x10^-3``, rounded once."""
+    digits, shift = _shifted(number)
+    text = digits.decode("ascii").replace(",", "").lower().replace("d", "e")
+    if shift:
         mantissa, _, exponent = text.partition("e")
-        text = f"{mantissa}e{int(exponent or 0) + int(_SCALE[suffix][1:])}"
+        text = f"{mantissa}e{int(exponent or 0) + shift}"
     return float(text)
+
+
+def _shifted(number: bytes) -> tuple[bytes, int]:
+    """A printed number without its suffix or power of ten, and by how many digits that moves its point."""
+    if power := _EXPONENT.search(number):
+        return number[: power.start()], int(power[1])
+    shift = _SCALE.get(number[-1:], 0)
+    return (number[:-1].rstrip(), shift) if shift else (number, 0)
 
 
 def _not_finite(token: bytes) -> float:
@@ -162,12 +215,11 @@ def decimals_of(token: bytes) -> int | None:
     """Digits after the point of a printed number, less its exponent (2.01e+4 -> -2, 12.5k -> -2); None for nan and inf."""
     if (fraction := token.partition(b".")[2]).isdigit():  # the usual 0.123
         return len(fraction)
-    lower = token.lower().replace(b"d", b"e")
-    suffix = {b"k": 3, b"m": 6}.get(lower[-1:], 0)
-    mantissa, _, exponent = lower.rstrip(b"km").partition(b"e")
+    digits, shift = _shifted(token)
+    mantissa, _, exponent = digits.lower().replace(b"d", b"e").partition(b"e")
     if not any(c in b"0123456789" for c in mantissa) or b"#" in mantissa:
         return None
-    return len(mantissa.partition(b".")[2]) - (int(exponent) if exponent else 0) - suffix
+    return len(mantissa.partition(b".")[2]) - (int(exponent) if exponent else 0) - shift
 
 
 # Named values --------------------------------------------------------------------------------------------------------
@@ -225,16 +277,21 @@ _WORD = (
     + rb")?"
 )
 _NAME = _WORD + rb"(?: {1,2}(?:" + _WORD + rb"|\((?!(?:nan|inf)\))[A-Za-z%][^()\n]{0,30}\)|%(?=\s{0,8}[:=]))){0,5}"
+_FACTOR = (  # of a name: 1e-6*kl_loss, rec_loss + kl_loss, 1-ssim
+    rb"(?:(?:\d[\d.]{0,12}(?:e[-+]?\d{1,3})?|[A-Za-z_]\w{0,30})\s?[*+]\s?(?=[A-Za-z_])|1(?:-(?=[A-Za-z])|\s-\s(?=(?:ms-?)?ssim)))"
+)
+_BAD = rb"[-+]{0,3}\.?\d[^\s;|)\]}]{0,200}"  # what begins like a number
 _BOX = rb"(?:\[(?P<box>)(?=[A-Za-z][^\[\]\n]{0,60}\]\s{0,16}[:=]?\s{0,16}[-+]?\.?[\dni]))?"  # [Loss] 0.5
 _ITEM = re.compile(
-    rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _NAME + rb")(?(box)\])(?:"
-    rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>[-+]?\.?\d[^\s;|)\]}]{0,200}))"
+    rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _FACTOR + rb"?" + _NAME + rb")(?(box)\])(?:"
+    rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>" + _BAD + rb"))"
     rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])(?:#(?=\d))?|(?=[\[(])|(?<=[)\]]))(?=[-+.\[(]{0,3}\s{0,12}[\dni1]|"
     + _WRAPPED
     + rb")(?P<at>))",
     re.IGNORECASE,
 )
 _BARE_VALUE = re.compile(_VALUE, re.IGNORECASE)
+_BARE_BAD = re.compile(_BAD)
 _AT_PLACE = re.compile(
     r"(.+) (?:at|after|for|in|on) ((?:training |global )?(?:step|iteration|iter|epoch|batch))", re.IGNORECASE
 )
@@ -255,6 +312,9 @@ def items(line: bytes) -> list[Item]:
         value = _BARE_VALUE.match(line, match.end()) if bare else match
         if value is None or (bare and value["missing"] is not None):
             at = match.end("name")
+            if bad := _BARE_BAD.match(line, match.end()):  # loss 1.2.3
+                name = match["name"].decode("utf-8", "replace")
+                found.append(Item(name, match.start(), *bad.span(), bad.end(), False, readable=False))
             continue
         item = _item(line, match, value, bare)
         at = max(item.stop, match.end())

@@ -32,20 +32,22 @@ MEAN = " (epoch mean)"
 WINDOW = 20
 RECENT_ROWS = 64  # rows of other processes for one step stand at most this far apart
 
-_HEADER = re.compile(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+eta: (\d+ days?, [\d:]+|[\d:]+)\s+")
+_HEADER = re.compile(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+(?:eta: (\d+ days?, [\d:]+|[\d:]+)\s+)?")
 _VALUE = rb"(?i:" + NOT_FINITE + rb"|" + NUMBER + rb")"
 _METER = re.compile(
     rb"([A-Za-z_][\w/.\-]*(?: mem)?): +(" + _VALUE + rb")(?![^\s])(?: \(\s{0,8}(" + _VALUE + rb")\))?(?:\s+|$)"
 )
 _CLOCK = re.compile(rb"[A-Za-z_][\w ]{0,30}: +(\d+ days?, [\d:]+|\d+:[\d:]+)(?:\s+|$)")  # elapsed: 0:00:43
 _GLUED = re.compile(
-    rb"((?:data: \d+\.\d+|max mem: \d+)[ \t]{0,8})(?=Epoch: \[\d+\]\s{0,8}\[\s{0,8}\d+/\d+\]\s{1,8}eta: )"
+    rb"((?:data: \d+\.\d+|max mem: \d+)[ \t]{0,8})(?=Epoch: \[\d+\]\s{0,8}\[\s{0,8}\d+/\d+\]\s{1,8}[A-Za-z_])"
 )
 _RANK = re.compile(rb"\[(?:rank|default)\s?(\d+)\]|^\[\d+,(\d+)\]<std|^(\d+): *$")
 _DIGITS = re.compile(rb"\d[\d.]*")
 _EVALUATION = re.compile(rb"\b(?:test|eval|val)", re.IGNORECASE)
 _EVALUATION_LINE = re.compile(rb"^(?:test|eval|val)[\w ]*: .*\[\s*\d+/\d+\]\s+eta:", re.IGNORECASE)
-_SNIFF = re.compile(rb"\[\s*\d+/\d+\]\s+eta: [\d:]+ +[A-Za-z_][\w/]*: ")
+_SNIFF = re.compile(
+    rb"\[\s{0,8}\d+/\d+\]\s{1,4}eta: [\d:]+ +[A-Za-z_][\w/]*: |Epoch: \[\d+\]\s{1,4}\[\s{0,8}\d+/\d+\]\s{1,4}[A-Za-z_][^\n()]{0,200}: +[^\s()]+ \([^\s()]+\)"
+)
 _EPOCH_END = re.compile(rb"Epoch: \[\d+\] Total time")
 
 
@@ -68,8 +70,9 @@ def parse_line(line: bytes) -> list[Field] | None:
         (EPOCH, *header.span(1)),
         (ITERATION, *header.span(2)),
         (PER_EPOCH, *header.span(3)),
-        (None, *header.span(4)),
     ]
+    if header[4] is not None:
+        fields.append((None, *header.span(4)))
     at, name = header.end(), ""
     while meter := _METER.match(line, at) or _CLOCK.match(line, at):
         if meter.re is _CLOCK:

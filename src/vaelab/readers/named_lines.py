@@ -23,10 +23,20 @@ CONTINUES = "[continues]"  # flag: an indented line of the record above
 BAR = "[bar] "  # flag, with the title of the progress bar behind it
 PASSED = "[passed over] "  # flag, with a name behind it: its number is in no column
 LEADING = "[leading]"  # a number in brackets at the start, a step if it grows from line to line
+FRACTION = "[fraction]"  # flag: what is named a step is no whole number
 
 MAX_LINE = 65536  # bytes; a longer line is no row
 
-_BAR = re.compile(rb"(?:\d{1,3}%\|\|\s{0,8}(?P<at>\d{1,15})/(?P<of>\d{1,15})|(?<![\w.])(?P<count>\d{1,15})it) (?=\[)")
+_COUNTED = rb"\d{1,4}(?:\.\d{1,2})?[kM]|\d{1,15}"  # 10.0k/1.00M with tqdm's unit_scale
+_BAR = re.compile(
+    rb"(?:\d{1,3}%\|\|\s{0,8}(?P<at>"
+    + _COUNTED
+    + rb")/(?P<of>"
+    + _COUNTED
+    + rb")|(?<![\w.])(?P<count>"
+    + _COUNTED
+    + rb")it) (?=\[)"
+)
 _BAR_CLOCK = re.compile(rb"\[[^,\]]{0,40}")
 _PREFIX = re.compile(  # what a logger writes before the message: time, level, source
     rb"\s{0,16}(?:[\[(]?(?:\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/]\d\d?(?:[-/]\d{2,4})?)[ T_]{1,2}\d\d?:\d\d(?::\d\d)?"
@@ -43,7 +53,7 @@ _STEPS_AFTER = re.compile(  # 1000 steps, between two marks
     re.IGNORECASE,
 )
 _WHOLE = re.compile(
-    rb"\d{1,15}(?:\.0{0,9})?|\d{1,9}(?:\.\d{1,6})?[kKM]"
+    rb"\d{1,15}(?:\.0{0,9})?|\d{1,9}(?:\.\d{1,6})?[kKM]|\d{1,9}(?:\.\d{1,12})?[eE]\+?\d{1,2}"
 )  # as a step may be written, beside lexer's ``whole``
 _NAMED_NUMBER = re.compile(
     rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}[<>~*`$]{0,2}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
@@ -69,7 +79,7 @@ _EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
 
 _GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
 _STEP_NAME = re.compile(
-    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|inner)[ _/])?"
+    r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|val(?:idation)?|valid|test|inner)[ _/])?"
     r"(?:steps?|iter(?:ation)?s?|it|updates?|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
 _EPOCH_NAME = re.compile(
@@ -204,6 +214,8 @@ class _Found:
                 item = item._replace(name=item.name.encode()[cut:].decode(), name_at=item.name_at + cut)
             if any(start <= item.start < end for start, end in passed):
                 continue
+            if not (item.readable or item.separated or looks_like_metric(item.name.rpartition(" ")[2])):
+                continue  # took 1:02:03
             if item.name_at > before:
                 self._note_section(line[before : item.name_at])
             self._add(item)
@@ -243,9 +255,13 @@ class _Found:
         if "(val" in item.name:
             self.split = "val/"
         if column in (STEP, GLOBAL_STEP, EPOCH):
+            if names_split(item.name):  # val step 5 loss 0.3
+                self._note_section(item.name.replace("_", " ").encode())
             if item.colon and self.line[: item.name_at].endswith(b":") and self._is_source(item):
                 return  # module:train_epoch:313
             counts = column == EPOCH or item.whole or _WHOLE.fullmatch(self.line, item.start, item.end)
+            if not counts and item.value and item.readable and item.stop == item.end:
+                self.flags[FRACTION] = None
             if item.value and item.readable and counts and column not in self.places:
                 self.places[column] = item.start, item.end
                 if column == STEP and item.of:

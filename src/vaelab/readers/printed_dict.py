@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
+from vaelab.readers.lexer import is_missing, number_in
 from vaelab.readers.namespace import end_of_value
-from vaelab.readers.written_numbers import is_missing, number_in
 
 MOST_TRIES = 16  # braces in one line at which a dict may begin, after one that is none
 MAX_DEPTH = 8

@@ -11,8 +11,8 @@ import numpy as np
 
 from vaelab.readers.base import BoolArray, flatten
 from vaelab.readers.counters import is_count
+from vaelab.readers.lexer import is_missing, number_in
 from vaelab.readers.table import NOT_METRICS, Table
-from vaelab.readers.written_numbers import is_missing, number_in
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 CONFIG_KEYS = frozenset(("config", "args", "hparams", "hyperparameters", "_config"))
@@ -180,8 +180,6 @@ class RecordColumns:
                 return np.array(column, np.float64), None
             except OverflowError:
                 pass
-        if str in kind and is_count(name):
-            column = tuple(value.replace(",", "") if type(value) is str else value for value in column)
         numbers = [number_of(value) for value in column]
         present = np.array([number is not None for number in numbers], bool)
         if not present.all():

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vaelab import dialects
-from vaelab.errors import LogError
+from vaelab.errors import ArgumentError, LogError
 from vaelab.readers import (
     archive,
     clearml_offline,
@@ -55,6 +55,7 @@ READERS: tuple[Reader, ...] = (
     key_value.READER,
     json_lines.PYRAMID_FLOW_READER,
 )
+TEXT_READERS: tuple[Reader, ...] = (metric_logger.READER, radiodiff_log.READER, dict_lines.READER, key_value.READER)
 BINARY_READERS: tuple[Reader, ...] = (
     tensorboard.READER,
     wandb_run.READER,
@@ -132,6 +133,8 @@ class Wanted:
     def of(cls, format: str | None) -> Wanted:
         if format is None:
             return cls()
+        if not isinstance(format, str):
+            raise ArgumentError(f"format is of type {type(format).__name__}: give the name of a reader or a trainer.")
         name = format.strip().lower().replace("-", "_")
         name = ALIASES.get(name, name)
         for reader in READERS:

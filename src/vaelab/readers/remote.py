@@ -139,4 +139,4 @@ def local_copies(
             text = str(error)
             for copy in copies:
                 text = copy.named(text)
-            raise LogError(text) from None
+            raise type(error)(text) from None

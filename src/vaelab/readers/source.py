@@ -18,6 +18,7 @@ from vaelab.run import ReadNote
 GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_NOT_IN_TEXT = bytes(set(range(32)) - set(b"\t\n\r\x08\x1b"))
 
 SMALLEST_READ = 4096  # bytes; the first piece must show what kind of file it is
 INFLATE_STEP = 4096  # compressed bytes at a time: no more than this is lost where the data is damaged
@@ -37,7 +38,7 @@ class Source:
 
     name: what the user gave, ``<stdin>`` for ``-``. path: None for standard input. size: bytes as stored (compressed),
     None if unknown. notes: what was met while reading (a cut gzip file). Gzip is recognised by its first bytes;
-    UTF-16 text (Windows PowerShell redirects write it) is given out as UTF-8; a UTF-8 byte order mark is dropped.
+    UTF-16 text (Windows PowerShell redirects write it), with its mark or without, is given out as UTF-8; a UTF-8 byte order mark is dropped.
     piped: a pipe is read too (``<(zcat log.gz)``): the user named it. Else it would be waited on for ever.
 
     Raises LogError if the file is missing, empty, a folder, a device, a pipe that nobody named, or may not be read.
@@ -169,8 +170,8 @@ class Source:
         first = next(pieces, b"")
         if not first:
             return
-        if first[:2] in UTF16_BOMS:
-            decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        if encoding := _utf16(first):
+            decoder = codecs.getincrementaldecoder(encoding)("replace")
             yield decoder.decode(first).encode("utf-8", "replace")
             for piece in pieces:
                 yield decoder.decode(piece).encode("utf-8", "replace")
@@ -234,6 +235,24 @@ class Source:
 
     def _note_cut(self, text: str) -> None:
         self.notes.append(ReadNote("truncated_gzip", 1, text))
+
+
+def _utf16(first: bytes) -> str:
+    """The codec of text with two bytes for each character, told by its mark or by its zeros; empty for other bytes.
+
+    Without a mark, one byte of nearly every pair is zero and the other one that stands in text.
+    """
+    if first[:2] in UTF16_BOMS:
+        return "utf-16"
+    low, high = first[:SMALLEST_READ:2], first[1:SMALLEST_READ:2]
+    for text, zeros, codec in ((low, high, "utf-16-le"), (high, low, "utf-16-be")):
+        if (
+            len(zeros) > 8
+            and zeros.count(0) > 0.9 * len(zeros)
+            and len(text.translate(None, _NOT_IN_TEXT)) == len(text)
+        ):
+            return codec
+    return ""
 
 
 def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,15 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
-from vaelab.readers.counters import LARGEST_STEP, is_epoch, is_sample_count, pick_counter, step_rank
+from vaelab.readers.counters import (
+    LARGEST_STEP,
+    are_counts,
+    is_epoch,
+    is_sample_count,
+    newest_first,
+    pick_counter,
+    step_rank,
+)
 from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
 # bookkeeping that trackers write beside the metrics
@@ -154,7 +162,7 @@ class Table:
         step_name = pick_counter(counters, self._finite, len(self))
         epoch_names = [name for name in self.names if is_epoch(name)]
         epoch_name = next((name for name in epoch_names if _counts_epochs(self._finite(name), len(self))), None)
-        steps, epochs, unit = self._rows_counted(step_name, epoch_name, row_unit, notes)
+        steps, epochs, unit = self._rows_counted(step_name, epoch_name, counters, row_unit, notes)
         other = [name for name in (*counters, *epoch_names) if name not in (step_name, epoch_name)]
         if other:
             text = f"other counts of the same rows are no metrics and were left out: {', '.join(map(repr, other[:9]))}"
@@ -182,7 +190,12 @@ class Table:
         return [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
 
     def _rows_counted(
-        self, step_name: str | None, epoch_name: str | None, row_unit: str, notes: list[ReadNote]
+        self,
+        step_name: str | None,
+        epoch_name: str | None,
+        counters: list[str],
+        row_unit: str,
+        notes: list[ReadNote],
     ) -> tuple[IntArray, IntArray | None, str]:
         """Steps, epochs and the unit of the steps; a note where they are no steps."""
         epochs = _carried(*self.column(epoch_name)) if epoch_name else None
@@ -197,7 +210,7 @@ class Table:
             text = f"there is no step column: the rows are counted by the samples seen, '{samples}'"
             notes.append(ReadNote("no_step_column", len(self), text))
             return _carried(*self.column(samples)), epochs, "sample"
-        why = ""
+        why = self._why_no_counter(counters)
         if epochs is not None and epoch_name:
             fractions = self._finite(epoch_name)
             if np.any(fractions != np.floor(fractions)):
@@ -205,12 +218,21 @@ class Table:
             elif self._repeats(epochs):
                 why = f" ('{epoch_name}' has several rows each)"
             else:
-                text = f"there is no step column: the rows are counted by '{epoch_name}'"
+                text = f"there is no step column{why}: the rows are counted by '{epoch_name}'"
                 notes.append(ReadNote("no_step_column", len(self), text))
                 return epochs, epochs, "epoch"
         text = f"there is no step column{why}: the rows are counted from 0 ({row_unit}s, not steps)"
         notes.append(ReadNote("no_step_column", len(self), text))
         return np.arange(len(self), dtype=np.int64), epochs, row_unit
+
+    def _why_no_counter(self, counters: list[str]) -> str:
+        """What is wrong with the first column that counts steps by its name."""
+        if not counters:
+            return ""
+        values = self._finite(counters[0])
+        if len(odd := values[~are_counts(values)]):
+            return f" ('{counters[0]}' is no count of steps: it has {odd[0]:g})"
+        return f" ('{counters[0]}' is empty in most rows, or does not change)"
 
     def _repeats(self, epochs: IntArray) -> bool:
         """Whether one metric has several values in an epoch: counted by epochs, all but the last would be lost."""
@@ -242,6 +264,9 @@ def _carried(values: FloatArray, logged: BoolArray) -> IntArray:
 
 def _steps_over_epochs(steps: IntArray, epochs: IntArray) -> tuple[IntArray, list[ReadNote]]:
     """Steps that begin again in each epoch, counted on: ``epoch * length + step``."""
+    if newest_first(epochs):
+        counted, notes = _steps_over_epochs(steps[::-1], epochs[::-1])
+        return counted[::-1], notes
     back = np.flatnonzero(steps[1:] < steps[:-1]) + 1
     if not len(back) or np.any(epochs[1:] < epochs[:-1]) or np.any(epochs[back] == epochs[back - 1]):
         return steps, []

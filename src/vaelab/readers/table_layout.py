@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaelab.readers.written_numbers import is_missing, number_in
+from vaelab.readers.lexer import is_missing, number_in, parse_measure
 
 DELIMITERS = (",", "\t", ";", "|", "  ", " ")  # two blanks: one blank may stand in a name
 QUOTING = (",", "\t", ";")  # those under which a cell may stand in quotes with anything in it
@@ -20,10 +20,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 _DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d{1,4})?")
-_SUFFIX = re.compile(
-    r"(?P<number>.*[\d.])\s?(?P<unit>%|[kKM]|[dD]Bm?|[mu\u00b5n]?s|sec|min|h|it/s|s/it|[KMGT]i?B|bits?|nats?)"
-)
-_FACTORS = {"k": "e3", "K": "e3", "M": "e6"}
+_COMMA_NUMBER = re.compile(r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+")
 
 
 @dataclass(frozen=True)
@@ -92,24 +89,12 @@ def cell_number(cell: str, decimal_comma: bool = False) -> tuple[float | None, s
 
     decimal_comma: ``0,51`` is a half and ``1.234`` may be a thousand, so it is no number; without it ``1,234`` is 1234.
     """
-    if decimal_comma and _DOT_THOUSANDS.fullmatch(cell.strip()):
-        return None, ""
-    value = number_in(cell)
-    if value is not None:
-        return value, ""
-    text = cell.strip()
-    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
-        return float(text.replace(".", "").replace(",", ".")), ""
-    if not decimal_comma and _THOUSANDS.fullmatch(text):
-        return float(text.replace(",", "")), ""
-    if len(text) < 64 and (match := _SUFFIX.fullmatch(text)):
-        value, inner = cell_number(match["number"], decimal_comma)
-        if value is not None and not inner:
-            if factor := _FACTORS.get(match["unit"]):
-                scaled = number_in(repr(value) + factor) if "e" not in repr(value) else None
-                return scaled, ""
-            return value, match["unit"]
-    return None, ""
+    if decimal_comma:
+        if _DOT_THOUSANDS.fullmatch(cell.strip()):
+            return None, ""
+        cell = _COMMA_NUMBER.sub(lambda match: match[0].replace(".", "").replace(",", "."), cell, count=1)
+    value, unit = parse_measure(cell)
+    return (value, unit) if isinstance(value, float) else (None, "")
 
 
 def find_layout(head: bytes) -> Layout | None:

@@ -26,7 +26,7 @@ from vaelab.run import Event, EventKind, ReadNote, Smoothing
 EVENTS = "events.jsonl"
 EVENTS_LIMIT = 64 << 20  # bytes
 
-_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: )", re.MULTILINE)
+_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: [^\n(]*$)", re.MULTILINE)
 _VALUE = re.compile(r"([\w/]+): (-?(?:\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?|inf)|nan)(?=\s|$)")
 
 
@@ -109,7 +109,7 @@ def event_records(path: Path) -> list[dict[str, Any]]:
 
 def baselines(records: list[dict[str, Any]]) -> dict[str, float]:
     """PSNR of simple predictors (a constant, a blurred picture) on the run's held-out samples, as ``baseline.blurred.psnr``."""
-    told = next((r for r in reversed(records) if r["event"] == "baselines"), {})
+    told: dict[str, Any] = next((r for r in reversed(records) if r["event"] == "baselines"), {})
     scores = {name: s["psnr"] for name, s in told.items() if isinstance(s, dict) and isinstance(s.get("psnr"), float)}
     return {f"baseline.{name}.psnr": psnr for name, psnr in scores.items() if math.isfinite(psnr)}
 
@@ -146,7 +146,10 @@ def _event(record: dict[str, Any], stopped_by_nan: bool) -> Event | None:
         return str(record.get(name, ""))[:300]
 
     kinds: dict[str, tuple[EventKind, str]] = {
-        "resume": ("resume", f"resumed at step {at}"),
+        "resume": (
+            "resume",
+            f"resumed at step {at}{' with other settings: ' if said('changed') else ''}{said('changed')}",
+        ),
         "checkpoint": ("checkpoint", f"checkpoint {said('path')}"),
         "quarantined": ("data_error", f"{said('file')}: {said('reason')}"),
         "finished": ("finished", "the run reached its last step"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vaelab.catalog.roles import Role, RoleName
 from vaelab.run import Column, Run
@@ -17,7 +17,7 @@ class ColumnReading:
 
     column: str
     metric: str
-    role: Role
+    role: Role = field(metadata={"inline": True})
     values: int
 
     @property

@@ -232,10 +232,14 @@ def _cause(cause: RankedCause, with_test: bool) -> RenderableType:
         for word, findings in (("for", cause.supporting), ("against", cause.opposing))
         if findings
     ]
+    beside = "besides: " if cause.also else ""
     text = Text.assemble(
-        (f"{percent(cause.score):>5} ", "bold"), f"{cause.id} {plain(cause.title)} ({cause.name}): {'; '.join(codes)}"
+        (f"{percent(cause.score):>5} ", "bold"),
+        f"{beside}{cause.id} {plain(cause.title)} ({cause.name}): {'; '.join(codes)}",
     )
-    return Group(text, _indented(f"Test: {sentence(cause.test)}", 6)) if cause.test and with_test else text
+    lines = [f"Test: {sentence(cause.test)}"] if cause.test and with_test else []
+    lines += [f"This log: {sentence(cause.tested)}"] if cause.tested else []
+    return Group(text, *(_indented(line, 6) for line in lines))
 
 
 def _next(diagnosis: Diagnosis) -> list[RenderableType]:

@@ -192,7 +192,9 @@ def _first_reading(
         own = bare if own in METRICS else own
         return _Named(own, prefix, "", "unknown", "ambiguous", "", part=reading.part, could_be=could_be)
     if reading.role == "unknown":
-        return _Named(own, prefix, "", "unknown", "unknown", "no word of its name speaks for a role")
+        derived = f"by '{reading.because}' in its name it is {reading.derived}"
+        reason = derived if reading.derived else "no word of its name speaks for a role"
+        return _Named(own, prefix, "", "unknown", "unknown", reason)
     reason = f"by the word '{reading.because}' in its name"
     # a dialect's formulas speak of the columns that it names: another loss beside them keeps its own name
     metric = "" if title and reading.role in _TERMS else reading.metric

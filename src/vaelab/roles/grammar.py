@@ -17,8 +17,11 @@ from vaelab.roles import words as w
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _WORDS = re.compile(r"(?:l1|l2|r1|r2|dinov2)(?![0-9a-z])|[a-z]+|\d+(?:\.\d+)?")
 _UNIT = re.compile(r"(?:[ _]in[ _]|[(\[])(?:db|(?P<time>s|ms|sec|seconds|t)|gb|mb|mib|%|it/s)[)\]]?$", re.IGNORECASE)
-_OF_REAL = re.compile(r"d\(x\)$", re.IGNORECASE)
-_OF_FAKE = re.compile(r"d\(g\(.{1,20}$|d\(x_?(?:hat|rec\w*)\)$", re.IGNORECASE)
+_OUTPUT = re.compile(r"d\((?:x|g\(.{1,20}|x_?(?:hat|rec\w*))\)|d_(?:x|g_z\d?)", re.IGNORECASE)
+_CALL = re.compile(r"\W{0,3}(log|ln|log10|log2|exp|sqrt)\s?\(.+\)$", re.IGNORECASE)
+_POWER = re.compile(r"\w\)?\s?(?:\^|\*\*)\s?\d")
+_OPERATOR = re.compile(r"\s?(?<!\*)[*+](?!\*)\s?")
+_FACTOR = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?|w|[^a-z]{1,2}", re.IGNORECASE)
 _SIDES = frozenset(("left", "right", "scale", "level", "stage", "head", "mid", "side", "fullband", "multiband"))
 
 
@@ -27,7 +30,7 @@ class NameReading:
     """What a name says: the role, a finer kind, the canonical metric it would be, the words that said so.
 
     part: one of several columns of that role (a scale, a side, a layer), not the whole. could_be: roles between which
-    the name does not decide.
+    the name does not decide. derived: what else the name says that the column is: its logarithm, a spread; then it has no role.
     """
 
     role: RoleName = "unknown"
@@ -37,6 +40,7 @@ class NameReading:
     because: str = ""
     part: bool = False
     could_be: tuple[RoleName, ...] = ()
+    derived: str = ""
 
 
 def name_words(original: str) -> list[str]:
@@ -51,17 +55,65 @@ def read_name(original: str) -> NameReading:
     found = name_words(original[: unit.start()] if unit else original)
     names = [word for word in found if not word[0].isdigit()]
     split: Split = "train"
+    if len(names) > 1 and names[-1] == "ema":  # rec_loss_ema
+        names = ["ema", *names[:-1]]
     while len(names) > 1 and (names[0] in w.SPLITS or names[0] in ("ema", "set")):
         split = "ema" if names[0] == "ema" else w.SPLITS.get(names[0], split)
         names = names[1:]
-    if _OF_REAL.match(original) or _OF_FAKE.match(original):
-        side: RoleName = "logits_real" if _OF_REAL.match(original) else "logits_fake"
-        reading = NameReading(side, metric=side, because=original)
+    if _OUTPUT.fullmatch(original):
+        reading = NameReading(
+            because=original, derived="the discriminator's mean output, mostly a probability and no logit"
+        )
     elif unit and unit["time"]:
         reading = _time(set(names), names[0] if names else "time")
     else:
-        reading = _read(names)
+        reading = _computed(original) or _of_derived_word(original, names) or _read(names)
     return replace(reading, split=split, part=len(names) < len(found) or not _SIDES.isdisjoint(names))
+
+
+def _computed(original: str) -> NameReading | None:
+    """The reading of a name that is a formula: ``log(kl_loss)``, ``1e-6*kl_loss``, ``kl_loss/rec_loss``."""
+    if match := _CALL.match(original):
+        return NameReading(because=match[1], derived="a function of a metric")
+    if _POWER.search(original):
+        return NameReading(because=original, derived="a power of a metric")
+    if re.match(r"(?:1|one)[\s_]?(?:-|minus)[\s_]?[a-z]", original, re.IGNORECASE):
+        return NameReading(because=original, derived="one minus a metric")
+    left, _, right = original.rpartition("/")
+    sides = [_read(name_words(side)) for side in (left.rpartition("/")[2], right)]
+    both_losses = all(not w.LOSS.isdisjoint(name_words(side)) for side in (left.rpartition("/")[2], right))
+    if both_losses and {side.role for side in sides} <= _TERMS and sides[0].role != sides[1].role:
+        return NameReading(because=original, derived="a ratio of metrics")
+    parts = _OPERATOR.split(original.rpartition("/")[2])
+    if len(parts) == 1 or not all(parts):
+        return None
+    terms = [part for part in parts if not _FACTOR.fullmatch(part) and read_name(part).role != "weight"]
+    if "+" in original or len(terms) != 1:
+        return NameReading(because=original, derived="a sum or a product of metrics")
+    return _weighted(read_name(terms[0]))
+
+
+_TERMS = frozenset(("reconstruction", "perceptual", "kl", "quantiser"))
+
+
+def _weighted(term: NameReading) -> NameReading:
+    """A term with its weight inside: of its role, but not in its unit."""
+    if term.role == "generator_adversarial" or "generator_adversarial" in term.could_be:
+        return replace(term, role="generator_adversarial", metric="g_loss_weighted", could_be=())
+    return replace(term, kind="weighted", metric="") if term.role in _TERMS else term
+
+
+def _of_derived_word(original: str, names: list[str]) -> NameReading | None:
+    """A logarithm, a spread, a change of a metric is not that metric: ``log_kl_loss``, ``rec_loss_std``."""
+    stem = name_words(original.rpartition("/")[2])  # not the group that a name stands in: log/kl_loss
+    word = next((name for name in stem if name in w.DERIVED), "")
+    rest = [name for name in names if name != word]
+    if not word or "likelihood" in stem or not {"norm", "penalty", "scale", "clip", "logits"}.isdisjoint(stem):
+        return None
+    base = _read(rest)
+    if base.role not in _TERMS | {"generator_adversarial", "discriminator", "total", "quality"} and not base.could_be:
+        return None
+    return NameReading(because=word, derived=w.DERIVED[word])
 
 
 def _read(names: list[str]) -> NameReading:
@@ -206,9 +258,13 @@ def _adversary(have: _Words) -> NameReading | None:
     return NameReading("discriminator", metric="disc_loss", because=word) if word else None
 
 
+def _with_weight(have: _Words, reading: NameReading) -> NameReading:
+    return _weighted(reading) if have & {"weighted", "scaled"} else reading
+
+
 def _latent(have: _Words) -> NameReading | None:
     if word := have.first(w.KL):
-        return NameReading("kl", metric="kl_loss", because=word)
+        return _with_weight(have, NameReading("kl", metric="kl_loss", because=word))
     if word := have.first(w.QUANTISER):
         return NameReading("quantiser", metric="quant_loss", because=word)
     word = have.first(w.STATISTIC)

@@ -58,6 +58,17 @@ PLAIN = frozenset(
      "raw", "codec", "tokenizer", "iter", "overall", "per")
 )  # fmt: skip
 WEIGHTED = frozenset(("weighted", "w", "scaled"))
+# words that make another quantity of the metric beside them
+DERIVED = {
+    "log": "the logarithm of a metric", "ln": "the logarithm of a metric", "log2": "the logarithm of a metric", "exp": "a power of a metric",
+    "sqrt": "the root of a metric", "neg": "a metric with its sign turned", "negative": "a metric with its sign turned",
+    "minus": "a difference", "delta": "a change of a metric", "diff": "a change of a metric", "change": "a change of a metric",
+    "improvement": "a change of a metric", "inv": "the inverse of a metric", "inverse": "the inverse of a metric",
+    "ratio": "a ratio of metrics", "std": "the spread of a metric", "stdev": "the spread of a metric",
+    "stddev": "the spread of a metric", "var": "the spread of a metric", "variance": "the spread of a metric", "min": "an extreme of a metric",
+    "max": "an extreme of a metric", "best": "an extreme of a metric", "lowest": "an extreme of a metric", "highest": "an extreme of a metric",
+    "grad": "a gradient of a metric", "grads": "a gradient of a metric", "gradient": "a gradient of a metric", "gradients": "a gradient of a metric",
+}  # fmt: skip
 
 # canonical metric, and where a better value goes
 QUALITY = {

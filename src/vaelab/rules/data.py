@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.latent import information_bound_broken, rec_improvement
+from vaelab.rules.kl_level import information_bound_broken, rec_improvement
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AllTermsJump(Rule):
@@ -28,6 +29,7 @@ class AllTermsJump(Rule):
 
     code = "DAT701"
     name = "data-change"
+    finds = ("data", "jumped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -41,9 +43,10 @@ class AllTermsJump(Rule):
         kl = f" kl_loss went {jump.kl_ratio:.2g} times." if jump.kl_ratio is not None else ""
         where = " at the start of an epoch" if jump.coincides == "epoch-start" else ""
         yield self.finding(
-            "critical" if jump.remaining >= 1.8 and jump.ratio >= 2.5 else "warn",
             f"The data changed at step {jump.step:,}{where}: rec_loss went {jump.ratio:.3g} times from one row to the next"
             f" with the schedule unchanged.{kl}",
+            size=jump.remaining,
+            certainty=CERTAIN if (jump.ratio >= 2.5) else DOUBTFUL,
             metrics=("rec_loss", "kl_loss"),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
@@ -67,6 +70,7 @@ class SuddenDrop(Rule):
 
     code = "DAT706"
     name = "data-became-easier"
+    finds = ("data", "dropped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -76,9 +80,9 @@ class SuddenDrop(Rule):
         factor = drop.before / drop.after
         kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
         yield self.finding(
-            "critical" if factor > 3 else "warn",
             f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) from one row to the next at step"
             f" {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
+            size=factor,
             metrics=("rec_loss",),
             steps=(drop.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", drop.row), Evidence("fall", factor, "x")),
@@ -102,6 +106,7 @@ class ChangeAtEpochStart(Rule):
 
     code = "DAT705"
     name = "data-change-at-epoch-start"
+    finds = ("data", "jumped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -109,7 +114,6 @@ class ChangeAtEpochStart(Rule):
         if jump is None or jump.coincides != "epoch-start":
             return
         yield self.finding(
-            "warn",
             f"The jump of rec_loss at step {jump.step:,} falls on the first row of an epoch.",
             metrics=("rec_loss",),
             steps=(jump.step, jump.step),
@@ -134,6 +138,7 @@ class DataErrors(Rule):
 
     code = "DAT702"
     name = "data-errors"
+    finds = ("data", "lost")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         event = next((e for e in facts.run.events if e.kind == "data_error"), None)
@@ -143,9 +148,10 @@ class DataErrors(Rule):
         rows = max(1, len(facts.run))
         where = f"step {event.step:,}" if event.line is None and event.step is not None else f"line {event.line}"
         yield self.finding(
-            "warn" if count > 0.02 * rows or count > 20 else "info",
             f"{count} message{'s' if count > 1 else ''} about files that could not be read (first at {where}):"
             f" {event.text.strip()[:100]}",
+            size=float(count),
+            costs=count > 0.02 * rows,
             evidence=(Evidence("messages", float(count), line=event.line),),
         )
 
@@ -166,6 +172,7 @@ class DataStall(Rule):
 
     code = "DAT703"
     name = "waits-for-data"
+    finds = ("data", "late")
     needs = ("step_time", "data_time")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -173,7 +180,6 @@ class DataStall(Rule):
         a, b = level(step.values), level(data.values)
         if a > 0 and b > 0.3 * a and len(step) > 5:
             yield self.finding(
-                "info",
                 f"{b / a:.0%} of the step time is waiting for data ({b:.3g} of {a:.3g} s).",
                 metrics=("data_time",),
                 evidence=(Evidence("share", b / a),),
@@ -200,6 +206,7 @@ class SameSamples(Rule):
 
     code = "DAT704"
     name = "same-samples"
+    finds = ("data", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -237,7 +244,6 @@ class SameSamples(Rule):
         if not reasons:
             return
         yield self.finding(
-            "critical",
             f"The run seems to see the same samples again and again: {'; '.join(reasons)}.",
             metrics=("rec_loss", "kl_loss"),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
@@ -263,6 +269,7 @@ class BetterThanPublished(Rule):
 
     code = "DAT707"
     name = "better-than-published"
+    finds = ("reconstruction", "too-low")
     needs = ("rec_loss", "psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -275,7 +282,6 @@ class BetterThanPublished(Rule):
         if psnr is None or psnr < 38:
             return
         yield self.finding(
-            "warn",
             f"{name} {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
             " data, samples seen too often, or very light compression. The log cannot tell which.",
             metrics=(name,),

@@ -1,4 +1,4 @@
-"""ADV: does the discriminator start as planned, does it know anything, or everything."""
+"""ADV: does the discriminator know anything, everything, or the wrong thing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.adversary import LEAST_CHANCE
-from vaelab.rules.adversarial import ENOUGH, active
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.gan_schedule import ENOUGH, active
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AtChance(Rule):
@@ -33,6 +34,7 @@ class AtChance(Rule):
 
     code = "ADV303"
     name = "discriminator-at-chance"
+    finds = ("discriminator", "at-chance")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -59,7 +61,6 @@ class AtChance(Rule):
         )
         equal = _equal_logits(facts)
         yield self.finding(
-            "critical" if equal or (never and not holds(facts)) else "warn",
             f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (
@@ -69,6 +70,7 @@ class AtChance(Rule):
                 if equal
                 else "It either cannot learn or has nothing left to see; the log cannot tell which."
             ),
+            certainty=CERTAIN if (equal or (never and not holds(facts))) else DOUBTFUL,
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=(int(late.steps[0]), int(late.steps[-1])),
             evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
@@ -101,6 +103,7 @@ class WorseThanChance(Rule):
 
     code = "ADV304"
     name = "discriminator-worse-than-chance"
+    finds = ("discriminator", "below-chance")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -119,7 +122,6 @@ class WorseThanChance(Rule):
         if negative < most or above < most or a.disc_trend.direction == "falling" or not calm:
             return
         yield self.finding(
-            "critical",
             f"The discriminator stays below chance: fake logits are above real ones in {negative:.0%} of {len(real)} GAN"
             f" rows, disc_loss {a.disc_loss:.3f} is above {a.chance:.3g} in {above:.0%} and does not fall. It is not being"
             " trained (or real and fake are swapped), while the generator pushes its logits up.",
@@ -155,6 +157,7 @@ class DiscriminatorWins(Rule):
 
     code = "ADV305"
     name = "discriminator-wins"
+    finds = ("discriminator", "saturated")
     needs = ("gan-active", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -184,9 +187,9 @@ class DiscriminatorWins(Rule):
             else "The generator gets no useful signal from it: while the reconstruction holds, the GAN does nothing."
         )
         yield self.finding(
-            "critical" if known or paid else "warn",
             f"The discriminator has won: disc_loss {a.disc_loss:.3g} ({level_of}){gap}, in {share:.0%} of the last half of the GAN"
             f" rows, from step {first:,}. {means}",
+            costs=bool(known or paid),
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=(first, int(disc.steps[-1])),
             evidence=(
@@ -221,49 +224,138 @@ def _paid(facts: Facts) -> str:
     return ""
 
 
-class StartsLate(Rule):
-    """disc_start has passed and the GAN is still off, or it came on much later.
+class LogitDrift(Rule):
+    """Both logits drift away from zero together.
 
-    What it checks: the declared disc_start against the first row with disc_factor above 0 (or, without it, with adversarial
-    columns): 3 rows and 5% later, or not yet.
+    What it checks: mean of the two logits beyond 1 with a gap smaller than 0.8 of it in most of the last half of the GAN
+    rows, or in nearly all of the last quarter, and disc_loss above chance. Or: both beyond 0.5 on one side in the last five
+    rows, with disc_loss rising and above 1.1 times chance in the last three, 1.25 in the last.
 
-    Why it matters: a counter that counts something else (batches against optimizer steps, a stage of its own) moves the
-    plan without a word; the run trains a plain VAE in the steps that were planned for the GAN.
+    Why it matters: with hinge both at +3 gives disc_loss 2 at no skill; g_loss and the total drift with them and mean
+    nothing.
 
-    Evidence it needs: disc_start, declared, and ``disc_factor``.
+    Evidence it needs: ``logits_real``, ``logits_fake``, ``disc_loss``, 15 rows with the GAN on.
 
-    What to do: print the counter that is compared with disc_start beside the logged step.
+    What to do: LeCam, a zero-centred penalty, or weight decay on the discriminator.
 
-    References: gradient accumulation counts micro-steps or updates; taming-transformers#129, VidTok's main.py; causes G1, D1.
+    References: latent-diffusion#187 ("always becomes 2.0"), taming-transformers#137; cause D8.
     """
 
-    code = "ADV318"
-    name = "gan-starts-late"
-    needs = ("disc_factor", "config")
+    code = "ADV311"
+    name = "logit-drift"
+    finds = ("logits_fake", "unstable")
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        gan, steps = facts.phases.gan, facts.run.steps
-        planned = facts.view.number("disc_start")
-        if planned is None or planned <= 0 or facts.view.trainer.disc_warms_up or steps[0] >= planned:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or not a.chance_known or a.chance is None or a.disc_loss is None:
             return
-        factor = facts.view.series("disc_factor")
-        off = factor.steps[(factor.steps >= planned) & (factor.values <= 0)]
-        if gan.state == "active" and gan.start_step is not None:
-            off = off[off < gan.start_step]
-        if len(off) < 3 or off[-1] < 1.05 * planned:
+        now = _drifts_now(facts, a.chance)
+        for late, most in ((0.5, 0.6), (0.25, 0.75)):
+            real, fake = active(facts, "logits_real").tail(late, 8), active(facts, "logits_fake").tail(late, 8)
+            if len(real) != len(fake):
+                return
+            middle = np.abs(real.values + fake.values) / 2
+            share = float(np.mean((middle > 1) & (np.abs(real.values - fake.values) < 0.8 * middle)))
+            if share >= most:
+                break
+        else:
+            if not now:
+                return
+        late_loss = max(a.disc_loss, level(active(facts, "disc_loss").tail(0, 3).values))
+        if late_loss < 1.15 * a.chance:
             return
-        if gan.state != "active" and not facts.view.has("disc_loss") and not facts.view.has("logits_fake"):
-            return  # no discriminator was built: gan-never-starts
-        on = (
-            f"came on at step {gan.start_step:,}"
-            if gan.state == "active"
-            else f"is still off at step {int(steps[-1]):,}"
-        )
         yield self.finding(
-            "critical",
-            f"disc_start is {planned:,.0f}, but the GAN {on}: disc_factor was 0 in {len(off)} rows after it. The counter that is"
-            " compared with disc_start is not the logged step.",
-            metrics=("disc_factor", "disc_loss"),
-            steps=(int(off[0]), int(off[-1])),
-            evidence=(Evidence("declared", planned), Evidence("rows off after it", float(len(off)))),
+            f"Both logits have drifted together (mean |logit| {level(middle):.2f}, gap {a.gap or 0:.2f}) in {share:.0%} of"
+            f" the late GAN rows; disc_loss {late_loss:.3g} is above chance {a.chance:.3g} with no skill behind it.",
+            size=a.disc_loss / a.chance,
+            costs=now,
+            metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
+            steps=(int(real.steps[0]), int(real.steps[-1])),
+            evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", late_loss)),
+            phase="gan",
+        )
+
+
+def _drifts_now(facts: Facts, chance: float) -> bool:
+    """Both logits beyond 0.5 on one side in the last five rows, and a rising disc_loss above chance."""
+    disc, real, fake = (active(facts, name) for name in ("disc_loss", "logits_real", "logits_fake"))
+    nearer = np.minimum(np.abs(real.values[-5:]), np.abs(fake.values[-5:])) * np.sign(
+        real.values[-5:] * fake.values[-5:]
+    )
+    far = bool(np.all(nearer > 0.5)) and bool(np.all(disc.values[-3:] > np.array([1.1, 1.1, 1.25]) * chance))
+    # three above all of the eight before: less than once in a hundred by chance
+    return far and len(disc) >= 11 and bool(disc.values[-3:].min() > disc.values[-11:-3].max())
+
+
+class BoundBroken(Rule):
+    """disc_loss and the mean logits cannot be of one step.
+
+    What it checks: the hinge loss is convex, so it cannot be below its value at the mean logits (Jensen).
+
+    Why it matters: columns that break the bound are of different steps, smoothed apart, or of another loss; conclusions
+    from their difference are void.
+
+    Evidence it needs: unsmoothed ``disc_loss``, ``logits_real``, ``logits_fake``.
+
+    What to do: log them from the same step.
+
+    References: latent-diffusion#187 (0.878 against a bound of 0.913).
+    """
+
+    code = "ADV316"
+    name = "hinge-bound-broken"
+    finds = ("discriminator", "contradicts")
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.family != "hinge" or a.bound_broken < 0.2 or a.rows < 8:
+            return
+        yield self.finding(
+            f"disc_loss is below what the mean logits allow in {a.bound_broken:.0%} of the rows: these columns are not of"
+            " the same step, or the loss is not the hinge.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            evidence=(Evidence("share of rows", a.bound_broken),),
+            phase="gan",
+        )
+
+
+class LabelsSwapped(Rule):
+    """The discriminator is good at the wrong thing.
+
+    What it checks: real logits clearly below fake ones (gap below -0.3) while disc_loss is clearly below chance.
+
+    Why it matters: the printed loss says skill, the logits say the opposite: real and fake are swapped in one of the two,
+    and the generator is pushed away from real data.
+
+    Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
+
+    What to do: follow the two tensors from the data loader to the loss.
+
+    References: SerezD/vqvae#3 ("ones_like"); cause D10.
+    """
+
+    code = "ADV317"
+    name = "real-and-fake-swapped"
+    finds = ("discriminator", "contradicts")
+    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < 6 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
+            return
+        if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
+            return
+        # the two contradict each other in every single row, so a few rows are enough if all of them do
+        disc, real, fake = (active(facts, m).tail(1.0).values[-6:] for m in ("disc_loss", "logits_real", "logits_fake"))
+        if a.rows < ENOUGH and not np.all((disc < 0.95 * a.chance) & (real < fake)):
+            return
+        yield self.finding(
+            f"Real logits are below fake ones (gap {a.gap:.2f}) while disc_loss {a.disc_loss:.3g} is below chance"
+            f" {a.chance:.3g}: real and fake are swapped in the loss or in the log.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
+            evidence=(Evidence("gap", a.gap), Evidence("disc_loss", a.disc_loss)),
+            phase="gan",
         )

@@ -32,6 +32,7 @@ class NothingToEncode(Rule):
 
     code = "DAT708"
     name = "nothing-to-encode"
+    finds = ("data", "too-low")
     needs = ("rec_loss", "perceptual_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -44,7 +45,6 @@ class NothingToEncode(Rule):
         if a > 0.03 or b > 0.01:
             return
         yield self.finding(
-            "critical",
             f"There is next to nothing to encode: perceptual_loss stands at {b:.2%} and rec_loss at {a:.2%} of their first"
             " values, below what any autoencoder reaches on changing natural data. The samples are black, constant or"
             " always the same.",
@@ -71,6 +71,7 @@ class BatchesAlike(Rule):
 
     code = "DAT709"
     name = "batches-became-alike"
+    finds = ("data", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -81,7 +82,6 @@ class BatchesAlike(Rule):
         if before is None or after is None or before < 0.01 or after > before / 3:
             return
         yield self.finding(
-            "warn",
             f"Since the jump at step {jump.step:,} all batches score alike: the row-to-row noise of rec_loss went from"
             f" {before:.1%} to {after:.1%}. Samples have become alike (noise, constants); a damaged model would scatter.",
             metrics=("rec_loss",),
@@ -110,6 +110,7 @@ class SpikeBetweenRows(Rule):
 
     code = "DAT710"
     name = "spike-between-rows"
+    finds = ("data", "unstable")
     needs = ("rec_loss|nll_loss|total_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -117,10 +118,11 @@ class SpikeBetweenRows(Rule):
         if row is not None:
             ratio, times, first, last = row
             yield self.finding(
-                "critical" if ratio >= 1000 or times >= 3 else "warn",
                 f"Between steps {first:,} and {last:,} rec_loss was up to {number(ratio)} times the rows around"
                 f" ({times} such row{'s' if times > 1 else ''}): single steps were far out of range, samples or one bad update. The"
                 " rows go on as before.",
+                size=ratio,
+                costs=times >= 3,
                 metrics=("rec_loss",),
                 steps=(first, last),
                 evidence=(Evidence("largest / rows", ratio, "x"), Evidence("such rows", float(times))),
@@ -137,10 +139,11 @@ class SpikeBetweenRows(Rule):
             if jump is not None and first <= jump.step <= last + 4 * int(level(np.diff(rows))):
                 continue  # the first step of a lasting change, not a sample that passes
             yield self.finding(
-                "critical" if ratio >= 8 else "warn",
                 f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there:"
                 " single steps between the rows were far out of range. A few samples, not the optimiser: the rows go on as"
                 " before.",
+                size=ratio,
+                costs=ratio >= 8,
                 metrics=(metric,),
                 steps=(first, last),
                 evidence=(Evidence("mean / rows", ratio, "x"),),

@@ -76,6 +76,7 @@ class ChannelsSwapped(Rule):
 
     code = "REC126"
     name = "channels-swapped"
+    finds = ("output", "contradicts")
     needs = ("evaluation.order_bgr_error",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -84,7 +85,6 @@ class ChannelsSwapped(Rule):
             return
         left = measurement(facts, f"order_{order}_error")
         yield self.finding(
-            "critical",
             f"Taken in the order {order.upper()} the output's channels leave {left:.0%} of the error: they are swapped.",
             evidence=evidence(facts, f"order_{order}_error"),
         )
@@ -107,6 +107,7 @@ class AnotherRange(Rule):
 
     code = "REC127"
     name = "output-in-another-range"
+    finds = ("output", "too-high")
     needs = ("evaluation.range_0_1_error",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -115,7 +116,6 @@ class AnotherRange(Rule):
             return
         left = measurement(facts, f"range_{key}_error")
         yield self.finding(
-            "critical",
             f"The output has {RANGES[key]}: with that undone {left:.1%} of the error remains.",
             evidence=evidence(facts, f"range_{key}_error", "rec_mse"),
         )
@@ -138,6 +138,7 @@ class TooEarly(Rule):
 
     code = "REC118"
     name = "too-early-for-finer-faults"
+    finds = ("output", "as-expected")
     needs = ("evaluation.explained_variance",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -153,7 +154,6 @@ class TooEarly(Rule):
         if reasons:
             text = " and ".join(reasons)
             yield self.finding(
-                "info",
                 f"{text[0].upper()}{text[1:]}: finer faults (a grid, blur, noise, colours, flicker, seams) are judged from"
                 f" {TRAINED} and {FEWEST_CLIPS} clips on.",
                 evidence=evidence(facts, "explained_variance"),
@@ -177,13 +177,13 @@ class OutputExplainsNothing(Rule):
 
     code = "REC119"
     name = "output-explains-nothing"
+    finds = ("output", "collapsed")
     needs = ("evaluation.explained_variance_high",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         if explains_nothing(facts):
             skill, high = measurement(facts, "explained_variance"), measurement(facts, "explained_variance_high")
             yield self.finding(
-                "critical",
                 f"The output explains {skill:.2f} of the variance of held-out clips, at most {high:.2f} (95% interval): a"
                 " constant picture reaches 0.",
                 evidence=evidence(facts, "explained_variance", "explained_variance_high", "psnr"),
@@ -206,10 +206,11 @@ class OutputNotFinite(Rule):
 
     code = "REC120"
     name = "output-not-finite"
+    finds = ("output", "non-finite")
     needs = ("evaluation.non_finite",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         bad, clips = measurement(facts, "non_finite"), measurement(facts, "clips")
         if bad > 0:
             text = f"The output of {bad:.0f} of {clips:.0f} held-out clips holds NaN or infinity."
-            yield self.finding("critical", text, evidence=evidence(facts, "non_finite"))
+            yield self.finding(text, evidence=evidence(facts, "non_finite"))

@@ -32,6 +32,7 @@ class GridInOutput(Rule):
 
     code = "REC121"
     name = "grid-in-output"
+    finds = ("output", "unstable")
     needs = ("evaluation.grid_peak",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -39,10 +40,10 @@ class GridInOutput(Rule):
         if peak < 2.5 or level < max(0.5, 1.5 * measurement(facts, "grid_input_level")) or not is_trained(facts):
             return
         yield self.finding(
-            "critical" if level > 3 else "warn",
             f"A pattern with a period of {number(measurement(facts, 'grid_period'))} pixels lies over the output: its line in"
             f" the spectrum of the error is {peak:.1f} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
             f" the originals have {measurement(facts, 'grid_input_level'):.1f} there.",
+            size=level,
             evidence=evidence(facts, "grid_peak", "grid_period", "grid_level"),
         )
 
@@ -65,13 +66,13 @@ class BlurredOutput(Rule):
 
     code = "REC123"
     name = "blurred-output"
+    finds = ("output", "too-low")
     needs = ("evaluation.hf_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         ratio = measurement(facts, "hf_ratio")
         if ratio < 0.5 and is_trained(facts):
             yield self.finding(
-                "warn",
                 f"The output has {ratio:.0%} of the originals' fine detail (power above 0.25 cycles a pixel): it is blurred.",
                 evidence=evidence(facts, "hf_ratio", "psnr"),
             )
@@ -94,6 +95,7 @@ class NoisyOutput(Rule):
 
     code = "REC124"
     name = "noisy-output"
+    finds = ("output", "too-high")
     needs = ("evaluation.hf_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -101,7 +103,6 @@ class NoisyOutput(Rule):
         grid = any(True for _ in GridInOutput().check(facts))
         if ratio > NOISY and not grid and is_trained(facts):
             yield self.finding(
-                "warn",
                 f"The output has {number(ratio)} times the originals' fine detail (power above 0.25 cycles a pixel): noise, or"
                 " texture that is not in the input.",
                 evidence=evidence(facts, "hf_ratio", "psnr"),
@@ -125,6 +126,7 @@ class ColourBias(Rule):
 
     code = "REC125"
     name = "colour-bias"
+    finds = ("output", "contradicts")
     needs = ("evaluation.colour_bias",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -136,7 +138,7 @@ class ColourBias(Rule):
         shifts = {word: LEVELS * measurement(facts, name) for name, word in names.items()}
         said = ", ".join(f"{word} {value:+.1f}" for word, value in shifts.items() if value == value)
         yield self.finding(
-            "critical" if bias > 12 else "warn",
             f"The output's mean differs from the input's in all clips alike, in 8-bit levels: {said}.",
+            size=bias,
             evidence=evidence(facts, "colour_bias"),
         )

@@ -28,6 +28,7 @@ class FrozenOutput(Rule):
 
     code = "REC122"
     name = "frozen-output"
+    finds = ("output", "stuck")
     needs = ("evaluation.motion_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -37,7 +38,6 @@ class FrozenOutput(Rule):
             return
         better = f"; the first frame is {first:.1f} dB better than the rest" if first > 1 else ""
         yield self.finding(
-            "critical",
             f"The output changes from frame to frame {motion:.1%} as much as the clips do{better}: the video is frozen.",
             evidence=evidence(facts, "motion_ratio", "first_frame"),
         )
@@ -60,6 +60,7 @@ class FlickeringOutput(Rule):
 
     code = "REC130"
     name = "flickering-output"
+    finds = ("output", "unstable")
     needs = ("evaluation.motion_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -67,7 +68,6 @@ class FlickeringOutput(Rule):
         is_noise = measurement(facts, "hf_ratio") > NOISY
         if motion > 1.5 and not is_noise and is_trained(facts):
             yield self.finding(
-                "warn",
                 f"The output changes {number(motion)} times as much from frame to frame as the clips do: it flickers.",
                 evidence=evidence(facts, "motion_ratio", "flickering"),
             )
@@ -90,13 +90,13 @@ class FirstFrameDiffers(Rule):
 
     code = "REC128"
     name = "first-frame-worse"
+    finds = ("output", "worse")
     needs = ("evaluation.first_frame",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         gap = measurement(facts, "first_frame")
         if gap < -3 and is_trained(facts):
             yield self.finding(
-                "warn",
                 f"The first frame has {-gap:.1f} dB less PSNR than the others.",
                 evidence=evidence(facts, "first_frame"),
             )
@@ -119,13 +119,13 @@ class ChunkSeams(Rule):
 
     code = "REC129"
     name = "chunk-seams"
+    finds = ("output", "jumped")
     needs = ("evaluation.seam",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         seam, loss = measurement(facts, "seam"), measurement(facts, "chunk_loss")
         if (seam > 2 or loss > 1) and is_trained(facts):
             yield self.finding(
-                "warn",
                 f"At the borders of chunks the error changes {seam:.1f} times as much as from frame to frame elsewhere, and"
                 f" chunks cost {loss:.1f} dB.",
                 evidence=evidence(facts, "seam", "chunk_loss"),

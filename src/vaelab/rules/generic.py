@@ -1,4 +1,4 @@
-"""MET: what any column with a good direction shows by itself, whoever the trainer is: worse, jumped, stuck, spiky, gone to 0."""
+"""MET: what any column with a good direction shows by itself, whoever the trainer is: worse, jumped, stuck, grown out of all range."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts, Track
 from vaelab.facts.standing import SURE
-from vaelab.facts.tracks import DIRECTED, ENOUGH, LASTS
-from vaelab.rules import severity
+from vaelab.facts.tracks import DIRECTED, ENOUGH
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
+
+
 STUCK_ROWS = 40
+
+
 EXPLODED = 100.0
+
+
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
+
+
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
 
@@ -77,6 +84,7 @@ class WorseThanItWas(Rule):
 
     code = "MET1001"
     name = "worse-than-it-was"
+    finds = ("", "worse")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -90,10 +98,12 @@ class WorseThanItWas(Rule):
             ratio = track.worse or 1.0
             also = f" The same holds for {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                severity.of_loss(track.role, ratio),
                 f"{track.metric} is worse than it was: {number(track.best)} at step {track.best_step:,},"
                 f" {number(track.now)} now, {number(ratio)} times the error. It left that level at about step"
                 f" {track.onset:,} and has not come back.{also}",
+                size=ratio,
+                subject=track.role.name,
+                certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL,
                 metrics=(track.metric, *others),
                 steps=(track.onset, track.steps[1]),
                 evidence=(
@@ -126,6 +136,7 @@ class Jumped(Rule):
 
     code = "MET1002"
     name = "metric-jumped"
+    finds = ("", "jumped")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -133,17 +144,16 @@ class Jumped(Rule):
         for track, others in worst_of_each_role(jumped):
             shift = track.shift
             assert shift is not None
-            small = not shift.lasting and shift.ratio < 2
             ratio = max(shift.ratio, track.worse or 0.0) if shift.lasting else shift.ratio
             where = "and stays there" if shift.lasting else f"and was back by step {shift.back_step:,}"
             if ratio > 2 * shift.ratio:
                 where = f"and has gone on to {number(track.now)}, {number(ratio)} times the error of its best level"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                "info" if small else severity.of_loss(track.role, ratio, shift.lasting),
+                
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                metrics=(track.metric, *others),
+                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),
@@ -169,6 +179,7 @@ class StuckFromTheStart(Rule):
 
     What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
     trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
+    Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
 
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
@@ -182,123 +193,46 @@ class StuckFromTheStart(Rule):
 
     code = "MET1003"
     name = "stuck-from-the-start"
+    finds = ("", "stuck")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         warm_up = facts.phases.warm_up
         if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
             return
-        for track in directed(facts):
-            wanted = (
-                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
-                and track.role.split == "train"
-            )
-            if not wanted or track.rows < STUCK_ROWS or not _begins_with_the_run(facts, track) or track.constant:
-                continue
-            change = abs(float(np.log(track.improved or 1.0)))
-            range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
-            # what the noise of the two levels compared does to their ratio
-            chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
-            if change > FLAT + chance or range_ > 2 * FLAT + 4 * track.noise:
-                continue
+        losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
+        stuck = [t for t in losses if t.rows >= STUCK_ROWS and _begins_with_the_run(facts, t) and _flat(t)]
+        # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
+        latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
+        held_out = any(t.role.split in ("val", "test") for t in stuck)
+        nothing = (
+            held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
+        )
+        for track in (t for t in stuck if t.role.split == "train" and not t.constant):
             yield self.finding(
-                "warn",
                 f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
                 f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
-                " began at its best.",
+                f" began at its best.{' Every other loss stays flat too.' if nothing else ''}",
+                costs=nothing,
+                subject=track.role.name,
                 metrics=(track.metric,),
                 steps=track.steps,
                 evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
             )
 
 
+def _flat(track: Track) -> bool:
+    change = abs(float(np.log(track.improved or 1.0)))
+    range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
+    # what the noise of the two levels compared does to their ratio
+    chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
+    return bool(change <= FLAT + chance and range_ <= 2 * FLAT + 4 * track.noise)
+
+
 def _begins_with_the_run(facts: Facts, track: Track) -> bool:
     steps = facts.run.steps
-    spacing = int(level(np.diff(steps))) if len(steps) > 1 else 1
+    spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
     return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
-
-
-class GoneToZero(Rule):
-    """A loss has become exactly zero and stays so.
-
-    What it checks: a reconstruction, perceptual, alignment or total column that was not zero before, and is exactly 0 in the
-    last 8 rows or more.
-
-    Why it matters: no real error is 0. The term was switched off, is no longer computed, or is printed with too few decimals.
-
-    Evidence it needs: the column.
-
-    What to do: see which switch or schedule acts at that step; print it in scientific notation.
-
-    References: causes F7, G3.
-    """
-
-    code = "MET1004"
-    name = "gone-to-zero"
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for track in facts.tracks.values():
-            loss = (
-                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
-                and track.role.standing in SURE
-            )
-            if not loss or track.zero_since is None:
-                continue
-            decimals = facts.run.columns[track.metric].decimals
-            printed = (
-                f" It is printed with {decimals} decimals: below half a unit of the last one."
-                if decimals is not None
-                else ""
-            )
-            yield self.finding(
-                "info" if decimals is not None and track.high < 30 * 10.0**-decimals else "warn",
-                f"{track.metric} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
-                f" rounded.{printed}",
-                metrics=(track.metric,),
-                steps=(track.zero_since, track.steps[1]),
-                evidence=(Evidence("first step at 0", float(track.zero_since)),),
-            )
-
-
-class GanLossAtZero(Rule):
-    """A GAN's loss, of which it is not known whose it is, has become zero.
-
-    What it checks: a column that may be the generator's or the discriminator's loss (``GAN_Loss``): 0 in most of the rows of a
-    stretch that lasts to the end, after it was not. Rules of their own judge the columns that are known.
-
-    Why it matters: a discriminator's hinge loss is 0 where it tells every sample from a real one: it has won.
-
-    Evidence it needs: 12 rows of the column.
-
-    What to do: log the discriminator's and the generator's terms apart; see which it is with --map.
-
-    References: dome272/VQGAN-pytorch#16; cause D4.
-    """
-
-    code = "MET1007"
-    name = "gan-loss-at-zero"
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for metric in facts.run:
-            role = facts.view.role(metric)
-            if set(role.could_be) != {"generator_adversarial", "discriminator"}:
-                continue
-            series = facts.view.series(metric)
-            moving = (
-                np.flatnonzero(rolling_median(series.values, 9)) if len(series) >= ENOUGH else np.empty(0, np.int64)
-            )
-            if len(moving) < LASTS or moving[-1] + LASTS >= len(series):
-                continue
-            since, rest = int(series.steps[moving[-1] + 1]), series.values[moving[-1] + 1 :]
-            yield self.finding(
-                "warn",
-                f"{metric} is exactly 0 in {np.mean(rest == 0):.0%} of the rows from step {since:,} on: if it is a discriminator's"
-                " hinge loss, it tells every sample from a real one and has won; else the GAN is switched off.",
-                metrics=(metric,),
-                steps=(since, int(series.steps[-1])),
-                evidence=(Evidence("first step at 0", float(since)),),
-            )
 
 
 class Exploded(Rule):
@@ -320,6 +254,7 @@ class Exploded(Rule):
 
     code = "MET1006"
     name = "grew-by-orders-of-magnitude"
+    finds = ("", "rising")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -337,86 +272,15 @@ class Exploded(Rule):
             if track.metric == "grad_norm" or (judged and track.role.name in TRADED):
                 continue
             yield self.finding(
-                "warn",
                 f"{track.metric} rose by orders of magnitude: at most {number(growth.before)} in its first rows, {number(track.now)} now,"
                 f" {number(growth.ratio)} times as large. It left that range at about step {growth.step:,} and has not come back: it"
                 " diverges.",
+                subject=track.role.name,
+                size=growth.ratio,
                 metrics=(track.metric,),
                 steps=(growth.step, track.steps[1]),
                 evidence=(
                     Evidence("largest of the first rows", growth.before),
                     Evidence("now / first rows", growth.ratio, "x"),
                 ),
-            )
-
-
-class NoLongerLogged(Rule):
-    """The reconstruction is no longer logged while the run goes on.
-
-    What it checks: a training reconstruction that stood in nine of ten rows up to some row, and in none of the rows since: a quarter
-    of the log and 12 rows at least, in which other columns go on.
-
-    Why it matters: a value printed as None, null, - or *** is not a number any more, and nothing can be said of the run since.
-
-    Evidence it needs: 24 rows.
-
-    What to do: look at the lines after the last value; print the term as it is, NaN included.
-
-    References: causes F1, F7.
-    """
-
-    code = "MET1008"
-    name = "no-longer-logged"
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        n = len(facts.run)
-        for metric in facts.view.of("reconstruction"):
-            rows = facts.run.rows(metric)
-            if len(rows) < 12 or facts.view.role(metric).split != "train":
-                continue
-            last = int(rows[-1])
-            silent = n - 1 - last
-            if silent < max(12, n // 4) or len(rows) < 0.9 * (last + 1):
-                continue
-            yield self.finding(
-                "warn",
-                f"{metric} is no longer logged after step {int(facts.run.steps[last]):,}, {silent} rows before"
-                " the end: what it is since then cannot be told.",
-                metrics=(metric,),
-                steps=(int(facts.run.steps[last]), int(facts.run.steps[-1])),
-                evidence=(Evidence("rows without it", float(silent)),),
-            )
-
-
-class Spiky(Rule):
-    """A metric has spikes that return at once.
-
-    What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times).
-
-    Why it matters: a spike that returns is a sample or one bad update, not the level of the model.
-
-    Evidence it needs: 20 rows of the column.
-
-    What to do: log the sample ids of those steps and look at the samples.
-
-    References: cause A2.
-    """
-
-    code = "MET1005"
-    name = "metric-spikes"
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for track in directed(facts):
-            spikes = track.spikes[track.spikes > track.steps[0] + 0.1 * (track.steps[1] - track.steps[0])]
-            if specific(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
-                continue
-            yield self.finding(
-                "info",
-                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, gone at the next row (first at"
-                f" step {int(spikes[0]):,}): samples, or single bad updates.",
-                metrics=(track.metric,),
-                steps=(int(spikes[0]), int(spikes[-1])),
-                evidence=(Evidence("spikes", float(len(spikes))),),
             )

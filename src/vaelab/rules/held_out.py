@@ -1,9 +1,16 @@
-"""What validations on held-out samples say beside the training curves, where the trainer logs them."""
+"""REC: what validations on held-out samples say beside the training curves."""
 
 from __future__ import annotations
 
-from vaelab.analysis import level, trend
-from vaelab.facts import Facts
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import level
+from vaelab.facts import Evidence, Facts
+from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
+from vaelab.words import number
 
 HELD_OUT = "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse"
 """Need of a rule that compares training with held-out samples."""
@@ -15,13 +22,168 @@ def skill(facts: Facts) -> float | None:
     return level(series.tail(0.25, 1).values) if len(series) else None
 
 
-def psnr_is_still_rising(facts: Facts) -> bool:
-    """Whether the held-out PSNR rose over the last half of at least four validations."""
-    late = facts.view.series("val/psnr").tail(0.5, 4)
-    return len(late) >= 4 and trend(late.values).direction == "rising"
-
-
 def error_columns(facts: Facts) -> tuple[str, str] | None:
     """``(held-out column, training column)`` of the same pixel error; None where the log has no such pair."""
     pairs = ((f"{split}/{m}", m) for split in ("val", "test") for m in ("rec_loss", "rec_mse"))
     return next((pair for pair in pairs if facts.view.has(*pair)), None)
+
+
+class ValidationGap(Rule):
+    """Validation gets worse while training gets better.
+
+    What it checks: the late validation ``rec_loss`` (or ``rec_mse``) against its own best and against the training level.
+    Where the averaged weights (EMA) are validated too and hold their best, the raw weights swing: nothing is memorised.
+
+    Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
+
+    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 4 values, and the training one.
+
+    What to do: more data or augmentation; check that both splits are processed in the same way.
+
+    References: phenaki-pytorch#29; cause A7.
+    """
+
+    code = "REC109"
+    name = "validation-gap"
+    finds = ("reconstruction", "worse")
+    needs = ("rec_loss", HELD_OUT)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        names = error_columns(facts)
+        if names is None:
+            return
+        val, rec = facts.view.series(names[0]), facts.view.series(names[1])
+        if len(val) < 4:
+            return
+        best = float(val.values.min())
+        late = level(val.tail(0.25, 2).values)
+        train = level(rec.tail(0.1, 3).values)
+        before = level(rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).tail(0.1, 3).values)
+        if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
+            return
+        averaged = facts.view.series(f"val_ema/{names[1]}")
+        if len(averaged) >= 4 and level(averaged.tail(0.25, 2).values) <= 1.25 * float(averaged.values.min()):
+            return
+        yield self.finding(
+            f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
+            f" {number(train)}: the model fits its training data and not the held-out data.",
+            size=late / best,
+            certainty=CERTAIN if (late > 2 * train) else DOUBTFUL,
+            metrics=names,
+            steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
+            evidence=(Evidence("validation / training", late / train, "x"),),
+        )
+
+
+class AverageOfWeights(Rule):
+    """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
+
+    What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
+    critical where the average is 3 times worse and stands still over all validations while the raw weights improve.
+
+    Why it matters: an average that lags by far is the model that will be published; one that equals the raw weights to
+    the last digit is never updated apart, or is off.
+
+    Evidence it needs: ``val/rec_loss`` and ``val_ema/rec_loss`` (or ``rec_mse``) on at least 4 common rows (2 where
+    the average has not changed a digit).
+
+    What to do: compare decay and update interval with the steps trained: 1 / (1 - decay) updates are its memory.
+
+    References: RadioDiff (decay 0.995 every 10 steps), VidTok (val_ema logged with EMA off); cause E12.
+    """
+
+    code = "REC114"
+    name = "ema-lags-or-is-off"
+    finds = ("output", "worse")
+    needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        name = next((m for m in ("rec_loss", "rec_mse") if facts.view.has(f"val/{m}", f"val_ema/{m}")), None)
+        if name is None:
+            return
+        own, ema = f"val/{name}", f"val_ema/{name}"
+        raw, averaged = facts.run[own], facts.run[ema]
+        rows = np.flatnonzero(np.isfinite(raw) & np.isfinite(averaged))
+        if len(rows) < 2:
+            return
+        steps = (int(facts.run.steps[rows[0]]), int(facts.run.steps[rows[-1]]))
+        evidence = (
+            facts.view.evidence(ema, int(rows[-1])),
+            facts.view.evidence(own, int(rows[-1])),
+        )
+        frozen = np.ptp(averaged[rows]) <= 1e-5 * abs(averaged[rows[0]]) and np.ptp(raw[rows]) > 0.02 * abs(
+            raw[rows[0]]
+        )
+        if len(rows) < 4 and not frozen:
+            return
+        late = rows[-max(3, len(rows) // 4) :]
+        ratio = float(np.median(averaged[late] / np.maximum(raw[late], 1e-300)))
+        if np.array_equal(raw[rows], averaged[rows]):
+            text = (
+                f"Validation with averaged weights equals the one with raw weights in all {len(rows)} rows: EMA is off."
+            )
+            yield self.finding(text, metrics=(ema,), steps=steps, evidence=evidence)
+        elif ratio > 1.5:
+            text = f"Validation {name} with averaged weights is {ratio:.2g} times the one with raw weights: EMA lags behind."
+            still = frozen or (
+                averaged[rows[-1]] > 0.95 * averaged[rows[0]] and raw[rows[-1]] < 0.8 * raw[rows[0]] and ratio > 3
+            )
+            text += " It has not moved while the raw weights improved: the average is not updated." if still else ""
+            yield self.finding(text, size=ratio, costs=bool(still), metrics=(ema,), steps=steps, evidence=evidence)
+
+
+class GapWidens(Rule):
+    """Training goes on improving, held-out samples do not follow.
+
+    What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first one, its
+    size now, and that the training error still fell by a sixth while the gap opened.
+
+    Why it matters: the gap opens long before the held-out error rises. Held-out samples are decoded from the mode and
+    training ones from noisy samples, so in a run that generalises the ratio is near or below 1 and stays there.
+
+    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 3 values, and the training one.
+
+    What to do: more data or augmentation; check that both splits are processed in the same way.
+
+    References: phenaki-pytorch#29; cause A7.
+    """
+
+    code = "REC115"
+    name = "held-out-gap-widens"
+    finds = ("reconstruction", "worse")
+    needs = ("rec_loss", HELD_OUT)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        names = error_columns(facts)
+        jump = facts.changes.jump
+        if names is None or (jump is not None and jump.coincides != "gan-start"):
+            return
+        val, rec = facts.view.series(names[0]), facts.view.series(names[1])
+        if len(val) < 3 or len(rec) < 12:
+            return
+        # the training level around each validation: the rows of half the way to the one before
+        half = max(1, int(np.median(np.diff(val.steps))) // 2)
+        train = np.array([level(rec.between(int(s) - half, int(s)).values) for s in val.steps])
+        # raw weights that swing are not memory: the better of raw and averaged weights counts
+        averaged = facts.view.series(f"val_ema/{names[1]}")
+        held_out = np.minimum(val.values, averaged.values) if len(averaged) == len(val) else val.values
+        if not np.all(np.isfinite(train)) or train.min() <= 0 or held_out.min() <= 0:
+            return
+        ratio = held_out / train
+        if ratio[0] <= 0:  # less than a float holds
+            return
+        now = level(ratio[-2:]) if len(ratio) > 3 else float(ratio[-1])
+        growth = now / float(ratio[0])
+        if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
+            return
+        yield self.finding(
+            f"{names[0]} was {ratio[0]:.2f} times the training value at step {int(val.steps[0]):,} and is {now:.2f} times it"
+            f" now: training fell from {number(float(train[0]))} to {number(float(train[-1]))}, held-out samples went from"
+            f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
+            " samples only.",
+            size=now,
+            certainty=CERTAIN if (growth > 1.5) else DOUBTFUL,
+            metrics=names,
+            steps=(int(val.steps[0]), int(val.steps[-1])),
+            evidence=(Evidence("held-out / training, first", float(ratio[0]), "x"), Evidence("now", now, "x")),
+        )

@@ -1,4 +1,4 @@
-"""KL, SCH: the KL weight in force, read off the columns row by row, and channels that stay at the prior."""
+"""KL, SCH: how much the KL term weighs in the loss."""
 
 from __future__ import annotations
 
@@ -9,48 +9,123 @@ import numpy as np
 from vaelab.analysis import level, step_change
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.reconstruction import after_warm_up
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray, IntArray
-from vaelab.words import number
+from vaelab.words import number, rough, share_text
 
 
-class DeadChannels(Rule):
-    """Some latent channels do not vary with the input.
+class Dominates(Rule):
+    """The weighted KL term is most of the loss.
 
-    What it checks: ``latent_active_share`` (channels whose posterior mean varies over the batch), after the warm-up and in
-    the last half of the rows.
+    What it checks: ``kl_weight * kl_loss`` as a share of the loss by value, at the first rows and now.
 
-    Why it matters: a channel at the prior carries nothing; the total KL hides it, and PSNR stops at the level of fewer
-    channels. A dead channel gets almost no gradient, so it rarely comes back by itself.
+    Why it matters: above one half at the start of a fine-tune the optimizer is told to rewrite the latent and gives up
+    detail for it. This is a share of the value; shares of the gradient must be measured.
 
-    Evidence it needs: ``latent_active_share`` on 8 rows and 40 steps after the warm-up.
+    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved from the columns.
 
-    What to do: print the KL of each channel on a few batches; start again with a lower KL weight, or use fewer channels.
+    What to do: convert the weight to an effective beta and compare with latent-diffusion's 1e-6.
 
-    References: active units (Burda et al. 2016); Open-Sora-Plan's report 1.1.0; causes C5, C1.
+    References: users' analyses of real runs; cause C2.
     """
 
-    code = "KL214"
-    name = "dead-channels"
-    needs = ("latent_active_share",)
+    code = "KL202"
+    name = "kl-dominates-loss"
+    finds = ("kl", "too-high")
+    needs = ("kl_loss", "rec_loss|nll_loss|total_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        series = facts.view.series("latent_active_share")
-        last = int(series.steps[-1])
-        settled = series.between(after_warm_up(facts), last)
-        if len(settled) < 8 or last - int(settled.steps[0]) < 40:
+        first, now = facts.algebra.shares_first.get("KL"), facts.algebra.shares_now.get("KL")
+        weight = facts.algebra.solved.get("kl_weight")
+        kl = facts.view.series("kl_loss")
+        if first is None and weight is not None and weight.value is not None and facts.view.has("total_loss"):
+            total = float(facts.view.series("total_loss").values[0])
+            first = now = weight.value * float(kl.values[0]) / total if total > 0 else None
+        if first is None or now is None or max(first, now) < 0.5 or not len(kl):
             return
-        late = settled.tail(0.5, 8)
-        share = level(late.values)
-        if share > 0.85 or late.values[-3:].max() > 0.9:
+        gone = now < 0.2 <= first
+        text = f"The weighted KL term is {share_text(first)} of the loss by value at the first row and {share_text(now)} now."
+        text += " The optimizer was told to rewrite the latent." if gone else " The loss is mostly KL."
+        yield self.finding(
+            text + " The KL weight is the first suspect for any loss of detail.",
+            size=max(first, now),
+            metrics=("kl_loss",),
+            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            evidence=(Evidence("share first", first), Evidence("share now", now)),
+        )
+
+
+class WeightOutOfFamily(Rule):
+    """The KL weight is far above what tokenizers use.
+
+    What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6).
+
+    Why it matters: the same number means another thing under every reduction: 1e-4 in Pyramid-Flow's is 2.1 in
+    latent-diffusion's. Above 1e-2 a unit-variance decoder loses detail.
+
+    Evidence it needs: kl_weight (declared or solved), the trainer's reductions and the clip size.
+
+    What to do: divide the weight by the ratio of the two betas, or raise it step by step from 1e-6.
+
+    References: users' analyses of real runs, checked against the trainers' code.
+    """
+
+    code = "KL203"
+    name = "kl-weight-out-of-family"
+    finds = ("kl_weight", "too-high")
+    needs = ("effective-beta",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        beta = facts.scales.effective_beta
+        # with an assumed clip size only a large excess counts
+        if beta is None or beta <= (1.0 if facts.scales.clip_assumed else 1e-2):
+            return
+        solved = facts.algebra.solved.get("kl_weight")
+        weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
+        logvar = facts.view.series("logvar")
+        learned = len(logvar) > 0 and bool(np.any(logvar.values))
+        # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
+        heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
+        yield self.finding(
+            f"kl_weight {weight:g} is an effective beta of {rough(beta)} in sum/sum units"
+            f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
+            f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
+            size=beta,
+            certainty=CERTAIN if (heavy) else DOUBTFUL,
+            metrics=("kl_loss",),
+            evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
+        )
+
+
+class NoEffect(Rule):
+    """The KL term has no effect on the loss.
+
+    What it checks: the weighted KL as a share of the loss by value stays below 0.1%.
+
+    Why it matters: it is how latent-diffusion-type tokenizers are built, and no fault; but then the KL value tells how
+    certain the encoder is, not how good.
+
+    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved.
+
+    What to do: judge the latent by its statistics (std, dead channels, logvar floor), not by this number.
+
+    References: users' analyses of real runs, checked against the trainers' code.
+    """
+
+    code = "KL208"
+    name = "kl-without-effect"
+    finds = ("kl", "as-expected")
+    needs = ("kl_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        now, first = facts.algebra.shares_now.get("KL"), facts.algebra.shares_first.get("KL")
+        if now is None or first is None or max(now, first) >= 1e-3:
             return
         yield self.finding(
-            "critical" if share <= 0.75 else "warn",
-            f"Only {share:.0%} of the latent channels vary with the input since step {int(late.steps[0]):,}: the others stay at"
-            " the prior and carry nothing.",
-            metrics=("latent_active_share", "kl_loss"),
-            steps=(int(settled.steps[0]), last),
-            evidence=(Evidence("active share", share),),
+            f"The KL term is {share_text(now)} of the loss by value: it does not drive training. That is the design of"
+            " latent-diffusion tokenizers.",
+            metrics=("kl_loss",),
+            evidence=(Evidence("share of the loss", now),),
         )
 
 
@@ -72,6 +147,7 @@ class WeightSwitches(Rule):
 
     code = "SCH606"
     name = "kl-weight-switches"
+    finds = ("kl_weight", "jumped")
     needs = ("total_loss", "nll_loss", "kl_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -95,9 +171,10 @@ class WeightSwitches(Rule):
         up = found.after > found.before
         shows = (up and ratio < 0.4) or (not up and ratio > 2.5)
         yield self.finding(
-            "critical" if shows else "warn",
             f"The KL weight in force went from {np.exp(found.before):.3g} to {np.exp(found.after):.3g} at step {step:,}, as"
             f" total_loss, nll_loss and kl_loss say together; kl_loss went {ratio:.2g} times since.",
+            size=float(np.exp(abs(found.after - found.before))),
+            costs=shows,
             metrics=("total_loss", "kl_loss"),
             steps=(step, int(facts.run.steps[-1])),
             evidence=(

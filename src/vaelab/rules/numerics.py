@@ -1,4 +1,4 @@
-"""NUM: NaN, inf, crashes, loss scale, print precision."""
+"""NUM: NaN, inf, crashes, loss scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ LOSSES = (
     "unknown",
 )  # fmt: skip
 """Roles whose NaN says that the run is lost; a rate, a timing or a score may be NaN for other reasons."""
+
+
 MAIN = ("rec_loss", "nll_loss", "total_loss")
+
+
 HELD_OUT = ("val/", "val_ema/", "test/", "epoch/")
 
 
@@ -37,6 +41,7 @@ class NonFinite(Rule):
 
     code = "NUM501"
     name = "non-finite-values"
+    finds = ("", "non-finite")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         run = facts.run
@@ -59,9 +64,11 @@ class NonFinite(Rule):
                 f" Its last finite value before that is of step {int(run.steps[before[-1]]):,}." if len(before) else ""
             )
             yield self.finding(
-                "critical" if grave and (at_end or count > 3) else "warn",
                 f"{name} is NaN or inf in {count} row{'s' if count > 1 else ''} from step {int(run.steps[first]):,}"
                 f"{' to the end' if at_end else ', then finite again'}.{last}",
+                subject=role,
+                size=float(count),
+                costs=grave and (at_end or count > 3),
                 metrics=(name,),
                 steps=(int(run.steps[first]), int(run.steps[-1]) if at_end else int(run.steps[first])),
                 evidence=(facts.view.evidence(name, first),),
@@ -71,8 +78,9 @@ class NonFinite(Rule):
             if len(count_of) and count_of.values[-1] > 0:
                 step = int(count_of.steps[-1])
                 yield self.finding(
-                    "critical",
                     f"The reconstruction of {int(count_of.values[-1])} held-out samples holds NaN or inf at step {step:,} ({name}).",
+                    costs=True,
+                    subject="output",
                     metrics=(name,),
                     steps=(step, step),
                     evidence=(facts.view.evidence(name, int(count_of.rows[-1])),),
@@ -118,6 +126,7 @@ class StoppedItself(Rule):
 
     code = "NUM502"
     name = "stopped-on-non-finite-loss"
+    finds = ("run", "broken-off")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.run.events:
@@ -134,7 +143,6 @@ class StoppedItself(Rule):
                 else "the losses were already out of range"
             )
             yield self.finding(
-                "critical",
                 f"The trainer stopped on a non-finite loss after step {event.step if event.step is not None else '?'}"
                 f"{f' (line {event.line:,})' if event.line else ''}: {lead}.",
                 steps=(event.step, event.step),
@@ -158,6 +166,7 @@ class CalmBeforeNonFinite(Rule):
 
     code = "NUM503"
     name = "calm-before-non-finite"
+    finds = ("run", "as-expected")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -170,7 +179,6 @@ class CalmBeforeNonFinite(Rule):
         if c.late > 1.8 * c.best or rec.values[-1] > 3 * c.late or rec.values[0] < 0.6 * c.late:
             return
         yield self.finding(
-            "info",
             f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a bad batch or an"
             " overflow, not a divergence.",
             metrics=("rec_loss",),
@@ -197,6 +205,7 @@ class LossScaleFalls(Rule):
 
     code = "NUM504"
     name = "loss-scale-falls"
+    finds = ("run", "falling")
     needs = ("loss_scale",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -208,9 +217,10 @@ class LossScaleFalls(Rule):
         if scale.values[peak] < 8 * after:
             return
         yield self.finding(
-            "critical" if after < 1 and scale.values[-1] < 1 and scale.values[peak] > 64 else "warn",
             f"loss_scale fell from {scale.values[peak]:,.0f} to {after:,.4g}: each halving is a step skipped for inf or NaN"
             " gradients.",
+            size=float(scale.values[peak]) / max(after, 1e-300),
+            costs=bool(after < 1 and scale.values[-1] < 1 and scale.values[peak] > 64),
             metrics=("loss_scale",),
             steps=(int(scale.steps[peak]), int(scale.steps[-1])),
             evidence=(Evidence("highest", float(scale.values[peak])), Evidence("lowest after", after)),
@@ -233,130 +243,15 @@ class Crashed(Rule):
 
     code = "NUM505"
     name = "crashed"
+    finds = ("run", "broken-off")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         crash = next((e for e in facts.run.events if e.kind == "crash"), None)
         if crash is not None:
             yield self.finding(
-                "critical",
                 f"The program ended with an error{f' at line {crash.line:,}' if crash.line else ''}: {crash.text.strip()[:160]}",
                 steps=(crash.step, crash.step),
                 evidence=(Evidence("message", crash.text.strip()[:160], step=crash.step, line=crash.line),),
-            )
-
-
-class PrintPrecision(Rule):
-    """A metric is printed with too few digits to be judged.
-
-    What it checks: the late level of a loss below 30 units of its last printed decimal.
-
-    Why it matters: 0.0031 at 4 decimals has two digits; -0.00 and 0.000 are rounding, not zeros.
-
-    Evidence it needs: the printed decimals.
-
-    What to do: log in scientific notation, or read the TensorBoard file.
-
-    References: cause F7.
-    """
-
-    code = "NUM506"
-    name = "print-precision"
-    needs = ("rec_loss|perceptual_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for metric in ("rec_loss", "perceptual_loss"):
-            series, decimals = facts.view.series(metric), facts.run.decimals.get(metric)
-            if decimals is None or len(series) < 5:
-                continue
-            last = series.tail(0.2, 3).values
-            late = level(last)
-            if np.any(np.abs(last - np.round(last, decimals)) > 1e-9):
-                continue  # printed with varying decimals (%.3g): the fewest say nothing here
-            if 0 <= late < 30 * 10.0**-decimals:
-                yield self.finding(
-                    "info",
-                    f"{metric} {late:g} is printed with {decimals} decimals: one unit of the last digit is"
-                    f" {10.0**-decimals / late:.0%} of it." if late > 0 else f"{metric} prints as 0 with {decimals} decimals.",
-                    metrics=(metric,),
-                )  # fmt: skip
-
-
-def _constant(facts: Facts, metric: str) -> tuple[bool, bool]:
-    """``(metric has one single value, other losses move)``."""
-
-    def still(name: str) -> bool:
-        series = facts.view.series(name)
-        return len(series) >= 20 and bool(series.high.max() == series.low.min())
-
-    others = [m for m in ("rec_loss", "total_loss", "kl_loss") if m != metric and facts.view.has(m)]
-    return still(metric), any(not still(m) for m in others)
-
-
-class ConstantLoss(Rule):
-    """The reconstruction loss is exactly constant.
-
-    What it checks: ``rec_loss`` or ``nll_loss`` with one single value in all rows (20 or more).
-
-    Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed, or the weights
-    never move and the batch never changes.
-
-    Evidence it needs: the column.
-
-    What to do: feed two different batches by hand.
-
-    References: vqgan-training's mse_loss, always 0; cause B8.
-    """
-
-    code = "NUM507"
-    name = "constant-loss"
-    needs = ("rec_loss|nll_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for metric in ("rec_loss", "nll_loss"):
-            same, alive = _constant(facts, metric)
-            if same:
-                series = facts.view.series(metric)
-                yield self.finding(
-                    "critical",
-                    f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
-                    f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
-                    metrics=(metric,),
-                    steps=(int(series.steps[0]), int(series.steps[-1])),
-                    evidence=(facts.view.evidence(metric, int(series.rows[0])),),
-                )
-
-
-class ConstantPerceptual(Rule):
-    """The perceptual loss is exactly constant while other losses move.
-
-    What it checks: ``perceptual_loss`` with one single value in all rows (20 or more). A constant 0 is a term that is switched off:
-    said, and no alarm.
-
-    Why it matters: its network is not loaded or not called; the total contains a constant that trains nothing.
-
-    Evidence it needs: ``perceptual_loss`` and another loss.
-
-    What to do: feed two different batches by hand; check the weights file of the LPIPS network.
-
-    References: diffusers train_autoencoderkl.py (LPIPS under no_grad); cause B2.
-    """
-
-    code = "NUM508"
-    name = "constant-perceptual-loss"
-    needs = ("perceptual_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        same, alive = _constant(facts, "perceptual_loss")
-        if same and alive:
-            series = facts.view.series("perceptual_loss")
-            off = not series.values[0]
-            yield self.finding(
-                "info" if off else "warn",
-                f"perceptual_loss is exactly {series.values[0]:g} in all {len(series)} rows while other losses move: it is"
-                f" {'switched off' if off else 'not being computed'}.",
-                metrics=("perceptual_loss",),
-                steps=(int(series.steps[0]), int(series.steps[-1])),
-                evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),
             )
 
 
@@ -377,6 +272,7 @@ class NoFiniteGradient(Rule):
 
     code = "NUM509"
     name = "no-finite-gradient"
+    finds = ("gradient_norm", "non-finite")
     needs = ()
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -391,7 +287,6 @@ class NoFiniteGradient(Rule):
                 continue
             step = int(facts.run.steps[rows[first]])
             yield self.finding(
-                "critical",
                 f"{name} is inf or NaN in all {len(rows) - first} rows from step {step:,} to the end: no update is finite, so"
                 " the steps are skipped or the weights are lost.",
                 metrics=(name,),

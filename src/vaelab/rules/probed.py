@@ -44,6 +44,7 @@ class DeadChannelsMeasured(Rule):
 
     code = "KL221"
     name = "dead-channels-measured"
+    finds = ("latent", "collapsed")
     needs = ("probe.dead_channels", "probe.latent_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -51,8 +52,8 @@ class DeadChannelsMeasured(Rule):
         if not 0 < dead < channels:
             return
         yield self.finding(
-            "critical" if dead >= channels / 2 else "warn",
             f"{int(dead)} of {int(channels)} latent channels carry nothing: their mean does not change with the input.",
+            size=dead / channels,
             steps=at_step(facts),
             evidence=(evidence(facts, "dead_channels"), evidence(facts, "active_share")),
         )
@@ -75,6 +76,7 @@ class CollapseMeasured(Rule):
 
     code = "KL222"
     name = "posterior-collapse-measured"
+    finds = ("latent", "collapsed")
     needs = ("probe.dead_channels", "probe.latent_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -84,7 +86,6 @@ class CollapseMeasured(Rule):
         nats = probed(facts, "kl_nats_per_element")
         said = f" at {nats:.2g} nats an element" if nats == nats else ""
         yield self.finding(
-            "critical",
             f"All {int(channels)} latent channels are the same for every input{said}: the posterior has collapsed.",
             steps=at_step(facts),
             evidence=(evidence(facts, "dead_channels"), evidence(facts, "latent_channels")),
@@ -109,6 +110,7 @@ class OutlierChannel(Rule):
 
     code = "KL223"
     name = "outlier-channel"
+    finds = ("latent", "too-high")
     needs = ("probe.largest_channel_std_ratio", "probe.outlier_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -116,9 +118,9 @@ class OutlierChannel(Rule):
         if count < 1:
             return
         yield self.finding(
-            "warn",
             f"{int(count)} latent channel{'s are' if count > 1 else ' is'} far larger than the others: the largest has"
             f" {ratio:.3g} times the median channel's standard deviation.",
+            size=ratio,
             steps=at_step(facts),
             evidence=(evidence(facts, "largest_channel_std_ratio", "x"), evidence(facts, "outlier_channels")),
         )
@@ -141,6 +143,7 @@ class HotSpots(Rule):
 
     code = "KL224"
     name = "outlier-latents"
+    finds = ("latent", "too-high")
     needs = ("probe.latent_max_over_std",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -148,8 +151,8 @@ class HotSpots(Rule):
         if farthest <= 15:
             return
         yield self.finding(
-            "warn",
             f"A latent value lies {farthest:.3g} standard deviations from the mean of its channel: a hot spot.",
+            size=farthest,
             steps=at_step(facts),
             evidence=(evidence(facts, "latent_max_over_std", "x"),),
         )
@@ -173,6 +176,7 @@ class LogvarAtFloor(Rule):
 
     code = "KL225"
     name = "logvar-at-floor"
+    finds = ("latent", "too-low")
     needs = ("probe.logvar_floor_share",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -180,8 +184,8 @@ class LogvarAtFloor(Rule):
         if share <= 0.05:
             return
         yield self.finding(
-            "warn",
             f"{share:.0%} of the posterior's log-variances sit at their floor of -30: no noise and no gradient there.",
+            size=share,
             steps=at_step(facts),
             evidence=(evidence(facts, "logvar_floor_share"), evidence(facts, "kl_logvar_part", "nats")),
         )
@@ -203,6 +207,7 @@ class LogvarAtCeiling(Rule):
 
     code = "KL226"
     name = "logvar-at-ceiling"
+    finds = ("latent", "too-high")
     needs = ("probe.logvar_ceiling_share",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -210,8 +215,8 @@ class LogvarAtCeiling(Rule):
         if share <= 0.01:
             return
         yield self.finding(
-            "critical",
             f"{share:.0%} of the posterior's log-variances sit at their ceiling of 20: samples of this latent are noise.",
+            size=share,
             steps=at_step(facts),
             evidence=(evidence(facts, "logvar_ceiling_share"),),
         )
@@ -236,6 +241,7 @@ class ScaleFactorOff(Rule):
 
     code = "KL227"
     name = "scale-factor-off"
+    finds = ("scale_factor", "contradicts")
     needs = ("probe.declared_scale_product|probe.default_scale_product", "probe.scale_factor")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -256,8 +262,8 @@ class ScaleFactorOff(Rule):
                 f" deviation of {number(product)}. Paste {number(right)} before a diffusion model is trained on them."
             )
         yield self.finding(
-            "info" if not declared else "critical" if away > SCALE_FAR_OFF else "warn",
             text,
+            size=away if declared else None,
             steps=at_step(facts),
             evidence=(evidence(facts, name), evidence(facts, "scale_factor")),
         )
@@ -280,6 +286,7 @@ class TwoScales(Rule):
 
     code = "KL228"
     name = "first-frame-scale-differs"
+    finds = ("scale_factor", "contradicts")
     needs = ("probe.first_frame_std_ratio",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -287,7 +294,6 @@ class TwoScales(Rule):
         if 0.75 <= ratio <= 1.33:
             return
         yield self.finding(
-            "info",
             f"Latents of the first frame have {ratio:.2f} times the standard deviation of the others: give each its own"
             " scale factor.",
             steps=at_step(facts),
@@ -312,6 +318,7 @@ class SamplingCosts(Rule):
 
     code = "KL229"
     name = "sampling-costs-quality"
+    finds = ("latent", "unstable")
     needs = ("probe.psnr_lost_by_sampling", "probe.psnr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -319,9 +326,9 @@ class SamplingCosts(Rule):
         if lost <= 0.5:
             return
         yield self.finding(
-            "warn" if lost > 2 else "info",
             f"Decoding a sample of the posterior costs {lost:.1f} dB against decoding its mean ({probed(facts, 'psnr'):.1f}"
             " dB).",
+            size=lost,
             steps=at_step(facts),
             evidence=(evidence(facts, "psnr_lost_by_sampling", "dB"), evidence(facts, "psnr", "dB")),
         )
@@ -343,6 +350,7 @@ class LatentFarFromPrior(Rule):
 
     code = "KL230"
     name = "latent-very-large"
+    finds = ("latent", "too-high")
     needs = ("probe.latent_std",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -350,8 +358,8 @@ class LatentFarFromPrior(Rule):
         if spread <= 20:
             return
         yield self.finding(
-            "warn",
             f"The latents have a standard deviation of {number(spread)}, where published autoencoders have 0.9 to 8.",
+            size=spread,
             steps=at_step(facts),
             evidence=(evidence(facts, "latent_std"), evidence(facts, "kl_mean_part", "nats")),
         )
@@ -373,13 +381,13 @@ class LatentAlive(Rule):
 
     code = "KL232"
     name = "latent-alive"
+    finds = ("latent", "as-expected")
     needs = ("probe.dead_channels", "probe.latent_channels")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         if probed(facts, "dead_channels") > 0:
             return
         yield self.finding(
-            "info",
             f"All {int(probed(facts, 'latent_channels'))} latent channels carry information.",
             steps=at_step(facts),
             evidence=(evidence(facts, "active_share"),),

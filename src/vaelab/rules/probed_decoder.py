@@ -27,6 +27,7 @@ class OutputIgnoresLatent(Rule):
 
     code = "REC131"
     name = "decoder-ignores-latent"
+    finds = ("output", "collapsed")
     needs = ("probe.decoder_response",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -34,7 +35,6 @@ class OutputIgnoresLatent(Rule):
         if response >= 0.02 or bypass > 2:
             return
         yield self.finding(
-            "critical",
             f"The decoder's output changes by {response:.1%} of what it should when it gets the latent of another clip: it"
             " ignores its latent.",
             steps=at_step(facts),
@@ -58,6 +58,7 @@ class OutputFollowsLatent(Rule):
 
     code = "REC137"
     name = "decoder-follows-latent"
+    finds = ("output", "as-expected")
     needs = ("probe.decoder_response", "probe.latent_bypass")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -65,7 +66,6 @@ class OutputFollowsLatent(Rule):
         if response < 0.1 or bypass >= 1:
             return
         yield self.finding(
-            "info",
             f"With the latent of another clip the output changes by {response:.0%} of what the clips differ by, towards that"
             " clip: the decoder follows its latent.",
             steps=at_step(facts),
@@ -91,6 +91,7 @@ class OutputBypassesLatent(Rule):
 
     code = "REC132"
     name = "output-bypasses-latent"
+    finds = ("output", "contradicts")
     needs = ("probe.latent_bypass",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -98,7 +99,6 @@ class OutputBypassesLatent(Rule):
         if bypass <= 2:
             return
         yield self.finding(
-            "critical",
             f"Decoding another clip's latent gives back the clip that was encoded last ({bypass:.3g} times closer): the"
             " output comes past the latent.",
             steps=at_step(facts),
@@ -123,6 +123,7 @@ class NoBottleneck(Rule):
 
     code = "REC133"
     name = "no-bottleneck"
+    finds = ("latent", "too-high")
     needs = ("probe.values_per_latent",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -130,7 +131,6 @@ class NoBottleneck(Rule):
         if ratio >= 1:
             return
         yield self.finding(
-            "warn",
             f"The latent holds {1 / ratio:.2g} values for each value of the clip: the model can copy its input.",
             steps=at_step(facts),
             evidence=(evidence(facts, "values_per_latent"),),
@@ -157,6 +157,7 @@ class NotCausal(Rule):
 
     code = "REC134"
     name = "not-causal"
+    finds = ("output", "contradicts")
     needs = ("probe.decoder_to_past|probe.encoder_to_past",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -166,7 +167,6 @@ class NotCausal(Rule):
             return
         said = " and ".join(f"the {part} by {parts[part]:.0%}" for part in leaks)
         yield self.finding(
-            "info",
             f"Later frames act on earlier ones, of their own effect {said}: the model is not causal.",
             steps=at_step(facts),
             evidence=tuple(evidence(facts, f"{part}_to_past") for part in leaks),
@@ -191,6 +191,7 @@ class FragileDecoder(Rule):
 
     code = "REC135"
     name = "decoder-fragile"
+    finds = ("output", "unstable")
     needs = ("probe.psnr_of_noise_tenth",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -198,7 +199,6 @@ class FragileDecoder(Rule):
         if value >= 20:
             return
         yield self.finding(
-            "info",
             f"Noise of a tenth of the latent's standard deviation changes the output by {value:.1f} dB PSNR: a small error of"
             " a diffusion model will show.",
             steps=at_step(facts),

@@ -32,6 +32,7 @@ class UselessDiscriminator(Rule):
 
     code = "ADV331"
     name = "discriminator-useless"
+    finds = ("discriminator", "at-chance")
     needs = ("probe.disc_tells_fake_high", "probe.disc_tells_blurred_high")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -42,9 +43,9 @@ class UselessDiscriminator(Rule):
         young = updates < YOUNG_UPDATES
         age = f" It has had {int(updates)} updates: look again later." if young else ""
         yield self.finding(
-            "info" if young else "critical",
             f"On held-out clips the discriminator tells reconstructions from data with {probed(facts, 'disc_tells_fake'):.2f}"
             f" and blurred ones with {probed(facts, 'disc_tells_blurred'):.2f}, where 0.5 is chance: it is useless.{age}",
+            costs=not young,
             steps=at_step(facts),
             evidence=(evidence(facts, "disc_tells_fake"), evidence(facts, "disc_tells_blurred")),
         )
@@ -67,13 +68,13 @@ class Equilibrium(Rule):
 
     code = "ADV332"
     name = "discriminator-in-equilibrium"
+    finds = ("discriminator", "as-expected")
     needs = ("probe.disc_tells_fake_high", "probe.disc_tells_blurred_low")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         if probed(facts, "disc_tells_fake_high") >= 0.7 or probed(facts, "disc_tells_blurred_low") <= 0.75:
             return
         yield self.finding(
-            "info",
             f"The discriminator is near chance on held-out reconstructions ({probed(facts, 'disc_tells_fake'):.2f}) and tells"
             f" blurred ones ({probed(facts, 'disc_tells_blurred'):.2f}): an equilibrium, not a useless discriminator.",
             steps=at_step(facts),
@@ -99,6 +100,7 @@ class BlindToBlur(Rule):
 
     code = "ADV333"
     name = "discriminator-blind-to-blur"
+    finds = ("discriminator", "at-chance")
     needs = ("probe.disc_tells_fake_low", "probe.disc_tells_blurred_high")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -106,7 +108,6 @@ class BlindToBlur(Rule):
         if low <= 0.75 or high >= low - 0.1:
             return
         yield self.finding(
-            "info",
             f"The discriminator tells held-out reconstructions ({probed(facts, 'disc_tells_fake'):.2f}) but not blurred ones"
             f" ({probed(facts, 'disc_tells_blurred'):.2f}): it goes by an artefact, not by blur.",
             steps=at_step(facts),
@@ -132,6 +133,7 @@ class SaturatedDiscriminator(Rule):
 
     code = "ADV334"
     name = "discriminator-wins-held-out"
+    finds = ("discriminator", "saturated")
     needs = ("probe.disc_loss_over_chance", "probe.disc_tells_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -139,7 +141,6 @@ class SaturatedDiscriminator(Rule):
         if loss >= 0.15 or tells < 0.97:
             return
         yield self.finding(
-            "warn",
             f"On held-out clips disc_loss is {loss:.2f} times its chance level, and reconstructions are told from data with"
             f" {tells:.3f}: the discriminator has won.",
             steps=at_step(facts),
@@ -164,6 +165,7 @@ class MemorisingDiscriminator(Rule):
 
     code = "ADV335"
     name = "discriminator-memorises"
+    finds = ("discriminator", "contradicts")
     needs = ("probe.disc_memory_low", "probe.disc_gap", "probe.disc_gap_training")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -171,7 +173,6 @@ class MemorisingDiscriminator(Rule):
         if probed(facts, "disc_memory_low") <= 0 or training < 1.5 * max(held_out, 0.0):
             return
         yield self.finding(
-            "warn",
             f"The discriminator's logit gap is {number(training)} on training clips and {number(held_out)} on held-out ones:"
             " it knows its training data by heart.",
             steps=at_step(facts),
@@ -199,6 +200,7 @@ class GanGradientShare(Rule):
 
     code = "ADV336"
     name = "gan-gradient-share"
+    finds = ("generator_adversarial", "too-high")
     needs = ("probe.gradient_share_gan",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -207,7 +209,6 @@ class GanGradientShare(Rule):
             return
         text = "all but everything" if share > 0.8 else "nothing"
         yield self.finding(
-            "warn",
             f"The GAN's share of the gradient at the decoder's last layer is {share:.2%}: {text}.",
             steps=at_step(facts),
             evidence=(evidence(facts, "gradient_share_gan"),),
@@ -231,6 +232,7 @@ class KlGradientShare(Rule):
 
     code = "KL231"
     name = "kl-gradient-dominates"
+    finds = ("kl", "too-high")
     needs = ("probe.latent_gradient_share_kl",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -238,7 +240,6 @@ class KlGradientShare(Rule):
         if share <= 0.5:
             return
         yield self.finding(
-            "warn",
             f"{share:.0%} of the gradient at the latent is the KL's: it decides what the encoder learns.",
             steps=at_step(facts),
             evidence=(evidence(facts, "latent_gradient_share_kl"),),
@@ -262,6 +263,7 @@ class PerceptualGradientDead(Rule):
 
     code = "REC136"
     name = "perceptual-gradient-dead"
+    finds = ("perceptual", "zero")
     needs = ("probe.perceptual_gradient",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -269,7 +271,6 @@ class PerceptualGradientDead(Rule):
         if share >= 1e-5:
             return
         yield self.finding(
-            "critical",
             "The perceptual loss passes no gradient to the output: it is computed, logged, and trains nothing.",
             metrics=("perceptual_loss",) if "perceptual_loss" in facts.run else (),
             steps=at_step(facts),
@@ -293,6 +294,7 @@ class ClipMeasured(Rule):
 
     code = "OPT421"
     name = "clip-on-most-updates"
+    finds = ("gradient_norm", "too-high")
     needs = ("probe.clip_share", "probe.grad_norm_p90")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -300,7 +302,6 @@ class ClipMeasured(Rule):
         if share <= 0.5:
             return
         yield self.finding(
-            "info",
             f"{share:.0%} of the measured updates are clipped: clip_grad is {number(probed(facts, 'clip_grad'))}, the 90th"
             f" percentile of the norm {number(probed(facts, 'grad_norm_p90'))}.",
             steps=at_step(facts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -31,6 +32,7 @@ class CodebookCollapses(Rule):
 
     code = "KL213"
     name = "codebook-loses-codes"
+    finds = ("codebook_usage", "collapsed")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -44,9 +46,9 @@ class CodebookCollapses(Rule):
             if not late < 0.4 * high:
                 continue
             yield self.finding(
-                "critical" if late < 0.05 * high else "warn",
                 f"{metric} fell from {number(high)} (step {int(series.steps[peak]):,}) to {number(late)}, {late / high:.1%} of it:"
                 " the codebook loses its codes.",
+                size=high / late if late > 0 else math.inf,
                 metrics=(metric,),
                 steps=(int(series.steps[peak]), int(series.steps[-1])),
                 evidence=(Evidence("highest", high), facts.view.evidence(metric, int(series.rows[-1]))),
@@ -73,6 +75,7 @@ class QuantiserExplodes(Rule):
 
     code = "KL215"
     name = "quantiser-loss-explodes"
+    finds = ("quantiser", "rising")
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -89,9 +92,10 @@ class QuantiserExplodes(Rule):
             worse = rec is None or (rec.worse or 1.0) > 1.3
             heavy = f" and makes up {share:.0%} of the loss" if share > 0.5 else ""
             yield self.finding(
-                "critical" if ratio >= 100 or worse else "warn",
                 f"{metric} rose to {number(ratio)} times its early level ({number(start)} to {number(track.now)}){heavy}: the encoder"
                 " runs away from its codes, and this term drives the gradient.",
+                size=ratio,
+                costs=worse,
                 metrics=(metric,),
                 steps=track.steps,
                 evidence=(

@@ -9,6 +9,7 @@ import numpy as np
 from vaelab.analysis import level, noise
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray
 
 
@@ -37,6 +38,7 @@ class ResumeSpike(Rule):
 
     code = "RES801"
     name = "resume-raises-loss"
+    finds = ("reconstruction", "jumped")
     needs = ("resume", "rec_loss|total_loss|perceptual_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -52,10 +54,11 @@ class ResumeSpike(Rule):
             end = level(facts.view.series(metric).tail(0.1, 3).values)
             stays = end > 1.4 * level(before)
             yield self.finding(
-                "critical" if stays and level(after) > 2 * level(before) else "warn",
                 f"{metric} rose {level(after) / level(before):.2g} times at the resume of step {step:,}"
                 f"{' and has not come back' if stays else ''}: the optimizer state (or other weights) was probably not"
                 " restored.",
+                size=level(after) / level(before),
+                certainty=CERTAIN if (stays) else DOUBTFUL,
                 metrics=(metric,),
                 steps=(step, step),
                 evidence=(Evidence("before", level(before)), Evidence("after", level(after))),
@@ -78,6 +81,7 @@ class ResumeLosesDiscriminator(Rule):
 
     code = "RES802"
     name = "resume-loses-discriminator"
+    finds = ("discriminator", "lost")
     needs = ("resume", "gan-active", "disc_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -90,9 +94,9 @@ class ResumeLosesDiscriminator(Rule):
                 # a second start shock that is over has only cost time
                 over = level(facts.view.series("disc_loss").tail(0.1, 3).values) < 1.1 * level(before)
                 yield self.finding(
-                    "warn" if over else "critical",
                     f"disc_loss went back from {level(before):.3g} to chance ({float(after[0]):.3g}) at the resume of step"
                     f" {step:,}: the discriminator was not restored.",
+                    certainty=CERTAIN if (not over) else DOUBTFUL,
                     metrics=("disc_loss",),
                     steps=(step, step),
                     evidence=(Evidence("before", level(before)), Evidence("after", float(after[0]))),
@@ -116,6 +120,7 @@ class EpochGoesBack(Rule):
 
     code = "RES803"
     name = "epoch-counter-goes-back"
+    finds = ("run", "contradicts")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         epochs = facts.run.epochs
@@ -129,7 +134,6 @@ class EpochGoesBack(Rule):
                 continue
             step = int(facts.run.steps[rows[i + 1]])
             yield self.finding(
-                "info",
                 f"The epoch goes back from {known[i]} to {known[i + 1]} at step {step:,} while the step goes on: a resume that"
                 " did not restore the epoch.",
                 steps=(step, step),

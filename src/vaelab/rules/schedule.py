@@ -30,14 +30,16 @@ class IdentityOpen(Rule):
 
     code = "ALG901"
     name = "identity-does-not-close"
+    finds = ("total", "contradicts")
     needs = ("total_loss|nll_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for identity in facts.algebra.identities:
             if identity.status == "does-not-close":
                 yield self.finding(
-                    "warn" if identity.rows > 1 else "info",
                     identity.text,
+                    size=identity.residual,
+                    costs=identity.rows > 1,
                     metrics=("total_loss", "nll_loss"),
                     steps=(identity.first_bad_step, int(facts.run.steps[-1])),
                     evidence=(Evidence("residual", identity.residual or 0.0),),
@@ -60,6 +62,7 @@ class DeclaredMismatch(Rule):
 
     code = "SCH601"
     name = "config-contradicted"
+    finds = ("run", "contradicts")
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -74,8 +77,8 @@ class DeclaredMismatch(Rule):
                     text = f"The config declares resolution {size} ({solved.declared:,.0f} values), but the columns say"
                     text += f" {solved.value:,.0f} values"
                 yield self.finding(
-                    "info" if pixels and ignored else "warn",
                     f"{text} ({number(solved.low or 0.0)} to {number(solved.high or 0.0)}).",
+                    costs=not (pixels and ignored),
                     evidence=(Evidence("declared", solved.declared or 0.0), Evidence("solved", solved.value)),
                 )
 
@@ -97,6 +100,7 @@ class OptionIgnored(Rule):
 
     code = "SCH605"
     name = "option-not-passed-on"
+    finds = ("run", "contradicts")
     needs = ("config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -105,7 +109,6 @@ class OptionIgnored(Rule):
         if betas is None or not used or any("beta" in name for name in used):
             return
         yield self.finding(
-            "info",
             f"opt_betas {betas} is declared, but the optimizer was built with {', '.join(used)} only: it runs with AdamW's"
             " (0.9, 0.999).",
             evidence=(Evidence("opt_betas", str(betas)), Evidence("passed on", ", ".join(used))),
@@ -130,6 +133,7 @@ class WeightsChange(Rule):
 
     code = "SCH602"
     name = "loss-weights-change"
+    finds = ("total", "jumped")
     needs = ("nll_loss|total_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -141,9 +145,9 @@ class WeightsChange(Rule):
             return
         a, b, first = found
         yield self.finding(
-            "critical" if max(a, b) > 3 * min(a, b) else "warn",
             f"{total} / rec_loss goes from {a:.3g} to {b:.3g}: a loss weight has changed inside this log. Compare"
             " rec_loss and perceptual_loss only.",
+            size=max(a, b) / min(a, b),
             metrics=(total,),
             steps=(first, int(facts.run.steps[-1])),
             evidence=(Evidence("early ratio", a), Evidence("late ratio", b)),
@@ -212,6 +216,7 @@ class WeightsOutOfFamily(Rule):
 
     code = "SCH604"
     name = "loss-weight-out-of-family"
+    finds = ("weight", "contradicts")
     needs = ("rec_loss", "nll_loss|config")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -224,9 +229,10 @@ class WeightsOutOfFamily(Rule):
             share = _perceptual_share(facts, value) if name == "perceptual_weight" and value > high else None
             heavy = share is not None and share > 0.7
             yield self.finding(
-                "critical" if heavy else "warn",
                 f"{name} is {what}; public recipes use 0.1 to 1 for the perceptual term and 1 to 10 for the pixel term."
                 + (f" The perceptual term is {share:.0%} of nll by value." if heavy else ""),
+                size=value,
+                costs=heavy,
                 metrics=("perceptual_loss" if name.startswith("perc") else "rec_loss",),
                 evidence=(Evidence(name, value),),
             )
@@ -242,32 +248,3 @@ def _perceptual_share(facts: Facts, weight: float) -> float | None:
     perceptual = weight * level(per.tail(0.25, 3).values)
     total = perceptual + (1.0 if pixel is None else pixel) * level(rec.tail(0.25, 3).values)
     return perceptual / total if total > 0 else None
-
-
-class LogEndsEarly(Rule):
-    """The log ends before the plan does.
-
-    What it checks: the last step against the planned steps.
-
-    Why it matters: a run that still goes on and one that died look the same; verdicts are of the part that is there.
-
-    Evidence it needs: planned steps, declared.
-
-    What to do: if it should have gone on, look at the end of the console log.
-
-    References: cause H5.
-    """
-
-    code = "SCH603"
-    name = "log-ends-before-plan"
-    needs = ("total_steps",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        p = facts.progress
-        if p.planned is None or p.share is None or p.share > 0.97 or not len(facts.run):
-            return
-        yield self.finding(
-            "info",
-            f"The log ends at step {p.step:,} of {p.planned:,} planned ({p.step / p.planned:.1%}).",
-            evidence=(Evidence("last step", float(p.step)), Evidence("planned", float(p.planned))),
-        )

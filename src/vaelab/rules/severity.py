@@ -1,25 +1,43 @@
-"""Severity: how much a change for the worse harms, by what the column is. The one policy of the generic rules."""
+"""Severity: harm x certainty. The one policy; how much a finding of some size harms stands in ``vaelab.rules.harm``."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from vaelab.catalog.roles import Role, RoleName
-from vaelab.facts import Facts
-from vaelab.facts.standing import SURE
-from vaelab.rules.base import Severity
+from vaelab.rules.harm import HARM, Harm, Severity
 
-ACT_FROM: Mapping[RoleName, float] = {"reconstruction": 3.0, "quality": 3.0, "total": 10.0, "perceptual": 10.0}
-"""Error now over the best error from which the run is acted on: 3 of a squared error are 4.8 dB. A total mixes terms that may
-trade, a perceptual loss may be given up for pixels, so they have to lose more. Other roles only make a run watched."""
+if TYPE_CHECKING:
+    from vaelab.facts import Facts
+
+SEVERITY_ORDER: dict[str, int] = {"info": 0, "warn": 1, "critical": 2}
+CERTAIN, DOUBTFUL = 0.95, 0.5
+"""Certainty of a finding by its own evidence: the numbers say it, or something else may explain them."""
+SURE_ENOUGH = 0.8
+"""Certainty below which nothing is more than a warning."""
+BY_ROLE: Mapping[str, float] = {"reconstruction": 3.0, "quality": 3.0, "total": 10.0, "perceptual": 10.0}
+"""Error now over the error before from which a column of this role is acted on: 3 of a squared error are 4.8 dB. A total mixes
+terms that may trade, a perceptual loss may be given up for pixels, so they have to lose more. Other roles only make a run watched."""
+_UNLISTED = Harm("no limit is known")
 
 
-def of_loss(role: Role, ratio: float, lasting: bool = True) -> Severity:
-    """Severity of an error that is ``ratio`` times its best level; a passing one is half as grave on a log scale."""
-    limit = ACT_FROM.get(role.name)
-    if limit is None or role.standing not in SURE:
-        return "warn"
-    return "critical" if ratio >= (limit if lasting else limit**4) else "warn"
+def severity_of(code: str, subject: str, size: float | None, certainty: float, costs: bool) -> Severity:
+    """Severity of a finding: its harm by size (or by the damage that the run already shows), never above *warn* where it is doubtful."""
+    harm = HARM.get(code, _UNLISTED)
+    limit = BY_ROLE.get(subject, math.inf) if code in ("MET1001", "MET1002") else harm.critical
+    grave = harm.least
+    if size is not None and size >= harm.warn:
+        grave = _graver(grave, "warn")
+    if size is not None and size >= limit:
+        grave = "critical"
+    if costs:
+        grave = _graver(grave, harm.with_cost)
+    return "warn" if grave == "critical" and certainty < SURE_ENOUGH else grave
+
+
+def _graver(a: Severity, b: Severity) -> Severity:
+    return a if SEVERITY_ORDER[a] >= SEVERITY_ORDER[b] else b
 
 
 def capped(facts: Facts, severity: Severity, metrics: tuple[str, ...]) -> Severity:

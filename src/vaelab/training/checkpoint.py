@@ -33,6 +33,8 @@ from vaelab.training.step import TrainingStep
 
 _NAME = re.compile(r"step-(\d{8,})")
 _UNFINISHED = ".unfinished-"
+_REPLACED = f"{_UNFINISHED}replaced-"
+_ROLLBACK = "rollback.json"
 
 
 class Checkpoints:
@@ -42,9 +44,17 @@ class Checkpoints:
         self.folder, self.keep, self.ranks = run_folder / "checkpoints", keep, ranks
         if ranks.is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for left_over in self.folder.glob(f"{_UNFINISHED}*"):
-                shutil.rmtree(left_over, ignore_errors=True)
+            self._tidy()
         ranks.barrier()
+
+    def _tidy(self) -> None:
+        """What a killed process left: a checkpoint that was moved aside for a newer one comes back where that one is missing."""
+        for left_over in self.folder.glob(f"{_UNFINISHED}*"):
+            name = left_over.name.removeprefix(_REPLACED)
+            if name != left_over.name and not (self.folder / name).exists():
+                left_over.rename(self.folder / name)
+            else:
+                shutil.rmtree(left_over, ignore_errors=True)
 
     def save(self, step: TrainingStep, done: int, plain: Mapping[str, Any]) -> Path:
         """Write the state after ``done`` updates; ``plain`` is what ``restore`` gives back: numbers, text, lists, dicts."""
@@ -81,7 +91,7 @@ class Checkpoints:
 
     def _move_into_place(self, work: Path, final: Path) -> None:
         _flush(work)
-        replaced = self.folder / f"{_UNFINISHED}replaced"
+        replaced = self.folder / f"{_REPLACED}{final.name}"
         if final.exists():
             final.rename(replaced)
         work.rename(final)
@@ -123,10 +133,26 @@ class Checkpoints:
         """Remember ``path`` as ``best`` or ``healthy``; it is then kept."""
         index = self._index()
         index[label] = path.name
-        temporary = self.folder / ".index.json"
-        temporary.write_text(json.dumps(index, indent=1) + "\n")
-        temporary.replace(self.folder / "index.json")
+        _write_json(self.folder / "index.json", index)
         self._delete_old()
+
+    def plan_rollback(self, plan: Mapping[str, Any] | None) -> None:
+        """Remember a rollback that is about to happen (None: it is done), so that a run killed in it finishes it at its next start."""
+        if not self.ranks.is_main:
+            return
+        path = self.folder / _ROLLBACK
+        if plan is None:
+            path.unlink(missing_ok=True)
+        else:
+            _write_json(path, plan)
+
+    def planned_rollback(self) -> dict[str, Any] | None:
+        """The rollback that was begun and not finished."""
+        try:
+            plan: dict[str, Any] = json.loads(read_text(self.folder / _ROLLBACK))
+        except (OSError, ValueError):
+            return None
+        return plan
 
     def marked(self, label: str) -> Path | None:
         """The checkpoint last marked with ``label``, if it still exists."""
@@ -155,6 +181,12 @@ class Checkpoints:
         for path in self._all()[: -self.keep]:
             if path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
 
 
 def _done(path: Path) -> int:

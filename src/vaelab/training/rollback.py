@@ -1,15 +1,20 @@
-"""The change that goes with a rollback: which setting, by how much, for which cause."""
+"""The change that goes with a rollback: that of the likeliest cause, applied to the settings the run goes on with."""
 
 from __future__ import annotations
 
-from vaelab.config import TrainConfig
+from collections.abc import Mapping
+from typing import Any
 
-# First letters of a cause's id (see ``vaelab explain C2``) -> (section, option, factor). The longest match counts.
-CHANGES: dict[str, tuple[str, str, float]] = {
-    "C": ("loss", "kl_weight", 0.1),
-    "D": ("loss", "disc_weight", 0.5),
-    "": ("optim", "lr", 0.5),
-}
+from vaelab.causes import CAUSES
+from vaelab.causes.changes import Value
+from vaelab.config import TrainConfig
+from vaelab.own_settings import OPTIONS
+
+IN_FLIGHT = {
+    "kl_weight", "pixelloss_weight", "perceptual_weight", "disc_weight", "disc_factor", "disc_start", "lr", "disc_lr", "clip_grad",
+    "warmup_steps",
+}  # fmt: skip
+"""Canonical settings that a running trainer can take: all others need a new start."""
 
 
 def changed_options(
@@ -25,17 +30,36 @@ def changed_options(
     return result
 
 
-def prescribe(config: TrainConfig, cause: str | None) -> tuple[TrainConfig, str]:
-    """``(config with the change, what it is in words)`` for the most likely cause.
+def prescribe(config: TrainConfig, cause: str | None, values: Mapping[str, Value]) -> tuple[TrainConfig, str]:
+    """``(config with the change, what it is in words)`` for the likeliest cause.
 
-    Latent causes divide kl_weight by ten, adversarial ones halve the GAN's weight, all others halve the learning rate.
+    values: canonical setting -> value, where the diagnosis computed one from the run's own numbers. A cause without a change that a
+    running trainer can take, or whose change is made already, halves the learning rate; the words say so.
     """
-    match = max((key for key in CHANGES if (cause or "").startswith(key)), key=len)
-    section, option, factor = CHANGES[match]
-    if getattr(getattr(config, section), option) == 0:
-        section, option, factor = CHANGES[""]
-    part = getattr(config, section)
-    before = getattr(part, option)
-    after = before * factor
-    changed = config.model_copy(update={section: part.model_copy(update={option: after})})
-    return changed, f"{section}.{option} {before:g} -> {after:g}"
+    changed, said = config, []
+    for change in CAUSES[cause].change if cause in CAUSES else ():
+        if change.key not in IN_FLIGHT:
+            continue
+        section, option = OPTIONS[change.key].partition("=")[0].split(".")
+        now = getattr(getattr(changed, section), option)
+        value = values.get(change.key) if callable(getattr(change, "value", None)) else change.resolve(now)
+        # a perceptual network or a discriminator that was not built cannot be switched on
+        if value is None or value == now or (change.key == "perceptual_weight" and not now):
+            continue
+        changed = _with(changed, section, option, value)
+        said.append(f"{section}.{option} {_text(now)} -> {_text(value)}")
+    if said:
+        return changed, ", ".join(said)
+    rate = config.optim.lr
+    why = f"{cause} names no other change that a running trainer can take" if cause else "no cause is known"
+    return _with(config, "optim", "lr", rate / 2), f"optim.lr {rate:g} -> {rate / 2:g}, because {why}"
+
+
+def _with(config: TrainConfig, section: str, option: str, value: Any) -> TrainConfig:
+    settings = config.model_dump()
+    settings[section][option] = value
+    return TrainConfig.model_validate(settings)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

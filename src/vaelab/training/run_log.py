@@ -15,8 +15,8 @@ from typing import Any, TextIO
 import yaml
 
 from vaelab.config import TrainConfig
-from vaelab.config.load import dump_config
-from vaelab.errors import TrainError
+from vaelab.config.load import dump_config, load_config
+from vaelab.errors import ConfigError, TrainError
 from vaelab.training.trackers import open_trackers
 
 METRICS, EVENTS, CONFIG, CONSOLE = "metrics.jsonl", "events.jsonl", "config.yaml", "console.log"
@@ -33,6 +33,7 @@ class RunLog:
     """The log of one run; only rank 0 has one.
 
     first_step: step of the first row that will be written; rows at or after it are moved aside. derived: for derived.yaml.
+    ``changed`` says which settings the config.yaml that was there held otherwise: it is written anew.
 
     Raises TrainError if the folder cannot be written.
     """
@@ -42,7 +43,8 @@ class RunLog:
         settings = config.model_dump(mode="json")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / CONFIG).exists():
+            self.changed = _changed(folder / CONFIG, settings)
+            if self.changed or not (folder / CONFIG).exists():
                 (folder / CONFIG).write_text(dump_config(config), encoding="utf-8")
             (folder / DERIVED).write_text(yaml.safe_dump(dict(derived), sort_keys=False), encoding="utf-8")
             self.discard_from(first_step)
@@ -128,3 +130,27 @@ def _step_of(line: str) -> float:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
+
+
+def _changed(path: Path, settings: Mapping[str, Any]) -> str:
+    """``loss.kl_weight 1e-06 -> 1e-05, ...`` where the settings in ``path`` are others; empty where it is missing."""
+    if not path.exists():
+        return ""
+    try:
+        before = _flat(load_config(str(path)).model_dump(mode="json"))
+    except ConfigError:
+        return "config.yaml was not readable and is written anew"
+    return ", ".join(
+        f"{key} {before.get(key)} -> {value}" for key, value in _flat(settings).items() if before.get(key) != value
+    )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for section, part in settings.items():
+        flat |= (
+            {f"{section}.{name}": value for name, value in part.items()}
+            if isinstance(part, Mapping)
+            else {section: part}
+        )
+    return flat

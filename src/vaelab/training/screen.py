@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
@@ -72,8 +73,15 @@ class Terminal:
         self.progress.update(self.task, completed=step + 1, description=f"train ({phase})")
         if step >= self.next_line or "val/psnr" in values:
             shown = "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
-            self.say(f"step {step:>{len(str(self.total))}}  {shown}")
+            self.say(f"step {step:>{len(str(self.total))}}  {shown}  {self._pace(step, values.get('step_time'))}")
             self.next_line = step + max(1, self.total // 20)
+
+    def _pace(self, step: int, seconds: float | None) -> str:
+        """Seconds a step, and at that pace the time to the end."""
+        if seconds is None:
+            return ""
+        left = timedelta(seconds=round(seconds * (self.total - step - 1)))
+        return f"{seconds:.2g} s/step, {left} left"
 
     def say(self, text: str, status: str = "") -> None:
         style = COLOURS.get(status, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from vaelab.config import TrainConfig
+from vaelab.config.doubts import doubts
 from vaelab.data import Data, Quarantine, open_data, train_batches, val_batches
 from vaelab.data.types import Batch
 from vaelab.errors import TrainError
 from vaelab.evaluation import baselines, in_eval_mode, validate, write_preview
 from vaelab.evaluation.pictures import from_uint8
+from vaelab.files import read_text
 from vaelab.models import Autoencoder
 from vaelab.training import distributed
 from vaelab.training.build import build_perceptual_network, build_step, derived
@@ -33,6 +35,8 @@ from vaelab.training.watch import Judgement, Watch
 from vaelab.training.window import Window
 
 VALIDATION_BATCH = 4
+STOPPED = "stopped.txt"
+"""Stands in the folder of a run that was stopped on purpose, with the reason."""
 # The best checkpoint is chosen by the first of these that is measured: name, whether lower is better.
 BEST_BY = (("lpips", True), ("psnr", False))
 
@@ -85,6 +89,10 @@ class Trainer:
     ) -> None:
         self.config, self.folder, self.ranks = config, folder, ranks
         self.screen: Screen = screen if screen is not None and ranks.is_main else Silent()
+        self.log: RunLog | None = None
+        self.scores: dict[str, float] = {}
+        self.baselines: dict[str, dict[str, float]] = {}
+        self.signal, self.saved = 0, -1
         self.data: Data = open_data(config.data, config.run.seed)
         # Networks start equal on all ranks; the noise of the posterior must then differ.
         torch.manual_seed(config.run.seed)
@@ -96,26 +104,30 @@ class Trainer:
         self.quarantine = Quarantine(len(self.data.train), config.data.max_bad_share)
         self.checkpoints = Checkpoints(folder, config.run.keep_checkpoints, ranks)
         latest = self.checkpoints.latest() if resume else None
+        begun = ranks.share(self.checkpoints.planned_rollback())
         if latest is not None:
             self._restore(latest)
+            if begun is not None:
+                self._go_back(begun)
 
         self.samples_per_step = config.run.batch_size * config.optim.accumulate * ranks.world
         self.steps_per_epoch = max(1, -(-len(self.data.train) // self.samples_per_step))
-        self.log: RunLog | None = None
         if ranks.is_main:
             shapes = derived(config, self.step.autoencoder, self.steps_per_epoch, self.samples_per_step)
             self.log = RunLog(folder, config, self.counters.done, shapes)
-        self._event("start" if latest is None else "resume", world=ranks.world, device=str(ranks.device))
-        self.scores: dict[str, float] = {}
-        self.baselines: dict[str, dict[str, float]] = {}
-        self.signal = 0
+        if latest is not None and begun is not None:
+            self._event("rollback", **begun["event"])
+            self.checkpoints.plan_rollback(None)
+        changed = self.log.changed if self.log is not None and latest is not None else ""
+        if changed:
+            self.screen.say(f"Going on with other settings: {changed}. config.yaml now holds them.", "watch")
+        more = {"changed": changed} if changed else {}
+        self._event("start" if latest is None else "resume", world=ranks.world, device=str(ranks.device), **more)
 
     def run(self) -> Outcome:
         """Train to the last step. Ctrl-C and SIGTERM save a checkpoint first."""
         self.screen.start(self.counters.done, self.config.run.steps)
-        loss, steps = self.config.loss, self.config.run.steps
-        if loss.disc != "none" and loss.disc_start >= steps:
-            text = f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"
+        for text in (*self.data.notes, *doubts(self.config, len(self.data.train), self.ranks.world)):
             self._event("note", text=text)
             self.screen.say(text, "watch")
         reason = "finished"
@@ -125,6 +137,8 @@ class Trainer:
             self._event("finished")
         except RunEndedError as ended:
             reason = ended.reason
+            if reason == "stopped" and self.ranks.is_main:
+                (self.folder / STOPPED).write_text(f"after {self.counters.done} steps: {ended}\n", encoding="utf-8")
             self.screen.say(str(ended), "stop")
             self._event(reason, text=str(ended))
         finally:
@@ -181,7 +195,8 @@ class Trainer:
             self._save()
         # several ranks must agree, which costs an exchange: only now and then
         if (self.ranks.world == 1 or done % run.log_every == 0) and self.ranks.any(bool(self.signal)):
-            self._save()
+            if self.saved != done:
+                self._save()
             raise RunEndedError(
                 "interrupted", f"Interrupted after {done} steps. Go on with: vaelab resume {self.folder}"
             )
@@ -283,12 +298,14 @@ class Trainer:
             r = network(x, sample=False).x.float()
         write_preview(self.folder / "previews", done, x.cpu(), r.cpu(), batch.names)
 
-    def _save(self) -> None:
+    def _save(self, event: bool = True) -> None:
         self._check_finite()
         state = {"counters": vars(self.counters), "watch": self.watch.state_dict(), "window": self.window.state_dict()}
         path = self.checkpoints.save(self.step, self.counters.done, state)
-        self._event("checkpoint", path=str(path.relative_to(self.folder)))
-        if self.ranks.is_main and self._is_best():
+        self.saved = self.counters.done
+        if event:
+            self._event("checkpoint", path=str(path.relative_to(self.folder)))
+        if event and self.ranks.is_main and self._is_best():
             self.checkpoints.mark("best", path)
 
     def _is_best(self) -> bool:
@@ -309,9 +326,7 @@ class Trainer:
         self.counters = Counters(**state["counters"])
         self.watch.load_state_dict(state["watch"])
         self.window.load_state_dict(state["window"])
-        for section, options in self.counters.adjusted.items():
-            part = getattr(self.config, section).model_copy(update=options)
-            self._adjust(self.config.model_copy(update={section: part}))
+        self._use_adjusted(self.counters.adjusted)
 
     # -- watching
 
@@ -326,7 +341,7 @@ class Trainer:
             self._event("diagnosis", status=judgement.status, headline=judgement.headline, cause=judgement.cause)
             self.screen.say(f"{judgement.status.upper()} at step {done}: {judgement.headline}", judgement.status)
         latest = self.checkpoints.latest()
-        if self.ranks.is_main and judgement.status in ("healthy", "watch") and latest is not None:
+        if self.ranks.is_main and judgement.healthy and latest is not None:
             self.checkpoints.mark("healthy", latest)
         return judgement
 
@@ -346,29 +361,42 @@ class Trainer:
         self._roll_back(healthy, judgement)
 
     def _roll_back(self, healthy: Path, judgement: Judgement) -> None:
-        position, rollbacks = self.counters.position, self.counters.rollbacks + 1
-        before = self.config
-        changed, text = prescribe(before, judgement.cause)
-        adjusted = changed_options(before, changed, self.counters.adjusted)
-        self._restore(healthy)
-        self._adjust(changed)
+        before, rollbacks = self.config, self.counters.rollbacks + 1
+        changed, text = prescribe(before, judgement.cause, dict(judgement.values))
         # The batches that led here are not repeated: a bad one among them may have been the cause.
-        self.counters.position, self.counters.rollbacks, self.counters.adjusted = position, rollbacks, adjusted
-        if self.ranks.is_main:
-            self.checkpoints.discard_after(self.counters.done)
+        event = {"came_from": judgement.step, "cause": judgement.cause, "change": text, "attempt": rollbacks}
+        plan: dict[str, Any] = {
+            "to": healthy.name,
+            "position": self.counters.position,
+            "rollbacks": rollbacks,
+            "adjusted": changed_options(before, changed, self.counters.adjusted),
+            "event": {**event, "headline": judgement.headline},
+        }
+        self.checkpoints.plan_rollback(plan)
+        self._go_back(plan)
         if self.log is not None:
             self.log.go_back(self.counters.done)
         self.ranks.barrier()
-        self._event(
-            "rollback",
-            came_from=judgement.step,
-            cause=judgement.cause,
-            change=text,
-            attempt=rollbacks,
-            headline=judgement.headline,
-        )
+        self._event("rollback", **plan["event"])
+        self.checkpoints.plan_rollback(None)
         tries = f"try {rollbacks} of {self.config.run.rollback_tries}"
         self.screen.say(f"Back to step {self.counters.done} with {text} ({tries}).", "act")
+
+    def _go_back(self, plan: Mapping[str, Any]) -> None:
+        """Carry out a planned rollback: afterwards its checkpoint is the newest and holds the new settings and place in the data."""
+        self._restore(self.checkpoints.folder / plan["to"])
+        self.counters.position, self.counters.rollbacks = plan["position"], plan["rollbacks"]
+        self._use_adjusted(plan["adjusted"])
+        self._save(event=False)
+        if self.ranks.is_main:
+            self.checkpoints.discard_after(self.counters.done)
+        self.ranks.barrier()
+
+    def _use_adjusted(self, adjusted: dict[str, dict[str, float]]) -> None:
+        self.counters.adjusted = adjusted
+        for section, options in adjusted.items():
+            part = getattr(self.config, section).model_copy(update=options)
+            self._adjust(self.config.model_copy(update={section: part}))
 
     def _adjust(self, config: TrainConfig) -> None:
         self.config = config
@@ -398,15 +426,29 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def train(config: TrainConfig, folder: Path, screen: Screen | None = None, resume: bool = False) -> Outcome:
+def train(
+    config: TrainConfig, folder: Path, screen: Screen | None = None, resume: bool = False, after_stop: bool = False
+) -> Outcome:
     """Train ``config`` in ``folder`` and close the process group afterwards.
 
     resume: go on from the newest checkpoint in ``folder``; without one the run starts anew. Without ``resume`` the folder
     must not hold a run already, except that a process restarted by torchrun's elastic agent always resumes.
+    after_stop: go on with a run that was stopped for a reason (by the diagnosis, or by updates that were not finite). Without it
+    such a run stays stopped, and a restart by torchrun never undoes it.
     """
     ranks = distributed.start(config.run.device)
     try:
-        resume = resume or distributed.was_restarted()
+        restarted = distributed.was_restarted()
+        resume = resume or restarted
+        why = ranks.share(_why_stopped(folder))
+        if why and resume:
+            if not after_stop or restarted:
+                raise TrainError(
+                    f"{folder} was stopped {why} Look at it first: vaelab diagnose {folder}. To go on all the same:"
+                    f" vaelab resume {folder} --after-stop"
+                )
+            if ranks.is_main:
+                (folder / STOPPED).unlink()
         if ranks.share(not resume and (folder / METRICS).exists()):
             raise TrainError(
                 f"{folder} already holds a run. Go on with it: vaelab resume {folder}; or choose another folder with --output."
@@ -420,3 +462,11 @@ def train(config: TrainConfig, folder: Path, screen: Screen | None = None, resum
         return Trainer(config, folder, ranks, screen, resume).run()
     finally:
         distributed.stop()
+
+
+def _why_stopped(folder: Path) -> str:
+    """When and why the run in ``folder`` was stopped on purpose; empty if it was not."""
+    try:
+        return read_text(folder / STOPPED).strip()
+    except OSError:
+        return ""

@@ -8,22 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaelab.causes.changes import Value
 from vaelab.config import RunConfig
-from vaelab.diagnosis import Diagnosis, diagnose
+from vaelab.diagnosis import Diagnosis, Status, diagnose
 from vaelab.errors import VaelabError
+from vaelab.live.hysteresis import StableStatus
 from vaelab.readers import read
+
+CALM: tuple[Status, ...] = ("healthy", "watch")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One diagnosis of the live run. critical: it says ``stop``, or ``act`` for the second time in a row."""
+    """What is shown of the live run after one more diagnosis (``vaelab.live.hysteresis`` says when that changes).
+
+    cause, values: of this diagnosis: the likeliest cause, and the canonical settings that it asks to change. critical: a confirmed ``act`` or ``stop``. healthy: neither what is shown nor this diagnosis asks for
+    a change. changed: the status was another one before.
+    """
 
     step: int
-    status: str
+    status: Status
     headline: str
     cause: str | None
     critical: bool
+    healthy: bool
     changed: bool
+    values: tuple[tuple[str, Value], ...] = ()
 
 
 class Watch:
@@ -38,8 +48,7 @@ class Watch:
         self.started = time.monotonic()
         self.spent = 0.0
         self.count = 0
-        self.last = ""
-        self.in_a_row = 0
+        self.stable = StableStatus("train", str(folder))
 
     def due(self, done: int) -> bool:
         """Whether a diagnosis is due after ``done`` updates."""
@@ -57,15 +66,21 @@ class Watch:
             diagnosis = None
         self.spent += time.monotonic() - begun
         self.count += 1
-        if diagnosis is None:
+        if diagnosis is None or not len(diagnosis.run):
             return None
-        status = diagnosis.status
-        self.in_a_row = self.in_a_row + 1 if status in ("act", "stop") else 0
-        critical = status == "stop" or self.in_a_row >= 2
-        changed = status != self.last
-        self.last = status
-        cause = diagnosis.causes[0].id if diagnosis.causes else None
-        return Judgement(step, status, diagnosis.headline, cause, critical, changed)
+        changes = self.stable.update(int(diagnosis.run.steps[-1]), diagnosis)
+        status = self.stable.status
+        first = diagnosis.causes[0] if diagnosis.causes else None
+        return Judgement(
+            step,
+            status,
+            self.stable.headline,
+            first.id if first is not None else None,
+            critical=self.stable.confirmed and status in ("act", "stop"),
+            healthy=status in CALM and diagnosis.status in CALM,
+            changed=any(change.kind == "status" for change in changes),
+            values=first.fix.changes if first is not None else (),
+        )
 
     @property
     def share(self) -> float:
@@ -73,7 +88,7 @@ class Watch:
         return self.spent / max(1e-9, time.monotonic() - self.started)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"last": self.last, "in_a_row": self.in_a_row}
+        return self.stable.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.last, self.in_a_row = state["last"], state["in_a_row"]
+        self.stable.load_state_dict(state)

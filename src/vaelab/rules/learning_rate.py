@@ -1,4 +1,4 @@
-"""OPT: learning rate, gradient norm and clipping."""
+"""OPT: the learning rate."""
 
 from __future__ import annotations
 
@@ -6,85 +6,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median
+from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.words import number, rough
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
+from vaelab.words import number
 
-
-class ClipAlwaysActive(Rule):
-    """Gradient clipping is active on most steps.
-
-    What it checks: the share of logged steps whose pre-clip ``grad_norm`` exceeds clip_grad; where ``clip_share`` is logged, the
-    share of all steps.
-
-    Why it matters: the printed norm is the one before clipping. Above the threshold on every step, the clip no longer
-    guards against outliers; it normalises the step. With Adam that is harmless while it is steady.
-
-    Evidence it needs: ``grad_norm`` and clip_grad, declared.
-
-    What to do: set the threshold near the 90th percentile of the printed norm.
-
-    References: google tuning_playbook; flood-forecasting#298; cause E4.
-    """
-
-    code = "OPT401"
-    name = "clip-always-active"
-    needs = ("grad_norm", "config")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        o = facts.optimiser
-        if o.clipped is None or o.clipped < 0.5 or o.clip is None:
-            return
-        void = "" if facts.view.trainer.clip_before_step else " In this trainer the clip has no effect at all."
-        which = "steps" if facts.view.has("clip_share") else "logged steps"
-        yield self.finding(
-            "info",
-            f"{o.clipped:.0%} of the {which} are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
-            f" below the usual norm {number(o.grad_norm or 0.0)}; {rough(o.suggested or 0.0)} would cut outliers only.{void}",
-            metrics=("grad_norm",),
-            evidence=(Evidence("share clipped", o.clipped), Evidence("90th percentile", o.suggested or 0.0)),
-        )
-
-
-class GradientGrows(Rule):
-    """The gradient norm has grown many times.
-
-    What it checks: the late against the early level of ``grad_norm``, outside the warm-up.
-
-    Why it matters: a growing norm with a worsening loss is divergence; with a constant loss it may be a change of weights
-    or the GAN's part.
-
-    Evidence it needs: ``grad_norm`` with at least 12 rows.
-
-    What to do: see at which step it left its level and what changed there.
-
-    References: cause E1.
-    """
-
-    code = "OPT402"
-    name = "gradient-norm-grows"
-    needs = ("grad_norm",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        norm = facts.view.series("grad_norm")
-        if len(norm) < 12 or norm.values.min() <= 0:
-            return
-        smooth = rolling_median(norm.values, 5)
-        early = level(smooth[: max(3, len(smooth) // 8)])
-        peak = int(np.argmax(smooth))
-        late = level(smooth[-max(3, len(smooth) // 8) :])
-        if smooth[peak] < 8 * early:
-            return
-        settled = late < 4 * early
-        yield self.finding(
-            "info" if settled else "warn",
-            f"grad_norm rose from {number(early)} to {number(smooth[peak])} by step {int(norm.steps[peak]):,}"
-            f"{' and came back' if settled else f' and stands at {number(late)}'}.",
-            metrics=("grad_norm",),
-            steps=(int(norm.steps[0]), int(norm.steps[peak])),
-            evidence=(Evidence("early", early), Evidence("peak", float(smooth[peak])), Evidence("now", late)),
-        )
+HIGH_RATE = 0.003
+"""Above what public recipes use even for tiny models."""
 
 
 class LossRisesWithRate(Rule):
@@ -105,6 +34,7 @@ class LossRisesWithRate(Rule):
 
     code = "OPT403"
     name = "loss-rises-with-learning-rate"
+    finds = ("learning_rate", "too-high")
     needs = ("rec_loss", "lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -136,9 +66,10 @@ class LossRisesWithRate(Rule):
             else "but without kl_loss beside it the KL weight cannot be excluded."
         )
         yield self.finding(
-            "critical" if known else "warn",
             f"rec_loss rose {after / first:.3g} times (to {after:.4g}) while the learning rate rose to {warm_up.peak:g},"
             f" {kl_said}",
+            size=after / first,
+            certainty=CERTAIN if (known) else DOUBTFUL,
             metrics=("rec_loss", "lr"),
             steps=(int(part.steps[0]), int(part.steps[-1])),
             evidence=(
@@ -148,11 +79,6 @@ class LossRisesWithRate(Rule):
             ),
             phase="warm-up",
         )
-
-
-TINY = 1e-6
-HIGH_RATE = 0.003
-"""Above what public recipes use even for tiny models."""
 
 
 class RateJumps(Rule):
@@ -173,6 +99,7 @@ class RateJumps(Rule):
 
     code = "OPT404"
     name = "learning-rate-jumps"
+    finds = ("learning_rate", "jumped")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -186,10 +113,11 @@ class RateJumps(Rule):
                 jump.step - jump.before_step
             ) + 1  # fmt: skip
             yield self.finding(
-                "critical" if beyond or (linked and jump is not None and jump.ratio > 2) else "warn",
                 f"The learning rate jumps {ratio:.3g} times at step {step:,}"
                 + (f", to {now:.2g}, {now / peak:.3g} times the highest before" if beyond and peak > 0 else "")
                 + (f", and rec_loss jumps {jump.ratio:.3g} times with it." if linked and jump is not None else "."),
+                size=ratio,
+                costs=bool(beyond or (linked and jump is not None and jump.ratio > 2)),
                 metrics=("lr",),
                 steps=(step, step),
                 evidence=(Evidence("lr now / before", ratio, "x", step),),
@@ -214,6 +142,7 @@ class RateOutOfFamily(Rule):
 
     code = "OPT405"
     name = "learning-rate-out-of-family"
+    finds = ("learning_rate", "too-high")
     needs = ("lr|config",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -224,7 +153,8 @@ class RateOutOfFamily(Rule):
         better = None
         if len(rec) >= 30:
             better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
-        psnr = max((t.now for t in facts.tracks.values() if t.role.kind == "psnr"), default=None)
+        scores = [t for t in facts.tracks.values() if "psnr" in (t.role.kind, t.metric.rpartition("/")[2])]
+        psnr = max((t.now for t in scores), default=None)
         far = rate >= 0.05
         poor = better is not None and better < (10 if far else 2)
         gain = f"improved by a factor of only {better:.2g}" if better is not None and better > 1.05 else "not improved"
@@ -232,39 +162,9 @@ class RateOutOfFamily(Rule):
         if far and psnr is not None and psnr < 20:
             poor, outcome = True, f"{outcome}, and the PSNR is {psnr:.1f} dB"
         yield self.finding(
-            "critical" if poor else "warn",
             f"The learning rate reaches {rate:.3g}; public VAE recipes use 1e-5 to 1e-4 (tiny models up to 3e-3){outcome}.",
-            metrics=("lr",),
-            evidence=(Evidence("peak lr", rate),),
-        )
-
-
-class RateVeryLow(Rule):
-    """The learning rate is far below what recipes use.
-
-    What it checks: the peak of ``lr`` at or below 3e-6, at readable precision and after the warm-up.
-
-    Why it matters: a base rate that was meant to be multiplied by batch, GPUs and accumulation, and was not.
-
-    Evidence it needs: ``lr`` or a declared learning rate.
-
-    What to do: compare the pace with a run at three times the rate.
-
-    References: latent-diffusion's 4.5e-6 is 1.08e-4 after scaling; cause E2.
-    """
-
-    code = "OPT408"
-    name = "learning-rate-very-low"
-    needs = ("lr|config",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        o, warm_up = facts.optimiser, facts.phases.warm_up
-        rate = facts.view.number("lr") if o.lr_unreadable or o.lr_peak is None else o.lr_peak
-        if rate is None or not 0 < rate <= 3e-6 or (warm_up is not None and warm_up.end_step is None):
-            return
-        yield self.finding(
-            "info",
-            f"The learning rate peaks at {rate:g}; public VAE recipes use 1e-5 to 1e-4 after scaling by the batch.",
+            size=rate,
+            costs=poor,
             metrics=("lr",),
             evidence=(Evidence("peak lr", rate),),
         )
@@ -286,6 +186,7 @@ class RateUnreadable(Rule):
 
     code = "OPT406"
     name = "learning-rate-unreadable"
+    finds = ("learning_rate", "unreadable")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -293,7 +194,6 @@ class RateUnreadable(Rule):
             declared = facts.view.number("lr")
             said = f" The config says {declared:g}." if declared is not None else ""
             yield self.finding(
-                "info",
                 f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}:"
                 f" {'one digit, no more' if facts.optimiser.lr_now else 'rounding, not a real zero'}.{said}",
                 metrics=("lr",),
@@ -318,6 +218,7 @@ class RateZero(Rule):
 
     code = "OPT407"
     name = "learning-rate-zero"
+    finds = ("learning_rate", "zero")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -343,8 +244,8 @@ class RateZero(Rule):
             f" {'next to ' if rounded else ''}nothing is trained there."
         )
         yield self.finding(
-            "warn" if rounded else "critical",
             text,
+            certainty=CERTAIN if (not rounded) else DOUBTFUL,
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
             evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),
@@ -369,6 +270,7 @@ class NoWarmUpShock(Rule):
 
     code = "OPT409"
     name = "shock-without-warm-up"
+    finds = ("learning_rate", "too-high")
     needs = ("rec_loss", "lr")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -385,51 +287,11 @@ class NoWarmUpShock(Rule):
         if peak == 0 or ratio < 2.5:
             return
         yield self.finding(
-            "critical",
             f"rec_loss rose {ratio:.2g} times ({number(float(rec.values[0]))} to {number(float(early.high[peak]))}) by step"
             f" {int(early.steps[peak]):,} of a fine-tune that starts at its full learning rate {lr.values[0]:g}: the first"
             " steps threw the trained weights out of place.",
+            size=ratio,
             metrics=("rec_loss", "lr"),
             steps=(int(rec.steps[0]), int(early.steps[peak])),
             evidence=(Evidence("rec_loss peak / first", ratio, "x"), Evidence("first lr", float(lr.values[0]))),
-        )
-
-
-class GradientsTiny(Rule):
-    """The gradients are tiny.
-
-    What it checks: the median of every logged gradient norm over the last half of the rows: below 1e-6, with at least 8 rows.
-
-    Why it matters: Adam divides by the root of the second moment plus an epsilon of 1e-8: gradients of that order move nothing,
-    and what is behind them (a detached tensor, a loss scale that is divided out twice, a saturated layer) does not mend itself.
-
-    Evidence it needs: a gradient norm, of the whole network or of its parts.
-
-    What to do: print the norm by layer, before and after unscaling; look for the first layer from the output where it vanishes.
-
-    References: bytedance/1d-tokenizer#76; torch.optim.Adam; causes B8, H1, E2.
-    """
-
-    code = "OPT410"
-    name = "gradients-tiny"
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        names = [m for m in facts.view.of("gradient_norm") if len(facts.view.series(m)) >= 8 and "disc" not in m]
-        norms = {m: level(facts.view.series(m).tail(0.5, 8).values) for m in names}
-        largest = max(norms, key=lambda m: norms[m], default=None)
-        if largest is None or not 0 <= norms[largest] < TINY:
-            return
-        decimals = facts.run.decimals[largest]
-        if decimals is not None and norms[largest] < 10.0**-decimals:
-            return  # rounded away by the print: it cannot be read
-        series = facts.view.series(largest)
-        many = f" The largest of {len(norms)} logged norms." if len(norms) > 1 else ""
-        yield self.finding(
-            "warn",
-            f"Gradients are tiny: {largest} stands at {norms[largest]:.2g}, of the order of Adam's epsilon (1e-8): next to nothing is"
-            f" learned from them.{many}",
-            metrics=(largest,),
-            steps=(int(series.steps[0]), int(series.steps[-1])),
-            evidence=(Evidence("gradient norm", norms[largest]), Evidence("logged norms", float(len(norms)))),
         )

@@ -62,7 +62,7 @@ class Calling(NamedTuple):
         return (unfold_frames(x, z.shape[0]) if self.folds else x).float()
 
 
-class Probe(NamedTuple):
+class Measured(NamedTuple):
     """What was measured. last_layer: name of the weight of the decoder's last convolution."""
 
     calling: Calling
@@ -72,7 +72,7 @@ class Probe(NamedTuple):
     last_layer: str
 
 
-def probe(module: nn.Module, channels: int) -> Probe:
+def measure(module: nn.Module, channels: int) -> Measured:
     """Measure a module on zeros of a few frames and pixels. Leaves its mode and the random state as they were.
 
     Errors: ConfigError when it does not take pixels of ``channels`` channels, or not any clip at all.
@@ -92,7 +92,7 @@ class _Measuring:
         self.module, self.channels, self.name = module, channels, type(module).__name__
         self.calling, self.size, self.posterior = self._first_encoded()
 
-    def result(self) -> Probe:
+    def result(self) -> Measured:
         mean, logvar = self.posterior
         spatial = self.size // mean.shape[3], self.size // mean.shape[4]
         grid = Grid(1, *spatial) if self.calling.folds else self._time_grid(*spatial)
@@ -104,7 +104,7 @@ class _Measuring:
                 f" {tuple(self._zeros(frames).shape)} comes back as {tuple(decoded.shape)}; check in_channels, out_channels"
                 " and the strides in model.config"
             )
-        return Probe(self.calling, grid, mean.shape[1], logvar is not None, last_layer)
+        return Measured(self.calling, grid, mean.shape[1], logvar is not None, last_layer)
 
     def _zeros(self, frames: int, size: int = 0, channels: int = 0) -> torch.Tensor:
         return torch.zeros(1, channels or self.channels, frames, size or self.size, size or self.size)

@@ -1,0 +1,264 @@
+"""The tests of the catalogue that a log can answer by itself. Each gives None where this log cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vaelab.analysis import level
+from vaelab.causes.types import CheckResult
+
+if TYPE_CHECKING:
+    from vaelab.facts import Facts
+
+FAR = 3.0
+"""Factor from which two numbers of a test are apart beyond doubt."""
+
+
+def _weight(facts: Facts, key: str) -> float | None:
+    """A loss weight as the columns give it, else as it is declared."""
+    solved = facts.algebra.value(key)
+    return solved if solved is not None else facts.view.number(key)
+
+
+def start_beyond_plan(facts: Facts) -> CheckResult | None:
+    """disc_start against the planned steps."""
+    gan, plan = facts.phases.gan, facts.progress.planned
+    if gan.planned_step is None or not plan:
+        return None
+    text = f"disc_start is {gan.planned_step:,}, the plan has {plan:,} steps"
+    if gan.planned_step < plan:
+        return CheckResult(False, f"{text}: it lies within the run.")
+    return CheckResult(True, f"{text}: it is never reached.")
+
+
+def start_in_another_unit(facts: Facts) -> CheckResult | None:
+    """The first step of the GAN against disc_start."""
+    gan = facts.phases.gan
+    if gan.start_step is None or not gan.planned_step or gan.before_step is None:
+        return None
+    early, late = gan.planned_step / max(1, gan.start_step), gan.before_step / gan.planned_step
+    text = f"The GAN acts from step {gan.start_step:,} on; disc_start is {gan.planned_step:,}"
+    if max(early, late) > 1.2:
+        return CheckResult(True, f"{text}: {max(early, late):.2g} times {'earlier' if early > late else 'later'}.")
+    return CheckResult(False, f"{text}, as planned.")
+
+
+def perceptual_weight_heavy(facts: Facts) -> CheckResult | None:
+    """The perceptual weight against published ones (0.1 to 1)."""
+    weight = _weight(facts, "perceptual_weight")
+    if weight is None:
+        return None
+    return CheckResult(weight > 2 * FAR, f"The perceptual weight is {weight:.3g}; recipes use 0.1 to 1.")
+
+
+def perceptual_weight_zero(facts: Facts) -> CheckResult | None:
+    """Whether the perceptual weight is 0."""
+    weight = _weight(facts, "perceptual_weight")
+    return None if weight is None else CheckResult(weight < 1e-4, f"The perceptual weight is {weight:.3g}.")
+
+
+def beta_too_big(facts: Facts) -> CheckResult | None:
+    """The effective beta against 1e-6, in sum/sum units."""
+    beta, solved = facts.scales.effective_beta, facts.algebra.solved.get("kl_weight")
+    if beta is None:
+        return None
+    text = f"The effective beta is {beta:.2g} in sum/sum units; published recipes use about 1e-06."
+    if beta > 30e-6:
+        return CheckResult(True, text)
+    return CheckResult(False, text) if beta < FAR * 1e-6 and solved is not None and solved.status == "closes" else None
+
+
+def gan_weight_big(facts: Facts) -> CheckResult | None:
+    """disc_weight against 1, or a fixed weight's share of the loss."""
+    weight, gan = facts.algebra.solved.get("disc_weight"), facts.adversary
+    if gan is not None and facts.view.trainer.fixed_d_weight:
+        if gan.gan_to_nll is None:
+            return None
+        share = f"The GAN's term, at a constant weight, is {gan.gan_to_nll:.2g} times nll by value."
+        return CheckResult(gan.gan_to_nll > FAR, share)
+    if weight is None or weight.value is None:
+        return None
+    return CheckResult(weight.value > 2, f"disc_weight is {weight.value:.3g}; recipes use 0.05 to 1.")
+
+
+def gan_weight_zero(facts: Facts) -> CheckResult | None:
+    """disc_weight and disc_factor as declared, d_weight as logged."""
+    weight, logged = facts.view.number("disc_weight"), facts.adversary and facts.adversary.d_weight
+    if logged:
+        return CheckResult(False, f"d_weight stands at {logged:.3g}.")
+    return None if weight is None else CheckResult(weight == 0, f"disc_weight is {weight:g}.")
+
+
+def weight_at_clamp(facts: Facts) -> CheckResult | None:
+    """d_weight / disc_weight against the clamp."""
+    gan, clamp = facts.adversary, facts.view.trainer.clamp
+    if gan is None or facts.view.trainer.fixed_d_weight:
+        return None if gan is None else CheckResult(False, "The GAN's weight is constant: it cannot run away.")
+    if gan.at_clamp and gan.at_clamp >= 0.3:
+        return CheckResult(True, f"The adaptive weight stands at its clamp in {gan.at_clamp:.0%} of the GAN's rows.")
+    if gan.raw_ratio is None:
+        return None
+    text = f"d_weight / disc_weight is {gan.raw_ratio:,.3g}, its clamp is {clamp:,.0f}"
+    rising = gan.d_weight_trend is not None and gan.d_weight_trend.direction == "rising"
+    return None if rising or gan.raw_ratio > clamp / 10 else CheckResult(False, f"{text}: far from it.")
+
+
+def shock_passed(facts: Facts) -> CheckResult | None:
+    """The reconstruction after the GAN start against its level before."""
+    shock = facts.phases.shock("rec_loss")
+    if shock is None or not shock.seen or shock.rows_after < 8:
+        return None
+    text = f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN"
+    if shock.recovered_step is not None:
+        return CheckResult(True, f"{text}: it was back at step {shock.recovered_step:,}.")
+    return CheckResult(False, f"{text} and has not come back.")
+
+
+def shock_lasts(facts: Facts) -> CheckResult | None:
+    """The reverse of ``shock_passed``."""
+    passed = shock_passed(facts)
+    return None if passed is None else CheckResult(not passed.holds, passed.text)
+
+
+def logits_drift(facts: Facts) -> CheckResult | None:
+    """The mean of the two logits beside their gap."""
+    gan = facts.adversary
+    if gan is None or gan.real is None or gan.fake is None:
+        return None
+    drifts = gan.real * gan.fake > 0 and min(abs(gan.real), abs(gan.fake)) > 0.5
+    return CheckResult(drifts, f"The logits are {gan.real:.2g} (real) and {gan.fake:.2g} (fake).")
+
+
+def held_out_parts(facts: Facts) -> CheckResult | None:
+    """Training and held-out reconstruction against their own best levels."""
+    pairs = {}
+    for track in facts.tracks.values():
+        if track.role.name == "reconstruction" and track.worse is not None and track.rows >= 3:
+            pairs[track.role.split] = track
+    train, held = pairs.get("train"), pairs.get("val")
+    if train is None or held is None or train.worse is None or held.worse is None:
+        return None
+    text = f"{held.metric} stands at {held.worse:.2g} times its best level, {train.metric} at {train.worse:.2g} times."
+    return CheckResult(held.worse > 1.1 and train.worse < 1.05, text)
+
+
+def rate_jumped(facts: Facts) -> CheckResult | None:
+    """Sudden rises of the logged learning rate after its warm-up."""
+    jumps = facts.optimiser.lr_jumps
+    return CheckResult(True, f"lr rose {jumps[0][1]:.3g} times at step {jumps[0][0]:,}.") if jumps else None
+
+
+def starts_at_peak_rate(facts: Facts) -> CheckResult | None:
+    """The learning rate of the first lines against its peak."""
+    lr = facts.view.series("lr")
+    if facts.view.lr_unreadable or len(lr) < 8 or not lr.values.max() > 0:
+        return None
+    share = float(lr.values[0] / lr.values.max())
+    return CheckResult(share > 0.9, f"lr begins at {share:.0%} of its peak.")
+
+
+def rate_has_decayed(facts: Facts) -> CheckResult | None:
+    """The learning rate now against its peak."""
+    share = facts.phases.lr_now_share
+    return None if share is None else CheckResult(share < 0.1, f"lr stands at {share:.1%} of its peak.")
+
+
+def rate_below_minimum(facts: Facts) -> CheckResult | None:
+    """The last learning rate against min_lr."""
+    least, now, peak = facts.view.number("min_lr"), facts.optimiser.lr_now, facts.optimiser.lr_peak
+    if not least or now is None or facts.view.lr_unreadable or (peak and now > peak / FAR):
+        return None
+    return CheckResult(now < 0.5 * least, f"lr stands at {now:.2g}, min_lr is {least:.2g}.")
+
+
+def clipped_on_most_steps(facts: Facts) -> CheckResult | None:
+    """Share of steps with grad_norm above clip_grad."""
+    share = facts.optimiser.clipped
+    return None if share is None else CheckResult(share > 0.5, f"{share:.0%} of the logged steps are clipped.")
+
+
+def half_precision(facts: Facts) -> CheckResult | None:
+    """Whether settings or a loss scale say that fp16 is used."""
+    config = facts.run.config
+    said = " ".join(str(config[key]).lower() for key in ("fp16", "amp", "model_dtype") if key in config)
+    if facts.view.has("loss_scale") or any(word in said for word in ("true", "fp16", "float16", "half")):
+        if len(np.unique(facts.view.series("loss_scale").values)) == 1 and "fp16" not in said:
+            return None  # a scaler that never moves may be switched off
+        return CheckResult(True, "Settings or a loss scale say that half precision is used.")
+    return CheckResult(False, f"Half precision is off ({said}).") if said else None
+
+
+def scale_falls(facts: Facts) -> CheckResult | None:
+    """Halvings of the loss scale."""
+    scale = facts.view.series("loss_scale")
+    if len(scale) < 4:
+        return None
+    halvings = int(np.sum(scale.values[1:] < 0.6 * scale.values[:-1]))
+    return CheckResult(halvings >= 3, f"loss_scale fell {halvings} times by half or more.")
+
+
+def kl_rose_before(facts: Facts) -> CheckResult | None:
+    """The last finite KL against its median."""
+    kl = facts.view.series("kl_loss")
+    if len(kl) < 8 or not (usual := level(np.abs(kl.values))) > 0:
+        return None
+    ratio = float(np.abs(kl.values[-3:]).max() / usual)
+    return CheckResult(ratio > 10, f"The last finite KL is {ratio:.3g} times its median.")
+
+
+def guard_spoke(facts: Facts) -> CheckResult | None:
+    """A line that says that the trainer stopped on a non-finite loss."""
+    line = next((e for e in facts.run.events if e.kind == "non_finite_stop"), None)
+    return None if line is None else CheckResult(True, f"The log says: {line.text.strip()[:80]}.")
+
+
+def weights_differ_after_resume(facts: Facts) -> CheckResult | None:
+    """nll_loss (or the total before the GAN) over rec_loss, and lr, before and after the first resume."""
+    steps = facts.phases.resumes
+    if not steps:
+        return None
+    for above, below in (("nll_loss", "rec_loss"), ("total_loss", "rec_loss"), ("lr", "")):
+        column, base = facts.view.series(above), facts.view.series(below) if below else None
+        values = column.values / base.values if base is not None and len(base) == len(column) else column.values
+        before, after = values[column.steps < steps[0]][-5:], values[column.steps >= steps[0]][:5]
+        if len(before) < 3 or len(after) < 3 or (below and (base is None or len(base) != len(column))):
+            continue
+        if not min(np.abs(before).min(), np.abs(after).min()) > 0:
+            continue
+        ratio = level(after) / level(before)
+        if max(ratio, 1 / ratio) > FAR / 2 if ratio > 0 else False:
+            name = f"{above} / {below}" if below else above
+            return CheckResult(True, f"{name} went {ratio:.3g} times at the resume of step {steps[0]:,}.")
+    return None
+
+
+def spikes_at_resume(facts: Facts) -> CheckResult | None:
+    """The largest rec_loss of the five rows after a resume against the five rows before."""
+    rec = facts.view.series("rec_loss")
+    for step in facts.phases.resumes:
+        before, after = rec.values[rec.steps < step][-5:], rec.values[rec.steps >= step][:5]
+        if len(before) == 5 and len(after) and before.min() > 0:
+            ratio = float(after.max() / before.max())
+            return CheckResult(
+                ratio > 1.3, f"After the resume of step {step:,} rec_loss reaches {ratio:.2g} times its level."
+            )
+    return None
+
+
+def kl_weight_anneals(facts: Facts) -> CheckResult | None:
+    """Whether the KL weight grows by plan, or one constant weight closes the total."""
+    if length := facts.view.number("kl_warmup"):
+        return CheckResult(True, f"The KL weight grows over {length:,.0f} steps, as declared.")
+    solved = facts.algebra.value("kl_weight")
+    return None if solved is None else CheckResult(False, f"The KL weight is constant: {solved:.2g}.")
+
+
+def logvar_moves(facts: Facts) -> CheckResult | None:
+    """Whether the logged output log-variance changes."""
+    logvar = facts.view.series("logvar")
+    if len(logvar) < 2:
+        return None
+    first, last = float(logvar.values[0]), float(logvar.values[-1])
+    return CheckResult(first != last, f"logvar goes from {first:.3g} to {last:.3g}.")

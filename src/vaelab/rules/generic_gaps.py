@@ -1,0 +1,174 @@
+"""MET: rows of a column that are missing, exactly zero, or alone out of place, whoever the trainer is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vaelab.analysis import rolling_median
+from vaelab.facts import Evidence, Facts
+from vaelab.facts.standing import SURE
+from vaelab.facts.tracks import ENOUGH, LASTS
+from vaelab.rules.base import Finding, Rule
+from vaelab.rules.generic import directed, specific
+
+
+class GoneToZero(Rule):
+    """A loss has become exactly zero and stays so.
+
+    What it checks: a reconstruction, perceptual, alignment or total column that was not zero before, and is exactly 0 in the
+    last 8 rows or more.
+
+    Why it matters: no real error is 0. The term was switched off, is no longer computed, or is printed with too few decimals.
+
+    Evidence it needs: the column.
+
+    What to do: see which switch or schedule acts at that step; print it in scientific notation.
+
+    References: causes F7, G3.
+    """
+
+    code = "MET1004"
+    name = "gone-to-zero"
+    finds = ("", "zero")
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for track in facts.tracks.values():
+            loss = (
+                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
+                and track.role.standing in SURE
+            )
+            if not loss or track.zero_since is None:
+                continue
+            decimals = facts.run.columns[track.metric].decimals
+            printed = (
+                f" It is printed with {decimals} decimals: below half a unit of the last one."
+                if decimals is not None
+                else ""
+            )
+            yield self.finding(
+                f"{track.metric} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
+                f" rounded.{printed}",
+                subject=track.role.name,
+                costs=decimals is None or track.high >= 30 * 10.0**-decimals,
+                metrics=(track.metric,),
+                steps=(track.zero_since, track.steps[1]),
+                evidence=(Evidence("first step at 0", float(track.zero_since)),),
+            )
+
+
+class GanLossAtZero(Rule):
+    """A GAN's loss, of which it is not known whose it is, has become zero.
+
+    What it checks: a column that may be the generator's or the discriminator's loss (``GAN_Loss``): 0 in most of the rows of a
+    stretch that lasts to the end, after it was not. Rules of their own judge the columns that are known.
+
+    Why it matters: a discriminator's hinge loss is 0 where it tells every sample from a real one: it has won.
+
+    Evidence it needs: 12 rows of the column.
+
+    What to do: log the discriminator's and the generator's terms apart; see which it is with --map.
+
+    References: dome272/VQGAN-pytorch#16; cause D4.
+    """
+
+    code = "MET1007"
+    name = "gan-loss-at-zero"
+    finds = ("discriminator", "zero")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.run:
+            role = facts.view.role(metric)
+            if set(role.could_be) != {"generator_adversarial", "discriminator"}:
+                continue
+            series = facts.view.series(metric)
+            moving = (
+                np.flatnonzero(rolling_median(series.values, 9)) if len(series) >= ENOUGH else np.empty(0, np.int64)
+            )
+            if len(moving) < LASTS or moving[-1] + LASTS >= len(series):
+                continue
+            since, rest = int(series.steps[moving[-1] + 1]), series.values[moving[-1] + 1 :]
+            yield self.finding(
+                f"{metric} is exactly 0 in {np.mean(rest == 0):.0%} of the rows from step {since:,} on: if it is a discriminator's"
+                " hinge loss, it tells every sample from a real one and has won; else the GAN is switched off.",
+                metrics=(metric,),
+                steps=(since, int(series.steps[-1])),
+                evidence=(Evidence("first step at 0", float(since)),),
+            )
+
+
+class NoLongerLogged(Rule):
+    """The reconstruction is no longer logged while the run goes on.
+
+    What it checks: a training reconstruction that stood in nine of ten rows up to some row, and in none of the rows since: a quarter
+    of the log and 12 rows at least, in which other columns go on.
+
+    Why it matters: a value printed as None, null, - or *** is not a number any more, and nothing can be said of the run since.
+
+    Evidence it needs: 24 rows.
+
+    What to do: look at the lines after the last value; print the term as it is, NaN included.
+
+    References: causes F1, F7.
+    """
+
+    code = "MET1008"
+    name = "no-longer-logged"
+    finds = ("reconstruction", "missing")
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        n = len(facts.run)
+        for metric in facts.view.of("reconstruction"):
+            rows = facts.run.rows(metric)
+            if len(rows) < 12 or facts.view.role(metric).split != "train":
+                continue
+            last = int(rows[-1])
+            silent = n - 1 - last
+            if silent < max(12, n // 4) or len(rows) < 0.9 * (last + 1):
+                continue
+            yield self.finding(
+                f"{metric} is no longer logged after step {int(facts.run.steps[last]):,}, {silent} rows before"
+                " the end: what it is since then cannot be told.",
+                size=float(silent),
+                metrics=(metric,),
+                steps=(int(facts.run.steps[last]), int(facts.run.steps[-1])),
+                evidence=(Evidence("rows without it", float(silent)),),
+            )
+
+
+class Spiky(Rule):
+    """A metric has spikes that return at once.
+
+    What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times).
+
+    Why it matters: a spike that returns is a sample or one bad update, not the level of the model.
+
+    Evidence it needs: 20 rows of the column.
+
+    What to do: log the sample ids of those steps and look at the samples.
+
+    References: cause A2.
+    """
+
+    code = "MET1005"
+    name = "metric-spikes"
+    finds = ("", "unstable")
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for track in directed(facts):
+            spikes = track.spikes[track.spikes > track.steps[0] + 0.1 * (track.steps[1] - track.steps[0])]
+            if specific(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
+                continue
+            yield self.finding(
+                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, gone at the next row (first at"
+                f" step {int(spikes[0]):,}): samples, or single bad updates.",
+                subject=track.role.name,
+                size=float(len(spikes)),
+                metrics=(track.metric,),
+                steps=(int(spikes[0]), int(spikes[-1])),
+                evidence=(Evidence("spikes", float(len(spikes))),),
+            )

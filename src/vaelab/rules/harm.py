@@ -1,0 +1,105 @@
+"""How much each finding harms: the limits of the one policy (``vaelab.rules.severity``), each with what it is measured in and why.
+
+A rule says what it found, how large it is and how sure. What that is worth is said here and nowhere else. A code that is missing
+here is a warning whatever its size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["info", "warn", "critical"]
+
+
+@dataclass(frozen=True)
+class Harm:
+    """``least``: severity of any size. ``warn``, ``critical``: sizes from which it is that grave, in ``unit``. ``with_cost``: severity
+    where the run already shows the damage (``costs``), whatever the size. ``why``: the reason for the limits."""
+
+    why: str
+    least: Severity = "warn"
+    unit: str = ""
+    warn: float = math.inf
+    critical: float = math.inf
+    with_cost: Severity = "critical"
+
+
+def _same(severity: Severity, why: str, *codes: str) -> dict[str, Harm]:
+    return {code: Harm(why, severity, with_cost=severity) for code in codes}
+
+
+HARM: Mapping[str, Harm] = {
+    **_same("info", "it explains other findings, or is by design",
+            "ADV310", "ADV312", "ADV313", "ADV316", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
+            "NUM503", "NUM506", "OPT401", "OPT406", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
+            "SCH605"),
+    **_same("critical", "nothing is learned, or what is learned is worthless, until it is mended",
+            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL201", "KL222", "KL226", "NUM502", "NUM505", "NUM507",
+            "NUM509", "OPT409", "REC107", "REC113", "REC116", "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC131",
+            "REC132", "REC136"),
+    # adversarial
+    "ADV301": Harm("a plain VAE may be meant; not where adversarial columns are logged", "info", with_cost="warn"),
+    "ADV303": Harm("a discriminator that is known to be useless trains nothing; one at chance may be an equilibrium", "critical"),
+    "ADV305": Harm("the generator gets no signal; it harms where the reconstruction pays or next to no gradient is left"),
+    "ADV306": Harm("every recipe shows it; it is watched until the old level is back", "info", with_cost="warn"),
+    "ADV307": Harm("2.6 dB of a squared error are no trade any more", unit="times the level before", critical=1.8),
+    "ADV308": Harm("a share by value harms where the reconstruction has suffered", unit="GAN term / nll"),
+    "ADV309": Harm("recipes use 0.05 to 1; at 5 and a doubled reconstruction the adversary leads", unit="disc_weight"),
+    "ADV311": Harm("at 1.4 times chance the loss has left what any skill explains", unit="disc_loss / chance", critical=1.4),
+    "ADV331": Harm("a young discriminator may still learn", "info"),
+    # data
+    "DAT701": Harm("from 1.8 times on, still there at the end, the model fits other data", unit="level now / before", critical=1.8),
+    "DAT702": Harm("single damaged files do not matter; more than 20 do", "info", "messages", warn=21, with_cost="warn"),
+    "DAT706": Harm("three times easier at once is no curriculum", unit="level before / after", critical=3),
+    "DAT710": Harm("a step of a few hundred times may be one bad update; of 1,000 times it is a sample", unit="largest / rows", critical=1000),
+    # KL and latent
+    "KL203": Harm("0.01 costs detail, 0.3 rewrites the latent", unit="effective beta", critical=0.3),
+    "KL205": Harm("4 dB lost to the KL", unit="rec_loss now / first", critical=2.5),
+    "KL206": Harm("50 nats an input value are near overflow", unit="nats per input value", critical=50),
+    "KL209": Harm("below 0.3% of its level the latent is empty", unit="level before / now", critical=1 / 0.003),
+    "KL210": Harm("at 40 times its level latent scale and outliers have left any use", unit="times its settled level", critical=40),
+    "KL213": Harm("with 5% of its codes left the codebook does not come back", unit="highest / late use", critical=20),
+    "KL214": Harm("a quarter of the channels is a quarter of the rate", unit="share of dead channels", critical=0.25),
+    "KL215": Harm("a term that is 100 times larger drives the gradient", unit="now / early level", critical=100),
+    "KL221": Harm("half of the channels carry nothing", unit="share of dead channels", critical=0.5),
+    "KL227": Harm("a diffusion model takes a standard deviation of 0.5 to 2 badly", "info", "times off", warn=1.25, critical=2),
+    "KL229": Harm("2 dB between sample and mean are seen", "info", "dB", warn=2),
+    # metrics by their direction: critical sizes by role in ``severity.BY_ROLE``
+    "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
+    "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
+    "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
+    # numerics
+    "NUM501": Harm("a NaN that passes is a skipped step; one that stays is the end of the run"),
+    "NUM504": Harm("below a scale of 1 the gradients themselves are not finite"),
+    "NUM508": Harm("a constant 0 is a term that is switched off", "info", with_cost="warn"),
+    # optimisation
+    "OPT402": Harm("a norm that came back has done no lasting harm", "info", "peak / early norm", with_cost="warn"),
+    "OPT403": Harm("the rate throws the weights out of place; without the KL beside it that is not sure", "critical"),
+    "OPT404": Harm("a restart of a schedule is harmless; beyond the highest rate before, or with the loss, it is not", unit="times"),
+    "OPT405": Harm("with Adam every weight moves by the rate at each step; it harms where the outcome is poor", unit="peak rate"),
+    "OPT407": Harm("nothing is trained; a printed 0 may be rounding", "critical"),
+    # reconstruction
+    "REC101": Harm("a rise is weighed by other rules, unless it is large", "info", "end / start of the phase", with_cost="warn"),
+    "REC102": Harm("4 dB worse than the first rows", unit="now / first level", critical=2.5),
+    "REC103": Harm("less than a fifth gained is next to nothing", unit="late / early level", critical=0.8),
+    "REC104": Harm("1.8 dB lost from one row to the next", unit="level now / before", critical=1.5),
+    "REC105": Harm("2% of the rows are more than a few samples", "info", "share of rows", warn=0.02),
+    "REC109": Harm("1.5 times the best held-out error, while training goes on", unit="held-out error now / best", critical=1.5),
+    "REC110": Harm("2.6 dB above the best level", unit="now / best level", critical=1.8),
+    "REC111": Harm("2.5 times the first level is no fluctuation", unit="now / first level", critical=2.5),
+    "REC114": Harm("an average that never moves will be published as it is", "info", "averaged / raw error", warn=1.5),
+    "REC115": Harm("1.7 times the training error and growing", unit="held-out / training error", critical=1.7),
+    "REC121": Harm("3 of 255 levels are visible in flat areas", unit="8-bit levels", critical=3),
+    "REC125": Harm("12 of 255 levels are visible anywhere", unit="8-bit levels", critical=12),
+    # resumes, algebra, settings
+    "RES801": Harm("twice the level, and not back", unit="level after / before", critical=2),
+    "RES802": Harm("a second start shock; one that is over has only cost time", "critical"),
+    "ALG901": Harm("a single row proves little", "info", with_cost="warn"),
+    "SCH601": Harm("a size that this trainer is known to ignore explains itself", "info", with_cost="warn"),
+    "SCH602": Harm("three times another weight is another loss", unit="larger / smaller ratio", critical=3),
+    "SCH604": Harm("it harms where the term is most of the loss"),
+    "SCH606": Harm("it harms where the KL shows it", unit="weight after / before"),
+}  # fmt: skip
