@@ -49,6 +49,11 @@ class Series:
         return self._take(slice(len(self) - late_rows(len(self)), len(self)))
 
     @property
+    def later(self) -> Series:
+        """The second half of the rows, at least 8: long enough for a trend and for a share of rows."""
+        return self._take(slice(len(self) - min(len(self), max(8, len(self) // 2)), len(self)))
+
+    @property
     def first(self) -> float:
         """Level (median) of the first rows; NaN if empty."""
         return level(self.early.values)

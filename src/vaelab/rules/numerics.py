@@ -133,8 +133,8 @@ class StoppedItself(Rule):
             if event.kind != "non_finite_stop":
                 continue
             rec = facts.view.series("rec_loss")
-            late = rec.tail(0.15, 3)
-            calm = len(rec) > 6 and bool(late.values.max() < 2.5 * level(rec.tail(0.5, 4).values))
+            late = rec.late
+            calm = len(rec) > 6 and bool(late.values.max() < 2.5 * level(rec.later.values))
             better = facts.changes.late is not None and facts.changes.best is not None
             calm = calm and better and facts.changes.late < 1.8 * facts.changes.best  # type: ignore[operator]
             lead = (
