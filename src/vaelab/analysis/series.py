@@ -78,8 +78,8 @@ class Series:
 
 
 def early_rows(n: int) -> int:
-    """Rows that "at first" means everywhere: a twentieth of ``n``, at least 3; 1 of fewer than 5."""
-    return min(n, max(n // 20, 3 if n >= 5 else 1))
+    """Rows that "at first" means everywhere: a twentieth of ``n``, at least 5; a quarter of fewer than 20 rows, at least 1."""
+    return max(n // 20, min(5, n // 4), min(n, 1))
 
 
 def late_rows(n: int) -> int:

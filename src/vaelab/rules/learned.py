@@ -69,7 +69,7 @@ class NoLearning(Rule):
         if len(settled) < 20 or facts.view.error[1] in NO_CONSTANT or facts.run.step_unit != "step":
             return
         # the first rows fall in every run (the output layer finds the mean): compare with what follows them
-        early = rec.between(int(rec.steps[len(rec.early)]), int(rec.steps[-1])).first
+        early = rec.between(int(rec.steps[max(2, len(rec) // 20)]), int(rec.steps[-1])).first
         late = rec.now
         best = float(rolling_median(rec.values, max(9, len(rec) // 10)).min())
         if early <= 0 or late > 1.8 * early or min(late, best) < 0.7 * early:
