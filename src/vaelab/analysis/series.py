@@ -49,6 +49,11 @@ class Series:
         return self._take(slice(len(self) - late_rows(len(self)), len(self)))
 
     @property
+    def later(self) -> Series:
+        """The second half of the rows, at least 8: long enough for a trend and for a share of rows."""
+        return self._take(slice(len(self) - min(len(self), max(8, len(self) // 2)), len(self)))
+
+    @property
     def first(self) -> float:
         """Level (median) of the first rows; NaN if empty."""
         return level(self.early.values)
@@ -73,8 +78,8 @@ class Series:
 
 
 def early_rows(n: int) -> int:
-    """Rows that "at first" means everywhere: a twentieth of ``n``, at least 3; 1 of fewer than 5."""
-    return min(n, max(n // 20, 3 if n >= 5 else 1))
+    """Rows that "at first" means everywhere: a twentieth of ``n``, at least 5; a quarter of fewer than 20 rows, at least 1."""
+    return max(n // 20, min(5, n // 4), min(n, 1))
 
 
 def late_rows(n: int) -> int:

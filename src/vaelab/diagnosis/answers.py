@@ -112,7 +112,7 @@ def _words(finding: Finding) -> str:
 
 def _late(series: Series) -> float:
     """The median of the last tenth, at least three rows."""
-    late = sorted(series.tail(0.1, 3).values)
+    late = sorted(series.late.values)
     return float(late[len(late) // 2])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vaelab.analysis import level
 from vaelab.facts import Facts
 from vaelab.facts.standing import SURE
 from vaelab.run import ReadNote
@@ -46,7 +45,7 @@ def likely_reconstructions(facts: Facts) -> tuple[str, ...]:
             or not (doubtful or role.name == "unknown")
         ):
             continue
-        first, late = level(series.head(0.05, 3).values), level(series.tail(0.1, 3).values)
+        first, late = series.first, series.now
         falls = late / first if first > 0 and series.values.min() >= 0 else 1.0
         if doubtful or falls < 0.9:
             found.append((0 if doubtful else 1, falls, column.original))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vaelab.analysis import level
 from vaelab.catalog import METRICS, Band
 from vaelab.facts import Evidence, Fact, Facts
 from vaelab.words import number
@@ -15,7 +14,7 @@ def refuted_bands(facts: Facts) -> tuple[Fact, ...]:
         series = facts.view.series(name)
         if not len(series) or (metric.family == "adversarial" and facts.adversary is None):
             continue
-        now = level(series.tail(0.1, 1 if len(series) < 5 else 3).values)
+        now = series.now
         for i, band in enumerate(metric.bands):
             if band.standing == "refuted" and _inside(now, band) and _applies(facts, name, band):
                 text = f"The rule of thumb for {name} {_span(band)} does not transfer to this run: {band.why}"

@@ -46,7 +46,7 @@ def _no_better_than_its_parts(facts: Facts, verdict: MetricVerdict, bad: Sequenc
 def _verdict(facts: Facts, name: str, findings: Sequence[Finding]) -> MetricVerdict:
     series = facts.view.series(name)
     first = float(series.values[0])
-    now = level(series.tail(0.1, 1 if len(series) < 5 else 3).values)
+    now = series.now
     role = facts.view.role(name)
     known = METRICS.get(name.rpartition("/")[2])
     direction: str = role.better if role.standing in SURE else known.direction if known else "none"

@@ -35,7 +35,7 @@ class PrintPrecision(Rule):
             series, decimals = facts.view.series(metric), facts.run.decimals.get(metric)
             if decimals is None or len(series) < 5:
                 continue
-            last = series.tail(0.2, 3).values
+            last = series.late.values
             late = level(last)
             if np.any(np.abs(last - np.round(last, decimals)) > 1e-9):
                 continue  # printed with varying decimals (%.3g): the fewest say nothing here

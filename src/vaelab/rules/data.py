@@ -219,7 +219,7 @@ class SameSamples(Rule):
         if nats is not None:
             reasons.append(
                 f"the KL is {nats:.3g} nats for a whole sample, too little to tell different images apart at the quality"
-                f" reached (rec_loss {level(rec.tail(0.1, 3).values):.3g})"
+                f" reached (rec_loss {rec.now:.3g})"
             )
             evidence.append(Evidence("KL per sample", nats, "nats"))
         spread, rough = c.real_logit_spread, c.roughness
@@ -277,7 +277,7 @@ class BetterThanPublished(Rule):
         rec = facts.view.series(name)
         if facts.phases.origin != "scratch" or len(rec) < 12:
             return
-        late = max(level(rec.tail(0.1, 3).values), 0.5 * 10.0 ** -(facts.run.decimals.get(name) or 6))
+        late = max(rec.now, 0.5 * 10.0 ** -(facts.run.decimals.get(name) or 6))
         psnr = facts.scales.psnr(late)
         if psnr is None or psnr < 38:
             return

@@ -50,9 +50,9 @@ class AtChance(Rule):
             return
         if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
             return
-        late = active(facts, "disc_loss").tail(0.5, 8)
+        late = active(facts, "disc_loss").later
         weight, other = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
-        fades = len(weight) >= 30 and level(weight.tail(0.25).values) > 2 * level(weight.head(0.25).values) > 0
+        fades = len(weight) >= 30 and weight.now > 2 * weight.first > 0
         never = (
             fades
             and a.best_gap is not None
@@ -262,7 +262,7 @@ class LogitDrift(Rule):
         else:
             if not now:
                 return
-        late_loss = max(a.disc_loss, level(active(facts, "disc_loss").tail(0, 3).values))
+        late_loss = max(a.disc_loss, level(active(facts, "disc_loss").values[-3:]))
         if late_loss < 1.15 * a.chance:
             return
         yield self.finding(
@@ -348,7 +348,7 @@ class LabelsSwapped(Rule):
         if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
             return
         # the two contradict each other in every single row, so a few rows are enough if all of them do
-        disc, real, fake = (active(facts, m).tail(1.0).values[-6:] for m in ("disc_loss", "logits_real", "logits_fake"))
+        disc, real, fake = (active(facts, m).values[-6:] for m in ("disc_loss", "logits_real", "logits_fake"))
         if a.rows < ENOUGH and not np.all((disc < 0.95 * a.chance) & (real < fake)):
             return
         yield self.finding(

@@ -41,7 +41,7 @@ class NothingToEncode(Rule):
             return
         if rec.values[0] <= 0 or per.values[0] <= 0:
             return
-        a, b = (level(s.tail(0.1, 3).values) / float(s.values[0]) for s in (rec, per))
+        a, b = (s.now / float(s.values[0]) for s in (rec, per))
         if a > 0.03 or b > 0.01:
             return
         yield self.finding(

@@ -195,7 +195,7 @@ class LastingDamage(Rule):
         if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.margin):
             return
         enough = shock.rows_after >= ENOUGH
-        post = active(facts, "rec_loss").tail(0.6, 8)
+        post = active(facts, "rec_loss").later
         falling = len(post) >= 8 and trend(post.values).direction == "falling" and shock.remaining < 2
         better = other is not None and other.remaining < 0.9
         both = other is not None and other.remaining > 1.1

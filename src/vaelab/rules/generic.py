@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts, Track
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import DIRECTED, ENOUGH
@@ -232,7 +231,7 @@ def _flat(track: Track) -> bool:
 
 def _begins_with_the_run(facts: Facts, track: Track) -> bool:
     steps = facts.run.steps
-    spacing = int(level(np.diff(steps))) if len(steps) > 1 else 1
+    spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
     return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
 
 

@@ -114,7 +114,7 @@ class GradientsTiny(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         names = [m for m in facts.view.of("gradient_norm") if len(facts.view.series(m)) >= 8 and "disc" not in m]
-        norms = {m: level(facts.view.series(m).tail(0.5, 8).values) for m in names}
+        norms = {m: level(facts.view.series(m).later.values) for m in names}
         largest = max(norms, key=lambda m: norms[m], default=None)
         if largest is None or not 0 <= norms[largest] < TINY:
             return

@@ -19,7 +19,7 @@ HELD_OUT = "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse"
 def skill(facts: Facts) -> float | None:
     """Latest 1 - MSE / variance on held-out samples: 0 is a constant output, 1 is perfect; None where it is not logged."""
     series = facts.view.series("val/explained_variance")
-    return level(series.tail(0.25, 1).values) if len(series) else None
+    return series.now if len(series) else None
 
 
 def error_columns(facts: Facts) -> tuple[str, str] | None:
@@ -56,13 +56,13 @@ class ValidationGap(Rule):
         if len(val) < 4:
             return
         best = float(val.values.min())
-        late = level(val.tail(0.25, 2).values)
-        train = level(rec.tail(0.1, 3).values)
-        before = level(rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).tail(0.1, 3).values)
+        late = val.now
+        train = rec.now
+        before = rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).now
         if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
             return
         averaged = facts.view.series(f"val_ema/{names[1]}")
-        if len(averaged) >= 4 and level(averaged.tail(0.25, 2).values) <= 1.25 * float(averaged.values.min()):
+        if len(averaged) >= 4 and averaged.now <= 1.25 * float(averaged.values.min()):
             return
         yield self.finding(
             f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"

@@ -36,10 +36,10 @@ def rec_improvement(facts: Facts) -> float | None:
     rec = facts.view.series("rec_loss")
     if len(rec) < 6:
         return None
-    late = level(rec.tail(0.1, 3).values)
+    late = rec.now
     if late <= 0:  # printed as 0: below half a unit of the last decimal
         late = 0.5 * 10.0 ** -(facts.run.decimals.get("rec_loss") or 6)
-    return level(rec.head(0.1, 3).values) / late
+    return rec.first / late
 
 
 def information_bound_broken(facts: Facts) -> float | None:
@@ -88,12 +88,12 @@ class Collapsed(Rule):
         settled = kl.between(after_warm_up(facts), int(kl.steps[-1]))
         if len(settled) < (4 if epochs else 10):
             return
-        late = level(settled.tail(0.25, 5).values)
+        late = settled.now
         per_input = input_nats(facts)
         nats = facts.scales.nats_per_element(late)
         per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
         low = (per_element is not None and per_element < 0.01) or (per_input is not None and per_input < COLLAPSED)
-        printed_zero = _printed_zero(facts, settled.tail(0.25, 5).values)
+        printed_zero = _printed_zero(facts, settled.late.values)
         total = facts.scales.kl_nats_total
         few = total is not None and total < COLLAPSED_SAMPLE
         if not (low or few or printed_zero):
@@ -101,7 +101,7 @@ class Collapsed(Rule):
         better = rec_improvement(facts)
         if better is not None and better > 4:
             return
-        rising = trend(settled.tail(0.5).values).direction == "rising" and level(settled.tail(0.1, 3).values) > 3 * late
+        rising = trend(settled.later.values).direction == "rising" and late > 3 * settled.later.first
         if rising and not printed_zero:
             return
         # every KL is small at first; before 100 steps only one that has fallen says something
@@ -115,7 +115,7 @@ class Collapsed(Rule):
             amount = f"{per_element:.2g} nats per latent element"
         yield self.finding(
             f"The latent carries almost no information: kl_loss {late:.3g} is {amount}, and rec_loss has not become good"
-            f" ({number(level(rec.head(0.1, 3).values))} to {number(level(rec.tail(0.1, 3).values))}). The decoder paints an"
+            f" ({number(rec.first)} to {number(rec.now)}). The decoder paints an"
             " average.",
             metrics=("kl_loss", "rec_loss"),
             steps=(int(settled.steps[0]), int(settled.steps[-1])),
@@ -160,7 +160,7 @@ class Starved(Rule):
         kl = facts.view.series("kl_loss")
         if beta is None or beta <= 1e-2 or not len(kl):
             return
-        nats = facts.scales.nats_per_element(level(kl.tail(0.1, 3 if len(kl) > 4 else 1).values))
+        nats = facts.scales.nats_per_element(kl.now)
         starved = nats is not None and 0.02 <= nats < 0.3
         if not starved and not (per_input is not None and COLLAPSED <= per_input < 0.05):
             return
@@ -236,7 +236,7 @@ class DeadChannels(Rule):
         settled = series.between(after_warm_up(facts), last)
         if len(settled) < 8 or last - int(settled.steps[0]) < 40:
             return
-        late = settled.tail(0.5, 8)
+        late = settled.later
         share = level(late.values)
         if share > 0.85 or late.values[-3:].max() > 0.9:
             return

@@ -47,8 +47,8 @@ class FallsWhileRecRises(Rule):
         jump = facts.changes.jump
         if jump is not None and jump.coincides != "warm-up":
             return
-        a = level(rec.tail(0.2, 1 if len(rec) < 8 else 3).values) / max(float(rec.values[0]), 1e-300)
-        b = level(kl.tail(0.2, 1 if len(kl) < 8 else 3).values) / max(float(kl.values[0]), 1e-300)
+        a = rec.now / max(float(rec.values[0]), 1e-300)
+        b = kl.now / max(float(kl.values[0]), 1e-300)
         if a < 1.3 or b > 0.6:
             return
         if len(kl) >= 8 and trend(kl.values).direction != "falling":
@@ -107,7 +107,7 @@ class Explodes(Rule):
             return
         smooth = rolling_median(kl.values, 5)
         peak = float(smooth.max())
-        late = level(kl.tail(0.2, 3).values)
+        late = kl.now
         size, total = facts.scales.clip_elements, facts.scales.kl_nats_total
         peak_per_input = peak * (total / late) / size if size and total and late > 0 else None
         jump = facts.changes.jump
@@ -169,10 +169,10 @@ class Grows(Rule):
         exploded = (per_input or 0) > 50 or (jump is not None and (jump.kl_ratio or 0) > 50)
         if found.direction != "rising" or exploded:
             return
-        a, b = level(kl.head(0.1, 3).values), level(kl.tail(0.1, 3).values)
+        a, b = kl.first, kl.now
         if b < 1.3 * a:
             return
-        late = trend(kl.tail(0.4).values).direction
+        late = trend(kl.later.values).direction
         beta = facts.scales.effective_beta
         more = "it still rises" if late == "rising" else "it has settled"
         why = "ordinary where the KL weight is small (the encoder becomes more certain); this log does not say how large it is"
@@ -220,13 +220,13 @@ class FallsAway(Rule):
         smooth = rolling_median(kl.values, max(5, len(kl) // 50))
         # the highest level it held for a tenth of the rows, wherever the fall came
         held = float(rolling_median(kl.values[len(kl) // 12 :], max(5, len(kl) // 10)).max())
-        early = max(held, level(kl.head(0.03, 5).values))
-        late, now = level(kl.tail(0.1, 3).values), level(rec.tail(0.1, 3).values)
+        early = max(held, kl.first)
+        late, now = kl.now, rec.now
         if held <= 0 or late > 0.05 * early:
             return
         start = _last_step_above(kl.steps, smooth, 0.5 * held)
-        before = level(rec.between(int(rec.steps[0]), start).tail(0.1, 5).values)
-        first, half = level(rec.head(0.03, 3).values), level(rec.tail(0.5).head(0.2, 3).values)
+        before = rec.between(int(rec.steps[0]), start).now
+        first, half = rec.first, rec.later.first
         lost = late <= 0.05 * held and late <= 0.3 * float(smooth[len(smooth) // 12]) and now > 0.95 * before
         stalls = late <= 0.02 * early and now > 0.6 * first and now > 0.95 * half
         if not lost and not stalls:
@@ -281,11 +281,11 @@ class GrowsManyTimes(Rule):
         smooth = np.log(rolling_median(kl.values, max(5, len(kl) // 50)))
         third = len(smooth) // 3
         settled = level(smooth[third // 2 : third + third // 2])
-        late = math.log(level(kl.tail(0.1, 3).values))
+        late = math.log(kl.now)
         if late - settled < math.log(10):
             return
         a = level(rec.values[len(rec) // 3 : len(rec) // 2])
-        b = level(rec.tail(0.1, 3).values)
+        b = rec.now
         above = np.flatnonzero(smooth > settled + math.log(2))
         if b < 0.6 * a or not len(above):
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, step_change
+from vaelab.analysis import step_change
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
@@ -165,8 +165,8 @@ class WeightSwitches(Rule):
         row = int(rows[found.index])
         step = int(facts.run.steps[row])
         kl = facts.view.series("kl_loss")
-        before = level(kl.between(0, step - 1).tail(0.3, 3).values)
-        after = level(kl.between(step, int(facts.run.steps[-1])).tail(0.5, 2).values)
+        before = kl.between(0, step - 1).now
+        after = kl.between(step, int(facts.run.steps[-1])).now
         ratio = after / before if before > 0 else float("nan")
         up = found.after > found.before
         shows = (up and ratio < 0.4) or (not up and ratio > 2.5)

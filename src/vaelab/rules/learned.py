@@ -69,8 +69,8 @@ class NoLearning(Rule):
         if len(settled) < 20 or facts.view.error[1] in NO_CONSTANT or facts.run.step_unit != "step":
             return
         # the first rows fall in every run (the output layer finds the mean): compare with what follows them
-        early = level(rec.between(int(rec.steps[2]), int(rec.steps[-1])).head(0.12, 4).values)
-        late = level(rec.tail(0.25, 8).values)
+        early = rec.between(int(rec.steps[max(2, len(rec) // 20)]), int(rec.steps[-1])).first
+        late = rec.now
         best = float(rolling_median(rec.values, max(9, len(rec) // 10)).min())
         if early <= 0 or late > 1.8 * early or min(late, best) < 0.7 * early:
             return  # what was learned and lost again is damage (REC110), not a lack of learning
@@ -78,7 +78,7 @@ class NoLearning(Rule):
             return
         share = 1 - late / early
         gain = f"improved by only {share:.0%}" if share >= 0.005 else "not improved"
-        still = trend(rec.tail(0.5).values).direction
+        still = trend(rec.later.values).direction
         slow = " and still falls slowly" if still == "falling" else ""
         yield self.finding(
             f"rec_loss has {gain} since its first rows ({number(early)} to {number(late)} over"
@@ -121,12 +121,12 @@ class ScaleOutOfRange(Rule):
         # an epoch mean already holds what training did
         if facts.run.smoothing[name].kind == "epoch_mean":
             limit *= 5
-        early = rec.head(0.1, min(3, len(rec)))
+        early = rec.early
         first, median = float(rec.values[0]), level(early.values)
         if first <= limit or median <= limit:
             return
         beside = level(rec.values)
-        late = level(rec.tail(0.2, 3).values)
+        late = rec.now
         # a heavy LPIPS term inside rec_loss falls at once; wrongly scaled pixels do not
         if "lpips" in kind and len(rec) >= 12 and late < first / 6:
             return
@@ -177,8 +177,8 @@ class NothingMoves(Rule):
         if early and (facts.phases.warm_up is None or len(settled) < 6 or settled.steps[-1] - settled.steps[0] < 60):
             return
         # the first rows fall in every run that learns at all: compare with the highest of them
-        a = level(rec.tail(0.2, 5).values) / float(rec.values[:5].max())
-        b = level(kl.tail(0.2, 5).values) / float(kl.values[:5].max())
+        a = rec.now / float(rec.values[:5].max())
+        b = kl.now / float(kl.values[:5].max())
         low, high = (0.85, 1.6) if early else (0.7, 2.0)
         best = float(rolling_median(rec.values, max(5, len(rec) // 10)).min()) / float(rec.values[:5].max())
         if not (low < min(a, best) and a < 1.3 and 1 / high < b < high):
@@ -221,7 +221,7 @@ class BackAtTheStart(Rule):
         jump, rec = facts.changes.jump, facts.view.series("rec_loss")
         if jump is None or jump.coincides not in ("", "epoch-start") or facts.phases.origin != "scratch":
             return
-        start = level(rec.head(0.05, 3).values)
+        start = rec.first
         if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio:
             return
         before, after = jump.scatter_before, jump.scatter_after

@@ -50,14 +50,14 @@ class LossRisesWithRate(Rule):
         if len(part) < 4:
             return
         first = float(part.values[0])
-        after = level(part.tail(0.4, 2).values)
+        after = part.now
         kl_part = kl.between(int(part.steps[0]), int(part.steps[-1]))
         kl_falls = len(kl_part) >= 4 and kl_part.values[-1] < 0.6 * kl_part.values[0]
         # a KL term that is most of the loss rewrites the latent at any learning rate
         kl_falls = kl_falls or facts.algebra.shares_first.get("KL", 0.0) > 0.3
         if first <= 0 or after < 2.5 * first or kl_falls or (facts.phases.origin == "pretrained" and not len(kl_part)):
             return
-        if rec.values.max() > 0 and level(rec.tail(0.2, 2).values) < 1.5 * first:
+        if rec.values.max() > 0 and rec.now < 1.5 * first:
             return
         known = len(kl_part) >= 4
         kl_said = (
@@ -152,7 +152,7 @@ class RateOutOfFamily(Rule):
         rec = facts.view.series("rec_loss")
         better = None
         if len(rec) >= 30:
-            better = level(rec.head(0.1, 3).values) / max(level(rec.tail(0.1, 3).values), 1e-300)
+            better = rec.first / max(rec.now, 1e-300)
         scores = [t for t in facts.tracks.values() if "psnr" in (t.role.kind, t.metric.rpartition("/")[2])]
         psnr = max((t.now for t in scores), default=None)
         far = rate >= 0.05
@@ -281,7 +281,7 @@ class NoWarmUpShock(Rule):
         later = level(rec.values[len(rec) // 5 :]) if len(rec) >= 10 else 0.0
         if rec.values[0] <= 0 or (facts.phases.origin != "pretrained" and rec.values[0] > 1.3 * later):
             return
-        early = rec.head(0.1, 4)
+        early = rec.early
         peak = int(np.argmax(early.high))
         ratio = float(early.high[peak] / rec.values[0])
         if peak == 0 or ratio < 2.5:

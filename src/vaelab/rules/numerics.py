@@ -135,8 +135,8 @@ class StoppedItself(Rule):
             series = facts.view.series("rec_loss" if facts.view.has("rec_loss") else "total_loss")
             lead = ""
             if len(series) > 6:
-                late, best = series.tail(0.15, 3).values, float(rolling_median(series.values, 5).min())
-                calm = late.max() < 2.5 * level(series.tail(0.5, 4).values) and level(late) < 1.8 * best
+                late, best = series.late.values, float(rolling_median(series.values, 5).min())
+                calm = late.max() < 2.5 * level(series.later.values) and level(late) < 1.8 * best
                 lead = (
                     ": the rows before it are calm, it came from one step to the next"
                     if calm

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median
+from vaelab.analysis import rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
@@ -42,7 +42,7 @@ class CodebookCollapses(Rule):
                 continue
             smooth = rolling_median(series.values, 5)
             peak = int(np.argmax(smooth))
-            late, high = level(series.tail(0.1, 3).values), float(smooth[peak])
+            late, high = series.now, float(smooth[peak])
             if not late < 0.4 * high:
                 continue
             yield self.finding(

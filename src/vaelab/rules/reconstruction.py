@@ -42,13 +42,13 @@ class ReconstructionTrend(Rule):
         if len(part) < 8:
             return
         found = trend(part.values)
-        a, b = level(part.head(0.15, 3).values), level(part.tail(0.15, 3).values)
+        a, b = part.first, part.now
         word = {"flat": "shows no trend", "falling": "falls", "rising": "rises"}[found.direction]
         if found.direction == "flat" and (start := float(part.values[0])) > 2 * b:
             word, a = "fell early and is flat since", start
         db = ""
         error = facts.view.series(facts.scales.error).between(phase.first_step, phase.last_step)
-        c, d = level(error.head(0.15, 3).values), level(error.tail(0.15, 3).values)
+        c, d = error.first, error.now
         if facts.scales.psnr_exact and c > 0 and d > 0:
             db = f" ({10 * math.log10(c / d):+.1f} dB)"
         text = f"rec_loss {word} in the {phase.title} phase: {number(a)} to {number(b)}{db}."
@@ -98,9 +98,9 @@ class WorseThanStart(Rule):
         jump = facts.changes.jump
         if jump is not None and jump.coincides not in ("warm-up",) and jump.step <= rec.steps[-1]:
             return
-        late = level(rec.tail(0.2, 1 if len(rec) < 6 else 5).values)
+        late = rec.now
         first = float(rec.values[0])
-        early = level(rec.head(0.1, 3).values) if len(rec) >= 30 else first
+        early = rec.first if len(rec) >= 30 else first
         reference = min(first, early) if facts.phases.origin != "pretrained" else first
         rough = facts.changes.roughness or 0.15
         if min(late, reference) <= 0 or math.log(late) - math.log(reference) < max(0.25, 3 * rough):
@@ -334,7 +334,7 @@ class NllRises(Rule):
             return
         if len(nll) < 3 or nll.values[0] <= 0:
             return
-        late = level(nll.tail(0.15, 1 if len(nll) < 8 else 3).values)
+        late = nll.now
         ratio = late / float(nll.values[0])
         if ratio < 1.5 or (len(nll) >= 8 and trend(nll.values).direction != "rising"):
             return

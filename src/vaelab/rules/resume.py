@@ -51,7 +51,7 @@ class ResumeSpike(Rule):
             chance = 3 * noise(np.log(before)) / np.sqrt(2.5)
             if np.log(level(after) / level(before)) <= max(np.log(1.4), chance):
                 continue
-            end = level(facts.view.series(metric).tail(0.1, 3).values)
+            end = facts.view.series(metric).now
             stays = end > 1.4 * level(before)
             yield self.finding(
                 f"{metric} rose {level(after) / level(before):.2g} times at the resume of step {step:,}"
@@ -92,7 +92,7 @@ class ResumeLosesDiscriminator(Rule):
                 continue
             if level(before) < 0.85 * chance and abs(float(after[0]) - chance) < 0.12 * chance:
                 # a second start shock that is over has only cost time
-                over = level(facts.view.series("disc_loss").tail(0.1, 3).values) < 1.1 * level(before)
+                over = facts.view.series("disc_loss").now < 1.1 * level(before)
                 yield self.finding(
                     f"disc_loss went back from {level(before):.3g} to chance ({float(after[0]):.3g}) at the resume of step"
                     f" {step:,}: the discriminator was not restored.",

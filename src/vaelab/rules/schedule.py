@@ -245,6 +245,6 @@ def _perceptual_share(facts: Facts, weight: float) -> float | None:
     pixel = solved.value if solved is not None and solved.value is not None else facts.view.number("pixelloss_weight")
     if not len(rec) or not len(per) or "lpips" in facts.view.trainer.rec_kind:
         return None
-    perceptual = weight * level(per.tail(0.25, 3).values)
-    total = perceptual + (1.0 if pixel is None else pixel) * level(rec.tail(0.25, 3).values)
+    perceptual = weight * per.now
+    total = perceptual + (1.0 if pixel is None else pixel) * rec.now
     return perceptual / total if total > 0 else None
