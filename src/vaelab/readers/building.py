@@ -13,6 +13,7 @@ from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog, flatten, rows_
 from vaelab.readers.counters import LARGEST_STEP, newest_first
 from vaelab.readers.naming import canonical_columns, printable
 from vaelab.readers.splitting import configs_of, pieces_of
+from vaelab.readers.two_counters import apart, in_order_of_rows
 from vaelab.roles import declared_roles
 from vaelab.run import IntArray, ReadNote, Run
 
@@ -30,7 +31,7 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     raw = replace(raw, columns=[_with_possible_decimals(c) for c in columns])
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
-    raw = _oldest_first(_without_empty_rows(raw))
+    raw = in_order_of_rows(_oldest_first(_without_empty_rows(raw)))
     flat_config = flatten(raw.config)
     given = {**declared_roles(flat_config), **(given or {})}
     if trainer is None:
@@ -47,6 +48,9 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
         steps, columns, epochs, merge_notes = _merge_rows(raw, piece.rows)
         title = dialect.title if trainer != "unknown" else ""
         named, name_notes = canonical_columns(columns, dialect.columns, title, given)
+        if raw.step_unit != "epoch" or raw.epochs is None:  # a row that names its epoch has no other counter
+            named, apart_notes = apart(steps, named)
+            name_notes += apart_notes
         runs.append(
             Run(
                 source=source,

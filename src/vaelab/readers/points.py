@@ -12,16 +12,26 @@ from vaelab.errors import LogError
 from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
 from vaelab.readers.counters import LARGEST_STEP
 from vaelab.readers.table import columns_kept
+from vaelab.readers.two_counters import Written, on_one_counter
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 
 class Series(NamedTuple):
-    """Points in the order of the file: tag number, step, value, record number; each (n,)."""
+    """Points in the order of the file: tag number, step, value, record number; each (n,).
+
+    time: float64 (n,), Unix time at which each was written, where the log has it; its order speaks for it elsewhere.
+    """
 
     tag: IntArray
     step: IntArray
     value: FloatArray
     record: IntArray
+    time: FloatArray | None = None
+
+    def at(self, which: IntArray) -> Series:
+        """Some of the points, by their places."""
+        time = None if self.time is None else self.time[which]
+        return Series(self.tag[which], self.step[which], self.value[which], self.record[which], time)
 
 
 class Points:
@@ -71,19 +81,21 @@ def log_of(
     inside = np.abs(series.step.astype(np.float64)) < LARGEST_STEP
     beyond += int(np.count_nonzero(~inside))
     if not inside.all():
-        series = Series(series.tag[inside], series.step[inside], series.value[inside], series.record[inside])
+        series = series.at(np.flatnonzero(inside))
     if not len(series.tag):
         raise LogError(f"{source} was read as {format}, but every step in it is beyond 2^53.")
-    row, steps = _rows(series, len(tags))
-    columns: list[RawColumn] = []
-    epochs = None
     by_tag = np.argsort(series.tag, kind="stable")
     used, begins = np.unique(series.tag[by_tag], return_index=True)
     points = dict(zip(used.tolist(), np.split(by_tag, begins[1:]), strict=True))
+    series, placed = _on_one_counter(series, points, tags)
+    row, steps = _rows(series, len(tags))
+    columns: list[RawColumn] = []
+    epochs = None
     in_order = sorted(points, key=lambda number: points[number][0])
     epoch = next((number for number in points if tags[number] == "epoch" and len(tags) > 1), None)
     counts = {tags[number]: len(points[number]) for number in in_order if number != epoch}
     kept, notes = columns_kept(counts, len(steps))
+    notes.extend(placed)
     if beyond:
         text = f"{beyond:,} values at steps beyond 2^53 were left out"
         notes.append(ReadNote("unparsed_value", beyond, text))
@@ -103,6 +115,23 @@ def log_of(
         lines[row[mine]] = series.record[mine]
         columns.append(RawColumn(tags[number], values, logged, lines))
     return RawLog(source, format, steps, columns, epochs, config, [], notes)
+
+
+def _on_one_counter(
+    series: Series, points: Mapping[int, IntArray], tags: Sequence[str]
+) -> tuple[Series, list[ReadNote]]:
+    """The points with the steps of tags that count epochs put on the counter of the others; ``points`` are those of each tag."""
+    order = np.arange(len(series.tag), dtype=np.float64)
+    for when, by in ((series.time, "time"), (order, "the order of the log")):
+        if when is None:
+            continue
+        placed, notes = on_one_counter([Written(tags[k], series.step[at], when[at]) for k, at in points.items()], by)
+        if placed:
+            steps, numbers = series.step.copy(), list(points.values())
+            for i, new in placed.items():
+                steps[numbers[i]] = new
+            return series._replace(step=steps), notes
+    return series, []
 
 
 def _rows(series: Series, n_tags: int) -> tuple[IntArray, IntArray]:

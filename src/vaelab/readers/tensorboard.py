@@ -133,8 +133,9 @@ class _Points:
                 group = group[tag[group] < 0]
             rest.extend(self._one_by_one(records, group, bodies, length, tag, value))
         fast = np.flatnonzero(tag >= 0)
+        times = _times(data, records.starts)
         if not rest:
-            return Series(tag[fast], steps[fast], value[fast], fast + self.records + 1)
+            return Series(tag[fast], steps[fast], value[fast], fast + self.records + 1, times[fast])
         places, tags, at, values = (np.array(column) for column in zip(*rest, strict=True))
         places = np.concatenate([fast, places])
         order = np.argsort(places, kind="stable")
@@ -143,6 +144,7 @@ class _Points:
             np.concatenate([steps[fast], at])[order],
             np.concatenate([value[fast], values])[order],
             places[order] + self.records + 1,
+            times[places[order]],
         )
 
     def _one_by_one(
@@ -235,6 +237,14 @@ def _steps(data: ByteArray, starts: IntArray, lengths: IntArray) -> tuple[IntArr
         more = more & (byte >= 0x80)
     usable = timed & ~more & (place < ends) & (data[np.minimum(place, last)] == 0x2A)
     return value.view(np.int64), np.where(usable, place, -1)
+
+
+def _times(data: ByteArray, starts: IntArray) -> FloatArray:
+    """Unix time of each record, NaN where it does not begin with one."""
+    timed = (starts + 9 <= len(data)) & (data[np.minimum(starts, len(data) - 1)] == 0x09)
+    times = np.full(len(starts), np.nan)
+    times[timed] = data[starts[timed][:, None] + np.arange(1, 9)].view("<f8")[:, 0]
+    return times
 
 
 def _key(buffer: bytes, body: int, layout: _Layout) -> bytes:
