@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaelab.analysis.series import MAD_TO_SIGMA, FloatArray, IntArray, level, median, rolling_median
+from vaelab.analysis.series import MAD_TO_SIGMA, MAX_BLOCKS, FloatArray, IntArray, level, median, rolling_median
 
 RUN_LENGTH = 1000
 """Mean number of rows to a false alarm."""
@@ -141,6 +141,19 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
         begin = begin if certainty < CERTAIN else alarm if at is None else at
         since = max(begin, alarm + 1) if certainty < CERTAIN else begin
     return ChangePoints(tuple(shifts), tuple(drifts), first_alarm, scale.sigma, scale.correlation)
+
+
+def largest_shift(values: FloatArray) -> Change | None:
+    """The largest certain shift, up or down, of ``values`` (n,) that are meant to stay level. Of a long curve blocks are looked at."""
+    size = max(1, math.ceil(len(values) / MAX_BLOCKS))
+    whole = median(values[: len(values) // size * size].reshape(-1, size)) if size > 1 else values
+    found = [(c, sign) for sign in (1, -1) for c in change_points(sign * whole).shifts if c.certainty >= CERTAIN]
+    if not found:
+        return None
+    change, sign = max(found, key=lambda f: f[0].size)
+    places = {"index": change.index * size, "alarm": change.alarm * size}
+    back = change.back * size if change.back is not None else None
+    return replace(change, **places, back=back, before=sign * change.before, after=sign * change.after)
 
 
 def _sums(values: FloatArray, scale: _Scale, sign: int, starts: tuple[int, ...]) -> FloatArray:

@@ -202,52 +202,6 @@ def _rank_correlation(v: FloatArray) -> float:
     return float(residual[1:] @ residual[:-1]) / spread if spread > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class StepChange:
-    """A sudden lasting change of level. index: first point of the new level. score: change over the noise around it."""
-
-    index: int
-    before: float
-    after: float
-    score: float
-
-
-def step_change(values: FloatArray, side: int = 8, least: int = 3, sign: int = 0) -> StepChange | None:
-    """The largest lasting step: medians of up to ``side`` points before and after are compared at every index.
-
-    ``sign``: +1 looks at rises only, -1 at falls only, 0 at both.
-
-    Returns None below ``2 * least`` points. ``score`` divides the change by the larger of the two sides' scatter.
-    """
-    n = len(values)
-    if n < 2 * least:
-        return None
-    at = np.arange(least, n - least + 1)
-    before, after = _medians(values, at - np.minimum(at, side), at), _medians(values, at, np.minimum(at + side, n))
-    near = _medians(values, at, at + least) - _medians(values, at - least, at)
-    change = after - before
-    # the very next points must already stand at the new level: a slope is not a step
-    with np.errstate(divide="ignore", invalid="ignore"):
-        steps = (change != 0) & (change * sign >= 0) & ~(near / change < 0.6)
-    if not steps.any():
-        return None
-    k = int(np.argmax(np.where(steps, np.abs(change), -1.0)))
-    i, low, high = int(at[k]), float(before[k]), float(after[k])
-    sides = (values[max(0, i - side) : i] - low, values[i : i + side] - high)
-    scatter = MAD_TO_SIGMA * max(float(median(np.abs(v))) for v in sides)
-    return StepChange(i, low, high, min(abs(high - low) / max(scatter, 1e-12 * abs(low), 1e-300), 1e6))
-
-
-def _medians(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
-    """Median of ``values[first[i]:last[i]]`` for every i; windows of one length are done at once."""
-    out = np.empty(len(first))
-    for width in np.unique(last - first):
-        windows = np.lib.stride_tricks.sliding_window_view(values, int(width))
-        same = np.flatnonzero(last - first == width)
-        out[same] = median(windows[first[same]])
-    return out
-
-
 def robust_spikes(values: FloatArray, high: FloatArray, window: int = 21, k: float = 8.0) -> IntArray:
     """Indices where ``high`` stands more than ``k`` robust sigmas, and more than 1.5 times, above the rolling median.
 
