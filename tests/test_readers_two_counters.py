@@ -12,6 +12,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from dialect_logs import write_wandb
 from vaelab.readers import read, read_all
 from vaelab.readers.points import Points
 from vaelab.run import Run
@@ -187,3 +188,10 @@ def test_a_table_of_epochs_in_which_the_validation_stops_early(tmp_path: Path, e
     (tmp_path / "metrics.csv").write_text("\n".join([f"epoch,{TRAIN},{VAL}", *rows]) + "\n")
     run = read(tmp_path / "metrics.csv")
     assert untouched(run) and len(held_out(run)) == ends
+
+
+def test_a_step_of_ones_own_in_wandb(tmp_path: Path) -> None:
+    """W&B's own count rises with every call; the step that the trainer names is an iteration or an epoch."""
+    rows = [{"step": step, tag: value} for tag, step, value in trained()]
+    run = read(write_wandb(tmp_path, range(len(rows)), rows))
+    assert held_out(run) == AT_THE_END_OF_EPOCHS
