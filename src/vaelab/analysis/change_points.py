@@ -35,6 +35,8 @@ CERTAIN = 0.999
 """Certainty of a change after which the level before it is history."""
 STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
+LARGEST = 1e9
+"""Size beyond which values are all the same: a logarithm of this size is no measurement, and its square would overflow."""
 SIMULATED_ROWS = 40_000
 BLOCK = 10
 EULER = 0.5772156649
@@ -103,6 +105,7 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     n = len(values)
     if n < 2 * LEAST + 2:
         return ChangePoints((), (), None, math.nan, math.nan)
+    values = np.clip(values, -LARGEST, LARGEST)
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
     residuals = values - rolling_median(values, 2 * window + 1)
