@@ -104,6 +104,11 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     ranked = detect(source)
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
         return [metric_logger.READER, key_value.READER]  # its rows may begin behind what was looked at
+    if not ranked and (error := error_told(source.head())) is not None:
+        raise LogError(
+            f"{source.name} holds no row of metrics: the program ended before its first one, with {error.text} (line {error.line:,})."
+            " Mend that, and log the first steps."
+        )
     if not ranked:
         raise LogError(
             f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
