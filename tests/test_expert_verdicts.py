@@ -373,3 +373,54 @@ def test_a_finished_run_is_not_told_to_stop_or_carry_on(kind: str, how: str) -> 
         words in text
         for words in ("Yes, stop", "Stop:", "Stop and look", "stop and look", "Carry on", "Not yet; watch")
     )
+
+
+# --- losses that are no numbers any more --------------------------------------------------------------------------------------
+
+
+def until(row: int, values: np.ndarray) -> list[str]:
+    return [f"{v:.6g}" if i < row else "nan" for i, v in enumerate(values)]
+
+
+def with_nan(folder: Path, row: int, columns: dict[str, np.ndarray], first_step: int = 0) -> Diagnosis:
+    """``columns`` (the log's own name -> values), NaN from ``row`` on."""
+    cells = {name: until(row, values) for name, values in columns.items()}
+    lines = [",".join(["step", *cells])]
+    lines += [",".join([str(first_step + 10 * i), *(c[i] for c in cells.values())]) for i in range(ROWS)]
+    path = folder / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return diagnose(read(path))
+
+
+@every_trainer
+def test_nan_after_calm_rows_is_a_sample_and_no_half_precision(trainer: str, tmp_path: Path) -> None:
+    names = NAMES[trainer]
+    diagnosis = with_nan(
+        tmp_path, 120, {names["rec"]: falls(), names["kl"]: falls(30, 60), names["per"]: falls(0.6, 0.1)}
+    )
+    assert diagnosis.status == "stop" and diagnosis.causes[0].id == "A2"
+    assert not {"F1", "F2", "F5"} & {c.id for c in diagnosis.causes}
+
+
+@every_trainer
+@pytest.mark.parametrize("row", [1, 4])
+def test_nan_in_the_first_rows_is_the_rate(trainer: str, tmp_path: Path, row: int) -> None:
+    names = NAMES[trainer]
+    diagnosis = with_nan(tmp_path, row, {names["rec"]: falls(), names["kl"]: falls(30, 60)})
+    assert diagnosis.status == "stop" and diagnosis.causes[0].id == "E1"
+    assert not {"F1", "F2", "F5"} & {c.id for c in diagnosis.causes}
+
+
+@every_trainer
+def test_nan_after_a_rise_is_the_rate(trainer: str, tmp_path: Path) -> None:
+    names = NAMES[trainer]
+    grows = np.where(ROW < 110, 1.0, 1.6 ** (ROW - 110.0))
+    diagnosis = with_nan(tmp_path, 118, {names["rec"]: falls(), names["disc"]: noise(seed=3) * grows})
+    assert diagnosis.status == "stop" and diagnosis.causes[0].id == "E1" and "NUM503" not in codes(diagnosis)
+
+
+@every_trainer
+def test_nan_with_a_loss_scale_may_be_half_precision(trainer: str, tmp_path: Path) -> None:
+    names = NAMES[trainer]
+    diagnosis = with_nan(tmp_path, 120, {names["rec"]: falls(), "loss_scale": 65536 * np.ones(ROWS)})
+    assert diagnosis.status == "stop" and "F1" in [c.id for c in diagnosis.causes[:2]]

@@ -55,9 +55,10 @@ DATA: tuple[Cause, ...] = (
         sources=("jy0205/Pyramid-Flow: trainer_misc/vae_ddp_trainer.py",),
         expects=shows(
             often="REC105 DAT702 DAT701 DAT710",
-            sometimes="NUM501 NUM503 REC104 DAT709 MET1002:reconstruction",
+            sometimes="NUM501 NUM502 NUM503 REC104 DAT709 MET1002:reconstruction",
             never="KL212 OPT404 KL206 REC116 DAT708 KL209 ADV309 ADV307 OPT405",
         ),
+        check=checks.calm_until_not_finite,
     ),
     Cause(
         "A3",

@@ -8,6 +8,7 @@ from functools import cached_property
 from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
+from vaelab.facts.breakdown import Breakdown, find_breakdown
 from vaelab.facts.changes import Changes, find_changes
 from vaelab.facts.derived import derived, negated
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
@@ -47,6 +48,11 @@ class Facts:
     def statements(self) -> tuple[Fact, ...]:
         """Every fact as a sentence, in reading order."""
         return statements(self)
+
+    @cached_property
+    def breakdown(self) -> Breakdown | None:
+        """What stood before the first loss that is no number to the end; None in a run without one."""
+        return find_breakdown(self.view)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``needs`` that this run lacks. A need is a column name, a number measured on a checkpoint
