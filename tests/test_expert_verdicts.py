@@ -424,3 +424,74 @@ def test_nan_with_a_loss_scale_may_be_half_precision(trainer: str, tmp_path: Pat
     names = NAMES[trainer]
     diagnosis = with_nan(tmp_path, 120, {names["rec"]: falls(), "loss_scale": 65536 * np.ones(ROWS)})
     assert diagnosis.status == "stop" and "F1" in [c.id for c in diagnosis.causes[:2]]
+
+
+# --- a total and a held-out total --------------------------------------------------------------------------------------------
+
+TOTALS = pytest.mark.parametrize(("train", "held_out"), [("Train loss", "Eval loss"), ("train_loss", "val_loss"), ("loss", "val_loss")])  # fmt: skip
+
+
+def totals(folder: Path, train: str, held_out: str, a: np.ndarray, b: np.ndarray) -> Diagnosis:
+    lines = [
+        f"epoch,{train},{held_out}",
+        *(f"{i + 1},{x:.6g},{y:.6g}" for i, (x, y) in enumerate(zip(a, b, strict=True))),
+    ]
+    path = folder / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return diagnose(read(path))
+
+
+@TOTALS
+def test_of_totals_that_fall_together_it_is_said(tmp_path: Path, train: str, held_out: str) -> None:
+    a = decay(60, 15, 5, 6) * noise(0.01)[:60]
+    diagnosis = totals(tmp_path, train, held_out, a, 1.15 * decay(60, 15, 5, 6) * noise(0.01, 1)[:60])
+    assert diagnosis.status == "cannot-tell" and "held-out total fall together" in diagnosis.headline
+
+
+@TOTALS
+@pytest.mark.parametrize("end", [13.0, 19.0])
+def test_a_total_that_leaves_its_held_out_total_is_overfit(
+    tmp_path: Path, train: str, held_out: str, end: float
+) -> None:
+    a = decay(60, 15, 1, 6) * noise(0.01)[:60]
+    diagnosis = totals(tmp_path, train, held_out, a, decay(60, 15, end, 6) * noise(0.01, 1)[:60])
+    assert diagnosis.status == "act" and diagnosis.causes[0].id == "A7"
+
+
+@TOTALS
+def test_totals_that_never_move_are_acted_on_as_a_rate_of_nothing(tmp_path: Path, train: str, held_out: str) -> None:
+    diagnosis = totals(tmp_path, train, held_out, 15.2 * noise(0.002)[:60], 16 * noise(0.002, 1)[:60])
+    assert diagnosis.status == "act" and diagnosis.causes[0].id == "E2"
+
+
+@TOTALS
+def test_a_held_out_total_that_jumps_in_one_epoch_is_not_overfit(tmp_path: Path, train: str, held_out: str) -> None:
+    change = np.arange(60) >= 35
+    a = decay(60, 15, 5, 6) * noise(0.01)[:60] * np.where(change, 0.02, 1)
+    diagnosis = totals(
+        tmp_path, train, held_out, a, decay(60, 15, 6, 6) * noise(0.01, 1)[:60] * np.where(change, 15, 1)
+    )
+    assert diagnosis.status == "act" and diagnosis.causes[0].id in ("A4", "A5")
+    assert "A7" not in [c.id for c in diagnosis.causes[:2]]
+
+
+# --- the range of the inputs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [17_500.0, 15_000.0])
+def test_a_mean_of_the_trainers_own_code_that_stands_at_thousands_is_the_range(tmp_path: Path, end: float) -> None:
+    rec = decay(ROWS, 19_000, end, 6) * noise()
+    columns = {"loss": rec + 0.1, "Reconstruction_Loss": rec, "KLD": -30 * noise(seed=1)}
+    lines = [
+        ",".join(["step", *columns]),
+        *(",".join([str(i), *(f"{v[i]:.6g}" for v in columns.values())]) for i in range(ROWS)),
+    ]
+    path = tmp_path / "metrics.csv"
+    path.write_text("\n".join(lines) + "\n")
+    diagnosis = diagnose(read(path))
+    assert diagnosis.status in ("act", "stop") and diagnosis.causes[0].id == "A1"
+
+
+@every_trainer
+def test_a_sum_over_pixels_is_not_the_range(log: Log) -> None:
+    assert "REC107" not in codes(log.judged(rec=falls(500, 100), kl=falls(5, 25)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,15 +134,21 @@ def logits_drift(facts: Facts) -> CheckResult | None:
 
 
 def held_out_parts(facts: Facts) -> CheckResult | None:
-    """Training and held-out reconstruction against their own best levels."""
+    """Training and held-out reconstruction (total, where there is none) against their own best levels."""
     pairs = {}
+    judged = "reconstruction" if facts.view.of("reconstruction") else "total"
     for track in facts.tracks.values():
-        if track.role.name == "reconstruction" and track.worse is not None and track.rows >= 3:
+        if track.role.name == judged and track.worse is not None and track.rows >= 3:
             pairs[track.role.split] = track
     train, held = pairs.get("train"), pairs.get("val")
     if train is None or held is None or train.worse is None or held.worse is None:
         return None
     text = f"{held.metric} stands at {held.worse:.2g} times its best level, {train.metric} at {train.worse:.2g} times."
+    if train.worse < 1.05 and train.improved and held.improved and train.improved > 2 * held.improved:
+        fell = (
+            f"{train.metric} fell to 1/{train.improved:.2g} of its first level, {held.metric} to 1/{held.improved:.2g}."
+        )
+        return CheckResult(True, fell if held.worse <= 1.1 else text)
     return CheckResult(held.worse > 1.1 and train.worse < 1.05, text)
 
 
@@ -185,6 +192,19 @@ def starts_at_peak_rate(facts: Facts) -> CheckResult | None:
         return None
     share = float(lr.values[0] / lr.values.max())
     return CheckResult(share > 0.9, f"lr begins at {share:.0%} of its peak.")
+
+
+def never_moved(facts: Facts) -> CheckResult | None:
+    """The first row of a loss against its level now: a network that learns at all finds the mean of its data in the first rows."""
+    tracks = [facts.tracks[m] for m in facts.view.of("reconstruction", "total")]
+    moved = [abs(math.log(float(t.series.values[0]) / t.now)) for t in tracks if min(t.series.values[0], t.now) > 0]
+    noisy = max((t.noise for t in tracks), default=math.nan)
+    if not moved or not noisy < 0.03:
+        return None
+    text = f"From the first row to now the losses changed by {max(moved):.1%}."
+    if max(moved) <= 0.01 + noisy:
+        return CheckResult(True, text)
+    return CheckResult(False, text) if max(moved) > 0.03 + 4 * noisy else None
 
 
 def rate_has_decayed(facts: Facts) -> CheckResult | None:

@@ -54,6 +54,7 @@ OPTIMISATION: tuple[Cause, ...] = (
             sometimes="MET1003:reconstruction MET1003:total REC138 OPT410 KL211 NUM507 REC103 OPT407 REC117 ADV305",
             never="OPT405 KL201 KL206",
         ),
+        check=checks.never_moved,
         decided_by="lint",
     ),
     Cause(
