@@ -495,3 +495,59 @@ def test_a_mean_of_the_trainers_own_code_that_stands_at_thousands_is_the_range(t
 @every_trainer
 def test_a_sum_over_pixels_is_not_the_range(log: Log) -> None:
     assert "REC107" not in codes(log.judged(rec=falls(500, 100), kl=falls(5, 25)))
+
+
+# --- a jump soon after the GAN start ------------------------------------------------------------------------------------------
+
+
+def settles() -> np.ndarray:
+    return (0.1 + 0.9 * np.exp(-ROW / 8)) * noise(0.03)
+
+
+@every_trainer
+@pytest.mark.parametrize("later", [1, 5, 9])
+def test_a_jump_soon_after_a_gan_start_is_the_discriminators(log: Log, later: int) -> None:
+    on = ROW >= 60
+    disc = np.where(on, 0.02 + 0.98 * np.exp(-(ROW - 60.0).clip(0) / 3), math.nan)
+    real, fake = (np.where(on, sign * 4 * (1 - disc), math.nan) for sign in (1, -1))
+    rec = settles() * np.where(ROW >= 60 + later, 2.6, 1)
+    diagnosis = log.judged(rec=rec, disc=disc, real=real, fake=fake, lr=np.full(ROWS, 1e-4))
+    assert not {"DAT701", "DAT709", "REC104"} & set(codes(diagnosis))
+    assert diagnosis.status == "act" and diagnosis.causes[0].id in ("D4", "D6", "D5")
+
+
+@every_trainer
+def test_a_jump_long_after_a_gan_start_is_the_datas(log: Log) -> None:
+    on = ROW >= 60
+    disc = np.where(on, 0.9 * noise(seed=2), math.nan)
+    rec = settles() * np.where(ROW >= 130, 2.6, 1)
+    diagnosis = log.judged(rec=rec, disc=disc, lr=np.full(ROWS, 1e-4))
+    assert "DAT701" in codes(diagnosis) and diagnosis.causes[0].id in ("A2", "A4", "A5")
+
+
+# --- samples with nothing in them ----------------------------------------------------------------------------------------------
+
+
+@every_trainer
+def test_pictures_that_hold_nothing_are_black_before_they_are_few(log: Log) -> None:
+    black = ROW >= 100
+    rec, per = (falls(start, end) * np.where(black, 0.02, 1) for start, end in ((1, 0.1), (0.7, 0.15)))
+    diagnosis = log.judged(rec=rec, per=per)
+    assert diagnosis.status == "act" and "DAT708" in codes(diagnosis) and diagnosis.causes[0].id == "A4"
+
+
+# --- terms that are next to nothing --------------------------------------------------------------------------------------------
+
+
+@every_trainer
+@pytest.mark.parametrize("scale", [0.05, 0.5])
+def test_a_small_noisy_perceptual_loss_counts_for_nothing_beside_a_reconstruction_that_improves(
+    log: Log, scale: float
+) -> None:
+    diagnosis = log.judged(rec=falls(0.3, 0.05), per=6e-5 * noise(scale, 1))
+    assert "MET1003" not in codes(diagnosis) and diagnosis.status == "healthy"
+
+
+@every_trainer
+def test_a_perceptual_loss_that_stays_where_an_untrained_network_begins_is_said(log: Log) -> None:
+    assert "MET1003" in codes(log.judged(rec=falls(0.3, 0.05), per=0.6 * noise(0.02, 1)))

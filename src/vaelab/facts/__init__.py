@@ -84,16 +84,17 @@ def infer(run: Run) -> Facts:
     algebra = solve(view, phases.gan)
     optimiser = find_optimiser(view, phases)
     tracks = Tracks(view, phases)
+    adversary = find_adversary(view, phases.gan, algebra)
     return Facts(
         run=run,
         view=view,
         phases=phases,
         algebra=algebra,
         scales=find_scales(view, algebra),
-        adversary=find_adversary(view, phases.gan, algebra),
+        adversary=adversary,
         optimiser=optimiser,
         progress=find_progress(view, phases),
-        changes=find_changes(view, phases, optimiser, tracks),
+        changes=find_changes(view, phases, optimiser, tracks, adversary),
         tracks=tracks,
         negated=negated(logged, run),
     )
