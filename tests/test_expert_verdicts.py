@@ -373,3 +373,181 @@ def test_a_finished_run_is_not_told_to_stop_or_carry_on(kind: str, how: str) -> 
         words in text
         for words in ("Yes, stop", "Stop:", "Stop and look", "stop and look", "Carry on", "Not yet; watch")
     )
+
+
+# --- losses that are no numbers any more --------------------------------------------------------------------------------------
+
+
+def until(row: int, values: np.ndarray) -> list[str]:
+    return [f"{v:.6g}" if i < row else "nan" for i, v in enumerate(values)]
+
+
+def with_nan(folder: Path, row: int, columns: dict[str, np.ndarray], first_step: int = 0) -> Diagnosis:
+    """``columns`` (the log's own name -> values), NaN from ``row`` on."""
+    cells = {name: until(row, values) for name, values in columns.items()}
+    lines = [",".join(["step", *cells])]
+    lines += [",".join([str(first_step + 10 * i), *(c[i] for c in cells.values())]) for i in range(ROWS)]
+    path = folder / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return diagnose(read(path))
+
+
+@every_trainer
+def test_nan_after_calm_rows_is_a_sample_and_no_half_precision(trainer: str, tmp_path: Path) -> None:
+    names = NAMES[trainer]
+    diagnosis = with_nan(
+        tmp_path, 120, {names["rec"]: falls(), names["kl"]: falls(30, 60), names["per"]: falls(0.6, 0.1)}
+    )
+    assert diagnosis.status == "stop" and diagnosis.causes[0].id == "A2"
+    assert not {"F1", "F2", "F5"} & {c.id for c in diagnosis.causes}
+
+
+@every_trainer
+@pytest.mark.parametrize("row", [1, 4])
+def test_nan_in_the_first_rows_is_the_rate(trainer: str, tmp_path: Path, row: int) -> None:
+    names = NAMES[trainer]
+    diagnosis = with_nan(tmp_path, row, {names["rec"]: falls(), names["kl"]: falls(30, 60)})
+    assert diagnosis.status == "stop" and diagnosis.causes[0].id == "E1"
+    assert not {"F1", "F2", "F5"} & {c.id for c in diagnosis.causes}
+
+
+@every_trainer
+def test_nan_after_a_rise_is_the_rate(trainer: str, tmp_path: Path) -> None:
+    names = NAMES[trainer]
+    grows = np.where(ROW < 110, 1.0, 1.6 ** (ROW - 110.0))
+    diagnosis = with_nan(tmp_path, 118, {names["rec"]: falls(), names["disc"]: noise(seed=3) * grows})
+    assert diagnosis.status == "stop" and diagnosis.causes[0].id == "E1" and "NUM503" not in codes(diagnosis)
+
+
+@every_trainer
+def test_nan_with_a_loss_scale_may_be_half_precision(trainer: str, tmp_path: Path) -> None:
+    names = NAMES[trainer]
+    diagnosis = with_nan(tmp_path, 120, {names["rec"]: falls(), "loss_scale": 65536 * np.ones(ROWS)})
+    assert diagnosis.status == "stop" and "F1" in [c.id for c in diagnosis.causes[:2]]
+
+
+# --- a total and a held-out total --------------------------------------------------------------------------------------------
+
+TOTALS = pytest.mark.parametrize(("train", "held_out"), [("Train loss", "Eval loss"), ("train_loss", "val_loss"), ("loss", "val_loss")])  # fmt: skip
+
+
+def totals(folder: Path, train: str, held_out: str, a: np.ndarray, b: np.ndarray) -> Diagnosis:
+    lines = [
+        f"epoch,{train},{held_out}",
+        *(f"{i + 1},{x:.6g},{y:.6g}" for i, (x, y) in enumerate(zip(a, b, strict=True))),
+    ]
+    path = folder / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return diagnose(read(path))
+
+
+@TOTALS
+def test_of_totals_that_fall_together_it_is_said(tmp_path: Path, train: str, held_out: str) -> None:
+    a = decay(60, 15, 5, 6) * noise(0.01)[:60]
+    diagnosis = totals(tmp_path, train, held_out, a, 1.15 * decay(60, 15, 5, 6) * noise(0.01, 1)[:60])
+    assert diagnosis.status == "cannot-tell" and "held-out total fall together" in diagnosis.headline
+
+
+@TOTALS
+@pytest.mark.parametrize("end", [13.0, 19.0])
+def test_a_total_that_leaves_its_held_out_total_is_overfit(
+    tmp_path: Path, train: str, held_out: str, end: float
+) -> None:
+    a = decay(60, 15, 1, 6) * noise(0.01)[:60]
+    diagnosis = totals(tmp_path, train, held_out, a, decay(60, 15, end, 6) * noise(0.01, 1)[:60])
+    assert diagnosis.status == "act" and diagnosis.causes[0].id == "A7"
+
+
+@TOTALS
+def test_totals_that_never_move_are_acted_on_as_a_rate_of_nothing(tmp_path: Path, train: str, held_out: str) -> None:
+    diagnosis = totals(tmp_path, train, held_out, 15.2 * noise(0.002)[:60], 16 * noise(0.002, 1)[:60])
+    assert diagnosis.status == "act" and diagnosis.causes[0].id == "E2"
+
+
+@TOTALS
+def test_a_held_out_total_that_jumps_in_one_epoch_is_not_overfit(tmp_path: Path, train: str, held_out: str) -> None:
+    change = np.arange(60) >= 35
+    a = decay(60, 15, 5, 6) * noise(0.01)[:60] * np.where(change, 0.02, 1)
+    diagnosis = totals(
+        tmp_path, train, held_out, a, decay(60, 15, 6, 6) * noise(0.01, 1)[:60] * np.where(change, 15, 1)
+    )
+    assert diagnosis.status == "act" and diagnosis.causes[0].id in ("A4", "A5")
+    assert "A7" not in [c.id for c in diagnosis.causes[:2]]
+
+
+# --- the range of the inputs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [17_500.0, 15_000.0])
+def test_a_mean_of_the_trainers_own_code_that_stands_at_thousands_is_the_range(tmp_path: Path, end: float) -> None:
+    rec = decay(ROWS, 19_000, end, 6) * noise()
+    columns = {"loss": rec + 0.1, "Reconstruction_Loss": rec, "KLD": -30 * noise(seed=1)}
+    lines = [
+        ",".join(["step", *columns]),
+        *(",".join([str(i), *(f"{v[i]:.6g}" for v in columns.values())]) for i in range(ROWS)),
+    ]
+    path = tmp_path / "metrics.csv"
+    path.write_text("\n".join(lines) + "\n")
+    diagnosis = diagnose(read(path))
+    assert diagnosis.status in ("act", "stop") and diagnosis.causes[0].id == "A1"
+
+
+@every_trainer
+def test_a_sum_over_pixels_is_not_the_range(log: Log) -> None:
+    assert "REC107" not in codes(log.judged(rec=falls(500, 100), kl=falls(5, 25)))
+
+
+# --- a jump soon after the GAN start ------------------------------------------------------------------------------------------
+
+
+def settles() -> np.ndarray:
+    return (0.1 + 0.9 * np.exp(-ROW / 8)) * noise(0.03)
+
+
+@every_trainer
+@pytest.mark.parametrize("later", [1, 5, 9])
+def test_a_jump_soon_after_a_gan_start_is_the_discriminators(log: Log, later: int) -> None:
+    on = ROW >= 60
+    disc = np.where(on, 0.02 + 0.98 * np.exp(-(ROW - 60.0).clip(0) / 3), math.nan)
+    real, fake = (np.where(on, sign * 4 * (1 - disc), math.nan) for sign in (1, -1))
+    rec = settles() * np.where(60 + later <= ROW, 2.6, 1)
+    diagnosis = log.judged(rec=rec, disc=disc, real=real, fake=fake, lr=np.full(ROWS, 1e-4))
+    assert not {"DAT701", "DAT709", "REC104"} & set(codes(diagnosis))
+    assert diagnosis.status == "act" and diagnosis.causes[0].id in ("D4", "D6", "D5")
+
+
+@every_trainer
+def test_a_jump_long_after_a_gan_start_is_the_datas(log: Log) -> None:
+    on = ROW >= 60
+    disc = np.where(on, 0.9 * noise(seed=2), math.nan)
+    rec = settles() * np.where(ROW >= 130, 2.6, 1)
+    diagnosis = log.judged(rec=rec, disc=disc, lr=np.full(ROWS, 1e-4))
+    assert "DAT701" in codes(diagnosis) and diagnosis.causes[0].id in ("A2", "A4", "A5")
+
+
+# --- samples with nothing in them ----------------------------------------------------------------------------------------------
+
+
+@every_trainer
+def test_pictures_that_hold_nothing_are_black_before_they_are_few(log: Log) -> None:
+    black = ROW >= 100
+    rec, per = (falls(start, end) * np.where(black, 0.02, 1) for start, end in ((1, 0.1), (0.7, 0.15)))
+    diagnosis = log.judged(rec=rec, per=per)
+    assert diagnosis.status == "act" and "DAT708" in codes(diagnosis) and diagnosis.causes[0].id == "A4"
+
+
+# --- terms that are next to nothing --------------------------------------------------------------------------------------------
+
+
+@every_trainer
+@pytest.mark.parametrize("scale", [0.05, 0.5])
+def test_a_small_noisy_perceptual_loss_counts_for_nothing_beside_a_reconstruction_that_improves(
+    log: Log, scale: float
+) -> None:
+    diagnosis = log.judged(rec=falls(0.3, 0.05), per=6e-5 * noise(scale, 1))
+    assert "MET1003" not in codes(diagnosis) and diagnosis.status == "healthy"
+
+
+@every_trainer
+def test_a_perceptual_loss_that_stays_where_an_untrained_network_begins_is_said(log: Log) -> None:
+    assert "MET1003" in codes(log.judged(rec=falls(0.3, 0.05), per=0.6 * noise(0.02, 1)))

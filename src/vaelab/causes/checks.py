@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from vaelab.words import rough
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
+    from vaelab.facts.breakdown import Breakdown
 
 FAR = 3.0
 """Factor from which two numbers of a test are apart beyond doubt."""
@@ -133,15 +135,19 @@ def logits_drift(facts: Facts) -> CheckResult | None:
 
 
 def held_out_parts(facts: Facts) -> CheckResult | None:
-    """Training and held-out reconstruction against their own best levels."""
+    """Training and held-out reconstruction (total, where there is none) against their own best levels."""
     pairs = {}
+    judged = "reconstruction" if facts.view.of("reconstruction") else "total"
     for track in facts.tracks.values():
-        if track.role.name == "reconstruction" and track.worse is not None and track.rows >= 3:
+        if track.role.name == judged and track.worse is not None and track.rows >= 3:
             pairs[track.role.split] = track
     train, held = pairs.get("train"), pairs.get("val")
     if train is None or held is None or train.worse is None or held.worse is None:
         return None
     text = f"{held.metric} stands at {rough(held.worse)} times its best level, {train.metric} at {rough(train.worse)} times."
+    if train.worse < 1.05 and train.improved and held.improved and train.improved > 2 * held.improved:
+        fell = f"{train.metric} fell to 1/{rough(train.improved)} of its first level, {held.metric} to 1/{rough(held.improved)}."
+        return CheckResult(True, fell if held.worse <= 1.1 else text)
     return CheckResult(held.worse > 1.1 and train.worse < 1.05, text)
 
 
@@ -151,6 +157,33 @@ def rate_jumped(facts: Facts) -> CheckResult | None:
     return CheckResult(True, f"lr rose {jumps[0][1]:.3g} times at step {jumps[0][0]:,}.") if jumps else None
 
 
+def rate_jumped_or_diverged(facts: Facts) -> CheckResult | None:
+    """Sudden rises of the logged learning rate; before a loss that is not finite, a rise of its terms or a run that has just begun."""
+    if (jumped := rate_jumped(facts)) is not None:
+        return jumped
+    broke = facts.breakdown
+    if broke is None:
+        return None
+    return CheckResult(broke.kind in ("rise", "early"), _before(broke))
+
+
+def calm_until_not_finite(facts: Facts) -> CheckResult | None:
+    """The rows before a loss that is not finite."""
+    broke = facts.breakdown
+    return None if broke is None else CheckResult(broke.kind in ("calm", "start"), _before(broke))
+
+
+def _before(broke: Breakdown) -> str:
+    """What stood before the first loss that is not finite, as a sentence."""
+    if broke.kind == "start":
+        return f"The very first loss, at step {broke.step:,}, is not finite: no update had been made."
+    if broke.kind == "early":
+        return f"The losses are not finite from step {broke.step:,} on, after {broke.rows} finite row{'s' if broke.rows != 1 else ''}."
+    if broke.kind == "rise":
+        return f"Before step {broke.step:,} {broke.metric} rose to {broke.rise:.3g} times what it had been."
+    return f"No term rose in the rows before step {broke.step:,}."
+
+
 def starts_at_peak_rate(facts: Facts) -> CheckResult | None:
     """The learning rate of the first lines against its peak."""
     lr = facts.view.series("lr")
@@ -158,6 +191,19 @@ def starts_at_peak_rate(facts: Facts) -> CheckResult | None:
         return None
     share = float(lr.values[0] / lr.values.max())
     return CheckResult(share > 0.9, f"lr begins at {share:.0%} of its peak.")
+
+
+def never_moved(facts: Facts) -> CheckResult | None:
+    """The first row of a loss against its level now: a network that learns at all finds the mean of its data in the first rows."""
+    tracks = [facts.tracks[m] for m in facts.view.of("reconstruction", "total")]
+    moved = [abs(math.log(float(t.series.values[0]) / t.now)) for t in tracks if min(t.series.values[0], t.now) > 0]
+    noisy = max((t.noise for t in tracks), default=math.nan)
+    if not moved or not noisy < 0.03:
+        return None
+    text = f"From the first row to now the losses changed by {max(moved):.1%}."
+    if max(moved) <= 0.01 + noisy:
+        return CheckResult(True, text)
+    return CheckResult(False, text) if max(moved) > 0.03 + 4 * noisy else None
 
 
 def rate_has_decayed(facts: Facts) -> CheckResult | None:

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
     from vaelab.facts import Facts
 
-Need = Literal["gan", "perceptual", "kl", "quantiser", "resume"]
+Need = Literal["gan", "perceptual", "kl", "quantiser", "resume", "half-precision"]
 
 
 def met(need: Need, facts: Facts) -> bool:
     """Whether the log, its settings or a probe show what ``need`` names.
 
     gan: a discriminator acts. perceptual, kl, quantiser: such a term is logged, or declared with a weight. resume: the run went on
-    from a checkpoint of its own.
+    from a checkpoint of its own. half-precision: settings, a loss scale or the trainer's own code say that fp16 or bf16 is used.
     """
     view, measured = facts.view, facts.run.measured
     if need == "gan":
         return facts.adversary is not None or "probe.gradient_share_gan" in measured
     if need == "resume":
         return bool(facts.phases.resumes)
+    if need == "half-precision":
+        return half_precision(facts) or bool(measured)
     if need == "perceptual":
         return view.has_role("perceptual") or bool(view.number("perceptual_weight")) or bool(measured)
     if need == "kl":
         return view.has_role("kl") or bool(view.number("kl_weight")) or bool(measured)
     return view.has_role("quantiser", "codebook_usage", "entropy") or bool(view.number("codebook_weight"))
+
+
+def half_precision(facts: Facts) -> bool:
+    """Whether something says that fp16 or bf16 is used: a setting, a loss scale that is in use, single gradients that are inf (which
+    a scaler skips), or a trainer that computes its losses so."""
+    config, view = facts.run.config, facts.view
+    said = {
+        key: str(config[key]).lower()
+        for key in ("fp16", "amp", "bf16", "model_dtype", "mixed_precision", "precision")
+        if key in config
+    }
+    if any(key in ("fp16", "amp", "bf16") and value in ("true", "1") for key, value in said.items()):
+        return True
+    if any(word in value for value in said.values() for word in ("16", "half")):
+        return True
+    scale = view.series("loss_scale").values
+    norm = facts.run.columns.get("grad_norm")
+    skipped = norm is not None and bool(np.any(norm.logged & np.isinf(norm.values)))
+    return skipped or view.trainer.precision > 0 or bool(len(scale) and scale.max() > 1)

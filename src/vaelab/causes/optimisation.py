@@ -30,7 +30,7 @@ OPTIMISATION: tuple[Cause, ...] = (
             sometimes="OPT409 MET1001:reconstruction MET1001:total MET1001:perceptual MET1002:reconstruction MET1002:total MET1006 KL215 REC102 OPT402 NUM501 NUM502 ADV311 REC103 REC104 REC117 KL209 KL210 DAT710 REC105 ADV305",
             never="KL205 REC107 DAT701",
         ),
-        check=checks.rate_jumped,
+        check=checks.rate_jumped_or_diverged,
     ),
     Cause(
         "E2",
@@ -54,6 +54,7 @@ OPTIMISATION: tuple[Cause, ...] = (
             sometimes="MET1003:reconstruction MET1003:total REC138 OPT410 KL211 NUM507 REC103 OPT407 REC117 ADV305",
             never="OPT405 KL201 KL206",
         ),
+        check=checks.never_moved,
         decided_by="lint",
     ),
     Cause(

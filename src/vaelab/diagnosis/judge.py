@@ -202,7 +202,7 @@ def _would_change(
     if len(causes) > 1 and causes[1].score > 0.15:
         changes.append(f"{causes[1].id} {causes[1].name} instead: {causes[1].test}")
     if status in ("healthy", "watch") and not any(
-        facts.view.has(m) for m in ("val/rec_loss", "val/rec_mse", "val/psnr")
+        facts.view.has(m) for m in ("val/rec_loss", "val/rec_mse", "val/psnr", "val/total_loss")
     ):
         changes.append("A held-out rec_loss (val/rec_loss): without one nothing is known of held-out data.")
     if facts.scales.nats is None and facts.view.has("kl_loss"):

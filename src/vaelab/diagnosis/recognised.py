@@ -5,11 +5,14 @@ from __future__ import annotations
 from vaelab.facts import Facts
 from vaelab.facts.standing import SURE
 from vaelab.run import ReadNote
+from vaelab.words import number
 
 ENOUGH_ROWS = 12
 """Rows of a loss below which "healthy" is not said."""
 ENOUGH_SCORES = 3
 """Values of a held-out quality that say where it goes, in a log of enough rows."""
+MOVED = 1.1
+"""First error over the error now from which a total has fallen."""
 
 
 def judged_rows(facts: Facts) -> int:
@@ -78,6 +81,22 @@ def why_not(facts: Facts) -> str:
     if totals:
         return (
             f"the log has no reconstruction and no held-out quality, and {facts.run.columns[totals[0]].original} is a total, in which"
-            " one term can hide another. Log the reconstruction apart, or map the column that holds it: --map COLUMN=reconstruction"
+            f" one term can hide another.{_seen_of_totals(facts, totals[0])} Log the reconstruction apart, or map the column that holds it: --map COLUMN=reconstruction"
         )
     return "the log has no column that can be judged: map the one that holds the reconstruction: --map COLUMN=reconstruction"
+
+
+def _seen_of_totals(facts: Facts, total: str) -> str:
+    """What the training and the held-out total do, as a sentence; empty without both."""
+    held_out = next((f"{split}/{total}" for split in ("val", "test") if facts.view.has(f"{split}/{total}")), None)
+    if held_out is None:
+        return ""
+    train, held = facts.tracks[total], facts.tracks[held_out]
+    if min(train.improved or 0.0, held.improved or 0.0) > MOVED:
+        did = "fall together"
+    elif max(train.improved or 0.0, held.improved or 0.0) < MOVED:
+        did = "both stand about where their first rows stood"
+    else:
+        did = "do not move together"
+    values = f"{number(train.first)} to {number(train.now)}, {number(held.first)} to {number(held.now)}"
+    return f" The training and the held-out total {did} ({values})."

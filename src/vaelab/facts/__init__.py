@@ -8,6 +8,7 @@ from functools import cached_property
 from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
+from vaelab.facts.breakdown import Breakdown, find_breakdown
 from vaelab.facts.changes import Changes, find_changes
 from vaelab.facts.derived import derived, negated
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
@@ -48,6 +49,11 @@ class Facts:
         """Every fact as a sentence, in reading order."""
         return statements(self)
 
+    @cached_property
+    def breakdown(self) -> Breakdown | None:
+        """What stood before the first loss that is no number to the end; None in a run without one."""
+        return find_breakdown(self.view)
+
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``needs`` that this run lacks. A need is a column name, a number measured on a checkpoint
         (``probe.active_share``), alternatives joined by ``|``, or one of ``gan-active``, ``nats-per-element``, ``psnr``,
@@ -78,16 +84,17 @@ def infer(run: Run) -> Facts:
     algebra = solve(view, phases.gan)
     optimiser = find_optimiser(view, phases)
     tracks = Tracks(view, phases)
+    adversary = find_adversary(view, phases.gan, algebra)
     return Facts(
         run=run,
         view=view,
         phases=phases,
         algebra=algebra,
         scales=find_scales(view, algebra),
-        adversary=find_adversary(view, phases.gan, algebra),
+        adversary=adversary,
         optimiser=optimiser,
         progress=find_progress(view, phases),
-        changes=find_changes(view, phases, optimiser, tracks),
+        changes=find_changes(view, phases, optimiser, tracks, adversary),
         tracks=tracks,
         negated=negated(logged, run),
     )

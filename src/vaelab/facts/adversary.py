@@ -31,10 +31,14 @@ CHANCE_DETAIL = {
     "least-squares": "0.25 for the mean of two: half-way between the targets 1 and 0",
 }
 
-LEAST_CHANCE = min(CHANCE_LEVELS)
+LEAST_CHANCE, MOST_CHANCE = min(CHANCE_LEVELS), 50 * max(CHANCE_LEVELS)
+"""Chance levels of one discriminator, and of as many, or with as large a weight or penalty, as recipes have."""
 NEAR, FALLEN = 0.12, 0.3
 """How far (in natural log) the first rows after the GAN start may lie above and below a chance level: an untrained network is
 not exactly there, and the first printed row has learned a little already."""
+
+WON, LOST = 0.12, 1.4
+"""disc_loss over its chance level below which a discriminator has won, and above which it has lost its way."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,13 @@ class Adversary:
     negative_total: float
     best_gap: float | None
     chance_known: bool
+
+    @property
+    def unbalanced(self) -> bool:
+        """disc_loss stands far below its chance level, or above what any skill explains."""
+        if self.disc_loss is None or self.chance is None or not self.chance > 0:
+            return False
+        return not WON <= self.disc_loss / self.chance <= LOST
 
 
 def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
@@ -151,8 +162,8 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     if not begins or not len(first):
         return None, "not known"
     began = level(first)
-    if not 0.2 * LEAST_CHANCE <= began < math.inf:
-        return None, "not known"  # it had won before the first row
+    if not 0.2 * LEAST_CHANCE <= began <= MOST_CHANCE:
+        return None, "not known"  # it had won, or lost its way, before the first row
     near = [c for c in CHANCE_LEVELS if -NEAR <= math.log(c / began) <= FALLEN]
     if (
         not near

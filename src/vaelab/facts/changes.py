@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vaelab.analysis import level, noise
+from vaelab.facts.adversary import Adversary
 from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
 from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Shift, Track, Tracks
@@ -16,6 +17,10 @@ from vaelab.run import FloatArray, IntArray
 
 JUMP = 1.8
 """A lasting change by this factor between neighbouring levels counts as a jump (2.6 dB of MSE)."""
+
+
+SOON = 0.05
+"""Share of the run after a GAN start in which a jump is the discriminator's, where that has left its balance."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ class Changes:
     late: float | None = None
 
 
-def find_changes(view: View, phases: Phases, optimiser: Optimiser, tracks: Tracks) -> Changes:
+def find_changes(
+    view: View, phases: Phases, optimiser: Optimiser, tracks: Tracks, adversary: Adversary | None = None
+) -> Changes:
     """Changes of rec_loss (or of total_loss where the log has no rec_loss)."""
     metric = "rec_loss" if view.has("rec_loss") else "total_loss"
     track = tracks.get(metric)
@@ -88,7 +95,7 @@ def find_changes(view: View, phases: Phases, optimiser: Optimiser, tracks: Track
     drop = min(drops, key=lambda s: s.ratio, default=None)
     return Changes(
         metric=metric,
-        jump=_beside(view, track, jump, _coincides(view, phases, optimiser, jump)) if jump else None,
+        jump=_beside(view, track, jump, _coincides(view, phases, optimiser, adversary, jump)) if jump else None,
         drop=_beside(view, track, drop, "") if drop else None,
         drift=_drift(view, phases, track),
         spikes=track.spikes,
@@ -123,14 +130,18 @@ def _beside(view: View, track: Track, shift: Shift, coincides: str) -> Jump:
     )
 
 
-def _coincides(view: View, phases: Phases, optimiser: Optimiser, shift: Shift) -> str:
+def _coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adversary | None, shift: Shift) -> str:
     """What else the run did at that row; empty if nothing that the log shows."""
     step, before = shift.step, shift.before_step
     slack = 3 * max(1, step - before)
     gan, warm_up = phases.gan, phases.warm_up
     started = gan.state == "active" and gan.before_step is not None and gan.start_step is not None
-    # its shock takes a few rows to build up
-    if started and gan.before_step <= step <= gan.start_step + LASTS * max(1, step - before):  # type: ignore[operator]
+    # its shock takes a few rows to build up, and one of a discriminator that left its balance longer, as does a ramp of its weight
+    builds_up = float(LASTS * max(1, step - before))
+    if adversary is not None and adversary.unbalanced:
+        ramp = view.number("disc_ramp") or 0.0
+        builds_up = max(builds_up, SOON * float(view.run.steps[-1] - view.run.steps[0]) + ramp)
+    if started and gan.before_step <= step <= gan.start_step + builds_up:  # type: ignore[operator]
         return "gan-start"
     if optimiser.lr_jump_near(before - slack, step):
         return "lr-jump"

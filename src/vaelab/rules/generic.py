@@ -31,6 +31,18 @@ FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
 
 
+IMPROVES = 1.3
+"""First error over the error now from which a reconstruction is being trained."""
+
+
+NOISY = 0.3
+"""Row-to-row noise from which the level of some dozen rows is known to 10% only."""
+
+
+SMALL = 0.01
+"""Share of the reconstruction below which a term next to it is next to nothing."""
+
+
 def directed(facts: Facts) -> Iterator[Track]:
     """Tracks whose direction is known: training and held-out columns, an epoch's mean where nothing finer is logged.
 
@@ -179,6 +191,7 @@ class StuckFromTheStart(Rule):
 
     What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
     trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
+    A term that is next to nothing, or all noise, beside a reconstruction that improves is passed over.
     Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
 
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
@@ -208,7 +221,7 @@ class StuckFromTheStart(Rule):
         nothing = (
             held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
         )
-        for track in (t for t in stuck if t.role.split == "train" and not t.constant):
+        for track in (t for t in stuck if t.role.split == "train" and not t.constant and not _lost_in_noise(facts, t)):
             yield self.finding(
                 f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
                 f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
@@ -227,6 +240,14 @@ def _flat(track: Track) -> bool:
     # what the noise of the two levels compared does to their ratio
     chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
     return bool(change <= FLAT + chance and range_ <= 2 * FLAT + 4 * track.noise)
+
+
+def _lost_in_noise(facts: Facts, track: Track) -> bool:
+    """A term beside a reconstruction that improves, which is so small or so noisy that its level says nothing."""
+    rec = next((facts.tracks[m] for m in facts.view.of("reconstruction") if m != track.metric), None)
+    if rec is None or (rec.improved or 1.0) < IMPROVES or track.role.name in ("reconstruction", "total"):
+        return False
+    return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
 
 
 def _begins_with_the_run(facts: Facts, track: Track) -> bool:

@@ -8,12 +8,16 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
-HELD_OUT = "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse"
-"""Need of a rule that compares training with held-out samples."""
+TRAINING = "rec_loss|rec_mse|total_loss"
+HELD_OUT = "val/rec_loss|val/rec_mse|val/total_loss|test/rec_loss|test/rec_mse|test/total_loss"
+"""Needs of a rule that compares training with held-out samples."""
+SUDDEN = 0.6
+"""Share of the held-out error's growth (in its logarithm) in one step from which it did not grow by memorising."""
 
 
 def skill(facts: Facts) -> float | None:
@@ -23,20 +27,36 @@ def skill(facts: Facts) -> float | None:
 
 
 def error_columns(facts: Facts) -> tuple[str, str] | None:
-    """``(held-out column, training column)`` of the same pixel error; None where the log has no such pair."""
-    pairs = ((f"{split}/{m}", m) for split in ("val", "test") for m in ("rec_loss", "rec_mse"))
-    return next((pair for pair in pairs if facts.view.has(*pair)), None)
+    """``(held-out column, training column)`` of the same error; None where the log has no such pair.
+
+    A total without an adversarial term stands in where no reconstruction was recognised: both hold the same terms.
+    """
+    view, metrics = facts.view, ["rec_loss", "rec_mse"]
+    if view.role("total_loss").better == "down" and not view.of("reconstruction"):
+        metrics.append("total_loss")
+    pairs = ((f"{split}/{m}", m) for split in ("val", "test") for m in metrics)
+    return next((pair for pair in pairs if view.has(*pair)), None)
+
+
+def parted_at_once(facts: Facts, held_out: str, growth: float) -> bool:
+    """Whether most of the held-out error's growth is one lasting jump: other data, not memory, which grows from epoch to epoch."""
+    track = facts.tracks[held_out]
+    shift = track.shift
+    if shift is None or not shift.lasting or track.rows < ENOUGH:
+        return False
+    return bool(np.log(shift.ratio) >= SUDDEN * np.log(growth))
 
 
 class ValidationGap(Rule):
     """Validation gets worse while training gets better.
 
     What it checks: the late validation ``rec_loss`` (or ``rec_mse``) against its own best and against the training level.
-    Where the averaged weights (EMA) are validated too and hold their best, the raw weights swing: nothing is memorised.
+    Where the averaged weights (EMA) are validated too and hold their best, the raw weights swing: nothing is memorised. A rise that is
+    one jump is no memory either. Totals stand in where no reconstruction is logged.
 
     Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
 
-    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 4 values, and the training one.
+    Evidence it needs: a validation ``rec_loss``, ``rec_mse`` or ``total_loss`` with at least 4 values, and the training one.
 
     What to do: more data or augmentation; check that both splits are processed in the same way.
 
@@ -46,7 +66,7 @@ class ValidationGap(Rule):
     code = "REC109"
     name = "validation-gap"
     finds = ("reconstruction", "worse")
-    needs = ("rec_loss", HELD_OUT)
+    needs = (TRAINING, HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         names = error_columns(facts)
@@ -60,6 +80,8 @@ class ValidationGap(Rule):
         train = rec.now
         before = rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).now
         if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
+            return
+        if parted_at_once(facts, names[0], late / best):
             return
         averaged = facts.view.series(f"val_ema/{names[1]}")
         if len(averaged) >= 4 and averaged.now <= 1.25 * float(averaged.values.min()):
@@ -141,7 +163,8 @@ class GapWidens(Rule):
     Why it matters: the gap opens long before the held-out error rises. Held-out samples are decoded from the mode and
     training ones from noisy samples, so in a run that generalises the ratio is near or below 1 and stays there.
 
-    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 3 values, and the training one.
+    Evidence it needs: a validation ``rec_loss``, ``rec_mse`` or ``total_loss`` with at least 3 values, and the training one. Of totals
+    the gap has to be twice as large, and to have doubled, to be sure: their terms may trade.
 
     What to do: more data or augmentation; check that both splits are processed in the same way.
 
@@ -151,7 +174,7 @@ class GapWidens(Rule):
     code = "REC115"
     name = "held-out-gap-widens"
     finds = ("reconstruction", "worse")
-    needs = ("rec_loss", HELD_OUT)
+    needs = (TRAINING, HELD_OUT)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         names = error_columns(facts)
@@ -176,13 +199,17 @@ class GapWidens(Rule):
         growth = now / float(ratio[0])
         if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
             return
+        rose = float(held_out[-1]) / float(held_out[0])
+        if rose > 1.35 and parted_at_once(facts, names[0], rose):
+            return
+        sure = growth > 1.5 if names[1] != "total_loss" else growth > 2 and now > 2
         yield self.finding(
             f"{names[0]} was {ratio[0]:.2f} times the training value at step {int(val.steps[0]):,} and is {now:.2f} times it"
             f" now: training fell from {number(float(train[0]))} to {number(float(train[-1]))}, held-out samples went from"
             f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
             " samples only.",
             size=now,
-            certainty=CERTAIN if (growth > 1.5) else DOUBTFUL,
+            certainty=CERTAIN if sure else DOUBTFUL,
             metrics=names,
             steps=(int(val.steps[0]), int(val.steps[-1])),
             evidence=(Evidence("held-out / training, first", float(ratio[0]), "x"), Evidence("now", now, "x")),

@@ -11,6 +11,7 @@ from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.held_out import skill
+from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 REC_LIMIT = {
@@ -24,6 +25,8 @@ REC_LIMIT = {
 }
 """rec_loss on the first rows that no network fed with inputs in [-1, 1] starts at: errors of 0..255 pixels give 1e4 (MSE)
 or 60 and more (L1); an exploding start stays below."""
+STANDS = 40
+"""Rows after which a loss that has hardly moved stands where it is."""
 
 
 NO_CONSTANT = ("unknown", "bce-sum", "cross-entropy", "spectral")
@@ -95,12 +98,14 @@ class ScaleOutOfRange(Rule):
     """The reconstruction loss is too large for normalised data.
 
     What it checks: the first values of ``rec_loss`` against what a fresh network scores on data in [-1, 1] (an MSE of about
-    1, at most some tens when it explodes).
+    1, at most some tens when it explodes). Of a loss that is a mean of an unknown kind, or is named a squared error while the inputs'
+    range is declared, whether it also stays there: a sum falls.
 
     Why it matters: 0..255 pixels in place of -1..1 make the loss four orders of magnitude larger; every weight then has
     another meaning and the network learns almost nothing.
 
-    Evidence it needs: ``rec_loss`` of a known kind and reduction: a sum over pixels is large by design.
+    Evidence it needs: ``rec_loss`` of a known kind and reduction: a sum over pixels is large by design. It is doubtful where the
+    reduction is known from no trainer's code.
 
     What to do: print the minimum and maximum of one batch.
 
@@ -115,12 +120,23 @@ class ScaleOutOfRange(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         name, kind = facts.view.error
         rec, peak = facts.view.series(name), facts.scales.peak
-        if not len(rec) or kind not in REC_LIMIT:
+        if not len(rec):
             return
+        certainty = CERTAIN
+        if kind not in REC_LIMIT:
+            if peak is None or not (_is_mean(facts) or _named_mean_square(facts, name)):
+                return
+            # a sum that neither the name nor the code tells falls while the network learns; an error of 0..255 pixels hardly does
+            if len(rec) < 12 or rec.now < 0.5 * level(rec.early.values):
+                return
+            certainty, kind = (CERTAIN if _is_mean(facts) else DOUBTFUL), "mse"
         limit = REC_LIMIT[kind] * ((peak or 2.0) / 2) ** 2
         # an epoch mean already holds what training did
         if facts.run.smoothing[name].kind == "epoch_mean":
             limit *= 5
+        # what a start may explode to, a loss does not stand at: the largest possible mean of squares is the range's width, squared
+        if kind == "mse" and peak is not None and facts.tracks[name].rows >= STANDS and rec.values.min() > peak**2:
+            limit = peak**2 if 0.5 < rec.now / level(rec.early.values) < 1.5 else limit
         early = rec.early
         first, median = float(rec.values[0]), level(early.values)
         if first <= limit or median <= limit:
@@ -131,9 +147,10 @@ class ScaleOutOfRange(Rule):
         if "lpips" in kind and len(rec) >= 12 and late < first / 6:
             return
         yield self.finding(
-            f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in [-1, 1] no"
-            f" network starts above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
+            f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in"
+            f" {'[0, 1]' if peak == 1 else '[-1, 1]'} no network {'stays' if peak is not None and limit == peak**2 else 'starts'} above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
             " is the size of the error, as pixels of 0..255 give.",
+            certainty=certainty,
             metrics=("rec_loss", name) if name != "rec_loss" else ("rec_loss",),
             steps=(int(rec.steps[0]), int(rec.steps[-1])),
             evidence=(
@@ -142,6 +159,18 @@ class ScaleOutOfRange(Rule):
                 Evidence("median of the run", beside),
             ),
         )
+
+
+def _is_mean(facts: Facts) -> bool:
+    """Whether the trainer's own code averages its reconstruction loss over all values, of whatever kind it is."""
+    trainer = facts.view.trainer
+    return trainer.nll_reduction == "mean" and not trainer.fork and facts.view.role("rec_loss").standing == "known"
+
+
+def _named_mean_square(facts: Facts, name: str) -> bool:
+    """Whether the log calls the column a squared error, the range of the inputs is declared, and no PSNR says that the error is small."""
+    psnr = facts.view.series("psnr")
+    return facts.view.role(name).kind == "mse" and "input_range" in facts.run.config and (not len(psnr) or psnr.now < 0)
 
 
 class NothingMoves(Rule):

@@ -34,9 +34,10 @@ class NonFinite(Rule):
 
     Evidence it needs: any column.
 
-    What to do: resume from the last good checkpoint with the VAE, LPIPS and KL in fp32; look at the rows before it.
+    What to do: look at the rows before it: a rise is a learning rate that is too high, a calm run a damaged sample (or half
+    precision, where it is used). Resume from the last good checkpoint.
 
-    References: latent-diffusion#176, Open-Sora-Plan#265, kohya_ss#1103; causes F1, F5.
+    References: latent-diffusion#176, Open-Sora-Plan#265, kohya_ss#1103; causes E1, A2, F1, F5.
     """
 
     code = "NUM501"
@@ -118,7 +119,7 @@ class StoppedItself(Rule):
 
     Evidence it needs: the console log.
 
-    What to do: if the rows before are calm, look at the batch and at precision (fp16, LPIPS root); if they are not, the
+    What to do: if the rows before are calm, look at the batch, and at precision where the run is in fp16; if they are not, the
     cause lies before. Skip and count non-finite steps rather than stopping.
 
     References: Pyramid-Flow's sys.exit; MAR#69; cause F6.
@@ -153,13 +154,14 @@ class StoppedItself(Rule):
 class CalmBeforeNonFinite(Rule):
     """The rows before the non-finite loss are calm.
 
-    What it checks: the level and noise of ``rec_loss`` in the last rows before a non-finite value or stop.
+    What it checks: the level and noise of ``rec_loss``, and the size of every other term and gradient, in the last rows before a
+    non-finite value or stop.
 
-    Why it matters: divergence announces itself, a bad batch or an overflow does not.
+    Why it matters: divergence announces itself, in some term; a bad sample or an overflow does not.
 
     Evidence it needs: a non-finite value or stop, and 6 finite rows of ``rec_loss`` before it.
 
-    What to do: check the input batch of that step for NaN, then precision (fp16), then LPIPS on flat images.
+    What to do: check the input batch of that step for NaN, then LPIPS on flat images; precision where the run is in fp16.
 
     References: causes F1, F3, A2, E1.
     """
@@ -178,9 +180,11 @@ class CalmBeforeNonFinite(Rule):
             return
         if c.late > 1.8 * c.best or rec.values[-1] > 3 * c.late or rec.values[0] < 0.6 * c.late:
             return
+        if facts.breakdown is not None and facts.breakdown.kind != "calm":
+            return
         yield self.finding(
-            f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a bad batch or an"
-            " overflow, not a divergence.",
+            f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a damaged sample or one"
+            " overflow, not a divergence that was under way.",
             metrics=("rec_loss",),
             steps=(int(rec.steps[-1]), int(rec.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", int(rec.rows[-1])),),
