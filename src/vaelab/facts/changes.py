@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vaelab.analysis import level, noise
+from vaelab.facts.errors import Shift
 from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
-from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Shift, Track, Tracks
+from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Track, Tracks
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
 
