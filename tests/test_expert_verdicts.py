@@ -574,3 +574,10 @@ def test_data_that_become_easy_at_once_are_told_though_the_loss_falls_on(log: Lo
     black = np.where(ROW > 120, 0.03 * np.exp(-np.minimum(ROW - 120, 40) / 12), 1.0)
     diagnosis = log.judged(rec=falls() * black, lr=np.full(ROWS, 1e-4))
     assert diagnosis.status == "act" and {c.id for c in diagnosis.causes[:2]} & {"A4", "A5"}
+
+
+@every_trainer
+def test_held_out_data_that_stand_worse_than_at_their_first_rows_are_watched(log: Log) -> None:
+    val = np.where(ROW < 20, 0.5 - 0.003 * ROW, 0.44 + 0.15 * np.minimum(1, (ROW - 20) / 120)) * noise(0.01, 5)
+    assert log.judged(rec=falls(0.6, 0.3), val=val).status == "watch"
+    assert log.judged(rec=falls(0.6, 0.3), val=falls(0.62, 0.32, seed=5)).status == "healthy"
