@@ -2,8 +2,8 @@
 
     python benchmarks/bench_diagnose.py [--rows 1000000] [--runs 400]
 
-Writes a MetricLogger console log and a CSV of the same run to a temporary folder, reads and diagnoses both in one run,
-and prints seconds and the ratio diagnosis / reading (below 1: the diagnosis takes less time than reading).
+Writes one run in every kind of format (console lines of several shapes, CSV, JSON lines, TensorBoard) to a temporary folder, reads
+and diagnoses each, and prints CPU seconds and the ratio diagnosis / reading (below 1: the diagnosis takes less time than reading).
 
 Then a folder of many small runs is judged by one process and on all cores, in turns, as ``vaelab diagnose FOLDER`` does it.
 """
@@ -11,9 +11,11 @@ Then a folder of many small runs is judged by one process and on all cores, in t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock, patch
 
@@ -69,6 +71,69 @@ def write_csv(path: Path, data: dict[str, np.ndarray]) -> None:
     np.savetxt(path, table, delimiter=",", header="step," + ",".join(data), comments="", fmt="%.6g")
 
 
+def write_json_lines(path: Path, data: dict[str, np.ndarray]) -> None:
+    with path.open("w") as out:
+        for row, values in enumerate(np.stack(list(data.values()), axis=1).tolist()):
+            out.write(
+                json.dumps({"step": row, **{n: float(f"{v:.6g}") for n, v in zip(data, values, strict=True)}}) + "\n"
+            )
+
+
+def write_lines(path: Path, data: dict[str, np.ndarray], start: str, item: str, between: str, end: str) -> None:
+    """A line a row: ``start`` with ``{row}``, ``item`` with ``{name}`` and ``{value}`` for every column, ``end``."""
+    with path.open("w") as out:
+        for row, values in enumerate(np.stack(list(data.values()), axis=1).tolist()):
+            items = (item.format(name=n, value=v) for n, v in zip(data, values, strict=True))
+            clock = f"{row // 3600 % 24:02d}:{row // 60 % 60:02d}:{row % 60:02d}"
+            out.write(start.format(row=row, rows=len(data["lr"]), clock=clock) + between.join(items) + end + "\n")
+
+
+def write_key_value(path: Path, data: dict[str, np.ndarray]) -> None:
+    write_lines(path, data, "2026-01-01 {clock},123 - trainer - INFO - step {row}: ", "{name}: {value:.5f}", ", ", "")
+
+
+def write_bars(path: Path, data: dict[str, np.ndarray]) -> None:
+    start = "Epoch 0:  50%|█████     | {row}/{rows} [00:01<1:14:10,  1.01s/it, "
+    write_lines(path, data, start, "{name}={value:.3g}", ", ", "]")
+
+
+def write_dicts(path: Path, data: dict[str, np.ndarray]) -> None:
+    write_lines(path, {"step": np.arange(len(data["lr"])), **data}, "{{", "'{name}': {value:.6g}", ", ", "}")
+
+
+def write_radiodiff(path: Path, data: dict[str, np.ndarray]) -> None:
+    """Two lines a row, as RadioDiff prints its generator and its discriminator."""
+    named = {{"vae_loss": "total_loss", "perception_loss": "p_loss"}.get(n, n): v for n, v in data.items() if n != "lr"}
+    disc = [n for n in named if n in ("disc_loss", "logits_real", "logits_fake")]
+    with path.open("w") as out:
+        for row in range(len(data["lr"])):
+            clock = f"2026-01-01 {row // 3600 % 24:02d}:{row // 60 % 60:02d}:{row % 60:02d},123"
+            for names in ([n for n in named if n not in disc], disc):
+                text = "".join(f"train/{n}: {named[n][row]:.5f}, " for n in names)
+                out.write(f"{clock} [Train Step] {row}/{len(data['lr'])}: {text}lr: {data['lr'][row]:.5f}, \n")
+
+
+def write_tensorboard(folder: Path, data: dict[str, np.ndarray]) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for row, values in enumerate(np.stack(list(data.values()), axis=1).tolist()):
+            for name, value in zip(data, values, strict=True):
+                writer.add_scalar(f"train/{name}", value, row)
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, dict[str, np.ndarray]], None]]] = {
+    "MetricLogger text": ("console.log", write_console),
+    "RadioDiff text": ("train.log", write_radiodiff),
+    "key: value text": ("run.log", write_key_value),
+    "tqdm bars": ("bars.log", write_bars),
+    "a dict a line": ("dicts.log", write_dicts),
+    "JSON lines": ("metrics.jsonl", write_json_lines),
+    "CSV": ("metrics.csv", write_csv),
+    "TensorBoard": ("events", write_tensorboard),
+}
+
+
 def folder_of_runs(runs: int, rows: int = 200) -> None:
     """One process against all cores, twice in turns; the better of the two times counts."""
     print(f"\n| runs of {rows} rows | processes | s | runs a second | times one process |\n|---|---|---|---|---|")
@@ -94,27 +159,32 @@ def folder_of_runs(runs: int, rows: int = 200) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--runs", type=int, default=400, help="runs of the folder; 0 leaves it out")
+    parser.add_argument("--only", default="", help="formats whose name contains this text")
     options = parser.parse_args()
     rows = options.rows
     data = columns(rows)
-    print("| log | MB | rows | reading s | diagnosis s | diagnosis / reading | status |")
+    print("| log | MB | rows read | reading, CPU s | diagnosis, CPU s | diagnosis / reading | status |")
     print("|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, write in (("console.log", write_console), ("metrics.csv", write_csv)):
+    for title, (name, write) in FORMATS.items():
+        if options.only not in title:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             write(path, data)
-            start = time.perf_counter()
+            start = time.process_time()
             run = read(path)
-            middle = time.perf_counter()
+            middle = time.process_time()
             diagnosis = diagnose(run)
-            end = time.perf_counter()
-            size = path.stat().st_size / 1e6
+            end = time.process_time()
+            size = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file()) / 1e6
             print(
-                f"| {name} | {size:.0f} | {len(run):,} | {middle - start:.2f} | {end - middle:.2f} |"
-                f" {(end - middle) / (middle - start):.2f} | {diagnosis.status} |"
+                f"| {title} | {size:.0f} | {len(run):,} | {middle - start:.2f} | {end - middle:.2f} |"
+                f" {(end - middle) / (middle - start):.2f} | {diagnosis.status} |",
+                flush=True,
             )
-    folder_of_runs(options.runs)
+    if options.runs:
+        folder_of_runs(options.runs)
 
 
 if __name__ == "__main__":

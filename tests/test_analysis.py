@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaelab.analysis import Series, blocks, level, noise, robust_spikes, rolling_median, step_change, trend
+from vaelab.analysis import Series, blocks, level, noise, robust_spikes, rolling_median, trend
 
 RNG = np.random.default_rng
 
@@ -150,32 +150,6 @@ def test_parts_of_a_series() -> None:
 
 
 # --- steps and spikes ----------------------------------------------------------------------------------------------------
-
-
-@given(
-    n=st.integers(30, 200), where=st.floats(0.15, 0.85), size=st.floats(0.6, 5), sign=st.sampled_from([-1, 1]),
-    seed=st.integers(0, 500),
-)  # fmt: skip
-@settings(max_examples=25, deadline=None)
-def test_a_planted_step_is_found_at_its_place(n: int, where: float, size: float, sign: int, seed: int) -> None:
-    at = int(where * n)
-    v = RNG(seed).normal(0, 0.08, n) + np.where(np.arange(n) < at, 0.0, sign * size)
-    found = step_change(v)
-    assert found is not None
-    assert abs(found.index - at) <= 2
-    assert found.after - found.before == pytest.approx(sign * size, abs=0.2)
-    assert found.score > 2
-
-
-@given(n=st.integers(11, 200), slope=st.floats(-5, 5).filter(lambda x: abs(x) > 1e-3))
-@settings(max_examples=20, deadline=None)
-def test_a_straight_slope_is_not_a_step(n: int, slope: float) -> None:
-    assert step_change(slope * np.arange(n)) is None
-
-
-def test_too_few_points_and_constants_have_no_step() -> None:
-    assert step_change(np.array([0.0, 0, 0, 5, 5])) is None
-    assert step_change(np.ones(50)) is None
 
 
 @given(st.lists(st.integers(12, 187), min_size=1, max_size=5, unique=True), st.integers(0, 200))

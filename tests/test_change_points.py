@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vaelab.analysis.change_points import RUN_LENGTH, change_points
+from vaelab.analysis.change_points import RUN_LENGTH, change_points, largest_shift
 
 CURVES = {
     "level": lambda t: 0 * t,
@@ -124,3 +124,20 @@ def test_the_result_is_the_same_every_time_and_few_or_constant_rows_have_no_chan
     assert change_points(values) == change_points(values.copy())
     assert change_points(values[:5]).first_alarm is None
     assert change_points(np.zeros(50)).first_alarm is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("rows", "slack"), [(40, 0), (300, 0), (20_000, 10)])
+def test_the_largest_shift_of_a_level_curve_goes_up_or_down(sign: int, rows: int, slack: int) -> None:
+    at = rows * 2 // 3
+    values = noise(np.random.default_rng(12), rows, 0.1)
+    values[at:] += sign * 1.5
+    found = largest_shift(values)
+    assert found is not None and abs(found.index - at) <= slack
+    assert found.after - found.before == pytest.approx(sign * 1.5, abs=0.15)
+    assert largest_shift(noise(np.random.default_rng(13), rows, 0.1)) is None
+
+
+@pytest.mark.parametrize("slope", [-5.0, -0.02, 0.002, 0.02, 0.3, 5.0])
+def test_a_straight_line_has_no_shift(slope: float) -> None:
+    assert largest_shift(slope * np.arange(120)) is None

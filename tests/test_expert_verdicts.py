@@ -510,7 +510,7 @@ def test_a_jump_soon_after_a_gan_start_is_the_discriminators(log: Log, later: in
     on = ROW >= 60
     disc = np.where(on, 0.02 + 0.98 * np.exp(-(ROW - 60.0).clip(0) / 3), math.nan)
     real, fake = (np.where(on, sign * 4 * (1 - disc), math.nan) for sign in (1, -1))
-    rec = settles() * np.where(ROW - later >= 60, 2.6, 1)
+    rec = settles() * np.where(60 + later <= ROW, 2.6, 1)
     diagnosis = log.judged(rec=rec, disc=disc, real=real, fake=fake, lr=np.full(ROWS, 1e-4))
     assert not {"DAT701", "DAT709", "REC104"} & set(codes(diagnosis))
     assert diagnosis.status == "act" and diagnosis.causes[0].id in ("D4", "D6", "D5")

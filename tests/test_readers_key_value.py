@@ -644,3 +644,12 @@ def test_an_exception_at_the_end_is_no_metric_and_a_nan_in_it_stopped_the_run(tm
         assert [event.kind for event in run.events] == [kind]
         path.write_text(f"{rows}{error}\n")
         assert [event.kind for event in vaelab.read(path).events] == [kind]
+
+
+def test_a_log_that_ends_in_an_error_before_its_first_row_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(
+        'Building the model\nTraceback (most recent call last):\n  File "t.py", line 6\nArithmeticError: NaN detected in train loss\n'
+    )
+    with pytest.raises(LogError, match=r"ended before its first one, with ArithmeticError: NaN .* \(line 4\)"):
+        vaelab.read(path)

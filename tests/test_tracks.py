@@ -8,7 +8,7 @@ import pytest
 from synthetic_runs import decay, draft, lognormal
 from vaelab.catalog.roles import Role
 from vaelab.facts import infer
-from vaelab.facts.tracks import log_errors
+from vaelab.facts.errors import log_errors
 
 ROWS = 200
 
@@ -80,3 +80,32 @@ def test_a_total_has_a_direction_only_without_an_adversarial_term() -> None:
     assert infer(draft({"total_loss": rising}).run()).tracks["total_loss"].worse == pytest.approx(2.9, rel=0.05)
     both = draft({"total_loss": rising, "g_loss": np.ones(ROWS)})
     assert infer(both.run()).tracks["total_loss"].worse is None
+
+
+def test_a_track_says_what_it_did_in_every_phase() -> None:
+    rows = np.arange(ROWS)
+    on = rows >= 100
+    columns = {
+        "rec_loss": decay(ROWS, 1.0, 0.2, 6) * noise(0.03) * np.where(rows >= 150, 3, 1),
+        "perceptual_loss": 0.3 * noise(0.03, 1),
+        "disc_loss": np.where(on, 1.0, 0.0) * noise(0.05, 2),
+        "lr": np.where(rows < 3, 0.0, 1e-5),
+    }
+    columns["rec_loss"][[5, 6]] = np.nan
+    out = draft(columns, decimals={"lr": 5}, logged={"rec_loss": np.ones(ROWS, np.bool_)})
+    tracks = infer(out.run()).tracks
+    before, after = tracks["rec_loss"].parts[0], tracks["rec_loss"].parts[-1]
+    assert before.trend == "falling" and not before.shifts and before.non_finite == pytest.approx(0.02)
+    assert [s.step for s in after.shifts] == [1500]
+    assert after.shifts[0].db == pytest.approx(4.8, abs=0.5) and after.shifts[0].alarm_step <= 1530
+    assert tracks["rec_loss"].before_gan == pytest.approx(0.2, rel=0.2)
+    assert tracks["rec_loss"].non_finite == pytest.approx(0.01)
+    assert tracks["lr"].unreadable and not tracks["lr"].zero and "lr" not in list(tracks)
+
+
+def test_a_sudden_fall_beyond_a_convex_decay_is_one() -> None:
+    rows = np.arange(ROWS)
+    falls = track("perceptual_loss", decay(ROWS, 1.0, 0.2, 6) * noise(0.05) * np.where(rows < 120, 1, 0.4)).falls
+    assert [f.step for f in falls if f.certainty > 0.999] == [1200]
+    learning = track("perceptual_loss", decay(ROWS, 1.0, 0.02, 6) * noise(0.05)).falls
+    assert not [f for f in learning if f.certainty > 0.999]

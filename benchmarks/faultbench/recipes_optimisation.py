@@ -154,7 +154,7 @@ RECIPES = [
     Recipe("lr-too-high", "learning rate thirty times too high", worse(1.5), ("E1",), times={"optim.lr": 30}, diverges=True),
     Recipe("lr-high-no-clip", "learning rate twelve times too high, without clipping", worse(1.3), ("E1",), times={"optim.lr": 12},
            base={"optim.clip_grad": None}, diverges=True),
-    Recipe("lr-too-low", "learning rate three hundred times too low", worse(1.8), ("E2",), times={"optim.lr": 1 / 300}),
+    Recipe("lr-too-low", "learning rate three hundred times too low", worse(1.8), ("E2",), times={"optim.lr": 1 / 300}, change={"optim.min_lr": 0.0}),
     Recipe("lr-late-jump", "the learning rate is forty times as high from 30% on", worse(1.5), ("E1",), onset=EARLY,
            plant=_lr(lambda step: 40.0 if step >= EARLY else 1.0), diverges=True),
     Recipe("lr-jump-near-end", "the learning rate is fifty times as high from 70% on", worse(1.3), ("E1",), onset=LATE,

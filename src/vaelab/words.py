@@ -25,3 +25,8 @@ def share_text(share: float) -> str:
     if share >= 0.995 and share < 1:
         return f"{share:.2%}"
     return f"{share:.1%}" if share >= 0.001 else f"{share * 100:.1g}%"
+
+
+def belief(share: float) -> str:
+    """A degree of belief as ``71%``; never 0% or 100%, which no evidence reaches."""
+    return "over 99%" if share > 0.99 else "under 1%" if share < 0.01 else f"{share:.0%}"

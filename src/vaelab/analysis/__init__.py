@@ -1,19 +1,18 @@
 """Numpy on one series: levels, trends, step changes, spikes, blocks. Nothing here knows what a metric means."""
 
-from vaelab.analysis.change_points import Change, ChangePoints, change_points
+from vaelab.analysis.change_points import Change, ChangePoints, change_points, largest_shift
 from vaelab.analysis.series import (
     Series,
-    StepChange,
     Trend,
     blocks,
     early_rows,
     isolated_spikes,
     late_rows,
     level,
+    median,
     noise,
     robust_spikes,
     rolling_median,
-    step_change,
     trend,
 )
 
@@ -21,17 +20,17 @@ __all__ = [
     "Change",
     "ChangePoints",
     "Series",
-    "StepChange",
     "Trend",
     "blocks",
     "change_points",
     "early_rows",
     "isolated_spikes",
+    "largest_shift",
     "late_rows",
     "level",
+    "median",
     "noise",
     "robust_spikes",
     "rolling_median",
-    "step_change",
     "trend",
 ]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaelab.analysis.series import MAD_TO_SIGMA, FloatArray, IntArray, level, median, rolling_median
+from vaelab.analysis.series import MAD_TO_SIGMA, MAX_BLOCKS, FloatArray, IntArray, level, median, rolling_median
 
 RUN_LENGTH = 1000
 """Mean number of rows to a false alarm."""
@@ -35,6 +35,8 @@ CERTAIN = 0.999
 """Certainty of a change after which the level before it is history."""
 STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
+LARGEST = 1e9
+"""Size beyond which values are all the same: a logarithm of this size is no measurement, and its square would overflow."""
 SIMULATED_ROWS = 40_000
 BLOCK = 10
 EULER = 0.5772156649
@@ -103,6 +105,7 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     n = len(values)
     if n < 2 * LEAST + 2:
         return ChangePoints((), (), None, math.nan, math.nan)
+    values = np.clip(values, -LARGEST, LARGEST)
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
     residuals = values - rolling_median(values, 2 * window + 1)
@@ -141,6 +144,19 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
         begin = begin if certainty < CERTAIN else alarm if at is None else at
         since = max(begin, alarm + 1) if certainty < CERTAIN else begin
     return ChangePoints(tuple(shifts), tuple(drifts), first_alarm, scale.sigma, scale.correlation)
+
+
+def largest_shift(values: FloatArray) -> Change | None:
+    """The largest certain shift, up or down, of ``values`` (n,) that are meant to stay level. Of a long curve blocks are looked at."""
+    size = max(1, math.ceil(len(values) / MAX_BLOCKS))
+    whole = median(values[: len(values) // size * size].reshape(-1, size)) if size > 1 else values
+    found = [(c, sign) for sign in (1, -1) for c in change_points(sign * whole).shifts if c.certainty >= CERTAIN]
+    if not found:
+        return None
+    change, sign = max(found, key=lambda f: f[0].size)
+    places = {"index": change.index * size, "alarm": change.alarm * size}
+    back = change.back * size if change.back is not None else None
+    return replace(change, **places, back=back, before=sign * change.before, after=sign * change.after)
 
 
 def _sums(values: FloatArray, scale: _Scale, sign: int, starts: tuple[int, ...]) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.causes.types import CheckResult
+from vaelab.words import rough
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
@@ -43,7 +44,7 @@ def start_in_another_unit(facts: Facts) -> CheckResult | None:
     early, late = gan.planned_step / max(1, gan.start_step), gan.before_step / gan.planned_step
     text = f"The GAN acts from step {gan.start_step:,} on; disc_start is {gan.planned_step:,}"
     if max(early, late) > 1.2:
-        return CheckResult(True, f"{text}: {max(early, late):.2g} times {'earlier' if early > late else 'later'}.")
+        return CheckResult(True, f"{text}: {rough(max(early, late))} times {'earlier' if early > late else 'later'}.")
     return CheckResult(False, f"{text}, as planned.")
 
 
@@ -66,7 +67,7 @@ def beta_too_big(facts: Facts) -> CheckResult | None:
     beta, solved = facts.scales.effective_beta, facts.algebra.solved.get("kl_weight")
     if beta is None:
         return None
-    text = f"The effective beta is {beta:.2g} in sum/sum units; published recipes use about 1e-06."
+    text = f"The effective beta is {rough(beta)} in sum/sum units; published recipes use about 1e-6."
     if beta > 30e-6:
         return CheckResult(True, text)
     return CheckResult(False, text) if beta < FAR * 1e-6 and solved is not None and solved.status == "closes" else None
@@ -78,7 +79,7 @@ def gan_weight_big(facts: Facts) -> CheckResult | None:
     if gan is not None and facts.view.trainer.fixed_d_weight:
         if gan.gan_to_nll is None:
             return None
-        share = f"The GAN's term, at a constant weight, is {gan.gan_to_nll:.2g} times nll by value."
+        share = f"The GAN's term, at a constant weight, is {rough(gan.gan_to_nll)} times nll by value."
         return CheckResult(gan.gan_to_nll > FAR, share)
     if weight is None or weight.value is None:
         return None
@@ -112,7 +113,7 @@ def shock_passed(facts: Facts) -> CheckResult | None:
     shock = facts.phases.shock("rec_loss")
     if shock is None or not shock.seen or shock.rows_after < 8:
         return None
-    text = f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN"
+    text = f"rec_loss stands at {rough(shock.remaining)} times its level before the GAN"
     if shock.recovered_step is not None:
         return CheckResult(True, f"{text}: it was back at step {shock.recovered_step:,}.")
     return CheckResult(False, f"{text} and has not come back.")
@@ -130,7 +131,7 @@ def logits_drift(facts: Facts) -> CheckResult | None:
     if gan is None or gan.real is None or gan.fake is None:
         return None
     drifts = gan.real * gan.fake > 0 and min(abs(gan.real), abs(gan.fake)) > 0.5
-    return CheckResult(drifts, f"The logits are {gan.real:.2g} (real) and {gan.fake:.2g} (fake).")
+    return CheckResult(drifts, f"The logits are {rough(gan.real)} (real) and {rough(gan.fake)} (fake).")
 
 
 def held_out_parts(facts: Facts) -> CheckResult | None:
@@ -143,11 +144,9 @@ def held_out_parts(facts: Facts) -> CheckResult | None:
     train, held = pairs.get("train"), pairs.get("val")
     if train is None or held is None or train.worse is None or held.worse is None:
         return None
-    text = f"{held.metric} stands at {held.worse:.2g} times its best level, {train.metric} at {train.worse:.2g} times."
+    text = f"{held.metric} stands at {rough(held.worse)} times its best level, {train.metric} at {rough(train.worse)} times."
     if train.worse < 1.05 and train.improved and held.improved and train.improved > 2 * held.improved:
-        fell = (
-            f"{train.metric} fell to 1/{train.improved:.2g} of its first level, {held.metric} to 1/{held.improved:.2g}."
-        )
+        fell = f"{train.metric} fell to 1/{rough(train.improved)} of its first level, {held.metric} to 1/{rough(held.improved)}."
         return CheckResult(True, fell if held.worse <= 1.1 else text)
     return CheckResult(held.worse > 1.1 and train.worse < 1.05, text)
 
@@ -218,7 +217,7 @@ def rate_below_minimum(facts: Facts) -> CheckResult | None:
     least, now, peak = facts.view.number("min_lr"), facts.optimiser.lr_now, facts.optimiser.lr_peak
     if not least or now is None or facts.view.lr_unreadable or (peak and now > peak / FAR):
         return None
-    return CheckResult(now < 0.5 * least, f"lr stands at {now:.2g}, min_lr is {least:.2g}.")
+    return CheckResult(now < 0.5 * least, f"lr stands at {rough(now)}, min_lr is {rough(least)}.")
 
 
 def half_precision(facts: Facts) -> CheckResult | None:
@@ -269,7 +268,7 @@ def spikes_at_resume(facts: Facts) -> CheckResult | None:
         if len(before) == 5 and len(after) and before.min() > 0:
             ratio = float(after.max() / before.max())
             return CheckResult(
-                ratio > 1.3, f"After the resume of step {step:,} rec_loss reaches {ratio:.2g} times its level."
+                ratio > 1.3, f"After the resume of step {step:,} rec_loss reaches {rough(ratio)} times its level."
             )
     return None
 
@@ -279,4 +278,4 @@ def kl_weight_anneals(facts: Facts) -> CheckResult | None:
     if length := facts.view.number("kl_warmup"):
         return CheckResult(True, f"The KL weight grows over {length:,.0f} steps, as declared.")
     solved = facts.algebra.value("kl_weight")
-    return None if solved is None else CheckResult(False, f"The KL weight is constant: {solved:.2g}.")
+    return None if solved is None else CheckResult(False, f"The KL weight is constant: {rough(solved)}.")

@@ -9,6 +9,7 @@ from vaelab.diagnosis.recognised import ENOUGH_ROWS, why_not
 from vaelab.diagnosis.types import QA, NextStep, RankedCause, Status
 from vaelab.facts import Facts
 from vaelab.rules.base import Finding
+from vaelab.words import belief
 
 
 def questions(
@@ -136,7 +137,7 @@ def _intervene(facts: Facts, status: Status, findings: Sequence[Finding], causes
         lead = f"The run has ended; {AFTER[status]}: "
     text = lead + (worst.message if worst else "")
     if causes and status != "watch":
-        text += f" Most likely cause: {causes[0].title} ({causes[0].score:.0%})."
+        text += f" Most likely cause: {causes[0].title} ({belief(causes[0].score)})."
     return text
 
 

@@ -22,6 +22,7 @@ from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Skipped
 from vaelab.rules.severity import capped
 from vaelab.run import Run
+from vaelab.words import belief
 
 STOP = {
     "KL201",
@@ -170,7 +171,7 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
     first_sentence = root.message.split(". ")[0].rstrip(".")
     if status == "watch" and not facts.ended:
         return f"Watch{where}: {first_sentence}."
-    cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {causes[0].score:.0%})." if causes else ""
+    cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {belief(causes[0].score)})." if causes else ""
     if facts.ended:
         return f"Ended; {AFTER[status]}: {first_sentence}.{cause if status != 'watch' else ''}"
     return f"{'Stop' if status == 'stop' else 'Act'}: {first_sentence}.{cause}"

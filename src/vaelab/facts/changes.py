@@ -9,16 +9,15 @@ import numpy as np
 
 from vaelab.analysis import level, noise
 from vaelab.facts.adversary import Adversary
+from vaelab.facts.errors import Shift
 from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
-from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Shift, Track, Tracks
+from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Track, Tracks
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
 
 JUMP = 1.8
 """A lasting change by this factor between neighbouring levels counts as a jump (2.6 dB of MSE)."""
-
-
 SOON = 0.05
 """Share of the run after a GAN start in which a jump is the discriminator's, where that has left its balance."""
 

@@ -8,34 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.analysis import Series, change_points, level, noise, rolling_median
+from vaelab.analysis import Series, change_points, noise, rolling_median
 from vaelab.facts.base import Phase, PhaseKind
+from vaelab.facts.origin import find_origin
 from vaelab.facts.view import View
 
 RECOVERED = 1.10
 """A level within 10% of the one before the GAN counts as recovered (about 0.4 dB of MSE), noise allowing."""
-
-PRETRAINED = {
-    "mse": 0.02,
-    "l1+lpips": 0.15,
-    "l1+mse+lpips": 0.12,
-    "l1": 0.06,
-    "l1+mse": 0.08,
-    "charbonnier": 0.06,
-    "mse+lpips": 0.08,
-}
-"""First rec_loss at or below this is the level of a trained model, not of a fresh one (23 dB for an MSE)."""
-
-FRESH = {
-    "mse": 0.08,
-    "l1+lpips": 0.4,
-    "l1+mse+lpips": 0.4,
-    "l1": 0.2,
-    "l1+mse": 0.28,
-    "charbonnier": 0.2,
-    "mse+lpips": 0.25,
-}
-"""First rec_loss at or above this is the level of an untrained network; between the two it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +112,7 @@ def find_phases(view: View) -> Phases:
     resumes = _resumes(view)
     share = view.lr_share[0] if view.lr_share is not None else None
     shocks = tuple(s for m in ("rec_loss", "perceptual_loss") if (s := _shock(view, gan, m)) is not None)
-    origin = _origin(view)
+    origin = find_origin(view)
     phases = _cut(view, warm_up, gan, shocks)
     return Phases(phases, warm_up, gan, shocks, origin, share, resumes)
 
@@ -330,28 +309,6 @@ def _until_later_jump(post: Series) -> Series:
     if not later:
         return post
     return post.between(int(post.steps[0]), int(post.steps[max(later, key=lambda c: c.size).index - 2]))
-
-
-def _origin(view: View) -> str:
-    """``pretrained`` if the first value already stands near the run's best level, else ``scratch`` or ``unknown``."""
-    metric, error = view.error
-    rec = view.series(metric)
-    if len(rec) < 2:
-        return "unknown"
-    first = float(rec.values[0])
-    limit = PRETRAINED.get(error)
-    spacing = int(level(np.diff(rec.steps)))
-    begins_at_zero = view.run.steps[0] <= max(1, spacing) or view.run.step_unit != "step"
-    if view.trainer.own and "pixel_loss" in view.run.config and begins_at_zero:
-        return "pretrained" if view.run.config.get("pretrained_vae_weight") else "scratch"
-    if limit is not None and 0 < first <= limit and begins_at_zero:
-        return "pretrained"
-    late_start = len(rec) >= 10 and view.run.steps[0] > 3 * spacing
-    if late_start and 0 < first < 1.5 * rec.now:
-        return "resumed"
-    fresh = FRESH.get(error)
-    improved = first > 2 * rec.now
-    return "scratch" if begins_at_zero and (improved or (fresh is not None and first >= fresh)) else "unknown"
 
 
 def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]) -> tuple[Phase, ...]:

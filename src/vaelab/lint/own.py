@@ -104,9 +104,9 @@ def _sample(config: TrainConfig) -> Sample:
     grid, time, factor, latent = CLASSES.get(kind, (None, None, None, None))
     if kind == "CausalVideoVAE" and not model.pretrained:
         time = 2 ** sum(map(bool, arguments.get("temporal_downsample", [True] * 3)))
-        factor = int(arguments.get("patch_size", 1)) * 2 ** sum(
-            map(bool, arguments.get("spatial_downsample", [True] * 3))
-        )
+        patch = arguments.get("patch_size", 1)
+        whole = isinstance(patch, int) and patch > 0  # the class itself says what is wrong with another one
+        factor = patch * 2 ** sum(map(bool, arguments.get("spatial_downsample", [True] * 3))) if whole else None
         grid, latent = (time, 1), arguments.get("latent_channels", 16)
     elif kind == "AutoencoderKL":
         widths = arguments.get("block_out_channels")

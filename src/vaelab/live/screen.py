@@ -26,6 +26,7 @@ from vaelab.report.layout import (
 )
 from vaelab.report.numbers import number, percent, steps
 from vaelab.report.terminal import COLOURS, FILL
+from vaelab.words import belief
 
 if TYPE_CHECKING:
     from vaelab.live.alerts import Alerts
@@ -231,7 +232,7 @@ def _findings(page: Page, run: WatchedRun) -> None:
     if run.diagnosis is not None and run.cause is not None and run.status in ("watch", "act", "stop"):
         cause = next((c for c in run.diagnosis.causes if c.id == run.cause), None)
         if cause is not None:
-            page.add(Text(f"most likely cause: {cause.id} {clean(cause.title)} ({percent(cause.score)})"), 2)
+            page.add(Text(f"most likely cause: {cause.id} {clean(cause.title)} ({belief(cause.score)})"), 2)
             if cause.fix.patch:
                 page.add(Text.assemble("try: ", (clean("  ".join(cause.fix.patch)), "bold")), 2)
     # long messages where there is room for them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from vaelab.errors import LogError
 from vaelab.readers.base import UNKNOWN_EPOCH, RawColumn, RawLog
 from vaelab.readers.counters import LARGEST_STEP
 from vaelab.readers.table import columns_kept
-from vaelab.readers.two_counters import Written, on_one_counter
+from vaelab.readers.two_counters import on_one_counter
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 
@@ -121,17 +121,18 @@ def _on_one_counter(
     series: Series, points: Mapping[int, IntArray], tags: Sequence[str]
 ) -> tuple[Series, list[ReadNote]]:
     """The points with the steps of tags that count epochs put on the counter of the others; ``points`` are those of each tag."""
-    order = np.arange(len(series.tag), dtype=np.float64)
-    for when, by in ((series.time, "time"), (order, "the order of the log")):
-        if when is None:
-            continue
-        placed, notes = on_one_counter([Written(tags[k], series.step[at], when[at]) for k, at in points.items()], by)
-        if placed:
-            steps, numbers = series.step.copy(), list(points.values())
-            for i, new in placed.items():
-                steps[numbers[i]] = new
-            return series._replace(step=steps), notes
-    return series, []
+    places, time = list(points.values()), series.time
+    shown_by: dict[str, Callable[[int], FloatArray]] = {}
+    if time is not None and np.isfinite(time).all():
+        shown_by["time"] = lambda i: time[places[i]]
+    shown_by["the order of the log"] = lambda i: places[i].astype(np.float64)
+    placed, notes = on_one_counter([tags[number] for number in points], [series.step[at] for at in places], shown_by)
+    if not placed:
+        return series, []
+    steps = series.step.copy()
+    for i, new in placed.items():
+        steps[places[i]] = new
+    return series._replace(step=steps), notes
 
 
 def _rows(series: Series, n_tags: int) -> tuple[IntArray, IntArray]:

@@ -30,6 +30,7 @@ from vaelab.readers import (
 )
 from vaelab.readers.base import Reader
 from vaelab.readers.source import HEAD_SIZE, Source
+from vaelab.readers.text_log import error_told
 
 # The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
 # a file rounds to three digits, so ``key_value`` comes after the trackers.
@@ -104,6 +105,11 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     ranked = detect(source)
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
         return [metric_logger.READER, key_value.READER]  # its rows may begin behind what was looked at
+    if not ranked and (error := error_told(source.head())) is not None:
+        raise LogError(
+            f"{source.name} holds no row of metrics: the program ended before its first one, with {error.text} (line {error.line:,})."
+            " Mend that, and log the first steps."
+        )
     if not ranked:
         raise LogError(
             f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "

@@ -322,3 +322,11 @@ def printed_decimals(decimals: tuple[int, int] | None) -> int | None:
     if decimals is None or (decimals[0] != decimals[1] and decimals[1] >= 7) or decimals[0] < -LARGEST_EXPONENT:
         return None
     return decimals[0]
+
+
+def error_told(text: bytes) -> Event | None:
+    """The error that a text without rows ends with, if it tells one."""
+    notes = LineNotes()
+    for number, line in enumerate(text.splitlines(), 1):
+        notes.add(number, line)
+    return next((e for e in reversed(notes.raw_events) if e.kind in ("crash", "non_finite_stop")), None)

@@ -6,7 +6,7 @@ show it, those of the coarser counter get the steps of the finer one. Where noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,63 +22,75 @@ _HELD_OUT = ("val", "test", "ema")
 
 
 @dataclass(frozen=True)
-class Written:
-    """The points of one name: steps (n,), int64, and when each was written (n,), in any unit that never falls."""
+class _Written:
+    """The points of one name: steps (n,), int64, and when each was written (n,), in any unit."""
 
-    name: str
     steps: IntArray
     when: FloatArray
 
-    @property
-    def reach(self) -> int:
-        return int(np.ptp(self.steps)) if len(self.steps) else 0
 
+def on_one_counter(
+    names: Sequence[str], steps: Sequence[IntArray], shown_by: Mapping[str, Callable[[int], FloatArray]]
+) -> tuple[dict[int, IntArray], list[ReadNote]]:
+    """New steps of the columns that count something coarser than the rest, by their place among ``names``; a note on them.
 
-def on_one_counter(columns: Sequence[Written], by: str) -> tuple[dict[int, IntArray], list[ReadNote]]:
-    """New steps of the columns that count something coarser than the rest, by their place in ``columns``; a note on them.
-
-    by: what ``when`` is, as a word of the note.
+    steps: of the points of each column. shown_by: what may show when they were written, and how it is had for one column.
     """
-    if len(columns) < 2:
-        return {}, []
-    reach = max(c.reach for c in columns)
-    finest = max((c for c in columns if 2 * c.reach > reach), key=lambda c: len(c.steps), default=columns[0])
-    coarse = [i for i, c in enumerate(columns) if len(c.steps) >= LEAST_POINTS and 0 < 2 * c.reach <= finest.reach]
+    reach = [int(np.ptp(s)) if len(s) else 0 for s in steps]
+    most = max(reach, default=0)
+    coarse = [i for i, s in enumerate(steps) if len(s) >= LEAST_POINTS and 0 < 2 * reach[i] <= most]
     if not coarse:
         return {}, []
-    order = np.argsort(finest.when, kind="stable")
-    finest = replace(finest, steps=finest.steps[order], when=finest.when[order])
-    placed = {i: steps for i in coarse if (steps := _placed(columns[i], finest)) is not None}
-    if not placed:
-        return {}, []
-    names = [columns[i].name for i in placed]
-    first, last = (int(f([f(columns[i].steps) for i in placed])) for f in (min, max))
-    text = (
-        f"{_listed(names)} counted {first:,} to {last:,} (epochs) while '{finest.name}' went to {int(finest.steps.max()):,}: "
-        f"placed by {by} at the steps at which they were written"
-    )
-    return placed, [ReadNote("two_counters", len(names), text)]
+    fine = max((i for i, r in enumerate(reach) if 2 * r > most), key=lambda i: len(steps[i]))
+    for by, when in shown_by.items():
+        written = when(fine)
+        order = np.argsort(written, kind="stable")
+        finest = _Written(steps[fine][order], written[order])
+        found = {i: _placed(_Written(steps[i], when(i)), finest) for i in coarse}
+        if placed := {i: new for i, new in found.items() if new is not None}:
+            first, last = (int(f([f(steps[i]) for i in placed])) for f in (min, max))
+            text = (
+                f"{_listed([names[i] for i in placed])} counted {first:,} to {last:,} (epochs) while '{names[fine]}' went to "
+                f"{int(steps[fine].max()):,}: placed by {by} at the steps at which they were written"
+            )
+            return placed, [ReadNote("two_counters", len(placed), text)]
+    return {}, []
 
 
-def _placed(coarse: Written, finest: Written) -> IntArray | None:
+def _placed(coarse: _Written, finest: _Written) -> IntArray | None:
     """The finer counter when each coarse point was written; None where it does not show that the two are of another pace.
 
     The finer counter advances steadily by at least two for each count of the coarser one, and goes back where that does.
     """
+    first, last = finest.when[0], finest.when[-1]
+    inside = np.flatnonzero((coarse.when >= first) & (coarse.when <= last))
     own = np.diff(coarse.steps)
-    if not own.all() or np.median(np.abs(own)) > WIDEST_STRIDE:
+    if len(inside) < LEAST_POINTS - 1 or not own.all() or np.median(np.abs(own)) > WIDEST_STRIDE:
         return None
-    after = np.searchsorted(finest.when, coarse.when, side="right")
-    before = np.maximum(after - 1, 0)
-    after = np.clip(after, before, len(finest.steps) - 1)
-    gap = np.maximum(finest.steps[after] - finest.steps[before], 0)  # none where training starts again
-    span = finest.when[after] - finest.when[before]
-    part = np.clip((coarse.when - finest.when[before]) / np.where(span > 0, span, 1), 0, 1)
-    steps = finest.steps[before] + np.floor(gap * part).astype(np.int64)
-    pace = np.diff(steps) / own
+    if np.any(np.diff(coarse.when) < 0):
+        return None
+    steps = _between(finest, coarse.when)
+    pace = np.diff(steps[inside]) / np.diff(coarse.steps[inside])
     usual = float(np.median(pace))
     steady = (pace >= usual / 2) & (pace <= 2 * usual)
-    return steps if usual >= 2 and np.all(pace > 0) and steady.mean() >= STEADY else None
+    if usual < 2 or steady.mean() < STEADY:
+        return None
+    # what was written before or after all finer points goes on at the usual pace, for less than one of their strides
+    stride = max(1, int(np.median(np.diff(finest.steps))))
+    for outside, near in ((coarse.when < first, inside[0]), (coarse.when > last, inside[-1])):
+        onward = steps[near] + np.rint(usual * (coarse.steps[outside] - coarse.steps[near])).astype(np.int64)
+        steps[outside] = np.clip(onward, max(finest.steps[0] - stride, 0), finest.steps[-1] + stride - 1)
+    return steps if np.all(np.diff(steps) / own > 0) else None
+
+
+def _between(finest: _Written, when: FloatArray) -> IntArray:
+    """The count that ``finest`` had reached at each time (n,), int64."""
+    before = np.maximum(np.searchsorted(finest.when, when, side="right") - 1, 0)
+    after = np.minimum(before + 1, len(finest.steps) - 1)
+    gap = np.maximum(finest.steps[after] - finest.steps[before], 0)  # none where training starts again
+    span = finest.when[after] - finest.when[before]
+    part = np.clip((when - finest.when[before]) / np.where(span > 0, span, 1), 0, 1)
+    return finest.steps[before] + np.floor(gap * part).astype(np.int64)
 
 
 def in_order_of_rows(raw: RawLog) -> RawLog:
@@ -86,10 +98,11 @@ def in_order_of_rows(raw: RawLog) -> RawLog:
     if np.all(raw.steps[1:] >= raw.steps[:-1]):
         return raw
     rows = [np.flatnonzero(column.logged) for column in raw.columns]
-    columns = [
-        Written(c.original, raw.steps[at], at.astype(np.float64)) for c, at in zip(raw.columns, rows, strict=True)
-    ]
-    placed, notes = on_one_counter(columns, "the order of the rows")
+    placed, notes = on_one_counter(
+        [column.original for column in raw.columns],
+        [raw.steps[at] for at in rows],
+        {"the order of the rows": lambda i: rows[i].astype(np.float64)},
+    )
     if not placed:
         return raw
     steps = raw.steps.copy()

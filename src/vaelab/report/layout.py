@@ -10,9 +10,10 @@ from typing import Literal
 from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep
 from vaelab.facts.base import Evidence, Phase
-from vaelab.report.numbers import number, percent, quantity, step_range, steps
+from vaelab.report.numbers import number, quantity, step_range, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
 from vaelab.run import Run
+from vaelab.words import belief
 
 STATUS_TEXT = {
     "healthy": "Healthy: carry on",
@@ -79,7 +80,7 @@ def confidence(diagnosis: Diagnosis) -> str:
     """``Confidence 83%: why.`` or ``Confidence 83% that something is wrong.``"""
     why = sentence(diagnosis.confidence_text)
     joint = "" if not why else " " if why.startswith("that ") else ": "
-    return f"Confidence {percent(diagnosis.confidence)}{joint}{why or '.'}"
+    return f"Confidence {belief(diagnosis.confidence)}{joint}{why or '.'}"
 
 
 def metric_title(metric: str) -> str:

@@ -13,10 +13,11 @@ from vaelab.diagnosis import Diagnosis, MetricVerdict
 from vaelab.dialects import Dialect, conventions
 from vaelab.facts.base import Fact
 from vaelab.report import layout, reading
-from vaelab.report.numbers import number, percent, quantity, step_range, steps
+from vaelab.report.numbers import number, quantity, step_range, steps
 from vaelab.report.plots import Plot
 from vaelab.rules.base import Finding
 from vaelab.run import Run
+from vaelab.words import belief
 
 GROUP_TITLES = {
     "trainer": "Trainer", "algebra": "Loss algebra", "units": "Units", "phases": "Phases", "adversary": "Adversary",
@@ -49,7 +50,7 @@ def environment(**options: Any) -> Environment:
     )  # fmt: skip
     env.filters.update(
         md=escape_markdown, cell=escape_cell, code=code_span, number=number, quantity=quantity, steps=steps,
-        percent=percent, needed=layout.needed, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
+        belief=belief, needed=layout.needed, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
     )  # fmt: skip
     env.globals.update(
         layout=layout, reading=reading, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,

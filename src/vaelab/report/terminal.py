@@ -35,7 +35,8 @@ from vaelab.report.layout import (
     sentence,
     shown_phases,
 )
-from vaelab.report.numbers import number, percent, step_range, steps
+from vaelab.report.numbers import number, step_range, steps
+from vaelab.words import belief
 
 COLOURS = {
     "healthy": "green", "watch": "yellow", "act": "red", "stop": "bold red", "cannot-tell": "cyan",
@@ -104,7 +105,7 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
         # names in words: they wrap at spaces
         worse = (n.finding for n in finding_tree(d.findings) if n.finding.severity != "info")
         first = next((f"{f.code} {f.name.replace('-', ' ')}" for f in worse), "-")
-        cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({percent(d.causes[0].score)})" if d.causes else "-"
+        cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({belief(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
         cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, first, cause, last)
         table.add_row(*(Text(c, style=COLOURS.get(c, "")) for c in cells))
@@ -234,7 +235,7 @@ def _cause(cause: RankedCause, with_test: bool) -> RenderableType:
     ]
     beside = "besides: " if cause.also else ""
     text = Text.assemble(
-        (f"{percent(cause.score):>5} ", "bold"),
+        (f"{belief(cause.score):>8} ", "bold"),
         f"{beside}{cause.id} {plain(cause.title)} ({cause.name}): {'; '.join(codes)}",
     )
     lines = [f"Test: {sentence(cause.test)}"] if cause.test and with_test else []

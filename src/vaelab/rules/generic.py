@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vaelab.facts import Evidence, Facts, Track
+from vaelab.facts.errors import DIRECTED
 from vaelab.facts.standing import SURE
-from vaelab.facts.tracks import DIRECTED, ENOUGH
+from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number

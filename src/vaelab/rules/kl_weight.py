@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import step_change
+from vaelab.analysis import largest_shift
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
@@ -155,8 +155,8 @@ class WeightSwitches(Rule):
         if len(weights) < 12:
             return
         logs = np.log(weights)
-        found = step_change(logs, side=8, least=3)
-        if found is None or abs(found.after - found.before) < np.log(10) or found.score < 8:
+        found = largest_shift(logs)
+        if found is None or abs(found.after - found.before) < np.log(10):
             return
         # steady on both sides: a ramp moves all the time
         sides = logs[max(0, found.index - 6) : found.index - 1], logs[found.index + 1 : found.index + 7]

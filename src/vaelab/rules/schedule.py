@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, step_change
+from vaelab.analysis import largest_shift, level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
@@ -164,8 +164,8 @@ def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     ratio = values["nll_loss"] / np.maximum(values["rec_loss"], 1e-12)
     a, b = level(ratio[: len(ratio) // 4]), level(ratio[-len(ratio) // 4 :])
     # a switch shows at once: three rows on a new level
-    found = step_change(np.log(np.maximum(ratio, 1e-12)), side=8, least=3)
-    if found is not None and found.score > 6 and found.index + 3 >= len(ratio) - len(ratio) // 4:
+    found = largest_shift(np.log(np.maximum(ratio, 1e-12)))
+    if found is not None and found.index + 3 >= len(ratio) - len(ratio) // 4:
         a, b = float(np.exp(found.before)), float(np.exp(found.after))
     return None if max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
 
@@ -182,8 +182,8 @@ def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     keep = (values["total_loss"] > 0) & (values["rec_loss"] > 0)
     if how == "medians" or keep.sum() < 16 or not keep.all():
         return None
-    found = step_change(np.log(values["total_loss"] / values["rec_loss"]), side=8, least=3)
-    if found is None or found.score < 6 or abs(found.after - found.before) < math.log(3):
+    found = largest_shift(np.log(values["total_loss"] / values["rec_loss"]))
+    if found is None or abs(found.after - found.before) < math.log(3):
         return None
     near = slice(max(0, found.index - 8), found.index), slice(found.index, found.index + 8)
     for name in ("rec_loss", "kl_loss"):
