@@ -36,6 +36,9 @@ def under_known_names(run: Run) -> Run:
             for n, c in run.columns.items()
             if n not in METRICS and _is(c, role) and role_of(c).kind != "discriminator"
         ]
+        if metric == "rec_loss":
+            # nll_loss has a formula, in which another column would be taken for the reconstruction; what is always 0 is not shown to be one
+            found = [n for n in found if "nll_loss" not in run.columns and run[n][run.columns[n].logged].any()]
         if metric not in run.columns and len(found) == 1:
             names[found[0]] = metric
     columns = {names.get(n, n): replace(c, name=names[n]) if n in names else c for n, c in run.columns.items()}

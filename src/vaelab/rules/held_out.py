@@ -84,7 +84,7 @@ class ValidationGap(Rule):
         if parted_at_once(facts, names[0], late / best):
             return
         averaged = facts.view.series(f"val_ema/{names[1]}")
-        if len(averaged) >= 4 and averaged.now <= 1.25 * float(averaged.values.min()):
+        if len(averaged) >= 4 and averaged.late.values.min() <= 1.25 * float(averaged.values.min()):
             return
         yield self.finding(
             f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
