@@ -143,9 +143,9 @@ def test_blocks_keep_a_step_sharp(at: int, most: int) -> None:
 def test_parts_of_a_series() -> None:
     s = series_of(np.arange(100.0))
     assert s.between(50, 100).values.tolist() == list(range(10, 21))
-    assert len(s.head(0.1)) == 10 and s.head(0.1).values[0] == 0
+    assert len(s.early) == 5 and s.early.values[0] == 0 and len(s.late) == 10 and len(s.later) == 50
     assert len(s.tail(0.1)) == 10 and s.tail(0.1).values[-1] == 99
-    assert len(s.tail(0.01, 5)) == 5 and len(s.head(5.0)) == 100
+    assert len(s.tail(0.01, 5)) == 5
     assert len(s.between(1000, 2000)) == 0
 
 

@@ -583,3 +583,33 @@ def test_codes_of_losses_that_are_no_numbers_are_not_a_collapse(tmp_path: Path) 
     path.write_text("\n".join(lines) + "\n")
     diagnosis = diagnose(read(path))
     assert diagnosis.status == "stop" and "KL213" not in codes(diagnosis) and diagnosis.causes[0].id == "A2"
+
+
+# --- held-out data --------------------------------------------------------------------------------------------------------------
+
+
+@every_trainer
+def test_a_model_that_gives_nan_on_held_out_data_is_acted_on_and_not_stopped(log: Log) -> None:
+    held_out = falls(1.1, 0.055, seed=4)
+    diagnosis = log.judged(rec=falls(), val=np.where(ROW < 150, held_out, np.nan), lr=np.full(ROWS, 1e-4))
+    empty = diagnosis.status  # a cell that is empty is not logged
+    nan = [f"{v:.6g}" if v == v else "nan" for v in np.where(ROW < 150, held_out, np.nan)]
+    lines = [f"step,{log.names['rec']},{log.names['val']}"]
+    lines += [f"{10 * i},{r:.6g},{v}" for i, (r, v) in enumerate(zip(falls(), nan, strict=True))]
+    log.path.write_text("\n".join(lines) + "\n")
+    diagnosis = diagnose(read(log.path))
+    assert empty == "healthy" and diagnosis.status == "act" and log.names["val"] in diagnosis.headline
+
+
+@every_trainer
+def test_data_that_become_easy_at_once_are_told_though_the_loss_falls_on(log: Log) -> None:
+    black = np.where(ROW > 120, 0.03 * np.exp(-np.minimum(ROW - 120, 40) / 12), 1.0)
+    diagnosis = log.judged(rec=falls() * black, lr=np.full(ROWS, 1e-4))
+    assert diagnosis.status == "act" and {c.id for c in diagnosis.causes[:2]} & {"A4", "A5"}
+
+
+@every_trainer
+def test_held_out_data_that_stand_worse_than_at_their_first_rows_are_watched(log: Log) -> None:
+    val = np.where(ROW < 20, 0.5 - 0.003 * ROW, 0.44 + 0.15 * np.minimum(1, (ROW - 20) / 120)) * noise(0.01, 5)
+    assert log.judged(rec=falls(0.6, 0.3), val=val).status == "watch"
+    assert log.judged(rec=falls(0.6, 0.3), val=falls(0.62, 0.32, seed=5)).status == "healthy"

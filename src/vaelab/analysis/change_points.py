@@ -35,6 +35,8 @@ CERTAIN = 0.999
 """Certainty of a change after which the level before it is history."""
 STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
+AT_ONCE = 6.0
+"""Sigmas between two neighbouring rows from which a change is sudden, whether or not its new level holds."""
 LARGEST = 1e9
 """Size beyond which values are all the same: a logarithm of this size is no measurement, and its square would overflow."""
 SIMULATED_ROWS = 40_000
@@ -249,7 +251,10 @@ def _sudden(values: FloatArray, begin: int, onset: int, alarm: int, sign: int, l
     low = max(begin + 1, i - 2)
     beyond = np.flatnonzero(sign * (values[low : i + LEAST] - (before + after) / 2) > 0)
     i = low + int(beyond[0]) if len(beyond) else i
-    return i if _steps_rather_than_rises(values[max(begin, i - SIDE) : i], values[i : i + SIDE]) else None
+    # the first of a fall that goes on may be sudden too
+    at_once = float((sign * np.diff(values[max(begin, i - 2) : i + LEAST])).max())
+    level_holds = _steps_rather_than_rises(values[max(begin, i - SIDE) : i], values[i : i + SIDE])
+    return i if level_holds or at_once >= AT_ONCE * least / STANDS_OUT else None
 
 
 def _steps_rather_than_rises(old: FloatArray, new: FloatArray) -> bool:

@@ -63,10 +63,6 @@ class Series:
         """Level (median) of the last rows; NaN if empty."""
         return level(self.late.values)
 
-    def head(self, share: float, at_least: int = 1) -> Series:
-        n = min(len(self), max(at_least, round(len(self) * share)))
-        return self._take(slice(0, n))
-
     def tail(self, share: float, at_least: int = 1) -> Series:
         n = min(len(self), max(at_least, round(len(self) * share)))
         return self._take(slice(len(self) - n, len(self)))

@@ -114,13 +114,20 @@ def _names(facts: Facts) -> dict[str, str]:
 
 def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     critical = [f for f in findings if f.severity == "critical"]
-    if any(f.code in STOP for f in critical):
+    if any(_wastes(f) for f in critical):
         return "stop"
     if critical:
         return "act"
     if any(f.severity == "warn" for f in findings):
         return "watch"
     return "healthy" if judged_rows(facts) >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
+
+
+def _wastes(finding: Finding) -> bool:
+    """Whether more steps are wasted after ``finding``; held-out values alone do not say so of the training."""
+    return finding.code in STOP and not (
+        finding.metrics and all(m.startswith(("val", "test/")) for m in finding.metrics)
+    )
 
 
 def _only_measured(facts: Facts) -> bool:
@@ -166,7 +173,7 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
         return f"Healthy{' to its end' if facts.ended else ''}{where}: no rule found anything to change."
-    grave = [f for f in findings if f.severity == "critical" and f.code in STOP] if status == "stop" else []
+    grave = [f for f in findings if f.severity == "critical" and _wastes(f)] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".")
     if status == "watch" and not facts.ended:

@@ -278,7 +278,7 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     peak = int(np.argmax(smooth[:early])) if len(post) > 4 else int(np.argmax(post.values[:early]))
     worst = float(smooth[peak] if len(post) > 4 else post.values[peak])
     # what chance alone does to the largest of several medians of 5
-    scatter = noise(pre.tail(0.5, 8).values) / before if before > 0 and len(pre) > 4 else 0.0
+    scatter = noise(pre.later.values) / before if before > 0 and len(pre) > 4 else 0.0
     margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
     # from the worst point on: a level held before it is no recovery
     back = _first_run(smooth[peak:] <= margin * before, 3)

@@ -9,6 +9,7 @@ import numpy as np
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.run import IntArray
 
 LOSSES = (
     "reconstruction", "perceptual", "kl", "quantiser", "entropy", "generator_adversarial", "discriminator", "discriminator_real",
@@ -27,8 +28,9 @@ HELD_OUT = ("val/", "val_ema/", "test/", "epoch/")
 class NonFinite(Rule):
     """NaN or inf in a logged metric.
 
-    What it checks: non-finite values in every training column: first step, how many, whether they end. Held-out samples whose
-    reconstruction held NaN or inf, where the trainer counts them (``val/non_finite``).
+    What it checks: non-finite values in every training column: first step, how many, whether they end. Held-out losses whose last
+    three values are none after they were numbers. Held-out samples whose reconstruction held NaN or inf, where the trainer
+    counts them (``val/non_finite``).
 
     Why it matters: once weights are NaN nothing recovers; a single non-finite row that passes is a skipped step.
 
@@ -44,13 +46,20 @@ class NonFinite(Rule):
     name = "non-finite-values"
     finds = ("", "non-finite")
 
+    @staticmethod
+    def _model_fails(facts: Facts, name: str, rows: IntArray) -> bool:
+        """Whether a held-out loss was a number and is none in its last three values: a score that is never one is not computed."""
+        logged = np.flatnonzero(facts.run.columns[name].logged)
+        lost = len(rows) >= 3 and np.array_equal(rows[-3:], logged[-3:])
+        return lost and len(rows) < len(logged) and facts.view.role(name).name in LOSSES
+
     def check(self, facts: Facts) -> Iterable[Finding]:
         run = facts.run
         worst: list[tuple[int, str, int, bool]] = []
         for name, column in run.columns.items():
-            if name.startswith(HELD_OUT):
-                continue
             rows = np.flatnonzero(column.logged & ~np.isfinite(column.values))
+            if name.startswith(HELD_OUT) and not self._model_fails(facts, name, rows):
+                continue
             if len(rows):
                 logged = np.flatnonzero(column.logged)
                 worst.append((int(rows[0]), name, len(rows), bool(rows[-1] == logged[-1])))
