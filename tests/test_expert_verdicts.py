@@ -553,6 +553,38 @@ def test_a_perceptual_loss_that_stays_where_an_untrained_network_begins_is_said(
     assert "MET1003" in codes(log.judged(rec=falls(0.3, 0.05), per=0.6 * noise(0.02, 1)))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Using bfloat16 Automatic Mixed Precision (AMP)",
+        "Using 16bit native Automatic Mixed Precision (AMP)",
+        "Mixed precision type: fp16",
+    ],
+)
+def test_half_precision_that_a_line_of_the_log_names_may_be_the_cause_of_nan(tmp_path: Path, line: str) -> None:
+    rows = [
+        f"step: {10 * i} rec_loss: {v} kl_loss: {k}"
+        for i, (v, k) in enumerate(zip(until(120, falls()), until(120, falls(30, 60)), strict=True))
+    ]
+    path = tmp_path / "train.log"
+    path.write_text("\n".join([line, *rows]) + "\n")
+    assert "F1" in [c.id for c in diagnose(read(path)).causes[:2]]
+    path.write_text("\n".join([line.replace("16", "32"), *rows]) + "\n")
+    assert "F1" not in [c.id for c in diagnose(read(path)).causes]
+
+
+def test_codes_of_losses_that_are_no_numbers_are_not_a_collapse(tmp_path: Path) -> None:
+    used = np.where(ROW < 120, 800 * noise(), 1.0)
+    lines = [
+        "step,rec_loss,perplexity",
+        *(f"{10 * i},{r},{u:.5g}" for i, (r, u) in enumerate(zip(until(120, falls()), used, strict=True))),
+    ]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    diagnosis = diagnose(read(path))
+    assert diagnosis.status == "stop" and "KL213" not in codes(diagnosis) and diagnosis.causes[0].id == "A2"
+
+
 # --- held-out data --------------------------------------------------------------------------------------------------------------
 
 

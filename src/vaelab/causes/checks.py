@@ -224,7 +224,7 @@ def half_precision(facts: Facts) -> CheckResult | None:
     """Whether settings or a loss scale say that fp16 is used."""
     config = facts.run.config
     said = " ".join(str(config[key]).lower() for key in ("fp16", "amp", "model_dtype") if key in config)
-    if facts.view.has("loss_scale") or any(word in said for word in ("true", "fp16", "float16", "half")):
+    if facts.view.has("loss_scale") or any(word in said for word in ("true", "fp16", "float16", "16bit", "half")):
         if len(np.unique(facts.view.series("loss_scale").values)) == 1 and "fp16" not in said:
             return None  # a scaler that never moves may be switched off
         return CheckResult(True, "Settings or a loss scale say that half precision is used.")

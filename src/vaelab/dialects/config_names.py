@@ -24,6 +24,8 @@ _COMMON_NAMES: dict[str, str] = {
     "num_training_steps": "total_steps",
     "disc_start_iter": "disc_start",
     "disc_in_channels": "input_channels",
+    "mixed_precision": "model_dtype",
+    "mix_precision": "model_dtype",
     "image_size": "resolution",
 }
 _CONFIG_KEYS = {

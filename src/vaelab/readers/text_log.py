@@ -148,6 +148,12 @@ _NOT_FINITE = re.compile(
     rb":.*\b(?:nans?|non-?finite|not finite|infs?|infinite)\b.*\b(?:loss|gradient|detected|encountered|found)",
     re.IGNORECASE,
 )
+# Lightning's "Using 16bit Automatic Mixed Precision (AMP)", Accelerate's "Mixed precision type: fp16"
+_PRECISION = re.compile(
+    rb"\bUsing (?:native |apex )?(?P<banner>16bit|bfloat16|half)\b[^\n]{0,40}?\bprecision"
+    rb"|\bmixed[ _-]precision(?: type)?\s*[:=]\s*['\"]?(?P<setting>fp16|bf16|no)\b",
+    re.IGNORECASE,
+)
 _EXCEPTION = re.compile(rb"^[A-Za-z_][\w.]*(?:: |$)")
 
 
@@ -206,6 +212,8 @@ class LineNotes:
             return
         match = _EVENT.search(line[:2000]) if _may_be_event(line) else None
         if match is None:
+            if b"recision" in line and (used := _PRECISION.search(line[:2000])) is not None:
+                self.declare(number, {"mixed_precision": decode(used["banner"] or used["setting"])})
             self.count("other_format" if is_row(line) else "foreign_lines", number, line)
             self._passed_over.add(number, line)
             return

@@ -254,7 +254,7 @@ def _flat(track: Track) -> bool:
 def _lost_in_noise(facts: Facts, track: Track) -> bool:
     """A term beside a reconstruction that improves, which is so small or so noisy that its level says nothing."""
     rec = next((facts.tracks[m] for m in facts.view.of("reconstruction") if m != track.metric), None)
-    if rec is None or (rec.improved or 1.0) < IMPROVES or track.role.name in ("reconstruction", "total"):
+    if rec is None or (rec.improved or 1.0) < IMPROVES or track.role.name != "perceptual":
         return False
     return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
 

@@ -271,7 +271,7 @@ class Crashed(Rule):
 class NoFiniteGradient(Rule):
     """Every late gradient is inf or NaN.
 
-    What it checks: ``grad_norm`` logged and non-finite in all of the last 8 rows and more.
+    What it checks: ``grad_norm`` logged and non-finite in all of the last 8 rows and more, while the losses are finite.
 
     Why it matters: a loss scaler, or a guard of the trainer, skips such a step: nothing is trained any more, while the losses
     look calm.  Single non-finite norms are what a scaler is for.
@@ -299,6 +299,8 @@ class NoFiniteGradient(Rule):
             if len(rows) - first < 8:
                 continue
             step = int(facts.run.steps[rows[first]])
+            if facts.breakdown is not None and facts.breakdown.step <= step:
+                continue  # losses that are not finite have no finite gradient
             yield self.finding(
                 f"{name} is inf or NaN in all {len(rows) - first} rows from step {step:,} to the end: no update is finite, so"
                 " the steps are skipped or the weights are lost.",

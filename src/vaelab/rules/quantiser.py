@@ -38,6 +38,8 @@ class CodebookCollapses(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for metric in facts.view.of("codebook_usage"):
             series = facts.view.series(metric)
+            if facts.breakdown is not None:  # of numbers that are none all have the same code
+                series = series.between(int(series.steps[0]), facts.breakdown.step - 1)
             if len(series) < 20:
                 continue
             smooth = rolling_median(series.values, 5)
