@@ -51,13 +51,14 @@ def _second(
     reach: float,
     faulty_share: float,
 ) -> Belief | None:
-    """The cause that often shows a finding of severity warn or more which the first cause does not explain."""
-    left = [f for f in findings if not _explains(facts, first.cause, f)]
-    grave = [f for f in left if f.severity != "info"]
-    if not grave:
+    """The cause that often shows the gravest findings, of severity warn or more, which the first cause does not explain."""
+    left = [f for f in findings if f.severity != "info" and not _explains(facts, first.cause, f)]
+    if not left:
         return None
+    worst = max(SEVERITY_ORDER[f.severity] for f in left)
+    grave = [f for f in left if SEVERITY_ORDER[f.severity] == worst]
     others = [c for c in CAUSES.values() if c.id != first.cause.id and c.fault]
-    rest = infer_causes(facts, left, others, checked, reach, faulty_share)
+    rest = infer_causes(facts, grave, others, checked, reach, faulty_share)
     for belief in rest.beliefs[:1]:
         if belief.share >= BESIDE and any(word_for(facts, belief.cause, f) == "often" for f in grave):
             return belief
