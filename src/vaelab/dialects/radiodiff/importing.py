@@ -134,13 +134,14 @@ def _optimizers(d: Draft) -> None:
     lr, floor = d.get("trainer.lr", 5e-6), d.get("trainer.min_lr", 5e-7)
     d.maps("trainer.lr", "optim.lr", lr, "of both networks")
     d.fixed("rate of the discriminator", "optim.disc_lr", lr)
+    last = floor if floor <= lr else lr * floor  # above lr it is meant as the factor that it is there
     d.corrected(
         "trainer.min_lr",
         "optim.min_lr",
-        floor,
+        last,
         f"used as a factor there, so the rate falls to {lr * floor:.2g}; here it is the last rate",
     )
-    d.mended("min_lr of the discriminator", "optim.disc_min_lr", floor, "the same")
+    d.mended("min_lr of the discriminator", "optim.disc_min_lr", last, "the same")
     d.fixed("decay (1 - step/steps)^0.95", "optim.schedule", "linear", "nearly the same curve")
     d.fixed("decay of the discriminator", "optim.disc_schedule", "linear")
     count = d.get("trainer.gradient_accumulate_every", 2)
