@@ -126,7 +126,8 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
 def _wastes(finding: Finding) -> bool:
     """Whether more steps are wasted after ``finding``; held-out values alone do not say so of the training."""
     return finding.code in STOP and not (
-        finding.metrics and all(m.startswith(("val", "test/")) and not m.endswith("/non_finite") for m in finding.metrics)
+        finding.metrics
+        and all(m.startswith(("val", "test/")) and not m.endswith("/non_finite") for m in finding.metrics)
     )
 
 

@@ -205,16 +205,22 @@ def _optimizers(d: Draft) -> None:
     each = d.get("iters_per_epoch", 2000)
     warm_epochs, warm_steps = d.get("warmup_epochs", 5), d.get("warmup_steps", -1)
     warm = warm_steps if warm_steps > 0 else warm_epochs * each
-    d.maps("lr", "optim.lr", d.get("lr", 5e-5))
-    d.maps("min_lr", "optim.min_lr", d.get("min_lr", 1e-5))
+    lr, disc_lr, least = d.get("lr", 5e-5), d.get("lr_disc", 1e-5), d.get("min_lr", 1e-5)
+    d.maps("lr", "optim.lr", lr)
+    d.maps(
+        "min_lr",
+        "optim.min_lr",
+        min(least, lr),
+        "" if least <= lr else "above lr there, where the cosine rises to it; here lr stays",
+    )
     d.fixed("cosine schedule", "optim.schedule", "cosine")
     d.maps(
         "warmup_epochs", "optim.warmup_steps", warm, "from lr / warmup_steps; the original's first step has a rate of 0"
     )
     if "warmup_steps" in d.options:
         d.maps("warmup_steps", "", None, "see --warmup_epochs")
-    d.maps("lr_disc", "optim.disc_lr", d.get("lr_disc", 1e-5))
-    d.fixed("min_lr of the discriminator", "optim.disc_min_lr", d.get("min_lr", 1e-5))
+    d.maps("lr_disc", "optim.disc_lr", disc_lr)
+    d.fixed("min_lr of the discriminator", "optim.disc_min_lr", min(least, disc_lr))
     d.fixed("schedule of the discriminator", "optim.disc_schedule", "cosine")
     d.mended(
         "warm-up of the discriminator",
