@@ -57,7 +57,7 @@ def diagnosis_answer(known: KnownRun, log: str, part: Part, first: int) -> answe
     nodes = flatten(finding_tree(d.findings))
     lists: dict[str, list[Any]] = {
         "findings": [line(answers.FindingLine, node.finding, text) for _, node in nodes],
-        "causes": [line(answers.CauseLine, cause, text) for cause in d.causes],
+        "causes": [line(answers.CauseLine, cause, text, score=round(cause.score, 3)) for cause in d.causes],
         "next": [
             line(answers.StepLine, replace(step, patch=patch, expected="", falsify="", command=""), text)
             for step, patch in zip(d.next, new_patch_lines(d.next), strict=True)

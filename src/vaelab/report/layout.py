@@ -174,8 +174,11 @@ _NEED_TEXT = {
 
 
 def needed(need: str) -> str:
-    """A need of a rule in words: alternatives are joined by ``or``; names of columns stay as they are."""
-    return " or ".join(dict.fromkeys(_need_text(part) for part in plain(need).split("|")))
+    """A need of a rule in words: alternatives are joined by ``or``; names of columns stay as they are, held-out ones without the split."""
+    parts = plain(need).split("|")
+    if len(parts) > 2 and all(part.startswith(("val/", "test/")) for part in parts):
+        return f"a held-out {' or '.join(dict.fromkeys(part.partition('/')[2] for part in parts))}"
+    return " or ".join(dict.fromkeys(_need_text(part) for part in parts))
 
 
 def _need_text(need: str) -> str:
