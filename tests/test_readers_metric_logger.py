@@ -359,3 +359,19 @@ def test_config_lines() -> None:
 def test_config_lines_never_raise(text: str) -> None:
     parse_config_line("Namespace(" + text)
     parse_config_line("{" + text)
+
+
+def test_two_rows_in_one_line_without_a_header_between_are_left_out_and_shift_nothing(tmp_path: Path) -> None:
+    def row(i: int) -> str:
+        return f"Epoch: [0]  [{i:3d}/100]  eta: 0:00:01  vae_loss: {i}.5000 ({i}.2500)  time: 0.1503  data: 0.0000  max mem: 41210"
+
+    lines = [row(i) for i in range(12)]
+    lines[3] = lines[3].split("  data")[0] + "  data: 0.00  eta:" + lines[4].split("eta:")[1]
+    lines[6] = lines[6].split("  time")[0]
+    path = tmp_path / "train.log"
+    path.write_text("\n".join(lines) + "\n")
+    run = vaelab.read(path)
+    assert [(int(s), v) for s, v in zip(run.steps, run["total_loss"], strict=True) if v == v] == [
+        (i, i + 0.5) for i in range(12) if i != 3
+    ]
+    assert any(note.kind == "torn_line" and note.count == 1 for note in run.notes)

@@ -73,13 +73,16 @@ def parse_line(line: bytes) -> list[Field] | None:
     ]
     if header[4] is not None:
         fields.append((None, *header.span(4)))
-    at, name = header.end(), ""
+    at, name, seen = header.end(), "", set[str]()
     while meter := _METER.match(line, at) or _CLOCK.match(line, at):
         if meter.re is _CLOCK:
             fields.append((None, *meter.span(1)))
             at = meter.end()
             continue
         name = meter[1].decode("ascii", "replace")
+        if name in seen:  # the ends of two rows without a line break between
+            return None
+        seen.add(name)
         fields.append((name, *meter.span(2)))
         if meter[3] is not None:
             fields.append((name + MEAN, *meter.span(3)))
