@@ -189,14 +189,17 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
     first = np.flatnonzero(np.diff(records, prepend=-1))
     lines = lines[rows][first]
     columns = []
+    each_line = len(first) == len(keep)  # is a record: nothing has to be moved
     for column in names:
-        values, logged = taken[column].values[keep][rows], taken[column].logged[keep][rows]
-        if not logged.any():
+        record_values, record_logged = taken[column].values, taken[column].logged
+        if not each_line:
+            values, logged = record_values[keep][rows], record_logged[keep][rows]
+            record_values = np.full(len(first), np.nan)
+            record_values[records[logged]] = values[logged]
+            record_logged = np.zeros(len(first), np.bool_)
+            record_logged[records[logged]] = True
+        if not record_logged.any():
             continue
-        record_values = np.full(len(first), np.nan)
-        record_values[records[logged]] = values[logged]
-        record_logged = np.zeros(len(first), np.bool_)
-        record_logged[records[logged]] = True
         columns.append(RawColumn(column, record_values, record_logged, lines, printed_decimals(taken[column].decimals)))
     epochs = epochs_as_integers(steps.epoch[first])
     step = steps.step[first]
