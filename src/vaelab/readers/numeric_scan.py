@@ -31,7 +31,7 @@ Apart = Callable[[bytes], list[bytes]]
 """The records of one line, where another was written on behind its end."""
 
 MIN_GROUP = 8  # fewer lines of one shape are parsed one by one
-PIECE = 1 << 20  # bytes that a reader takes from a log at a time: they fit in the processor's cache
+PIECE = 1 << 21  # bytes that a reader takes from a log at a time: few calls of numpy, and still near the processor
 MOST_USUAL = 8  # templates that are tried before the shapes of lines are looked at
 USUAL_SHARE = 1 / 16  # of the lines, which such a template must have read in the piece before
 MOST_SHAPES = 10_000  # that are remembered
