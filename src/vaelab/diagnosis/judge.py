@@ -154,7 +154,7 @@ def _confidence(
     if status == "cannot-tell":
         few = f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
         return 0.0, few if rows < ENOUGH_ROWS else "nothing was recognised that a verdict could rest on"
-    share = f"if {faulty_share:.0%} of such runs have a fault"
+    share = f"if {100 * faulty_share:.3g}% of such runs have a fault"
     if status in ("act", "stop"):
         listed = (
             f", {posterior.unlisted:.0%} that it is one that is not in the list" if posterior.unlisted > 0.1 else ""
