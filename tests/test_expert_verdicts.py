@@ -705,3 +705,22 @@ def test_the_share_of_faulty_runs_is_never_rounded_to_none_or_all(tmp_path: Path
     path = tmp_path / "log.csv"
     path.write_text("\n".join(["step,rec_loss", *(f"{10 * i},{r:.6g}" for i, r in enumerate(falls()))]))
     assert f"if {said_as} of such runs have a fault" in diagnose(read(path), faulty_share=share).confidence_text
+
+
+@every_trainer
+@pytest.mark.parametrize("times", [3.0, 1000.0])
+def test_a_loss_that_rose_and_became_nan_does_not_stand_anywhere(trainer: str, tmp_path: Path, times: float) -> None:
+    names, path = NAMES[trainer], tmp_path / "train.log"
+    rec = falls(1, 0.2)
+    rec[120:160] *= np.geomspace(1, times, 40)
+    rows = [f"step: {10 * i} {names['rec']}: {v}" for i, v in enumerate(until(160, rec))]
+    path.write_text("\n".join(rows) + "\n")
+    diagnosis = diagnose(read(path))
+    drifted = next(f.message for f in diagnosis.findings if f.code == "REC110")
+    assert diagnosis.status == "stop" and "stands at" not in drifted and "before it became NaN" in drifted
+    assert "e+0" not in drifted
+
+
+@every_trainer
+def test_a_reconstruction_below_zero_was_judged_on_its_rows(log: Log) -> None:
+    assert f"could run on {ROWS} rows" in log.judged(rec=-falls(0.05, 1.0)).confidence_text

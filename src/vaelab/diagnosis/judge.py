@@ -160,7 +160,7 @@ def _confidence(
             f", {posterior.unlisted:.0%} that it is one that is not in the list" if posterior.unlisted > 0.1 else ""
         )
         return 1 - posterior.healthy, f"that something is wrong{listed}, {share}"
-    on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
+    on = "what was measured; there is no log" if _only_measured(facts) else f"{rows or len(facts.run)} rows"
     return (
         posterior.healthy,
         f"that nothing is wrong, {share}; {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",
