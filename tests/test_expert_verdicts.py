@@ -723,4 +723,4 @@ def test_a_loss_that_rose_and_became_nan_does_not_stand_anywhere(trainer: str, t
 
 @every_trainer
 def test_a_reconstruction_below_zero_was_judged_on_its_rows(log: Log) -> None:
-    assert f"could run on {ROWS} rows" in log.judged(rec=-falls(0.05, 1.0)).confidence_text
+    assert f"could run on {ROWS} rows" in log.judged(rec=-falls()).confidence_text
