@@ -613,3 +613,114 @@ def test_held_out_data_that_stand_worse_than_at_their_first_rows_are_watched(log
     val = np.where(ROW < 20, 0.5 - 0.003 * ROW, 0.44 + 0.1 * np.minimum(1, (ROW - 20) / 120)) * noise(0.01, 5)
     assert log.judged(rec=falls(0.5, 0.42), val=val).status == "watch"
     assert log.judged(rec=falls(0.6, 0.3), val=falls(0.62, 0.32, seed=5)).status == "healthy"
+
+
+# --- judged for the wrong reason ------------------------------------------------------------------------------------------------
+
+
+@every_trainer
+@pytest.mark.parametrize("place", ["{:.2e}", "{:.3E}"])
+def test_a_zero_with_an_exponent_is_zero_in_text_lines(trainer: str, tmp_path: Path, place: str) -> None:
+    names, path = NAMES[trainer], tmp_path / "train.log"
+    rec = (0.05 + 0.95 * np.exp(-np.minimum(ROW, 60) / 30)) * noise(0.03)
+    for last in (60, 0):  # the rows in which the rate is not 0
+        rates = np.where(last > ROW, 1e-4, 0.0)
+        path.write_text(
+            "\n".join(
+                f"step: {10 * i} {names['rec']}: {v:.4f} lr: {place.format(r)}"
+                for i, (v, r) in enumerate(zip(rec, rates, strict=True))
+            )
+        )
+        diagnosis = diagnose(read(path))
+        assert diagnosis.status == "stop" and "learning rate is 0" in diagnosis.headline
+
+
+@every_trainer
+@pytest.mark.parametrize("unit", ["step", "epoch"])
+def test_a_steady_divergence_of_a_short_log_is_the_rate_and_no_change_of_data(
+    trainer: str, unit: str, tmp_path: Path
+) -> None:
+    names, path = NAMES[trainer], tmp_path / "log.csv"
+    grows = 0.4 * np.exp(np.arange(20) / 5)
+    for scatter in (0.0, 0.03):
+        values = grows * lognormal(np.random.default_rng(0), scatter, 20)
+        path.write_text("\n".join([f"{unit},{names['rec']},lr", *(f"{i},{v:.6g},0.001" for i, v in enumerate(values))]))
+        diagnosis = diagnose(read(path))
+        assert diagnosis.status == "act" and diagnosis.causes[0].id == "E1"
+        assert not {"DAT701", "DAT705", "REC104"} & set(codes(diagnosis))
+
+
+@every_trainer
+def test_a_fast_fall_that_is_under_way_is_no_easier_data(log: Log) -> None:
+    rec = 1e-5 * np.exp(-ROW / 10) * noise(0.1) + 1e-8
+    assert "DAT706" not in codes(log.judged(rec=rec, lr=np.full(ROWS, 1e-4)))
+
+
+@every_trainer
+def test_the_restarts_of_a_schedule_need_no_change(log: Log) -> None:
+    rate = 1e-5 + 9e-5 * (0.5 + 0.5 * np.cos(np.pi * (ROW % 40) / 40))
+    assert log.judged(rec=falls(), lr=rate).status == "healthy"
+    # one rise is no schedule, nor is one to ever higher rates
+    assert log.judged(rec=falls(), lr=np.where(ROW % 100 < 50, 1e-4, 1e-5) * (1 + ROW // 100)).status == "watch"
+    hurt = 1 + 8 * np.where(ROW >= 120, 1.0, 0.0)
+    assert "OPT404" in codes(log.judged(rec=falls() * hurt, lr=rate))
+
+
+@pytest.mark.parametrize("names", [("nll_loss", "rec_loss"), ("train/nll_loss", "train/rec_loss")])
+def test_a_negative_nll_has_a_learned_variance_and_no_changed_weight(names: tuple[str, str], tmp_path: Path) -> None:
+    nll = -2.6 + 3 * np.exp(-ROW / 40) + np.random.default_rng(0).normal(0, 0.02, ROWS)
+    lines = [
+        ",".join(["step", *names]),
+        *(f"{10 * i},{n:.6g},{r:.6g}" for i, (n, r) in enumerate(zip(nll, falls(), strict=True))),
+    ]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    diagnosis = diagnose(read(path))
+    assert diagnosis.status == "healthy" and not {"SCH602", "ALG901"} & set(codes(diagnosis))
+
+
+@every_trainer
+@pytest.mark.parametrize("end", [1e-4, 2e-3])
+def test_a_kl_of_next_to_nothing_is_a_collapse_while_the_reconstruction_creeps_on(log: Log, end: float) -> None:
+    diagnosis = log.judged(
+        rec=np.linspace(0.5, 0.42, ROWS) * noise(0.02), kl=(30 * np.exp(-ROW / 8) + end) * noise(0.02, 1)
+    )
+    assert diagnosis.status == "act" and diagnosis.causes[0].id == "C1" and "stands still" not in diagnosis.headline
+
+
+@every_trainer
+def test_a_codebook_of_less_than_two_codes_is_watched_from_the_start(trainer: str, tmp_path: Path) -> None:
+    names, path = NAMES[trainer], tmp_path / "log.csv"
+    for codes_used, status in ((1.5, "watch"), (600.0, "healthy")):
+        rows = (
+            f"{10 * i},{r:.6g},{u:.6g}"
+            for i, (r, u) in enumerate(zip(falls(), codes_used * noise(0.02, 3), strict=True))
+        )
+        path.write_text("\n".join([f"step,{names['rec']},perplexity", *rows]))
+        assert diagnose(read(path)).status == status
+
+
+@pytest.mark.parametrize(("share", "said_as"), [(0.001, "0.1%"), (0.3, "30%"), (0.999, "99.9%")])
+def test_the_share_of_faulty_runs_is_never_rounded_to_none_or_all(tmp_path: Path, share: float, said_as: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["step,rec_loss", *(f"{10 * i},{r:.6g}" for i, r in enumerate(falls()))]))
+    assert f"if {said_as} of such runs have a fault" in diagnose(read(path), faulty_share=share).confidence_text
+
+
+@every_trainer
+@pytest.mark.parametrize("times", [3.0, 1000.0])
+def test_a_loss_that_rose_and_became_nan_does_not_stand_anywhere(trainer: str, tmp_path: Path, times: float) -> None:
+    names, path = NAMES[trainer], tmp_path / "train.log"
+    rec = falls(1, 0.2)
+    rec[120:160] *= np.geomspace(1, times, 40)
+    rows = [f"step: {10 * i} {names['rec']}: {v}" for i, v in enumerate(until(160, rec))]
+    path.write_text("\n".join(rows) + "\n")
+    diagnosis = diagnose(read(path))
+    drifted = next(f.message for f in diagnosis.findings if f.code == "REC110")
+    assert diagnosis.status == "stop" and "stands at" not in drifted and "before it became NaN" in drifted
+    assert "e+0" not in drifted
+
+
+@every_trainer
+def test_a_reconstruction_below_zero_was_judged_on_its_rows(log: Log) -> None:
+    assert f"could run on {ROWS} rows" in log.judged(rec=-falls()).confidence_text

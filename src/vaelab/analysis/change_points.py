@@ -37,6 +37,8 @@ STANDS_OUT = 2.5
 """Sigmas of a single row below which a shift looks like any other rise: it counts as a drift."""
 AT_ONCE = 6.0
 """Sigmas between two neighbouring rows from which a change is sudden, whether or not its new level holds."""
+AT_ONCE_SHARE = 0.5
+"""Share of such a change that stands between the two rows at least: a steady rise of a smooth curve is not sudden."""
 LARGEST = 1e9
 """Size beyond which values are all the same: a logarithm of this size is no measurement, and its square would overflow."""
 SIMULATED_ROWS = 40_000
@@ -254,7 +256,8 @@ def _sudden(values: FloatArray, begin: int, onset: int, alarm: int, sign: int, l
     # the first of a fall that goes on may be sudden too
     at_once = float((sign * np.diff(values[max(begin, i - 2) : i + LEAST])).max())
     level_holds = _steps_rather_than_rises(values[max(begin, i - SIDE) : i], values[i : i + SIDE])
-    return i if level_holds or at_once >= AT_ONCE * least / STANDS_OUT else None
+    stands_out = at_once >= max(AT_ONCE * least / STANDS_OUT, AT_ONCE_SHARE * abs(after - before))
+    return i if level_holds or stands_out else None
 
 
 def _steps_rather_than_rises(old: FloatArray, new: FloatArray) -> bool:

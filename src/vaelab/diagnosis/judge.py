@@ -154,13 +154,13 @@ def _confidence(
     if status == "cannot-tell":
         few = f"{rows} row{'s' if rows != 1 else ''} of a loss; at least {ENOUGH_ROWS} are needed"
         return 0.0, few if rows < ENOUGH_ROWS else "nothing was recognised that a verdict could rest on"
-    share = f"if {faulty_share:.0%} of such runs have a fault"
+    share = f"if {100 * faulty_share:.3g}% of such runs have a fault"
     if status in ("act", "stop"):
         listed = (
             f", {posterior.unlisted:.0%} that it is one that is not in the list" if posterior.unlisted > 0.1 else ""
         )
         return 1 - posterior.healthy, f"that something is wrong{listed}, {share}"
-    on = "what was measured; there is no log" if _only_measured(facts) else f"{rows} rows"
+    on = "what was measured; there is no log" if _only_measured(facts) else f"{rows or len(facts.run)} rows"
     return (
         posterior.healthy,
         f"that nothing is wrong, {share}; {len(ALL_RULES) - len(skipped)} of {len(ALL_RULES)} rules could run on {on}",

@@ -123,6 +123,9 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
         return
     if not view.has("rec_loss"):
         return
+    # only the constant of a learned variance makes an nll negative
+    if not view.trainer.weights_apart and view.has("nll_loss") and view.series("nll_loss").values.min() < 0:
+        return
     names = left_names + ("rec_loss",) + (("perceptual_loss",) if has_p else ())
     apart = view.trainer.weights_apart
     if apart and (learned(view) or len(left_names) == 2):

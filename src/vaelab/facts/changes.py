@@ -149,7 +149,8 @@ def _coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adve
     if warm_up is not None and (warm_up.end_step is None or step <= warm_up.end_step + slack):
         return "warm-up"
     epochs = view.epoch_first_rows
-    return "epoch-start" if len(epochs) > 1 and shift.row in epochs else ""
+    # where every row or two begins an epoch, every change does
+    return "epoch-start" if 1 < len(epochs) <= len(view.run) / 3 and shift.row in epochs else ""
 
 
 def _learning(view: View, phases: Phases, track: Track, shift: Shift) -> bool:

@@ -211,14 +211,23 @@ def _not_finite(token: bytes) -> float:
     return float("nan")
 
 
+EXACT = 400
+"""Decimals of a zero that is no rounding; more than any number is printed with."""
+
+
 def decimals_of(token: bytes) -> int | None:
-    """Digits after the point of a printed number, less its exponent (2.01e+4 -> -2, 12.5k -> -2); None for nan and inf."""
+    """Digits after the point of a printed number, less its exponent (2.01e+4 -> -2, 12.5k -> -2).
+
+    None for nan and inf. A zero with an exponent (0.00e+00) is no rounding: as many as a float can have.
+    """
     if (fraction := token.partition(b".")[2]).isdigit():  # the usual 0.123
         return len(fraction)
     digits, shift = _shifted(token)
     mantissa, _, exponent = digits.lower().replace(b"d", b"e").partition(b"e")
     if not any(c in b"0123456789" for c in mantissa) or b"#" in mantissa:
         return None
+    if exponent and not mantissa.strip(b"+-0."):
+        return EXACT
     return len(mantissa.partition(b".")[2]) - (int(exponent) if exponent else 0) - shift
 
 

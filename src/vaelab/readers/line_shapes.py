@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaelab.readers.fixed_point import MOST_DECIMALS, FixedPoint, fixed_point_runs
-from vaelab.readers.lexer import parse_number
+from vaelab.readers.lexer import EXACT, parse_number
 from vaelab.readers.number_runs import (
     LONGEST_TEXT,
     RUN,
@@ -371,4 +371,6 @@ def _composed(
         shift += np.where(said.negative[exponent], -size, size)
         usable &= ~said.point[exponent]
     values, exact = scaled(digits, shift - shown, said.negative[run])
-    return values, shown - shift, usable & exact
+    # a zero with an exponent is no rounding
+    printed = shown - shift if found.exponent is None else np.where(digits == 0, EXACT, shown - shift)
+    return values, printed, usable & exact

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from vaelab.readers.base import BoolArray
+from vaelab.readers.lexer import EXACT
 from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import Block
 from vaelab.readers.passed_over import PassedOver
 from vaelab.run import Event, EventKind, FloatArray, IntArray, ReadNote
 
 MAX_TEXT = 300  # characters of a log line that an event or a note quotes
+SMALL_NUMBERS = 4  # decimals from which a column holds no loss
 LARGEST_EXPONENT = 300  # of a unit of the last digit that a float can hold
 
 
@@ -325,8 +327,11 @@ def printed_decimals(decimals: tuple[int, int] | None) -> int | None:
     """Decimals of a column for ``Column.decimals``.
 
     Of numbers printed with varying digits (``%.3g``) the fewest are certain; where they go to seven or more, the log
-    prints what Python has (None, full precision).
+    prints what Python has (None, full precision). A zero with an exponent is exact, and so is the zero of a column of small
+    numbers (a learning rate); beside larger ones it says nothing of their rounding.
     """
+    if decimals is not None and decimals[1] == EXACT and decimals[0] < SMALL_NUMBERS:
+        return decimals[0] if decimals[0] >= -LARGEST_EXPONENT else None
     if decimals is None or (decimals[0] != decimals[1] and decimals[1] >= 7) or decimals[0] < -LARGEST_EXPONENT:
         return None
     return decimals[0]

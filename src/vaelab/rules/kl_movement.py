@@ -197,7 +197,7 @@ class FallsAway(Rule):
 
     What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with
     ``rec_loss`` not better since; or below 2% of it while ``rec_loss`` has gained less than 40% in all and stands still over the
-    last half. Needs no units: the run is its own reference.
+    last half (or the KL is below a thousandth of it, whatever rec_loss does). Needs no units: the run is its own reference.
 
     Why it matters: a latent that loses its information late collapses just as one that never had any.
 
@@ -228,14 +228,16 @@ class FallsAway(Rule):
         before = rec.between(int(rec.steps[0]), start).now
         first, half = rec.first, rec.later.first
         lost = late <= 0.05 * held and late <= 0.3 * float(smooth[len(smooth) // 12]) and now > 0.95 * before
-        stalls = late <= 0.02 * early and now > 0.6 * first and now > 0.95 * half
+        still = now > 0.95 * half
+        stalls = late <= 0.02 * early and now > 0.6 * first and (still or late <= 0.001 * early)
         if not lost and not stalls:
             return
         high = held if lost else early
+        since = before if lost else half if still else first
         start = _last_step_above(kl.steps, smooth, 0.5 * high)
         yield self.finding(
             f"kl_loss fell from {number(high)} to {late:,.3g} ({late / high:.2%}), to half of it by step {start:,}, and rec_loss"
-            f" {'went' if lost else 'stands still,'} from {number(before if lost else half)} to {number(now)}: the latent loses its"
+            f" {'stands still,' if still and not lost else 'went'} from {number(since)} to {number(now)}: the latent loses its"
             " information.",
             size=early / late if late > 0 else math.inf,
             costs=now > 1.1 * before,

@@ -85,7 +85,8 @@ class RateJumps(Rule):
     """The learning rate jumps up after the warm-up.
 
     What it checks: a rise of ``lr`` by 2.5 times or more from one row to the next, outside the warm-up. Critical where
-    rec_loss jumps with it, and at once where it is 5 times the highest rate before and above 0.003.
+    rec_loss jumps with it, and at once where it is 5 times the highest rate before and above 0.003. Two rises and more that only
+    go back to the old peak are the restarts of a schedule, and said only where rec_loss jumps with one.
 
     Why it matters: a restart of the schedule or a changed config; what the losses do on the same rows tells whether it
     was too much. A schedule's own restart goes back to its old peak, not above it.
@@ -104,14 +105,21 @@ class RateJumps(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         rates = facts.view.series("lr")
-        for step, ratio in facts.optimiser.lr_jumps[:3]:
+        jumps = facts.optimiser.lr_jumps
+        rows = np.minimum(np.searchsorted(rates.steps, [step for step, _ in jumps]), len(rates) - 1)
+        peaks = [float(rates.high[:at].max(initial=0.0)) for at in rows]
+        restarts = len(jumps) > 1 and all(rates.high[at] <= 1.1 * peak for at, peak in zip(rows, peaks, strict=True))
+        said = 0
+        for (step, ratio), at, peak in zip(jumps, rows, peaks, strict=True):
             jump = facts.changes.jump
-            at = int(np.searchsorted(rates.steps, step))
-            peak, now = float(rates.high[:at].max(initial=0.0)), float(rates.high[min(at, len(rates) - 1)])
+            now = float(rates.high[at])
             beyond = now > max(5 * peak, HIGH_RATE)
             linked = jump is not None and jump.coincides == "lr-jump" and abs(jump.step - step) <= 3 * (
                 jump.step - jump.before_step
             ) + 1  # fmt: skip
+            if said == 3 or (restarts and not linked):
+                continue
+            said += 1
             yield self.finding(
                 f"The learning rate jumps {ratio:.3g} times at step {step:,}"
                 + (f", to {now:.2g}, {now / peak:.3g} times the highest before" if beyond and peak > 0 else "")

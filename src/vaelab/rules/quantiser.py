@@ -17,7 +17,8 @@ class CodebookCollapses(Rule):
     """The codebook loses its codes.
 
     What it checks: every column of codebook use (perplexity, usage, share of unique codes): the late smoothed level below 0.4
-    times its highest; critical below 5% of it, or where a perplexity stands below 3 codes, with 20 rows.
+    times its highest; critical below 5% of it. A perplexity that never was above 2 codes is one that lost them before the first
+    row. With 20 rows.
 
     Why it matters: codes that are no longer chosen get no gradient and do not come back; the reconstruction stops at the
     quality of the codes that are left.
@@ -45,6 +46,14 @@ class CodebookCollapses(Rule):
             smooth = rolling_median(series.values, 5)
             peak = int(np.argmax(smooth))
             late, high = series.now, float(smooth[peak])
+            if metric.rpartition("/")[2] == "perplexity" and late > 0 and high < 2:
+                yield self.finding(
+                    f"{metric} stands at {number(late)} and never was above {number(high)}: fewer than two codes are used.",
+                    metrics=(metric,),
+                    steps=(int(series.steps[0]), int(series.steps[-1])),
+                    evidence=(Evidence("highest", high), facts.view.evidence(metric, int(series.rows[-1]))),
+                )
+                continue
             if not late < 0.4 * high:
                 continue
             yield self.finding(

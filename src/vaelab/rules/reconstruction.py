@@ -11,7 +11,7 @@ from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
-from vaelab.words import number
+from vaelab.words import number, rough
 
 
 class ReconstructionTrend(Rule):
@@ -293,8 +293,10 @@ class DriftsUp(Rule):
             if value is not None and value >= 0.01 and not 0.95 < value < 1.05
         ]
         also = f" Since then: {', '.join(moved)}." if moved else ""
+        broke = facts.breakdown is not None and not math.isfinite(facts.run["rec_loss"][-1])
         yield self.finding(
-            f"rec_loss stands at {number(drift.late)}, {drift.ratio:.2g} times its best level ({number(drift.best)} at step"
+            f"rec_loss {'stood' if broke else 'stands'} at {number(drift.late)}{' before it became NaN' if broke else ''},"
+            f" {rough(drift.ratio)} times its best level ({number(drift.best)} at step"
             f" {drift.best_step:,}); it left it at about step {drift.onset:,} and has not come back.{also}",
             size=drift.ratio,
             metrics=("rec_loss",),

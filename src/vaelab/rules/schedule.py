@@ -167,7 +167,7 @@ def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     found = largest_shift(np.log(np.maximum(ratio, 1e-12)))
     if found is not None and found.index + 3 >= len(ratio) - len(ratio) // 4:
         a, b = float(np.exp(found.before)), float(np.exp(found.after))
-    return None if max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
+    return None if min(a, b) <= 0 or max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
 
 
 def _gan_columns(facts: Facts) -> tuple[str, ...]:
