@@ -724,3 +724,17 @@ def test_a_loss_that_rose_and_became_nan_does_not_stand_anywhere(trainer: str, t
 @every_trainer
 def test_a_reconstruction_below_zero_was_judged_on_its_rows(log: Log) -> None:
     assert f"could run on {ROWS} rows" in log.judged(rec=-falls()).confidence_text
+
+
+# --- what to do -----------------------------------------------------------------------------------------------------------------
+
+
+@every_trainer
+def test_no_two_steps_set_one_option_to_different_values(log: Log) -> None:
+    diagnosis = log.judged(rec=np.full(ROWS, 0.4), kl=np.full(ROWS, 30.0), lr=np.full(ROWS, 1e-4))
+    assert diagnosis.status in ("act", "stop") and len(diagnosis.next) > 1
+    keys = [key for step in diagnosis.next for key in step.changes]
+    assert len(keys) == len(set(keys)) or len({(k, v) for s in diagnosis.next for k, v in s.changes.items()}) == len(
+        set(keys)
+    )
+    assert any(step.text.startswith("If that does not help, instead:") for step in diagnosis.next)

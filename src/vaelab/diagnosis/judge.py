@@ -191,7 +191,8 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
     steps: list[NextStep] = []
     for cause in causes[:3]:
         if cause.score >= 0.15 or cause is causes[0]:
-            steps.append(replace(cause.fix, command=cause.fix.command or cause.test))
+            step = replace(cause.fix, command=cause.fix.command or cause.test)
+            steps.append(_instead(step) if any(_disagree(step, other) for other in steps) else step)
     if not steps and status in ("act", "stop"):
         lead = "Look before the next run" if facts.ended else "Stop and look"
         text = f"{lead}: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
@@ -199,6 +200,16 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
     if status == "watch":
         steps.append(carry_on(facts, status))
     return tuple(steps)
+
+
+def _disagree(a: NextStep, b: NextStep) -> bool:
+    """Whether both set one option, to different values."""
+    return any(key in b.changes and b.changes[key] != value for key, value in a.changes.items())
+
+
+def _instead(step: NextStep) -> NextStep:
+    """A step that cannot be taken beside one above: told, without its lines to paste."""
+    return replace(step, text=f"If that does not help, instead: {step.text}", patch=(), changes={})
 
 
 def _would_change(
