@@ -251,12 +251,7 @@ def shift_to_the_end(length: IntArray) -> Words:
 
 def not_digits(words: Words) -> Words:
     """128 in every byte that is not an ASCII digit, 0 in the others."""
-    x = words ^ _ZEROS
-    y = x & _LOW_SEVEN
-    y += _TO_HIGH_BIT
-    y |= x
-    y &= _HIGH_BITS
-    return y
+    return _over(words ^ _ZEROS, _TO_HIGH_BIT)
 
 
 def bytes_of(marks: Words) -> Words:
@@ -266,9 +261,13 @@ def bytes_of(marks: Words) -> Words:
 
 def differing(words: Words, byte: np.uint64) -> Words:
     """128 in every byte that is not that of ``byte`` (a word of equal ASCII characters), 0 in the others."""
-    x = words ^ byte
+    return _over(words ^ byte, _LOW_SEVEN)
+
+
+def _over(x: Words, short: np.uint64) -> Words:
+    """128 in every byte of ``x`` that is 128 or more when the byte of ``short`` is added to it."""
     y = x & _LOW_SEVEN
-    y += _LOW_SEVEN
+    y += short
     y |= x
     y &= _HIGH_BITS
     return y

@@ -41,7 +41,6 @@ class PrintPrecision(Rule):
                 continue  # printed with varying decimals (%.3g): the fewest say nothing here
             if 0 <= late < 30 * 10.0**-decimals:
                 yield self.finding(
-                    
                     f"{metric} {late:g} is printed with {decimals} decimals: one unit of the last digit is"
                     f" {10.0**-decimals / late:.0%} of it." if late > 0 else f"{metric} prints as 0 with {decimals} decimals.",
                     metrics=(metric,),

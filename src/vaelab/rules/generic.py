@@ -171,7 +171,6 @@ class Jumped(Rule):
                 where = f"and has gone on to {number(track.now)}, {number(ratio)} times the error of its best level"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
                 size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
