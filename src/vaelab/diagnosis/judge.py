@@ -114,7 +114,7 @@ def _names(facts: Facts) -> dict[str, str]:
 
 def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     critical = [f for f in findings if f.severity == "critical"]
-    if any(_wastes(f) for f in critical):
+    if any(_wastes(facts, f) for f in critical):
         return "stop"
     if critical:
         return "act"
@@ -123,12 +123,12 @@ def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
     return "healthy" if judged_rows(facts) >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
 
 
-def _wastes(finding: Finding) -> bool:
-    """Whether more steps are wasted after ``finding``; held-out values alone do not say so of the training."""
-    return finding.code in STOP and not (
-        finding.metrics
-        and all(m.startswith(("val", "test/")) and not m.endswith("/non_finite") for m in finding.metrics)
-    )
+def _wastes(facts: Facts, finding: Finding) -> bool:
+    """Whether more steps are wasted after ``finding``. Held-out losses alone do not say so of the training; broken outputs
+    (``val/non_finite``) do."""
+    of_losses = finding.metrics and not any(m.endswith("/non_finite") for m in finding.metrics)
+    held_out = of_losses and all(facts.view.role(m).split in ("val", "test", "ema") for m in finding.metrics)
+    return finding.code in STOP and not held_out
 
 
 def _only_measured(facts: Facts) -> bool:
@@ -174,7 +174,7 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
         return f"Healthy{' to its end' if facts.ended else ''}{where}: no rule found anything to change."
-    grave = [f for f in findings if f.severity == "critical" and _wastes(f)] if status == "stop" else []
+    grave = [f for f in findings if f.severity == "critical" and _wastes(facts, f)] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".")
     if status == "watch" and not facts.ended:

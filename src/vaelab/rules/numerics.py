@@ -22,7 +22,7 @@ LOSSES = (
 MAIN = ("rec_loss", "nll_loss", "total_loss")
 
 
-HELD_OUT = ("val/", "val_ema/", "test/", "epoch/")
+NOT_OF_TRAINING = ("val/", "val_ema/", "test/", "epoch/")
 
 
 class NonFinite(Rule):
@@ -58,7 +58,7 @@ class NonFinite(Rule):
         worst: list[tuple[int, str, int, bool]] = []
         for name, column in run.columns.items():
             rows = np.flatnonzero(column.logged & ~np.isfinite(column.values))
-            if name.startswith(HELD_OUT) and not self._model_fails(facts, name, rows):
+            if name.startswith(NOT_OF_TRAINING) and not self._model_fails(facts, name, rows):
                 continue
             if len(rows):
                 logged = np.flatnonzero(column.logged)
