@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from vaelab.report.layout import headline
+
 if TYPE_CHECKING:
     from vaelab.training.ending import Ending
     from vaelab.training.trainer import Outcome
@@ -98,7 +100,7 @@ class Terminal:
             print(escape(ending.table), soft_wrap=True)
         if ending.diagnosis is not None:
             status = ending.diagnosis.status
-            print(f"[{COLOURS.get(status, '')}]{status.upper()}[/]  {escape(ending.diagnosis.headline)}")
+            print(f"[{COLOURS.get(status, '')}]{status.upper()}[/]  {escape(headline(ending.diagnosis))}")
         folder = outcome.folder
         print(
             f"\n{outcome.done} of {self.total} steps ({outcome.reason}). The diagnoses took {outcome.watch_share:.2%} of the time."
