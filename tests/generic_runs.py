@@ -72,3 +72,11 @@ def _() -> Draft:
 @fires("OPT410", "warn", {"gradient norm": (1e-8, 0.1)})
 def _() -> Draft:
     return plain(grad_norm=1e-8 * noise(0.2, seed=7))
+
+
+@fires("SCH607", "critical", {"weight before": (1e-6, 0.01), "weight after": (1e-3, 0.01)})
+def _() -> Draft:
+    late = ROW >= 150
+    out = plain(kl_loss=np.where(late, 100, 3000) * noise(seed=11), kl_weight=np.where(late, 1e-3, 1e-6))
+    out.columns["rec_loss"] = out.columns["rec_loss"] * np.where(late, 5, 1)
+    return out

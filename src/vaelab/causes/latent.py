@@ -58,7 +58,7 @@ LATENT: tuple[Cause, ...] = (
         ),
         needs=("kl",),
         expects=shows(
-            often="SCH606 KL203 KL202 KL205 KL204 KL201 KL231",
+            often="SCH606 SCH607:kl_weight KL203 KL202 KL205 KL204 KL201 KL231",
             sometimes="KL209 REC102 REC103 REC104 KL222 KL221 REC123 REC117 KL214 MET1001:reconstruction",
             never="DAT707 DAT704 KL211 OPT405 KL206 OPT404 SCH602",
         ),

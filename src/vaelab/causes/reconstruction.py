@@ -73,7 +73,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
         needs=("perceptual",),
-        expects=shows(often="SCH604", sometimes="REC107 REC124 REC130", never="SCH602"),
+        expects=shows(often="SCH604 SCH607:perceptual_weight", sometimes="REC107 REC124 REC130", never="SCH602"),
         check=checks.perceptual_weight_heavy,
         decided_by="evaluate",
     ),

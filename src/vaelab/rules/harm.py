@@ -104,5 +104,6 @@ HARM: Mapping[str, Harm] = {
     "SCH601": Harm("a size that this trainer is known to ignore explains itself", "info", with_cost="warn"),
     "SCH602": Harm("three times another weight is another loss", unit="larger / smaller ratio", critical=3),
     "SCH604": Harm("it harms where the term is most of the loss"),
+    "SCH607": Harm("a schedule may mean it; it harms where the run has become worse since", "info", "weight after / before", warn=100),
     "SCH606": Harm("it harms where the KL shows it", unit="weight after / before"),
 }  # fmt: skip
