@@ -28,7 +28,7 @@ LATENT: tuple[Cause, ...] = (
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 REC104 REC117 ADV305 KL214 KL203 KL202 REC131 REC119",
+            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 REC104 REC117 MET1009 KL214 KL203 KL202 REC131 REC119",
             never="REC113 KL206 KL211 KL232",
         ),
         decided_by="probe",

@@ -39,7 +39,7 @@ HARM: Mapping[str, Harm] = {
             "NUM503", "NUM506", "OPT401", "OPT406", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
             "SCH605"),
     **_same("critical", "what is learned is worth little until it is mended",
-            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "REC113", "REC116",
+            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
     **_same("critical", "nothing is learned, or the run has ended, until it is mended",
             "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
@@ -72,6 +72,7 @@ HARM: Mapping[str, Harm] = {
     "KL229": Harm("2 dB between sample and mean are seen", "info", "dB", warn=2),
     # metrics by their direction: critical sizes by role in ``severity.BY_ROLE``
     "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
+    "MET1009": Harm("a model that starts at its best stands still too", with_cost="warn"),
     "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
     "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics
