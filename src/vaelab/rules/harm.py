@@ -35,7 +35,7 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV310", "ADV312", "ADV313", "ADV316", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
+            "ADV312", "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
             "NUM503", "NUM506", "OPT401", "OPT406", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
             "SCH605"),
     **_same("critical", "what is learned is worth little until it is mended",
@@ -51,6 +51,7 @@ HARM: Mapping[str, Harm] = {
     "ADV307": Harm("2.6 dB of a squared error are no trade any more", unit="times the level before", critical=1.8),
     "ADV308": Harm("a share by value harms where the reconstruction has suffered", unit="GAN term / nll"),
     "ADV309": Harm("recipes use 0.05 to 1; at 5 and a doubled reconstruction the adversary leads", unit="disc_weight"),
+    "ADV310": Harm("a clamp that holds for some rows is noise; most of the time the weight balances nothing", "info", with_cost="warn"),
     "ADV311": Harm("at 1.4 times chance the loss has left what any skill explains", unit="disc_loss / chance", critical=1.4),
     "ADV331": Harm("a young discriminator may still learn", "info"),
     # data
