@@ -154,8 +154,15 @@ class LossConfig(Section):
     disc_ramp: int = Field(
         0, ge=0, description="Steps after disc_start over which disc_factor grows from 0 (generator only)."
     )
-    lecam_weight: float = Field(0.0, ge=0, description="Weight of LeCam regularisation of the discriminator; 0: off.")
+    lecam_weight: float = Field(
+        0.0, ge=0, description="Weight of LeCam beside the discriminator's loss, both times disc_factor; 0: off."
+    )
     lecam_decay: float = Field(0.999, ge=0, lt=1, description="Decay of LeCam's running means of the logits.")
+    lecam_init: Literal["measured", "zero"] = Field(
+        "measured",
+        description="Where these means begin. measured: at the first logits. zero: as in VidTok, which pulls the logits to 0"
+        " over the first 1 / (1 - lecam_decay) steps.",
+    )
 
 
 class OptimConfig(Section):
