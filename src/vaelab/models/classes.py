@@ -18,6 +18,7 @@ _REFUSED = {
     "ConsistencyDecoderVAE": "its decoder is a diffusion model",
     "LTX2VideoDiffusionDecoderModel": "it is a diffusion model without an encoder",
     "RFD4ProteinaAutoencoder": "it is a model of proteins",
+    "AutoencoderKLAllegro": "diffusers computes it in fixed tiles of 24 frames and 320 x 320 pixels only, one clip at a time",
 }
 _AUDIO = ("Audio", "Oobleck", "Music", "AutoencoderSAME")
 
@@ -106,6 +107,25 @@ def load_module(source: str, subfolder: str | None = None, expected: str | None 
         )
     module.float()
     return module
+
+
+def take_clips_whole(module: Any) -> str:
+    """Switch off the cutting of long clips into pieces that are blended (AutoencoderKLHunyuanVideo's default): it saves memory
+    and is not what is to be trained. Returns what then differs in plain diffusers, also kept in the module's config; else empty.
+    """
+    switches = [name for name in ("use_framewise_encoding", "use_framewise_decoding") if getattr(module, name, False)]
+    if not switches:
+        return ""
+    for name in switches:
+        setattr(module, name, False)
+    off = "; ".join(f"vae.{name} = False" for name in switches)
+    text = (
+        f"vaelab computes {type(module).__name__} on whole clips; plain diffusers cuts clips of more than"
+        f" {module.tile_sample_min_num_frames} frames into pieces and blends them. For equal results set there: {off}"
+    )
+    # a leading underscore: from_pretrained reads past it without a warning
+    module.register_to_config(_vaelab=text)
+    return text
 
 
 def _check_folder(source: str, subfolder: str | None) -> None:
