@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from vaelab.errors import ConfigError
+from vaelab.errors import ConfigError, reason
 from vaelab.models.causal_video import CausalVideoVAE
 
 # What vaelab's objective cannot train, and why.
@@ -38,8 +38,8 @@ def find_class(name: str) -> Any:
     import diffusers
     import diffusers.models.autoencoders as classes
 
-    if reason := _refusal(name):
-        raise ConfigError(f"model.type {name} cannot be trained here: {reason}")
+    if refusal := _refusal(name):
+        raise ConfigError(f"model.type {name} cannot be trained here: {refusal}")
     names = autoencoder_names()
     if name not in names:
         near = get_close_matches(name, names, n=3, cutoff=0.4)
@@ -74,7 +74,7 @@ def build_module(name: str, arguments: dict[str, Any], channels: int) -> nn.Modu
     except Exception as error:  # each class checks, or trips over, its arguments in its own way
         raise ConfigError(
             f"model.config: {name} cannot be built with {given or 'its defaults'}: {type(error).__name__}:"
-            f" {_one_line(error)}"
+            f" {reason(error, 300)}"
         ) from error
 
 
@@ -97,7 +97,7 @@ def load_module(source: str, subfolder: str | None = None, expected: str | None 
     try:
         module, info = model_class.from_pretrained(source, subfolder=subfolder, output_loading_info=True)
     except Exception as error:  # the loaders of diffusers, safetensors and the hub raise many types
-        raise ConfigError(f"model.pretrained: the weights of {where} cannot be loaded: {_one_line(error)}") from error
+        raise ConfigError(f"model.pretrained: the weights of {where} cannot be loaded: {reason(error, 300)}") from error
     # diffusers only warns and leaves such weights at random.
     absent = [*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]
     if absent:
@@ -149,7 +149,9 @@ def _read_config(source: str, subfolder: str | None, where: str) -> dict[str, An
         return dict(CausalVideoVAE.load_config(source, subfolder=subfolder))
     except Exception as error:
         if Path(source).exists():
-            raise ConfigError(f"model.pretrained: config.json of {where} cannot be read: {_one_line(error)}") from error
+            raise ConfigError(
+                f"model.pretrained: config.json of {where} cannot be read: {reason(error, 300)}"
+            ) from error
         # diffusers reports an unreachable hub as a missing file.
         raise ConfigError(
             f"model.pretrained: {where} is not a folder here and could not be fetched from the hub, which may be out of"
@@ -161,7 +163,3 @@ def _refusal(name: str) -> str | None:
     if any(word in name for word in _AUDIO):
         return "it is a model of sound"
     return _REFUSED.get(name)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

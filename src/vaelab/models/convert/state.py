@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, reason
 from vaelab.files import open_regular, read_start
 
 State = dict[str, torch.Tensor]
@@ -52,8 +52,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     except CheckpointError:
         raise
     except Exception as error:  # torch, pickle, zipfile and safetensors raise many types on a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"{path} cannot be read as weights: {_instead(path) or reason + _CUT_OFF}") from None
+        raise CheckpointError(
+            f"{path} cannot be read as weights: {_instead(path) or reason(error) + _CUT_OFF}"
+        ) from None
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{path} holds a {type(content).__name__} and no weights by name: save model.state_dict()."
