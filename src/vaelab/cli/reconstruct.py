@@ -12,7 +12,7 @@ import typer
 from vaelab.errors import DataError, TrainError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vaelab.evaluation.media import Media
     from vaelab.evaluation.reconstruct import How, Row
@@ -112,7 +112,8 @@ def reconstruct(
     files.make_folder(output)
     rows, interrupted = _all(media, models, output, how, network, problems)
     where = {title: str(checkpoint.weights) for title, checkpoint in zip(titles, found.values(), strict=True)}
-    _show(rows, problems, output, where, how, network.name if network else "")
+    notes = list(dict.fromkeys(model.in_diffusers for model in models.values() if model.in_diffusers))
+    _show(rows, problems, output, where, how, network.name if network else "", notes)
     if interrupted:
         done = len({row.name for row in rows})
         print(f"Interrupted after {done} of {len(media)} files; the table holds these.", file=sys.stderr)
@@ -181,7 +182,15 @@ def _target(output: Path, name: str, taken: set[Path]) -> Path:
     return target
 
 
-def _show(rows: list[Row], problems: list[str], output: Path, where: Mapping[str, str], how: How, lpips: str) -> None:
+def _show(
+    rows: list[Row],
+    problems: list[str],
+    output: Path,
+    where: Mapping[str, str],
+    how: How,
+    lpips: str,
+    notes: Sequence[str],
+) -> None:
     """Write the tables, print them, and say what was done to the clips and what went wrong."""
     from rich.text import Text
 
@@ -199,6 +208,7 @@ def _show(rows: list[Row], problems: list[str], output: Path, where: Mapping[str
     lines += [f"LPIPS: {lpips}."] if lpips else []
     lines.append("Columns: as in docs/evaluation.md; flicker and colour in 8-bit levels.")
     lines += list(dict.fromkeys(f"{row.height} x {row.width}: {row.cut}." for row in rows))
+    lines += notes
     files.write_text(output / "table.csv", to_csv(rows))
     files.write_text(output / "table.json", to_json(rows, where, how, lpips))
     page = ["# Reconstructions", "", *markdown_table(header, cells), "", *(f"- {line}" for line in [*lines, *problems])]

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vaelab.data.source import Undecodable
+from vaelab.errors import reason
 
 # What Pillow and FFmpeg raise on bytes that are not what they claim to be; a bug in vaelab raises others.
 DECODE_ERRORS = (
@@ -55,8 +56,7 @@ def readable(what: str) -> Iterator[None]:
     try:
         yield
     except DECODE_ERRORS as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-        raise Undecodable(f"not a readable {what}: {reason}") from error
+        raise Undecodable(f"not a readable {what}: {reason(error)}") from error
 
 
 def read_image(data: bytes) -> Image.Image:
