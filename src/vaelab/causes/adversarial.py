@@ -384,8 +384,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources=("Esser et al. 2021, equation 7", "CompVis/latent-diffusion#350"),
         needs=("gan",),
         expects=shows(
-            often="ADV309 ADV336",
-            sometimes="ADV306 ADV307 ADV308 REC110 REC117 REC124 MET1001:reconstruction MET1002:reconstruction MET1006:total",
+            often="ADV309 ADV336 SCH607:disc_weight",
+            sometimes="ADV306 ADV307 ADV308 REC104 REC110 REC117 REC124 MET1001:reconstruction MET1002:reconstruction MET1006:total",
             never="ADV304 ADV314 DAT708",
         ),
         check=checks.gan_weight_big,

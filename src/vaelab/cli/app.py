@@ -24,6 +24,7 @@ from vaelab.cli.probe import probe
 from vaelab.cli.reconstruct import reconstruct
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
+from vaelab.cli.schema import schema
 from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
 from vaelab.cli.watch import watch
@@ -92,6 +93,7 @@ app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)
 app.command(no_args_is_help=True)(smoke)
+app.command()(schema)
 
 
 def _print_version(wanted: bool) -> None:

@@ -13,11 +13,12 @@ __all__ = ["ALL_RULES", "RETIRED", "SEVERITY_ORDER", "Finding", "Rule", "Severit
 
 _MODULES = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
 
+_CLASSES = [
+    c for module in _MODULES for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+]
+
 ALL_RULES: tuple[type[Rule], ...] = tuple(
-    sorted(
-        (rule for rule in Rule.__subclasses__() if rule.__module__ in {m.__name__ for m in _MODULES}),
-        key=lambda rule: rule.code,
-    )
+    sorted((c for c in _CLASSES if issubclass(c, Rule) and hasattr(c, "code")), key=lambda rule: rule.code)
 )
 
 RETIRED: Mapping[str, str] = {

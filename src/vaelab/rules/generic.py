@@ -222,7 +222,7 @@ class StuckFromTheStart(Rule):
         if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
             return
         losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
-        stuck = [t for t in losses if t.rows >= STUCK_ROWS and _begins_with_the_run(facts, t) and _flat(t)]
+        stuck = [t for t in losses if t.rows >= STUCK_ROWS and begins_with_the_run(facts, t) and _flat(t)]
         # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
         latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
         held_out = any(t.role.split in ("val", "test") for t in stuck)
@@ -258,7 +258,7 @@ def _lost_in_noise(facts: Facts, track: Track) -> bool:
     return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
 
 
-def _begins_with_the_run(facts: Facts, track: Track) -> bool:
+def begins_with_the_run(facts: Facts, track: Track) -> bool:
     steps = facts.run.steps
     spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
     return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"

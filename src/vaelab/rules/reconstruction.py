@@ -149,6 +149,7 @@ class SuddenJump(Rule):
         ratio = jump.remaining if not stays else jump.ratio
         where = {
             "lr-jump": "on the rows where the learning rate jumps",
+            "weight-jump": "on the rows where a loss weight changes",
             "resume": "at the resume",
             "epoch-start": "at the start of an epoch, with the learning rate and the GAN unchanged",
         }.get(jump.coincides, "with the learning rate and the GAN unchanged")
@@ -174,7 +175,7 @@ class IsolatedSpikes(Rule):
     What it checks: single rows of ``rec_loss`` far above the rolling median (8 robust sigmas and 1.5 times) with the old
     level right after them. Critical where three and more of them are ten times that level.
 
-    Why it matters: a spike that returns is a sample, not the optimiser; one that does not return is something else.
+    Why it matters: a spike that is gone at the next row is a sample, or one bad update; one that does not return is something else.
 
     Evidence it needs: ``rec_loss`` with at least 20 rows.
 
@@ -204,7 +205,7 @@ class IsolatedSpikes(Rule):
         huge = int(np.sum(heights >= 10)) >= 3
         yield self.finding(
             f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, up to {number(float(heights.max()))}"
-            f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, not the optimiser.",
+            f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, or single bad updates.",
             size=share if len(spikes) >= 5 else None,
             costs=huge,
             metrics=("rec_loss",),
