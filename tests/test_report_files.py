@@ -16,7 +16,7 @@ from vaelab.diagnosis import MetricVerdict, diagnose
 from vaelab.errors import ConfigError
 from vaelab.facts.base import Fact
 from vaelab.report import draw_plots, notebook, to_dict, to_html, to_markdown, to_sarif, write_report
-from vaelab.report.plots import natural_function
+from vaelab.report.evidence import natural_function
 from vaelab.report.schema import json_schema
 
 SECTIONS = [
