@@ -106,7 +106,8 @@ def _why(diagnosis: Diagnosis, verdict: str) -> str:
         about = [f.message.split(". ")[0] for f in diagnosis.findings if any(f.message.startswith(s) for s in settings)]
         more = next((text for text in (cause.tested, *about) if text and set(_NUMBER.findall(text)) - told), "")
         return sentence(f"{plain(cause.title)} ({belief(cause.score)} likely){f': {plain(more)}' if more else ''}")
-    rows = sorted(diagnosis.metrics, key=lambda m: "reconstruction" not in diagnosis.facts.view.role(m.metric).name)
+    drawn = [metric for plot in evidence_plots(diagnosis) for metric in plot.metrics] if len(diagnosis.run) else []
+    rows = sorted(diagnosis.metrics, key=lambda m: m.metric not in drawn)
     finding = leading_finding(diagnosis)
     if finding is not None:
         rest = plain(finding.message).partition(". ")[2]
