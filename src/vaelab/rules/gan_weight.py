@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.statements.adversary import why_negative
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 
@@ -127,42 +124,6 @@ class AtClamp(Rule):
             metrics=("d_weight",),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
             evidence=(Evidence("rows at the clamp", a.at_clamp),),
-            phase="gan",
-        )
-
-
-class NegativeTotal(Rule):
-    """A negative total loss, explained.
-
-    What it checks: rows with a negative ``total_loss`` while the GAN is on.
-
-    Why it matters: g_loss = -mean(logits_fake) has no lower bound; a negative total only says that d_weight x g_loss is
-    larger than the rest. It is neither good nor bad; a runaway is judged by its size (gan-term-dominates).
-
-    Evidence it needs: ``total_loss``.
-
-    What to do: nothing. Watch nll, rec_loss and perceptual_loss.
-
-    References: users' analyses of real runs; latent-diffusion#383.
-    """
-
-    code = "ADV312"
-    name = "negative-total"
-    finds = ("total", "as-expected")
-    needs = ("gan-active", "total_loss")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        total = active(facts, "total_loss")
-        if a is None or not a.negative_total:
-            return
-        first = int(total.steps[int(np.argmax(total.values < 0))])
-        yield self.finding(
-            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}):"
-            f" {why_negative(facts.view)}",
-            metrics=("total_loss", "g_loss"),
-            steps=(first, int(total.steps[-1])),
-            evidence=(Evidence("share negative", a.negative_total),),
             phase="gan",
         )
 

@@ -20,7 +20,9 @@ def of_optimiser(view: View, found: Optimiser) -> tuple[Fact, ...]:
         facts.append(Fact("clip", "optimiser", _clip(view, found), "known", found.clipped))
     if found.lr_unreadable:
         decimals = view.run.columns["lr"].decimals
-        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard."
+        declared = view.number("lr")
+        said = f" The config says {declared:g}." if declared is not None else ""
+        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard.{said}"
         facts.append(Fact("lr", "optimiser", text, "cannot-tell"))
     elif len(lr) > 2:
         now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
