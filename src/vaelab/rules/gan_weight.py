@@ -35,9 +35,9 @@ class GanTermDominates(Rule):
         if a is None or a.gan_to_nll is None or a.rows < 8 or a.gan_to_nll < 3:
             return
         shock = facts.phases.shock("rec_loss")
-        drift = facts.changes.drift
+        start, track = facts.phases.gan.start_step or 0, facts.changes.track
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
-        hurt = hurt or (drift is not None and drift.ratio > 1.3 and drift.onset >= (facts.phases.gan.start_step or 0))
+        hurt = hurt or (track is not None and facts.changes.drift is not None and track.onset >= start)
         # at the clamp the weight no longer balances anything: less damage is enough
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]

@@ -56,10 +56,10 @@ def _clip(view: View, found: Optimiser) -> str:
 
 def of_changes(view: View, changes: Changes) -> tuple[Fact, ...]:
     jump = changes.jump
-    if jump is None:
+    if jump is None or changes.track is None:
         return ()
     text = (
-        f"{changes.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+        f"{changes.track.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
         f" {jump.before_step:,} and {jump.step:,}"
     )
     cause = {
