@@ -98,38 +98,6 @@ class WeightOutOfFamily(Rule):
         )
 
 
-class NoEffect(Rule):
-    """The KL term has no effect on the loss.
-
-    What it checks: the weighted KL as a share of the loss by value stays below 0.1%.
-
-    Why it matters: it is how latent-diffusion-type tokenizers are built, and no fault; but then the KL value tells how
-    certain the encoder is, not how good.
-
-    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved.
-
-    What to do: judge the latent by its statistics (std, dead channels, logvar floor), not by this number.
-
-    References: users' analyses of real runs, checked against the trainers' code.
-    """
-
-    code = "KL208"
-    name = "kl-without-effect"
-    finds = ("kl", "as-expected")
-    needs = ("kl_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        now, first = facts.algebra.shares_now.get("KL"), facts.algebra.shares_first.get("KL")
-        if now is None or first is None or max(now, first) >= 1e-3:
-            return
-        yield self.finding(
-            f"The KL term is {share_text(now)} of the loss by value: it does not drive training. That is the design of"
-            " latent-diffusion tokenizers.",
-            metrics=("kl_loss",),
-            evidence=(Evidence("share of the loss", now),),
-        )
-
-
 class WeightSwitches(Rule):
     """The KL weight in force has changed from one row to the next.
 
