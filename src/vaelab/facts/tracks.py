@@ -214,6 +214,10 @@ class Track:
     def _rises(self) -> ChangePoints:
         return self._changes(1)
 
+    @cached_property
+    def _falls(self) -> ChangePoints:
+        return self._changes(-1)
+
     def _changes(self, sign: int) -> ChangePoints:
         if self.logs is None:
             return ChangePoints((), (), None, math.nan, math.nan)
@@ -233,7 +237,12 @@ class Track:
     @cached_property
     def falls(self) -> tuple[Shift, ...]:
         """Sudden falls of the error beyond a convex decay, in order."""
-        return tuple(self._in_steps(c) for c in self._changes(-1).shifts)
+        return tuple(self._in_steps(c) for c in self._falls.shifts)
+
+    @cached_property
+    def slides(self) -> tuple[Shift, ...]:
+        """Falls of the error beyond a convex decay that took more than one row, in order."""
+        return tuple(self._in_steps(c) for c in self._falls.drifts)
 
     @property
     def first_alarm(self) -> int | None:
