@@ -33,7 +33,6 @@ ALIVE_SECONDS = 15
 SEND_TIMEOUT = 30.0
 """A page that takes nothing for so many seconds is disconnected; it may connect again."""
 
-MOST_CLIENTS = 1000
 MOST_METRICS = 8
 LEAST_POINTS, MOST_POINTS = 10, 20_000  # of one answer
 _SHARED = ("uPlot.iife.min.js", "uPlot.min.css", "report.css", "dark.css", "chart-drawing.js", "charts.js")
@@ -108,8 +107,6 @@ class _Pages:
 
     async def events(self, request: Request) -> Response:
         feed = self.poller.feed
-        if feed.clients >= MOST_CLIENTS:
-            raise HTTPException(503, f"{MOST_CLIENTS} pages are open already: close some.")
 
         async def states() -> AsyncIterator[ServerSentEvent]:
             async for number, text in feed.texts():
