@@ -29,7 +29,7 @@ from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
 from vaelab.cli.usage import UsageError, sentence
 from vaelab.cli.watch import watch
-from vaelab.errors import VaelabError
+from vaelab.errors import VaelabError, reason
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -74,7 +74,7 @@ class Commands(TyperGroup):
                 raise
             where = traceback.extract_tb(error.__traceback__)[-1]
             print(
-                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {error}, at"
+                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {reason(error)}, at"
                 f" {Path(where.filename).name} line {where.lineno}). Nothing was changed. Please report it with the"
                 " log; VAELAB_DEBUG=1 shows all of it.",
                 file=sys.stderr,

@@ -184,15 +184,15 @@ class CalmBeforeNonFinite(Rule):
         stopped = any(e.kind == "non_finite_stop" for e in facts.run.events)
         column = facts.run.columns.get("rec_loss")
         broken = column is not None and bool(np.any(column.logged & ~np.isfinite(column.values)))
-        rec, c = facts.view.series("rec_loss"), facts.changes
-        if not (stopped or broken) or len(rec) < 6 or c.late is None or not c.best:
+        rec, track = facts.view.series("rec_loss"), facts.changes.track
+        if not (stopped or broken) or len(rec) < 6 or track is None:
             return
-        if c.late > 1.8 * c.best or rec.values[-1] > 3 * c.late or rec.values[0] < 0.6 * c.late:
+        if track.now > 1.8 * track.best or rec.values[-1] > 3 * track.now or rec.values[0] < 0.6 * track.now:
             return
         if facts.breakdown is not None and facts.breakdown.kind != "calm":
             return
         yield self.finding(
-            f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a damaged sample or one"
+            f"The rows before the non-finite loss are calm (rec_loss {track.now:.4g}, best {track.best:.4g}): a damaged sample or one"
             " overflow, not a divergence that was under way.",
             metrics=("rec_loss",),
             steps=(int(rec.steps[-1]), int(rec.steps[-1])),

@@ -71,7 +71,7 @@ def of_losses(view: View, algebra: Algebra) -> tuple[Fact, ...]:
         )
         effect = ""
         if share is not None and share < 0.001 and (start is None or start < 0.001):
-            effect = " It does not drive the loss."
+            effect = " It does not drive the loss: that is the design of latent-diffusion tokenizers."
         facts.append(
             Fact("kl_term", "algebra", f"The weighted KL term is {part:.2g}{of}{started}.{effect}", "inferred", part)
         )

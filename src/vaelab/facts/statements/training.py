@@ -20,7 +20,9 @@ def of_optimiser(view: View, found: Optimiser) -> tuple[Fact, ...]:
         facts.append(Fact("clip", "optimiser", _clip(view, found), "known", found.clipped))
     if found.lr_unreadable:
         decimals = view.run.columns["lr"].decimals
-        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard."
+        declared = view.number("lr")
+        said = f" The config says {declared:g}." if declared is not None else ""
+        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard.{said}"
         facts.append(Fact("lr", "optimiser", text, "cannot-tell"))
     elif len(lr) > 2:
         now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
@@ -54,10 +56,10 @@ def _clip(view: View, found: Optimiser) -> str:
 
 def of_changes(view: View, changes: Changes) -> tuple[Fact, ...]:
     jump = changes.jump
-    if jump is None:
+    if jump is None or changes.track is None:
         return ()
     text = (
-        f"{changes.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+        f"{changes.track.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
         f" {jump.before_step:,} and {jump.step:,}"
     )
     cause = {
