@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test fuzz browser sshd bench faultbench docs clean
+.PHONY: help demo logs test fuzz browser sshd bench faultbench site clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
@@ -15,7 +15,7 @@ help:
 	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
 	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
-	@echo "make docs    write the generated pages of docs/ again"
+	@echo "make site    the documentation with search in site/, its generated pages included"
 	@echo "make clean   remove reports and caches ($(VENV) stays)"
 
 # A demo that was interrupted goes on; "make clean demo" begins anew.
@@ -61,11 +61,13 @@ faultbench: $(VENV)/installed-train $(VENV)/installed-bench
 	$(if $(PEERS),$(BIN)/python benchmarks/faultbench/peers.py --python $(PEERS) --write)
 	$(BIN)/python benchmarks/faultbench/score.py --write
 
-docs: $(VENV)/installed-train
+site: $(VENV)/installed-docs
 	$(BIN)/python docs/make_pages.py
+	$(BIN)/zensical build --strict --clean
+	@echo "Read it: $(BIN)/python -m http.server --directory site 8000"
 
 clean:
-	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(DEMO) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian packages: installed where we are root, else named in one sentence.

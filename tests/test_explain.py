@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,8 +13,6 @@ from vaelab.explain import explain, explain_in_run, explain_rule, first_sentence
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Rule
 from vaelab.run import Column, Run, Smoothing
-
-DOCS = Path(__file__).parent.parent / "docs"
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -118,13 +113,3 @@ def test_a_rule_is_explained_from_its_docstring() -> None:
         ("Columns and facts it needs", ("kl_loss",)),
     ]
     assert first_sentence(ExampleRule.documentation()) == "The KL falls to nothing"
-
-
-def test_the_docs_pages_are_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("make_pages", DOCS / "make_pages.py")
-    assert spec and spec.loader
-    pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pages)
-    hint = "run: PYTHONPATH=src python docs/make_pages.py"
-    assert (DOCS / "metrics.md").read_text(encoding="utf-8") == pages.metrics_page(), hint
-    assert (DOCS / "causes.md").read_text(encoding="utf-8") == pages.causes_page(), hint

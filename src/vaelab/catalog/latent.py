@@ -276,4 +276,29 @@ LATENT: tuple[Metric, ...] = (
         read_as="IBQ publishes 99, 96 and 84 % for 2^10, 2^14 and 2^18 codes.",
         sources=("TencentARC/SEED-Voken README", "lucidrains/vector-quantize-pytorch#170"),
     ),
+    Metric(
+        "kl_weight",
+        "weight of the KL term",
+        ("kl_weight", "kld_weight", "kl_beta", "kl_coef", "kl_coeff", "weight_kl", "lambda_kl", "beta_kl", "beta"),
+        "latent",
+        unit="per unit of kl_loss: it means nothing without the KL's reduction",
+        role="weight",
+        meaning="What kl_loss is multiplied by in the total.",
+        read_as="As an effective beta: latent-diffusion's 1e-6 is for a KL and an nll that are both summed over a sample; where both are "
+        "means it stands for 1e-6 x latent elements / input values. A weight that grows by plan is annealing; one that jumps was changed.",
+        fixes="It keeps the latent near a unit normal, so that a diffusion model can be trained on it.",
+        without="A plain autoencoder: the latent's scale drifts.",
+        bands=(
+            Band(
+                "1e-6 in sum/sum units",
+                1e-7,
+                1e-5,
+                "effective beta of tokenizers for latent diffusion",
+                "conditional",
+                "Above 0.01 a decoder of unit variance loses detail.",
+                "CompVis/latent-diffusion configs; rule KL203",
+            ),
+        ),
+        sources=("CompVis/latent-diffusion: ldm/modules/losses/contperceptual.py",),
+    ),
 )

@@ -297,4 +297,15 @@ LOSSES: tuple[Metric, ...] = (
         without="WF-VAE's two paths need not agree.",
         sources=("PKU-YuanGroup/WF-VAE: causalvideovae/model/losses/perceptual_loss.py",),
     ),
+    Metric(
+        "perceptual_weight",
+        "weight of the perceptual term",
+        ("perceptual_weight", "lpips_weight", "lambda_perceptual", "lambda_lpips", "percep_weight"),
+        "losses",
+        unit="per unit of perceptual_loss",
+        role="weight",
+        meaning="What perceptual_loss is multiplied by in the total.",
+        read_as="0.1 to 1 in recipes, against a pixel loss that is a mean; 0 switches the term off.",
+        sources=("CompVis/taming-transformers: vqperceptual.py",),
+    ),
 )

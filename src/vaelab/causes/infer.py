@@ -68,21 +68,19 @@ class Posterior:
     beliefs: tuple[Belief, ...]
 
 
-def seen_by_key(facts: Facts, findings: Iterable[Finding]) -> dict[str, Finding]:
-    """Code, and for generic rules ``CODE:role`` of the first metric -> the gravest finding of that kind."""
+def seen_by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """Code, and ``CODE:subject`` -> the gravest finding of that kind."""
     found: dict[str, Finding] = {}
     for finding in findings:
-        generic = finding.code.startswith("MET") and finding.metrics
-        keys = [finding.code, *([f"{finding.code}:{facts.view.role(finding.metrics[0]).name}"] if generic else [])]
-        for key in keys:
+        for key in (finding.code, f"{finding.code}:{finding.subject}"):
             if key not in found or HEALTHY[finding.severity] < HEALTHY[found[key].severity]:
                 found[key] = finding
     return found
 
 
-def word_for(facts: Facts, cause: Cause, finding: Finding) -> str:
+def word_for(cause: Cause, finding: Finding) -> str:
     """The word that ``cause`` has for ``finding``; empty if it names none."""
-    words = (cause.expects.get(key) for key in reversed(seen_by_key(facts, [finding])))
+    words = (cause.expects.get(key) for key in reversed(seen_by_key([finding])))
     return next((word for word in words if word), "")
 
 
@@ -98,7 +96,7 @@ def infer_causes(
     show little). Raises ValueError unless 0 < faulty_share < 1."""
     if not 0 < faulty_share < 1:
         raise ValueError(f"faulty_share is {faulty_share}; it must lie between 0 and 1")
-    seen = seen_by_key(facts, findings)
+    seen = seen_by_key(findings)
     roles = {track.role.name for track in facts.tracks.values()}
     possible = [c for c in causes if c.expects and all(met(need, facts) for need in c.needs)]
     prior = math.log(faulty_share * (1 - UNLISTED) / max(1, sum(c.fault for c in possible)))

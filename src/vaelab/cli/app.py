@@ -24,10 +24,11 @@ from vaelab.cli.probe import probe
 from vaelab.cli.reconstruct import reconstruct
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
+from vaelab.cli.schema import schema
 from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
 from vaelab.cli.watch import watch
-from vaelab.errors import VaelabError
+from vaelab.errors import VaelabError, reason
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -63,7 +64,7 @@ class Commands(TyperGroup):
                 raise
             where = traceback.extract_tb(error.__traceback__)[-1]
             print(
-                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {error}, at"
+                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {reason(error)}, at"
                 f" {Path(where.filename).name} line {where.lineno}). Nothing was changed. Please report it with the"
                 " log; VAELAB_DEBUG=1 shows all of it.",
                 file=sys.stderr,
@@ -92,6 +93,7 @@ app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)
 app.command(no_args_is_help=True)(smoke)
+app.command()(schema)
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,9 +15,9 @@ from vaelab.rules import SEVERITY_ORDER
 from vaelab.rules.base import Finding
 
 SHOWN = 6
-LEAST = 0.02
-"""Share of belief below which a cause is not named, the first one excepted."""
-BESIDE = 0.5
+LEAST, LEAST_UNSURE = 0.02, 0.1
+"""Share of belief below which a cause is not named beside a first one: where it often shows a finding that is there, and where it only may."""
+BESIDE = 0.4
 """Share of belief that a second cause needs on the findings that the first one leaves unexplained."""
 
 
@@ -28,19 +28,29 @@ def rank(
     reach: float = 1.0,
     faulty_share: float = FAULTY_SHARE,
 ) -> tuple[Posterior, tuple[RankedCause, ...]]:
-    """The posterior, and the causes supported by at least one finding of severity warn or more, likeliest first, at most six.
+    """The posterior, and the causes supported by at least one finding of severity warn or more, likeliest first (of those
+    that explain one of the gravest findings, then of the others), at most six.
 
     A cause that the first one leaves findings for comes right after it (``also``): two faults at once are named both.
     """
     posterior = infer_causes(facts, findings, CAUSES.values(), checked, reach, faulty_share)
+    worst = max((SEVERITY_ORDER[f.severity] for f in findings), default=0)
+    gravest = [f for f in findings if SEVERITY_ORDER[f.severity] == worst]
     supported = [b for b in posterior.beliefs if b.supported]
-    shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= LEAST]
+    # what does not explain the gravest finding cannot be the first cause of the verdict
+    supported.sort(key=lambda b: not any(_explains(b.cause, f) for f in gravest))
+    shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= _least(b)]
     ranked = [_ranked(facts, findings, b) for b in shown_]
     if ranked and (second := _second(facts, findings, shown_[0], checked, reach, faulty_share)) is not None:
         ranked = [ranked[0], _ranked(facts, findings, second, also=True)] + [
             r for r in ranked[1:] if r.id != second.cause.id
         ]
     return posterior, tuple(ranked[:SHOWN])
+
+
+def _least(belief: Belief) -> float:
+    grave = [r for r in belief.reasons if r.finding is not None and r.finding.severity != "info"]
+    return LEAST if any(belief.cause.expects[r.key] == "often" for r in grave) else LEAST_UNSURE
 
 
 def _second(
@@ -52,7 +62,7 @@ def _second(
     faulty_share: float,
 ) -> Belief | None:
     """The cause that often shows the gravest findings, of severity warn or more, which the first cause does not explain."""
-    left = [f for f in findings if f.severity != "info" and not _explains(facts, first.cause, f)]
+    left = [f for f in findings if f.severity != "info" and not _explains(first.cause, f)]
     if not left:
         return None
     worst = max(SEVERITY_ORDER[f.severity] for f in left)
@@ -60,7 +70,7 @@ def _second(
     others = [c for c in CAUSES.values() if c.id != first.cause.id and c.fault]
     rest = infer_causes(facts, grave, others, checked, reach, faulty_share)
     for belief in rest.beliefs[:1]:
-        if belief.share >= BESIDE and any(word_for(facts, belief.cause, f) == "often" for f in grave):
+        if belief.share >= BESIDE and any(word_for(belief.cause, f) == "often" for f in grave):
             return belief
     return None
 
@@ -72,8 +82,8 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     root_of: dict[int, str] = {}
     for ranked in (*causes[:1], *(c for c in causes[1:2] if c.also)):
         cause = CAUSES[ranked.id]
-        mine = [f for f in ordered if _explains(facts, cause, f) and id(f) not in root_of]
-        root = next((f for f in mine if word_for(facts, cause, f) == "often" and f.severity != "info"), None)
+        mine = [f for f in ordered if _explains(cause, f) and id(f) not in root_of]
+        root = next((f for f in mine if word_for(cause, f) == "often" and f.severity != "info"), None)
         if root is not None:
             root_of |= {id(f): root.code for f in mine}
     return tuple(
@@ -82,8 +92,8 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     )
 
 
-def _explains(facts: Facts, cause: Cause, finding: Finding) -> bool:
-    return word_for(facts, cause, finding) in ("often", "sometimes")
+def _explains(cause: Cause, finding: Finding) -> bool:
+    return word_for(cause, finding) in ("often", "sometimes")
 
 
 def _ranked(facts: Facts, findings: Sequence[Finding], belief: Belief, also: bool = False) -> RankedCause:
@@ -92,9 +102,9 @@ def _ranked(facts: Facts, findings: Sequence[Finding], belief: Belief, also: boo
     pro = [
         r.finding
         for r in sorted(present, key=lambda r: -r.weight)
-        if r.finding is not None and _explains(facts, cause, r.finding)
+        if r.finding is not None and _explains(cause, r.finding)
     ]
-    con = [r.finding for r in present if r.finding is not None and word_for(facts, cause, r.finding) == "never"]
+    con = [r.finding for r in present if r.finding is not None and word_for(cause, r.finding) == "never"]
     return RankedCause(
         id=cause.id,
         name=cause.name,

@@ -27,7 +27,7 @@ SOON = 0.05
 class Jump(Shift):
     """A sudden lasting rise of rec_loss, or a fall that is no learning.
 
-    coincides: ``gan-start``, ``lr-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the level
+    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the level
     before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
     scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 4).
     """
@@ -115,6 +115,8 @@ def _coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adve
         return "gan-start"
     if optimiser.lr_jump_near(before - slack, step):
         return "lr-jump"
+    if any(before - slack <= at <= step for _, at, *_ in optimiser.weight_jumps):
+        return "weight-jump"
     if any(before - slack <= s <= step + 1 for s in phases.resumes):
         return "resume"
     if warm_up is not None and (warm_up.end_step is None or step <= warm_up.end_step + slack):

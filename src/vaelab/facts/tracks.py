@@ -29,7 +29,7 @@ from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
 
 FOLLOWED: tuple[RoleName, ...] = (
-    *DIRECTED, "kl", "quantiser", "entropy", "feature_matching", "discriminator", "discriminator_real", "discriminator_fake",
+    *DIRECTED, "kl", "quantiser", "entropy", "feature_matching", "generator_adversarial", "discriminator", "discriminator_real", "discriminator_fake",
     "gradient_norm", "discriminator_accuracy", "regulariser",
 )  # fmt: skip
 """Roles over whose tracks generic rules go; a track of any other column is there where it is asked for by name."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.adversary import LEAST_CHANCE, Adversary
+from vaelab.facts.adversary import LEAST_CHANCE, WON, Adversary
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
@@ -143,7 +143,7 @@ class DiscriminatorWins(Rule):
     """The discriminator separates real from fake without effort.
 
     What it checks: disc_loss below 12% of its chance level over the last half of the GAN phase; where that level is not known,
-    below 2% of the smallest one in use (0.25), or logits beyond 2 on both sides. Critical below 2% of a known chance level,
+    below 2% of the smallest one in use (0.25), or 12% with a generator's term of 2 and more, or logits beyond 2 on both sides. Critical below 2% of a known chance level,
     where next to no gradient is left (not where it was so from the first row of the log and the reconstruction holds), or where the
     generator has paid: a reconstruction or perceptual column is clearly worse than before, or feature matching has grown three times.
 
@@ -168,7 +168,7 @@ class DiscriminatorWins(Rule):
         disc = active(facts, "disc_loss")
         if a is None or a.disc_loss is None or len(disc) < ENOUGH:
             return
-        limit = 0.12 * a.chance if a.chance is not None else 0.02 * LEAST_CHANCE
+        limit = WON * a.chance if a.chance is not None else (WON if _helpless(facts) else 0.02) * LEAST_CHANCE
         low = disc.values < limit
         share = float(np.mean(low[-max(8, len(low) // 2) :]))
         saturated = a.chance is None and (a.real or 0.0) > 2 and (a.fake or 0.0) < -2
@@ -200,6 +200,61 @@ class DiscriminatorWins(Rule):
                 Evidence("chance", a.chance if a.chance is not None else LEAST_CHANCE),
                 Evidence("share", share),
             ),
+            phase="gan",
+        )
+
+
+def _helpless(facts: Facts) -> bool:
+    """Whether the generator's term says that its pictures are told for what they are: 2 and more, and rising, by any of the losses in use."""
+    for metric in facts.run:
+        role = facts.view.role(metric)
+        if role.split == "train" and "generator_adversarial" in (role.name, *role.could_be):
+            series = active(facts, metric)
+            if len(series) >= ENOUGH and series.now > max(2.0, 1.5 * series.first):
+                return True
+    return False
+
+
+class DiscriminatorLeads(Rule):
+    """The discriminator tells real from fake with ease, and has not won.
+
+    What it checks: logits beyond 1.3 on both sides over the last quarter of the GAN phase, or disc_loss below 30% of a known chance level,
+    where it has not won (ADV305).
+
+    Why it matters: beyond the hinge's margin of 1 a sample gives no gradient, and cross-entropy gives little. The GAN still acts, less and
+    less; a reconstruction that goes on improving says that all is well.
+
+    Evidence it needs: ``disc_loss`` or both logits, 15 rows with the GAN on.
+
+    What to do: nothing while the reconstruction and the perceptual loss hold; if they rise, lower lr_disc.
+
+    References: cause D4.
+    """
+
+    code = "ADV319"
+    name = "discriminator-leads"
+    finds = ("discriminator", "too-low")
+    needs = ("gan-active", "disc_loss|logits_real")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or any(DiscriminatorWins().check(facts)):
+            return
+        apart = a.real is not None and a.fake is not None and min(a.real, -a.fake) > 1.3
+        share = a.disc_loss / a.chance if a.chance_known and a.chance and a.disc_loss is not None else 1.0
+        if not apart and not 0 <= share < 0.3:
+            return
+        loss = f"disc_loss {a.disc_loss:.3g}" if a.disc_loss is not None else "no disc_loss logged"
+        logits = (
+            f", logits {a.real:.2g} on real and {a.fake:.2g} on fake"
+            if a.real is not None and a.fake is not None
+            else ""
+        )
+        yield self.finding(
+            f"The discriminator leads: {loss}{logits}. It tells real from fake with ease, so the generator gets little from it; while the"
+            " reconstruction goes on improving, that is no fault.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            evidence=(Evidence("disc_loss / chance", share), Evidence("gap", a.gap if a.gap is not None else 0.0)),
             phase="gan",
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
@@ -96,12 +98,13 @@ class WeightOutOfFamily(Rule):
 class AtClamp(Rule):
     """d_weight stands at its clamp.
 
-    What it checks: the share of GAN rows in which d_weight stands at its clamp, disc_weight x 10,000 (or ``d_weight_clamped``).
+    What it checks: the share of GAN rows in which d_weight stands at its clamp: disc_weight x 10,000 (or ``d_weight_clamped``), or, where
+    disc_weight is not known, exactly at its largest value, 10 and more, that it had not before. Watched where that is most of the last half.
 
     Why it matters: at the clamp the raw GAN gradient is nearly zero: a weak or dead discriminator, not a strong one. In
     trainers that sum the nll over pixels the clamp binds far earlier than in those that average.
 
-    Evidence it needs: ``d_weight`` and disc_weight.
+    Evidence it needs: ``d_weight``, 8 rows with the GAN on.
 
     What to do: judge it with the logit gap; with a gap it is noise of a single batch, without one the discriminator is
     dead.
@@ -115,17 +118,29 @@ class AtClamp(Rule):
     needs = ("gan-active", "d_weight")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.at_clamp is None or a.at_clamp < 0.3 or a.rows < 8:
+        a, weight = facts.adversary, active(facts, "d_weight")
+        if a is None or len(weight) < 8:
+            return
+        top = float(weight.high.max())
+        at_top = weight.high == top
+        stands = top >= LEAST_CLAMP and not at_top.all()
+        share = a.at_clamp if a.at_clamp is not None else float(np.mean(at_top)) if stands else 0.0
+        if share < 0.3:
             return
         yield self.finding(
-            f"d_weight stands at its clamp in {a.at_clamp:.0%} of the GAN rows: the raw GAN gradient is nearly zero there."
+            f"d_weight stands at its clamp ({top:,.4g}) in {share:.0%} of the GAN rows: the raw GAN gradient is nearly zero there."
             " That measures a weak discriminator, not a strong one.",
+            size=share,
+            costs=stands and bool(np.mean(at_top[len(at_top) // 2 :]) > 0.5),
             metrics=("d_weight",),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
-            evidence=(Evidence("rows at the clamp", a.at_clamp),),
+            evidence=(Evidence("rows at the clamp", share),),
             phase="gan",
         )
+
+
+LEAST_CLAMP = 10.0
+"""A constant below this may be a plain weight that has reached its plan."""
 
 
 class WeightStaysZero(Rule):

@@ -35,11 +35,10 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV310", "ADV313", "ADV316", "ADV332", "ADV333", "DAT703", "KL207", "KL228", "KL232", "MET1005",
-            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
-            "SCH605"),
+            "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "DAT703", "KL207", "KL228", "KL232", "MET1005",
+            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
-            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "REC113", "REC116",
+            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
     **_same("critical", "nothing is learned, or the run has ended, until it is mended",
             "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
@@ -51,6 +50,7 @@ HARM: Mapping[str, Harm] = {
     "ADV307": Harm("2.6 dB of a squared error are no trade any more", unit="times the level before", critical=1.8),
     "ADV308": Harm("a share by value harms where the reconstruction has suffered", unit="GAN term / nll"),
     "ADV309": Harm("recipes use 0.05 to 1; at 5 and a doubled reconstruction the adversary leads", unit="disc_weight"),
+    "ADV310": Harm("a clamp that holds for some rows is noise; most of the time the weight balances nothing", "info", with_cost="warn"),
     "ADV311": Harm("at 1.4 times chance the loss has left what any skill explains", unit="disc_loss / chance", critical=1.4),
     "ADV331": Harm("a young discriminator may still learn", "info"),
     # data
@@ -72,6 +72,7 @@ HARM: Mapping[str, Harm] = {
     "KL229": Harm("2 dB between sample and mean are seen", "info", "dB", warn=2),
     # metrics by their direction: critical sizes by role in ``severity.BY_ROLE``
     "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
+    "MET1009": Harm("a model that starts at its best stands still too", with_cost="warn"),
     "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
     "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics
@@ -104,5 +105,6 @@ HARM: Mapping[str, Harm] = {
     "SCH601": Harm("a size that this trainer is known to ignore explains itself", "info", with_cost="warn"),
     "SCH602": Harm("three times another weight is another loss", unit="larger / smaller ratio", critical=3),
     "SCH604": Harm("it harms where the term is most of the loss"),
+    "SCH607": Harm("a schedule may mean it; it harms where the run has become worse since", "info", "weight after / before", warn=100),
     "SCH606": Harm("it harms where the KL shows it", unit="weight after / before"),
 }  # fmt: skip

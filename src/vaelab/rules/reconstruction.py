@@ -149,6 +149,7 @@ class SuddenJump(Rule):
         ratio = jump.remaining if not stays else jump.ratio
         where = {
             "lr-jump": "on the rows where the learning rate jumps",
+            "weight-jump": "on the rows where a loss weight changes",
             "resume": "at the resume",
             "epoch-start": "at the start of an epoch, with the learning rate and the GAN unchanged",
         }.get(jump.coincides, "with the learning rate and the GAN unchanged")
