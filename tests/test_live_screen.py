@@ -23,7 +23,7 @@ from vaelab.live.alerts import Alert, Alerts
 from vaelab.live.changes import Change
 from vaelab.live.milestones import duration, milestones
 from vaelab.live.screen import page, short_names, worst_run
-from vaelab.live.sparkline import ASCII, BLOCKS, sparkline
+from vaelab.report.sparkline import ASCII, BLOCKS, sparkline
 from vaelab.run import Run
 
 LOGS = Path(__file__).parents[1] / "examples/logs"

@@ -16,7 +16,7 @@ from vaelab.diagnosis import MetricVerdict, diagnose
 from vaelab.errors import ConfigError
 from vaelab.facts.base import Fact
 from vaelab.report import draw_plots, notebook, to_dict, to_html, to_markdown, to_sarif, write_report
-from vaelab.report.plots import natural_function
+from vaelab.report.evidence import natural_function
 from vaelab.report.schema import json_schema
 
 SECTIONS = [
@@ -84,7 +84,7 @@ def test_a_run_of_many_rows_makes_a_page_of_a_few_hundred_kilobytes() -> None:
 def test_the_notebook_fragment_is_small_and_escaped() -> None:
     fragment = notebook.html_of(hostile_diagnosis())
     assert HOSTILE not in fragment and "&lt;script&gt;" in fragment
-    assert len(fragment) < 5000
+    assert len(fragment) < 30_000  # with the two plots of the first view
 
 
 def test_write_report_writes_every_file_and_the_links_in_it_exist(tmp_path: Path) -> None:
@@ -173,3 +173,11 @@ def test_what_diagnose_returns_is_laid_out_in_every_format(rows: int) -> None:
         assert finding.code in text and finding.code in to_html([diagnosis])
         assert finding.code in to_sarif([diagnosis], [])
     assert diagnosis.status.upper() in notebook.html_of(diagnosis)
+
+
+def test_a_notebook_shows_the_first_view_with_its_plots_and_folds_the_rest() -> None:
+    fragment = notebook.html_of(make_diagnosis())
+    before, _, _ = fragment.partition("<details>")
+    assert before.index("STOP") < before.index("--kl_weight 1e-6") < before.index("Why") < before.index("<svg")
+    assert before.count("<svg") == 2 and "nats/element" in before
+    assert notebook.html_of(empty_diagnosis())

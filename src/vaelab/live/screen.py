@@ -14,7 +14,6 @@ from vaelab.live.changes import clean
 from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.milestones import duration, milestones
 from vaelab.live.page import Page, clip, clip_left, one_line
-from vaelab.live.sparkline import sparkline
 from vaelab.live.watched import WatchedRun
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
@@ -25,6 +24,7 @@ from vaelab.report.layout import (
     shown_phases,
 )
 from vaelab.report.numbers import number, percent, steps
+from vaelab.report.sparkline import sparkline
 from vaelab.report.terminal import COLOURS, FILL
 from vaelab.words import belief
 

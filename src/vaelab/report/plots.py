@@ -15,6 +15,7 @@ from vaelab.diagnosis import Diagnosis, MetricVerdict
 from vaelab.errors import ConfigError
 from vaelab.facts.base import Phase
 from vaelab.report.downsample import keep_extremes
+from vaelab.report.evidence import chance_level, natural_function
 from vaelab.report.files import write_bytes
 from vaelab.report.layout import markers, metric_title, phase_spans, plain, sentence, shown_phases
 from vaelab.report.numbers import number, percent, quantity
@@ -227,32 +228,6 @@ def _optimiser(diagnosis: Diagnosis, metrics: Sequence[str]) -> tuple[Figure, st
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
-
-
-def chance_level(diagnosis: Diagnosis) -> float | None:
-    """The value of ``disc_loss`` at which the discriminator knows nothing, where a fact states it."""
-    value = next((f.value for f in diagnosis.statements if f.name == "disc_loss_family"), None)
-    return value if isinstance(value, float) else None
-
-
-def natural_function(verdict: MetricVerdict) -> tuple[str, float] | None:
-    """How the log's unit turns into the natural one: ``("db", c)`` for c - 10 log10(x), ``("ratio", r)`` for r x.
-
-    Taken from the verdict's own numbers; None if its first and latest value do not follow the same relation.
-    """
-    pairs = [
-        (raw, natural)
-        for raw, natural in ((verdict.first, verdict.natural_first), (verdict.now, verdict.natural_now))
-        if raw is not None and natural is not None and raw > 0
-    ]
-    if not pairs:
-        return None
-    if verdict.natural_unit == "dB":
-        offsets = [natural + 10 * np.log10(raw) for raw, natural in pairs]
-        return ("db", float(np.mean(offsets))) if np.ptp(offsets) < 0.1 else None
-    ratios = [natural / raw for raw, natural in pairs]
-    same = np.ptp(ratios) <= 0.01 * abs(np.mean(ratios))
-    return ("ratio", float(np.mean(ratios))) if same and np.mean(ratios) > 0 else None
 
 
 def _natural_axis(axes: Axes, diagnosis: Diagnosis, metric: str) -> str:

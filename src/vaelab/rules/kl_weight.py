@@ -88,7 +88,7 @@ class WeightOutOfFamily(Rule):
         # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
         heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
         yield self.finding(
-            f"kl_weight {weight:g} is an effective beta of {rough(beta)} in sum/sum units"
+            f"With kl_weight {weight:g} one nat of KL weighs {rough(beta)} against the summed pixel loss (effective beta)"
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
             size=beta,

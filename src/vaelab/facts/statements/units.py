@@ -19,7 +19,7 @@ def of_units(view: View, scales: Scales) -> tuple[Fact, ...]:
     if len(kl):
         facts.append(_kl_fact(view, scales))
     if scales.effective_beta is not None:
-        text = f"The KL weight is {rough(scales.effective_beta)} in sum/sum units (effective beta); latent-diffusion uses 1e-6."
+        text = f"One nat of KL weighs {rough(scales.effective_beta)} against the summed pixel loss (effective beta); latent-diffusion uses 1e-6."
         if scales.effective_beta > 1e-2:
             text += f" That is {rough(scales.effective_beta / 1e-6)} times more."
         standing: Standing = "bounded" if scales.clip_assumed else "inferred"
