@@ -77,6 +77,15 @@ class Track:
         return level(self.series.values[first:][: max(3, n // 10)]) if first < n else self.now
 
     @cached_property
+    def before_gan(self) -> float | None:
+        """Level of the last rows before the GAN starts; None where the log does not show its start."""
+        gan = self._phases.gan
+        if gan.state != "active" or gan.before_step is None:
+            return None
+        part = self.series.between(self.steps[0], gan.before_step)
+        return part.now if len(part) else None
+
+    @cached_property
     def _smooth(self) -> FloatArray:
         values = self.series.values
         return rolling_median(values, max(5, len(values) // 50)) if len(values) >= 5 else values
