@@ -27,8 +27,8 @@ SOON = 0.05
 class Jump(Shift):
     """A sudden lasting rise of rec_loss, or a fall that is no learning.
 
-    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the level
-    before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
+    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the
+    level before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
     scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 4).
     """
 

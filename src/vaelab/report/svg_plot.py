@@ -36,11 +36,12 @@ def svg_plot(diagnosis: Diagnosis, plot: EvidencePlot) -> Markup:
     values = np.concatenate([*(v for _, v in shown), [level.value for level in lines]])
     low, high = float(values.min()), float(values.max())
     log = low > 0 and high / low > _LOG_FROM
-    y_of = _scale(*np.log((low, high)) if log else (low, high), HEIGHT - _BOTTOM, _TOP)
+    ends_of_y = (float(np.log(low)), float(np.log(high))) if log else (low, high)
+    y_of = _scale(*ends_of_y, HEIGHT - _BOTTOM, _TOP)
     y = (lambda v: y_of(np.log(v))) if log else y_of
     floor = HEIGHT - _BOTTOM
     parts = [
-        _rect(x(max(start, first)), _TOP, x(min(end, last)), floor, _PHASES[phase.kind], 0.13)
+        _rect(float(x(max(start, first))), _TOP, float(x(min(end, last))), floor, _PHASES[phase.kind], 0.13)
         for phase, start, end in phase_spans(diagnosis)
     ]
     if plot.shade is not None:
