@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from vaelab.facts.base import Evidence, Fact, Standing
+from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.facts.scales import Scales
 from vaelab.facts.view import View
 from vaelab.words import number, rough
@@ -51,16 +52,8 @@ def _rec_facts(view: View, scales: Scales) -> Iterator[Fact]:
         yield Fact("psnr", "units", text, "known", b, "dB", evidence=evidence)
     elif scales.mse_bound is not None:
         bound = scales.psnr_bound(now)
-        what = {
-            "l1+mse+lpips": "L1 + MSE + LPIPS",
-            "l1+lpips": "L1 + LPIPS",
-            "l1": "L1",
-            "l1+mse": "L1 + MSE",
-            "charbonnier": "the Charbonnier loss",
-            "mse+lpips": "MSE + LPIPS",
-            "l1-sum": "L1 summed over a frame",
-        }
-        loss = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
+        kind = view.trainer.rec_kind
+        loss = REC_KINDS[kind].title if kind in REC_KINDS else kind
         text = f"rec_loss here is {loss}, so PSNR cannot be read from it"
         if bound is None:
             text += f"; {number(now)} is 0 or below and bounds nothing."
