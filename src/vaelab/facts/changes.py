@@ -180,7 +180,7 @@ def _drift(view: View, phases: Phases, track: Track) -> Mapping[str, float] | No
     best = int(np.searchsorted(series.steps, track.best_step))
     if len(series) < 16 or best > 0.9 * len(series) or track.now < _negligible(view, phases, track.metric):
         return None
-    if math.log(track.now / track.best) < max(0.3, 3 * track.standard_error):
+    if not np.log(track.now / track.best) >= max(0.3, 3 * track.standard_error):
         return None
     ratios = {}
     for name in ("kl_loss", "grad_norm", "lr"):

@@ -283,7 +283,7 @@ class GrowsManyTimes(Rule):
         smooth = np.log(rolling_median(kl.values, max(5, len(kl) // 50)))
         third = len(smooth) // 3
         settled = level(smooth[third // 2 : third + third // 2])
-        late = math.log(kl.now)
+        late = float(np.log(kl.now))
         if late - settled < math.log(10):
             return
         a = level(rec.values[len(rec) // 3 : len(rec) // 2])
@@ -293,12 +293,15 @@ class GrowsManyTimes(Rule):
             return
         start = int(kl.steps[above[0]])
         yield self.finding(
-            f"kl_loss has grown {math.exp(late - settled):.3g} times over its settled level ({number(math.exp(settled))} to"
-            f" {number(math.exp(late))}, from about step {start:,}) while rec_loss went from {number(a)} to {number(b)}.",
-            size=math.exp(late - settled),
+            f"kl_loss has grown {float(np.exp(late - settled)):.3g} times over its settled level ({number(float(np.exp(settled)))} to"
+            f" {number(float(np.exp(late)))}, from about step {start:,}) while rec_loss went from {number(a)} to {number(b)}.",
+            size=float(np.exp(late - settled)),
             metrics=("kl_loss",),
             steps=(start, int(kl.steps[-1])),
-            evidence=(Evidence("settled level", math.exp(settled)), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
+            evidence=(
+                Evidence("settled level", float(np.exp(settled))),
+                facts.view.evidence("kl_loss", int(kl.rows[-1])),
+            ),
         )
 
 

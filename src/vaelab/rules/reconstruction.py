@@ -287,7 +287,7 @@ class DriftsUp(Rule):
             return
         ratio = track.now / track.best
         lasting = shock is not None and shock.recovered_step is None and shock.seen
-        explained = jump is not None and jump.remaining > 1.3 and abs(math.log(ratio / jump.remaining)) < 0.7
+        explained = jump is not None and jump.remaining > 1.3 and abs(np.log(ratio / jump.remaining)) < 0.7
         if lasting or explained or (facts.phases.origin == "pretrained" and track.best_step == facts.run.steps[0]):
             return
         moved = [
