@@ -120,9 +120,7 @@ LOSSES: tuple[Metric, ...] = (
         "down",
         "depends on the trainer: MSE, L1, L1 + LPIPS, or a sum over pixels",
         role="reconstruction",
-        meaning="Distance between input and reconstruction. Pyramid-Flow: mean squared error. latent-diffusion, sgm, "
-        "VidTok: mean absolute error plus LPIPS. RadioDiff: absolute + squared error + LPIPS. WF-VAE: the summed, "
-        "weighted nll.",
+        meaning="Distance between input and reconstruction. Which distance differs between trainers, as the formulas say.",
         read_as="Turn it into PSNR: 10 log10(4 / MSE) for data in [-1, 1]. For L1, error of Gaussian shape gives "
         "RMSE = L1 / 0.80. Compare with step 0 of a fine-tuned model first, then with published models of the same "
         "compression: 4-channel video VAEs reach 29.6 to 32 dB, 16-channel ones 35 to 37 dB.",
@@ -177,6 +175,7 @@ LOSSES: tuple[Metric, ...] = (
                 "The expected shock of a fresh discriminator. Judge it against the level before the GAN, not against "
                 "a number.",
                 "samb-t/unleashing-transformers#17; ByteVisionLab/TokenFlow#22",
+                unit="ratio to the level before the GAN",
             ),
         ),
         sources=(_PF, _LDM, _RD, "microsoft/VidTok README"),

@@ -68,7 +68,7 @@ def beta_too_big(facts: Facts) -> CheckResult | None:
     beta, solved = facts.scales.effective_beta, facts.algebra.solved.get("kl_weight")
     if beta is None:
         return None
-    text = f"The effective beta is {rough(beta)} in sum/sum units; published recipes use about 1e-6."
+    text = f"One nat of KL weighs {rough(beta)} against the summed pixel loss (effective beta); published recipes use about 1e-6."
     if beta > 30e-6:
         return CheckResult(True, text)
     return CheckResult(False, text) if beta < FAR * 1e-6 and solved is not None and solved.status == "closes" else None

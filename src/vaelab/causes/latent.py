@@ -45,9 +45,9 @@ LATENT: tuple[Cause, ...] = (
             ("E3", "a missing warm-up disturbs the first hundred steps only"),
             ("C1", "collapse is its end state"),
         ),
-        test="Convert the weight to sum/sum units (effective beta) and compare with 1e-6; or run 500 steps with the "
+        test="Compare the effective beta (what one nat of KL weighs against the summed pixel loss) with 1e-6; or run 500 steps with the "
         "weight divided by 100 from the same start.",
-        advice="Bring the effective beta down to about 1e-6 in sum/sum units.",
+        advice="Bring the effective beta (what one nat of KL weighs against the summed pixel loss) down to about 1e-6.",
         change=(Set("kl_weight", weight_for_beta),),
         expected="KL stays near its start, reconstruction does not rise; several dB of PSNR at the end.",
         falsify="The reconstruction loss rises in the same way with a hundredth of the weight.",

@@ -98,7 +98,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="About one step in ten is clipped; the curves hardly change.",
         falsify="grad_norm is logged after clipping.",
         sources=("google-research/flood-forecasting#298", "verl-project/verl#2282"),
-        expects=shows(often="OPT401 OPT421"),
+        expects=shows(often="OPT421"),
         decided_by="discriminator",
     ),
     Cause(
@@ -141,7 +141,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="The printed optimizer shows the value.",
         falsify="The built optimizer has the value.",
         sources=("jy0205/Pyramid-Flow: trainer_misc (opt_betas)",),
-        expects=shows(often="SCH605", sometimes="SCH601"),
+        expects=shows(sometimes="SCH601"),
         decided_by="lint",
     ),
     Cause(
@@ -173,7 +173,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="Scatter falls with the square root of the batch.",
         falsify="Scatter does not fall with a larger batch.",
         sources=("UNIC-Lab/RadioDiff: train_vae.py (gradient_accumulate_every)",),
-        expects=shows(sometimes="OPT401 MET1005"),
+        expects=shows(sometimes="MET1005"),
         decided_by="lint",
     ),
     Cause(

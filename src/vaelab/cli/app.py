@@ -27,6 +27,7 @@ from vaelab.cli.rules import rules
 from vaelab.cli.schema import schema
 from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
+from vaelab.cli.usage import UsageError, sentence
 from vaelab.cli.watch import watch
 from vaelab.errors import VaelabError, reason
 
@@ -37,12 +38,21 @@ PIPE_CLOSED = 141
 class Commands(TyperGroup):
     """Ends every command with one sentence instead of a traceback, and quietly on Ctrl-C and on a closed pipe."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except UsageError as error:
+            raise _wrong_usage(error, "vaelab") from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             try:
                 return super().invoke(ctx)
             finally:
                 sys.stdout.flush()
+        except UsageError as error:
+            known = ctx.invoked_subcommand in self.commands
+            raise _wrong_usage(error, f"vaelab {ctx.invoked_subcommand}" if known else "vaelab") from None
         except VaelabError as error:
             print(f"vaelab: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
@@ -70,6 +80,14 @@ class Commands(TyperGroup):
                 file=sys.stderr,
             )
             raise typer.Exit(2) from None
+
+
+def _wrong_usage(error: Exception, command: str) -> Exception:
+    """Says what is wrong in one sentence; where the help is the answer, ``error`` itself, which prints it."""
+    if (text := sentence(error, command)) is None:
+        return error
+    print(f"vaelab: {text}", file=sys.stderr)
+    return typer.Exit(2)
 
 
 app = typer.Typer(

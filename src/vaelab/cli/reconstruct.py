@@ -99,12 +99,16 @@ def reconstruct(
         raise TrainError(
             "reconstructing needs torch, which is not installed here: pip install 'vaelab[train]'"
         ) from None
+    from vaelab.data.files import MediaFile
+    from vaelab.data.sixteen_bits import doubt
+    from vaelab.evaluation.clips import white_level
     from vaelab.evaluation.opening import find_models, load_models, lpips_network
     from vaelab.evaluation.reconstruct import How
     from vaelab.report import files
 
-    media, problems = _open(inputs)
     found = find_models([checkpoint], "both" if both else "ema" if ema else "raw")
+    white = white_level(next(iter(found.values())).run)
+    media, problems = _open(inputs, white)
     titles = ["raw", "EMA"] if both else ["reconstruction"]
     models = dict(zip(titles, load_models(found, device).values(), strict=True))
     network, _ = lpips_network(lpips, min(m.height for m in media), min(m.width for m in media))
@@ -112,7 +116,9 @@ def reconstruct(
     files.make_folder(output)
     rows, interrupted = _all(media, models, output, how, network, problems)
     where = {title: str(checkpoint.weights) for title, checkpoint in zip(titles, found.values(), strict=True)}
-    notes = list(dict.fromkeys(model.in_diffusers for model in models.values() if model.in_diffusers))
+    images = [MediaFile(one.name, one.path, False) for one in media if not one.is_video]
+    notes = [*filter(None, [doubt(images, white)])]
+    notes += list(dict.fromkeys(model.in_diffusers for model in models.values() if model.in_diffusers))
     _show(rows, problems, output, where, how, network.name if network else "", notes)
     if interrupted:
         done = len({row.name for row in rows})
@@ -120,14 +126,14 @@ def reconstruct(
     raise typer.Exit(INTERRUPTED if interrupted else 1 if problems else 0)
 
 
-def _open(inputs: list[str]) -> tuple[list[Media], list[str]]:
+def _open(inputs: list[str], white: int) -> tuple[list[Media], list[str]]:
     """What can be opened, and why the rest cannot. Raises DataError if nothing can."""
     from vaelab.evaluation.media import find_media, open_media
 
     media, problems = [], []
     for path, name in find_media(inputs):
         try:
-            media.append(open_media(path, name))
+            media.append(open_media(path, name, white))
         except DataError as error:
             problems.append(str(error))
     if not media:

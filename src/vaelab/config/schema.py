@@ -78,6 +78,12 @@ class DataConfig(Section):
     )
     random_crop: bool = Field(True, description="Random place and size of the crop; else the centre, scaled to fit.")
     flip: bool = Field(True, description="Mirror half of the samples left to right.")
+    white_level: int = Field(
+        65535,
+        ge=1,
+        le=65535,
+        description="Value of white in images of 16 bits a channel: 4095 where they hold 12-bit data.",
+    )
     workers: int = Field(2, ge=0, description="Processes that decode; 0 decodes in the training process.")
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="Stop with an error when a larger share of the files cannot be decoded."

@@ -8,7 +8,6 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.statements.adversary import why_negative
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 
@@ -38,9 +37,9 @@ class GanTermDominates(Rule):
         if a is None or a.gan_to_nll is None or a.rows < 8 or a.gan_to_nll < 3:
             return
         shock = facts.phases.shock("rec_loss")
-        drift = facts.changes.drift
+        start, track = facts.phases.gan.start_step or 0, facts.changes.track
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
-        hurt = hurt or (drift is not None and drift.ratio > 1.3 and drift.onset >= (facts.phases.gan.start_step or 0))
+        hurt = hurt or (track is not None and facts.changes.drift is not None and track.onset >= start)
         # at the clamp the weight no longer balances anything: less damage is enough
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
@@ -142,42 +141,6 @@ class AtClamp(Rule):
 
 LEAST_CLAMP = 10.0
 """A constant below this may be a plain weight that has reached its plan."""
-
-
-class NegativeTotal(Rule):
-    """A negative total loss, explained.
-
-    What it checks: rows with a negative ``total_loss`` while the GAN is on.
-
-    Why it matters: g_loss = -mean(logits_fake) has no lower bound; a negative total only says that d_weight x g_loss is
-    larger than the rest. It is neither good nor bad; a runaway is judged by its size (gan-term-dominates).
-
-    Evidence it needs: ``total_loss``.
-
-    What to do: nothing. Watch nll, rec_loss and perceptual_loss.
-
-    References: users' analyses of real runs; latent-diffusion#383.
-    """
-
-    code = "ADV312"
-    name = "negative-total"
-    finds = ("total", "as-expected")
-    needs = ("gan-active", "total_loss")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        total = active(facts, "total_loss")
-        if a is None or not a.negative_total:
-            return
-        first = int(total.steps[int(np.argmax(total.values < 0))])
-        yield self.finding(
-            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}):"
-            f" {why_negative(facts.view)}",
-            metrics=("total_loss", "g_loss"),
-            steps=(first, int(total.steps[-1])),
-            evidence=(Evidence("share negative", a.negative_total),),
-            phase="gan",
-        )
 
 
 class WeightStaysZero(Rule):

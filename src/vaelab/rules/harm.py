@@ -35,9 +35,8 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV312", "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
-            "NUM503", "NUM506", "OPT401", "OPT406", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
-            "SCH605"),
+            "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "DAT703", "KL207", "KL228", "KL232", "MET1005",
+            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),

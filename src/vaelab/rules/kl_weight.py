@@ -88,45 +88,13 @@ class WeightOutOfFamily(Rule):
         # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
         heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
         yield self.finding(
-            f"kl_weight {weight:g} is an effective beta of {rough(beta)} in sum/sum units"
+            f"With kl_weight {weight:g} one nat of KL weighs {rough(beta)} against the summed pixel loss (effective beta)"
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
             size=beta,
             certainty=CERTAIN if (heavy) else DOUBTFUL,
             metrics=("kl_loss",),
             evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
-        )
-
-
-class NoEffect(Rule):
-    """The KL term has no effect on the loss.
-
-    What it checks: the weighted KL as a share of the loss by value stays below 0.1%.
-
-    Why it matters: it is how latent-diffusion-type tokenizers are built, and no fault; but then the KL value tells how
-    certain the encoder is, not how good.
-
-    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved.
-
-    What to do: judge the latent by its statistics (std, dead channels, logvar floor), not by this number.
-
-    References: users' analyses of real runs, checked against the trainers' code.
-    """
-
-    code = "KL208"
-    name = "kl-without-effect"
-    finds = ("kl", "as-expected")
-    needs = ("kl_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        now, first = facts.algebra.shares_now.get("KL"), facts.algebra.shares_first.get("KL")
-        if now is None or first is None or max(now, first) >= 1e-3:
-            return
-        yield self.finding(
-            f"The KL term is {share_text(now)} of the loss by value: it does not drive training. That is the design of"
-            " latent-diffusion tokenizers.",
-            metrics=("kl_loss",),
-            evidence=(Evidence("share of the loss", now),),
         )
 
 

@@ -227,36 +227,6 @@ OUTCOME = ("reconstruction", "quality", "total")
 SHORT_WAY = 1e-3
 
 
-class RateUnreadable(Rule):
-    """The printed learning rate cannot be read.
-
-    What it checks: ``lr`` printed with so few decimals that it shows 0.00000 or one digit.
-
-    Why it matters: RadioDiff prints 5e-6 as 0.00001 or 0.00000; that is rounding, not a rate of 0.
-
-    Evidence it needs: ``lr`` and its printed decimals.
-
-    What to do: take the rate from TensorBoard or the config; print it in scientific notation.
-
-    References: RadioDiff's dict2str; cause F7.
-    """
-
-    code = "OPT406"
-    name = "learning-rate-unreadable"
-    finds = ("learning_rate", "unreadable")
-    needs = ("lr",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.optimiser.lr_unreadable:
-            declared = facts.view.number("lr")
-            said = f" The config says {declared:g}." if declared is not None else ""
-            yield self.finding(
-                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}:"
-                f" {'one digit, no more' if facts.optimiser.lr_now else 'rounding, not a real zero'}.{said}",
-                metrics=("lr",),
-            )
-
-
 class RateZero(Rule):
     """The learning rate is zero.
 

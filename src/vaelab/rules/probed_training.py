@@ -265,7 +265,8 @@ class ClipMeasured(Probed):
 
     What it checks: the share of measured updates whose gradient norm is above clip_grad; above one half.
 
-    Why it matters: as OPT401, for logs without a grad_norm. With Adam a constant clip changes little.
+    Why it matters: above the threshold on most steps, the clip no longer guards against outliers; it normalises the step. With
+    Adam a constant clip changes little.
 
     Evidence it needs: vaelab probe --discriminator.
 
