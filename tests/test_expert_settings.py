@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expert_logs import ROW, ROWS, Log, codes, every_trainer, falls, noise, said
+from expert_logs import NAMES, ROW, ROWS, Log, codes, every_trainer, falls, noise, said
+from vaelab.diagnosis import diagnose
+from vaelab.readers import read
 
 RATE = np.full(ROWS, 1.37e-4)
 LATE = ROW >= 100
@@ -135,6 +137,14 @@ def test_a_kl_that_rises_from_nothing_and_collapses_did_not_explode(log: Log) ->
     kl = (0.01 + 30 * (1 - np.exp(-ROW / 3)) * np.exp(-ROW / 15)) * noise(seed=1)
     diagnosis = log.judged(rec=(0.4 + 0.2 * np.exp(-ROW / 5)) * noise(), kl=kl, lr=RATE)
     assert "MET1010" not in codes(diagnosis) or diagnosis.causes[0].id == "C1"
+
+
+@every_trainer
+def test_what_the_first_epochs_learned_counts(trainer: str, tmp_path: Path) -> None:
+    rec = (0.05 + 0.07 * np.exp(-np.arange(60) / 3.0)) * noise(0.01)[:60]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([f"epoch,{NAMES[trainer]['rec']}", *(f"{i + 1},{v:.5g}" for i, v in enumerate(rec))]))
+    assert diagnose(read(path)).status == "healthy"
 
 
 # --- causes and what they rest on ---------------------------------------------------------------------------------------------

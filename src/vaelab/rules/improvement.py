@@ -51,7 +51,8 @@ class NoImprovement(Rule):
         if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
             return
         judged = [t for t in facts.tracks.values() if _judged(facts, t)]
-        if not judged or any(_gained(t) for t in judged):
+        # the first row of an epoch holds what that epoch learned
+        if facts.run.step_unit != "step" or not judged or any(_gained(t) for t in judged):
             return
         track = judged[0]
         start = _start(track)
