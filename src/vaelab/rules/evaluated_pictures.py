@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from vaelab.facts import Facts
+from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.evaluated import evidence, is_trained, measurement
+from vaelab.rules.evaluated import TRAINED, evidence, is_trained, measurement
 from vaelab.words import number
 
 LEVELS = 127.5  # 8-bit levels in one unit of the range -1 to 1
 NOISY = 1.5  # energy of fine detail over that of the originals
+
+
+def is_local_grid(peak: float, level: float) -> bool:
+    """Whether a pattern in short windows of the output is a grid: power over that of both neighbours (and over the originals'),
+    amplitude in 8-bit levels. White noise and blur have a peak of 1 and less."""
+    return peak >= 1.5 and level >= 0.5
 
 
 class GridInOutput(Rule):
@@ -18,14 +25,15 @@ class GridInOutput(Rule):
 
     What it checks: lines in the spectrum of the error at the multiples of 1 / stride of the decoder: power over 2.5
     times that of the neighbouring frequencies, an amplitude over half an 8-bit level, and 1.5 times that of the same line in the
-    originals.
+    originals. A pattern that follows the content is no such line: it is looked for in the spectra of short windows (four latents)
+    of the output, at 1.5 times the power of both neighbours and of what the originals have there.
 
     Why it matters: no loss shows it, it is visible in flat areas, and a diffusion model learns to make it too.
 
-    Evidence it needs: ``evaluation.grid_peak`` of ``vaelab evaluate``.
+    Evidence it needs: ``grid_peak`` or ``local_grid_peak`` of ``vaelab evaluate`` or ``vaelab probe``.
 
-    What to do: resize and convolve in place of transposed convolutions, or a pixel shuffle with ICNR initialisation;
-    train longer; look at the pictures of ``vaelab reconstruct``.
+    What to do: resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight of the GAN if the
+    grid came with it; train longer; look at the pictures of ``vaelab reconstruct``.
 
     References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5.
     """
@@ -33,11 +41,13 @@ class GridInOutput(Rule):
     code = "REC121"
     name = "grid-in-output"
     finds = ("output", "unstable")
-    needs = ("evaluation.grid_peak",)
+    needs = ("evaluation.grid_peak|evaluation.local_grid_peak|probe.local_grid_peak",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         peak, level = measurement(facts, "grid_peak"), measurement(facts, "grid_level")
-        if peak < 2.5 or level < max(0.5, 1.5 * measurement(facts, "grid_input_level")) or not is_trained(facts):
+        line = peak >= 2.5 and level >= max(0.5, 1.5 * measurement(facts, "grid_input_level"))
+        if not line or not is_trained(facts):
+            yield from self._local(facts)
             return
         yield self.finding(
             f"A pattern with a period of {number(measurement(facts, 'grid_period'))} pixels lies over the output: its line in"
@@ -46,6 +56,23 @@ class GridInOutput(Rule):
             size=level,
             evidence=evidence(facts, "grid_peak", "grid_period", "grid_level"),
         )
+
+    def _local(self, facts: Facts) -> Iterable[Finding]:
+        measured = facts.run.measured
+        probed = measured.get("probe.decoder_response", 0.0) > TRAINED
+        for source, trained in (("evaluation", is_trained(facts)), ("probe", probed)):
+            names = [f"{source}.local_grid_{part}" for part in ("peak", "period", "level")]
+            peak, period, level = (measured.get(name, math.nan) for name in names)
+            if not trained or not is_local_grid(peak, level):
+                continue
+            yield self.finding(
+                f"A pattern with a period of {number(period)} pixels follows the content of the output: in short windows it has"
+                f" {peak:.1f} times the power of its neighbourhood, an amplitude of {level:.1f} 8-bit levels, and the originals"
+                " do not have it.",
+                size=level,
+                evidence=[Evidence(name, measured[name]) for name in names],
+            )
+            return
 
 
 class BlurredOutput(Rule):
