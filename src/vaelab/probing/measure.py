@@ -70,7 +70,7 @@ def probe(
         if discriminator:
             assert settings is not None
             probe_training(result, found, model, settings, kind, clips, place, report)
-    result.statements += tables.sentences(result, summary)
+    result.statements += [*tables.sentences(result, summary), *kind.notes, *filter(None, [model.in_diffusers])]
     return result
 
 

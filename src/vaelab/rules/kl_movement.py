@@ -114,8 +114,8 @@ class Explodes(Rule):
         jumped = jump is not None and jump.kl_ratio is not None and jump.kl_ratio > 50
         if not jumped and (per_input is None or per_input < 50) and (peak_per_input is None or peak_per_input < 1000):
             return
-        worse = facts.changes.late is not None and facts.changes.best is not None
-        bad = worse and facts.changes.late > 1.25 * facts.changes.best  # type: ignore[operator]
+        track = facts.changes.track
+        bad = track is not None and track.now > 1.25 * track.best
         amount = f" ({number(per_input)} nats per input value)" if per_input is not None else ""
         text = f"kl_loss stands at {number(late)}{amount}, its smoothed peak is {number(peak)}: the posterior has left any useful range."
         if jumped and jump is not None:
