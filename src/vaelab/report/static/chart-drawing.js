@@ -160,3 +160,9 @@ const drawMarks = (u, markers, chart, levels) => inPlot(u, (ctx, { left, top, wi
   ctx.fillStyle = cssColour("bad");
   for (const step of chart.notFinite) ctx.fillText("x", u.valToPos(step, "x", true) - 3 * ratio, top + height - 4 * ratio);
 });
+
+// Calls a function once, a moment after the last of many calls.
+function settled(call, milliseconds) {
+  let waiting = 0;
+  return () => { clearTimeout(waiting); waiting = setTimeout(call, milliseconds); };
+}

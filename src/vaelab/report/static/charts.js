@@ -266,9 +266,3 @@ async function copyBlock(button) {
     button.textContent = "selected: press Ctrl+C";
   }
 }
-
-// Calls a function once, a moment after the last of many calls.
-function settled(call, milliseconds) {
-  let waiting = 0;
-  return () => { clearTimeout(waiting); waiting = setTimeout(call, milliseconds); };
-}
