@@ -9,22 +9,12 @@ import numpy as np
 
 from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.held_out import skill
 from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
-REC_LIMIT = {
-    "mse": 200.0,
-    "l1": 20.0,
-    "l1+mse": 220.0,
-    "charbonnier": 20.0,
-    "l1+lpips": 30.0,
-    "l1+mse+lpips": 500.0,
-    "mse+lpips": 200.0,
-}
-"""rec_loss on the first rows that no network fed with inputs in [-1, 1] starts at: errors of 0..255 pixels give 1e4 (MSE)
-or 60 and more (L1); an exploding start stays below."""
 STANDS = 40
 """Rows after which a loss that has hardly moved stands where it is."""
 
@@ -122,15 +112,16 @@ class ScaleOutOfRange(Rule):
         rec, peak = facts.view.series(name), facts.scales.peak
         if not len(rec):
             return
-        certainty = CERTAIN
-        if kind not in REC_LIMIT:
+        certainty, limit = CERTAIN, REC_KINDS[kind].most if kind in REC_KINDS else None
+        if limit is None:
             if peak is None or not (_is_mean(facts) or _named_mean_square(facts, name)):
                 return
             # a sum that neither the name nor the code tells falls while the network learns; an error of 0..255 pixels hardly does
             if len(rec) < 12 or rec.now < 0.5 * level(rec.early.values):
                 return
             certainty, kind = (CERTAIN if _is_mean(facts) else DOUBTFUL), "mse"
-        limit = REC_LIMIT[kind] * ((peak or 2.0) / 2) ** 2
+            limit = REC_KINDS[kind].most or 0.0
+        limit *= ((peak or 2.0) / 2) ** 2
         # an epoch mean already holds what training did
         if facts.run.smoothing[name].kind == "epoch_mean":
             limit *= 5
