@@ -11,7 +11,6 @@ from vaelab.facts.errors import DIRECTED
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 WORSE = 1.3
@@ -127,7 +126,7 @@ class WorseThanItWas(Rule):
                 f" {track.onset:,} and has not come back.{also}",
                 size=ratio,
                 subject=track.role.name,
-                certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL,
+                sure=track.role.standing in SURE,
                 metrics=(track.metric, *others),
                 steps=(track.onset, track.steps[1]),
                 evidence=(
@@ -181,7 +180,7 @@ class Jumped(Rule):
             yield self.finding(
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
+                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, sure=track.role.standing in SURE, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),
