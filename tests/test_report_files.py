@@ -89,12 +89,18 @@ def test_the_notebook_fragment_is_small_and_escaped() -> None:
 
 def test_write_report_writes_every_file_and_the_links_in_it_exist(tmp_path: Path) -> None:
     small = make_run(30, columns={"lr": make_run(30).columns["lr"]})
-    paths = write_report([make_diagnosis(), make_diagnosis(small)], tmp_path / "new" / "folder")
+    paths = write_report([make_diagnosis(), make_diagnosis(small)], tmp_path / "new" / "folder", plots="all")
     assert {p.name for p in paths} >= {"report.md", "report.html", "diagnosis.json", "rec_loss.png"}
     assert sorted(paths) == sorted(p for p in (tmp_path / "new").rglob("*") if p.is_file())
     linked = re.findall(r"!\[.*?\]\((.+?)\)", (tmp_path / "new" / "folder" / "report.md").read_text())
-    assert len(linked) == 10
+    assert len(linked) == 13
     assert all((tmp_path / "new" / "folder" / link).read_bytes().startswith(b"\x89PNG") for link in linked)
+
+
+def test_a_report_draws_the_first_view_and_an_overview_and_all_plots_only_when_asked(tmp_path: Path) -> None:
+    write_report([make_diagnosis()], tmp_path)
+    names = {p.name for p in (tmp_path / "plots").iterdir()}
+    assert names == {"first_view_1.png", "first_view_2.png", "overview.png"}
 
 
 def test_a_folder_that_cannot_be_made_gives_one_sentence(tmp_path: Path) -> None:
@@ -114,7 +120,9 @@ def test_without_matplotlib_the_report_says_what_to_install(tmp_path: Path, monk
 def test_a_plot_without_its_metric_is_left_out_and_named(tmp_path: Path) -> None:
     run = make_run(50, columns={"rec_loss": make_run(50).columns["rec_loss"]})
     plots, missing = draw_plots(make_diagnosis(run), tmp_path)
-    assert [p.file for p in plots] == ["rec_loss.png", "overview.png", "normalised_comparison.png", "multi_axis.png"]
+    assert [p.file for p in plots] == [
+        "first_view_1.png", "rec_loss.png", "overview.png", "normalised_comparison.png", "multi_axis.png",
+    ]  # fmt: skip
     assert [text.split(":")[0] for text in missing] == ["total_loss", "kl_loss", "disc_loss", "gan", "optimiser"]
 
 

@@ -36,8 +36,8 @@ def svg_plot(diagnosis: Diagnosis, plot: EvidencePlot) -> Markup:
     values = np.concatenate([*(v for _, v in shown), [level.value for level in lines]])
     low, high = float(values.min()), float(values.max())
     log = low > 0 and high / low > _LOG_FROM
-    ends_of_y = (float(np.log(low)), float(np.log(high))) if log else (low, high)
-    y_of = _scale(*ends_of_y, HEIGHT - _BOTTOM, _TOP)
+    ends = np.log((low, high)) if log else np.array((low, high))
+    y_of = _scale(float(ends[0]), float(ends[1]), HEIGHT - _BOTTOM, _TOP)
     y = (lambda v: y_of(np.log(v))) if log else y_of
     floor = HEIGHT - _BOTTOM
     parts = [
@@ -45,10 +45,10 @@ def svg_plot(diagnosis: Diagnosis, plot: EvidencePlot) -> Markup:
         for phase, start, end in phase_spans(diagnosis)
     ]
     if plot.shade is not None:
-        ends = (float(x(max(plot.shade[0], first))), float(x(min(plot.shade[1], last))))
+        left, right = float(x(max(plot.shade[0], first))), float(x(min(plot.shade[1], last)))
         parts += [
-            _rect(ends[0], _TOP, ends[1], floor, "#b3261e", 0.12),
-            _rect(ends[0], floor - 4, ends[1], floor, "#b3261e", 1),
+            _rect(left, _TOP, right, floor, "#b3261e", 0.12),
+            _rect(left, floor - 4, right, floor, "#b3261e", 1),
         ]
     for marker in markers(diagnosis)[:20]:
         at = float(x(marker.step))

@@ -132,12 +132,12 @@ def _first(diagnosis: Diagnosis, width: int, ascii_only: bool) -> list[Renderabl
     if view.why:
         told.add_row("Why", Text(view.why))
     lines.append(told)
-    lines += _plot(diagnosis, view, width, ascii_only)
+    lines += first_plot(diagnosis, view, width, ascii_only)
     lines.append(Text(view.sure, style="dim"))
     return lines
 
 
-def _plot(diagnosis: Diagnosis, view: FirstView, width: int, ascii_only: bool) -> list[RenderableType]:
+def first_plot(diagnosis: Diagnosis, view: FirstView, width: int, ascii_only: bool) -> list[Text]:
     """The first column of the first plot, with its levels, the events and the finding's steps."""
     if not view.plots:
         return []
@@ -155,7 +155,7 @@ def _plot(diagnosis: Diagnosis, view: FirstView, width: int, ascii_only: bool) -
     title = Text.assemble(
         (plain(diagnosis.run.columns[metric].original), "bold"), f" now {now_text(diagnosis, metric)}"
     )
-    body: list[RenderableType] = [title, *(Text(line, no_wrap=True, overflow="crop") for line in shown)]
+    body = [title, *(Text(line, no_wrap=True, overflow="crop") for line in shown)]
     return [*body, Text("; ".join(said), style="dim")] if said else body
 
 

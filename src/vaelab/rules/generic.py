@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts, Track
-from vaelab.facts.errors import DIRECTED
+from vaelab.facts.errors import DIRECTED, Growth
 from vaelab.facts.standing import SURE
-from vaelab.facts.tracks import ENOUGH
+from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
 
@@ -276,8 +277,8 @@ class Exploded(Rule):
 
     What it checks: columns whose value has no good direction (a GAN's losses, a gradient norm, a total with an adversarial term,
     a regulariser; a KL, a quantiser's loss or feature matching only where no reconstruction is logged): the size now 100 times the largest
-    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss 10 times that, or 10 where it
-    began below 1, are enough; of a generator's adversarial term 50.
+    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss a late level of 30 times
+    its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
 
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
     whatever the other columns do, and its gradient reaches the generator.
@@ -299,11 +300,11 @@ class Exploded(Rule):
         # a column that may be this loss or that has left the range of both
         doubtful = [m for m in facts.run if facts.view.role(m).could_be and facts.view.has(m)]
         for track in (*facts.tracks.values(), *(facts.tracks[m] for m in doubtful)):
-            growth = track.growth
+            growth = _of_a_gan(track) if track.role.name in OF_A_GAN else track.growth
+            limit = OF_A_GAN.get(track.role.name, EXPLODED)
             if (
                 growth is None
-                or growth.ratio * min(1.0, growth.before if track.role.name in OF_A_GAN else 1.0)
-                < OF_A_GAN.get(track.role.name, EXPLODED)
+                or growth.ratio < limit
                 or track.worse is not None
                 or track.role.split not in ("train", "epoch")
             ):
@@ -324,3 +325,15 @@ class Exploded(Rule):
                     Evidence("now / first rows", growth.ratio, "x"),
                 ),
             )
+
+
+def _of_a_gan(track: Track) -> Growth | None:
+    """Growth of a GAN's loss from its first fifth, in units of 1 at least: logits swing, so levels are compared and not every row."""
+    size = np.abs(track.series.values)
+    rows, late = np.flatnonzero(size), max(LASTS, len(size) // 20)
+    if len(rows) < max(ENOUGH, 3 * LASTS):
+        return None
+    before = max(1.0, level(size[rows[: len(rows) // 5]]))
+    beyond = np.flatnonzero(rolling_median(size, 5) > 3 * before)
+    step = int(track.series.steps[beyond[0]]) if len(beyond) else track.steps[1]
+    return Growth(step, before, level(size[-late:]) / before)

@@ -72,7 +72,8 @@ HARM: Mapping[str, Harm] = {
     "KL229": Harm("2 dB between sample and mean are seen", "info", "dB", warn=2),
     # metrics by their direction: critical sizes by role in ``severity.BY_ROLE``
     "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
-    "MET1009": Harm("a model that starts at its best stands still too", with_cost="warn"),
+    "MET1009": Harm("a small model may be at its limit early; not where held-out data become worse meanwhile"),
+    "MET1010": Harm("a run may recover from it; what came of it says whether it did"),
     "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
     "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics
