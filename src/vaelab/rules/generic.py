@@ -18,11 +18,7 @@ WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
-
-
 STUCK_ROWS = 40
-
-
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
@@ -32,24 +28,14 @@ OF_A_GAN = {
     "discriminator_fake": 10.0,
 }
 """The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
-
-
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
-
-
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
-
-
 IMPROVES = 1.3
 """First error over the error now from which a reconstruction is being trained."""
-
-
 NOISY = 0.3
 """Row-to-row noise from which the level of some dozen rows is known to 10% only."""
-
-
 SMALL = 0.01
 """Share of the reconstruction below which a term next to it is next to nothing."""
 

@@ -16,11 +16,7 @@ from vaelab.words import number
 
 COLLAPSED = 0.001
 """Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
-
-
 EARLY_STEPS = 100
-
-
 COLLAPSED_SAMPLE = 8.0
 """Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
 

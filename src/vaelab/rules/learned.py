@@ -16,8 +16,6 @@ from vaelab.words import number
 
 STANDS = 40
 """Rows after which a loss that has hardly moved stands where it is."""
-
-
 NO_CONSTANT = ("unknown", "bce-sum", "cross-entropy", "spectral")
 """Kinds of rec_loss whose level says nothing of a constant output: they may hold a part that no model can remove."""
 
