@@ -73,7 +73,8 @@ class Posterior:
 
 @cache
 def _counted() -> Mapping[str, Mapping[str, float]]:
-    """Cause -> key -> share of runs with the finding, where they were counted (``causes/rates.json``); words stand in elsewhere."""
+    """What was counted (``causes/rates.json``, by ``benchmarks/faultbench/count.py``); words stand in elsewhere. "healthy" and "faulty":
+    "CODE severity" -> share of such runs with it. A cause's id: key -> share of its runs with the finding."""
     path = files("vaelab.causes").joinpath("rates.json")
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -113,7 +114,7 @@ def infer_causes(
     possible = [c for c in causes if c.expects and all(met(need, facts) for need in c.needs)]
     prior = math.log(faulty_share * (1 - UNLISTED) / max(1, sum(c.fault for c in possible)))
     # what a cause that names none of the findings makes of them
-    unnamed = sum(_log_ratio("", f.severity) for key, f in seen.items() if key == f.code)
+    unnamed = sum(_log_ratio("", f) for key, f in seen.items() if key == f.code)
     logs = [math.log(1 - faulty_share), math.log(faulty_share * UNLISTED) + unnamed]
     judged = []
     for cause in possible:
@@ -125,7 +126,7 @@ def infer_causes(
         if test is not None:
             here, elsewhere = TEST if test.holds else (1 - TEST[0], 1 - TEST[1])
             reasons.append(Reason("test", math.log(here / elsewhere)))
-        known = sum(_log_ratio("", r.finding.severity) for r in reasons if r.finding is not None)
+        known = sum(_log_ratio("", r.finding) for r in reasons if r.finding is not None)
         logs.append(prior + unnamed - known + sum(r.weight for r in reasons))
         judged.append(Belief(cause, 0.0, tuple(reasons), test, supported))
     top = max(logs)
@@ -139,7 +140,7 @@ def infer_causes(
 
 def _found(cause: Cause, key: str, finding: Finding) -> Reason:
     rate = _counted().get(cause.id, {}).get(key)
-    return Reason(key, _log_ratio(cause.expects[key], finding.severity, rate), finding)
+    return Reason(key, _log_ratio(cause.expects[key], finding, rate), finding)
 
 
 def _absent(cause: Cause, seen: Mapping[str, Finding], looked_for: Sequence[str], reach: float) -> list[Reason]:
@@ -153,9 +154,11 @@ def _absent(cause: Cause, seen: Mapping[str, Finding], looked_for: Sequence[str]
     return [Reason("silence", share * reach * math.log(SILENT))]
 
 
-def _log_ratio(word: str, severity: str, rate: float | None = None) -> float:
-    """log P(a finding of this severity | a cause with this word for it) - log P(it | healthy); rate: a counted one."""
-    unnamed = UNNAMED[severity]
+def _log_ratio(word: str, finding: Finding, rate: float | None = None) -> float:
+    """log P(a finding of this kind and severity | a cause with this word for it) - log P(it | healthy); rate: a counted one."""
+    kind, counted = f"{finding.code} {finding.severity}", _counted()
+    healthy = counted.get("healthy", {}).get(kind, HEALTHY[finding.severity])
+    unnamed = counted.get("faulty", {}).get(kind, UNNAMED[finding.severity])
     if rate is None:
         rate = NEVER * unnamed if word == "never" else max(unnamed, OFTEN.get(word, 0.0))
-    return math.log(rate / HEALTHY[severity])
+    return math.log(rate / healthy)
