@@ -158,6 +158,7 @@ def test_vidtok_counts_half_steps() -> None:
         "learned",
     )
     assert (config.loss.kl_weight, config.loss.lecam_weight, config.optim.clip_grad) == (1e-6, 0.005, 20.0)
+    assert (config.loss.lecam_init, config.loss.lecam_decay) == ("zero", 0.999)
     assert (config.data.frames, config.data.fps, config.data.path, config.optim.precision) == (17, 3.0, "clips", "bf16")
     assert config.model.type == "AutoencoderVidTok" and config.model.config["z_channels"] == 4
     assert note(imported, "gen_loss_cross_entropy").kind == "corrected"

@@ -89,13 +89,12 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
         confidence=diagnosis.confidence,
         causes=tuple((c.id, c.score) for c in diagnosis.causes),
         onset=onset,
-        findings=tuple((_key(diagnosis, f), f.severity, f.first_step) for f in diagnosis.findings),
+        findings=tuple((_key(f), f.severity, f.first_step) for f in diagnosis.findings),
     )
 
 
-def _key(diagnosis: Diagnosis, finding: Finding) -> str:
-    generic = finding.code.startswith("MET") and finding.metrics
-    return f"{finding.code}:{diagnosis.facts.view.role(finding.metrics[0]).name}" if generic else finding.code
+def _key(finding: Finding) -> str:
+    return f"{finding.code}:{finding.subject}" if finding.code.startswith("MET") else finding.code
 
 
 def first_rows(run: Run, count: int) -> Run:

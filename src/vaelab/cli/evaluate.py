@@ -153,6 +153,8 @@ def _measure(
         tables, interrupted = evaluate(models, clips, network, fvd, step)
     kind: Literal["image", "video"] = "video" if clips.config.frames > 1 else "image"
     said = [*([notes] if notes else []), *_not_computed(kind, fvd)]
+    said += clips.notes
+    said += dict.fromkeys(model.in_diffusers for model in models.values() if model.in_diffusers)
     if interrupted:
         said.insert(0, f"Interrupted: {len(tables[0])} of up to {count} clips were measured.")
     return Evaluation(tables, clips.describe(), kind, first.latent_channels, network.name if network else "", said)

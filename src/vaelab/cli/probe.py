@@ -14,7 +14,7 @@ import typer
 
 from vaelab.cli.declared import declared_config
 from vaelab.cli.diagnose import FailOn, fails
-from vaelab.errors import ConfigError, TrainError
+from vaelab.errors import ConfigError, TrainError, reason
 
 if TYPE_CHECKING:
     from vaelab.diagnosis import Diagnosis
@@ -132,9 +132,8 @@ def probe(
                 progress=report,
             )
         except RuntimeError as error:  # torch's: no memory left, an operation that a device lacks
-            reason = (str(error).strip().splitlines() or [""])[0][:200]
             raise ProbeError(
-                f"{checkpoint} cannot be run on these clips ({reason}). Try a smaller --clip, or --device cpu."
+                f"{checkpoint} cannot be run on these clips ({reason(error)}). Try a smaller --clip, or --device cpu."
             ) from error
     diagnosis = judge(result)
     written = _write(result, diagnosis, folder, found.run)

@@ -12,7 +12,7 @@ import typer
 from vaelab.errors import DataError, TrainError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vaelab.evaluation.media import Media
     from vaelab.evaluation.reconstruct import How, Row
@@ -99,12 +99,16 @@ def reconstruct(
         raise TrainError(
             "reconstructing needs torch, which is not installed here: pip install 'vaelab[train]'"
         ) from None
+    from vaelab.data.files import MediaFile
+    from vaelab.data.sixteen_bits import doubt
+    from vaelab.evaluation.clips import white_level
     from vaelab.evaluation.opening import find_models, load_models, lpips_network
     from vaelab.evaluation.reconstruct import How
     from vaelab.report import files
 
-    media, problems = _open(inputs)
     found = find_models([checkpoint], "both" if both else "ema" if ema else "raw")
+    white = white_level(next(iter(found.values())).run)
+    media, problems = _open(inputs, white)
     titles = ["raw", "EMA"] if both else ["reconstruction"]
     models = dict(zip(titles, load_models(found, device).values(), strict=True))
     network, _ = lpips_network(lpips, min(m.height for m in media), min(m.width for m in media))
@@ -112,21 +116,24 @@ def reconstruct(
     files.make_folder(output)
     rows, interrupted = _all(media, models, output, how, network, problems)
     where = {title: str(checkpoint.weights) for title, checkpoint in zip(titles, found.values(), strict=True)}
-    _show(rows, problems, output, where, how, network.name if network else "")
+    images = [MediaFile(one.name, one.path, False) for one in media if not one.is_video]
+    notes = [*filter(None, [doubt(images, white)])]
+    notes += list(dict.fromkeys(model.in_diffusers for model in models.values() if model.in_diffusers))
+    _show(rows, problems, output, where, how, network.name if network else "", notes)
     if interrupted:
         done = len({row.name for row in rows})
         print(f"Interrupted after {done} of {len(media)} files; the table holds these.", file=sys.stderr)
     raise typer.Exit(INTERRUPTED if interrupted else 1 if problems else 0)
 
 
-def _open(inputs: list[str]) -> tuple[list[Media], list[str]]:
+def _open(inputs: list[str], white: int) -> tuple[list[Media], list[str]]:
     """What can be opened, and why the rest cannot. Raises DataError if nothing can."""
     from vaelab.evaluation.media import find_media, open_media
 
     media, problems = [], []
     for path, name in find_media(inputs):
         try:
-            media.append(open_media(path, name))
+            media.append(open_media(path, name, white))
         except DataError as error:
             problems.append(str(error))
     if not media:
@@ -181,7 +188,15 @@ def _target(output: Path, name: str, taken: set[Path]) -> Path:
     return target
 
 
-def _show(rows: list[Row], problems: list[str], output: Path, where: Mapping[str, str], how: How, lpips: str) -> None:
+def _show(
+    rows: list[Row],
+    problems: list[str],
+    output: Path,
+    where: Mapping[str, str],
+    how: How,
+    lpips: str,
+    notes: Sequence[str],
+) -> None:
     """Write the tables, print them, and say what was done to the clips and what went wrong."""
     from rich.text import Text
 
@@ -199,6 +214,7 @@ def _show(rows: list[Row], problems: list[str], output: Path, where: Mapping[str
     lines += [f"LPIPS: {lpips}."] if lpips else []
     lines.append("Columns: as in docs/evaluation.md; flicker and colour in 8-bit levels.")
     lines += list(dict.fromkeys(f"{row.height} x {row.width}: {row.cut}." for row in rows))
+    lines += notes
     files.write_text(output / "table.csv", to_csv(rows))
     files.write_text(output / "table.json", to_json(rows, where, how, lpips))
     page = ["# Reconstructions", "", *markdown_table(header, cells), "", *(f"- {line}" for line in [*lines, *problems])]

@@ -83,38 +83,6 @@ class DeclaredMismatch(Rule):
                 )
 
 
-class OptionIgnored(Rule):
-    """A declared optimizer option is not among those the optimizer got.
-
-    What it checks: ``opt_betas`` of the command line against the ``Optimizer config`` that Pyramid-Flow prints.
-
-    Why it matters: the run uses AdamW's default betas (0.9, 0.999), whatever the command line says; two runs that differ
-    in it only do not differ.
-
-    Evidence it needs: a console log with the command line and ``Optimizer config: {...}``.
-
-    What to do: pass the betas where the optimizer is built, or drop the option.
-
-    References: Pyramid-Flow's optimizer factory; cause E7.
-    """
-
-    code = "SCH605"
-    name = "option-not-passed-on"
-    finds = ("run", "contradicts")
-    needs = ("config",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        betas = facts.run.config.get("opt_betas")
-        used = [k.removeprefix("optimizer_config.") for k in facts.run.raw_config if k.startswith("optimizer_config.")]
-        if betas is None or not used or any("beta" in name for name in used):
-            return
-        yield self.finding(
-            f"opt_betas {betas} is declared, but the optimizer was built with {', '.join(used)} only: it runs with AdamW's"
-            " (0.9, 0.999).",
-            evidence=(Evidence("opt_betas", str(betas)), Evidence("passed on", ", ".join(used))),
-        )
-
-
 class WeightsChange(Rule):
     """A loss weight changes inside the run.
 

@@ -75,7 +75,7 @@ class TrainingStep:
                 device=ranks.device,
             )
             if loss.lecam_weight > 0:
-                self.lecam = LeCam(loss.lecam_decay).to(ranks.device)
+                self.lecam = LeCam(loss.lecam_decay, from_zero=loss.lecam_init == "zero").to(ranks.device)
         # before any wrapping: the average must not hold parts of a compiled module
         self.ema = EMA(autoencoder, optim.ema_decay) if optim.ema_decay is not None else None
         self.ratio_mean: torch.Tensor | None = None
@@ -196,7 +196,7 @@ class TrainingStep:
         if self.lecam is not None:
             self.lecam.update(means[0], means[1])
             penalty = self.lecam.penalty(real, fake)
-            loss = loss + self.loss.lecam_weight * penalty
+            loss = loss + self.loss.disc_factor * self.loss.lecam_weight * penalty
             measured["lecam_loss"] = penalty
         self.disc_update.scale(loss * share).backward()
         return {name: value.detach().float() for name, value in measured.items()}

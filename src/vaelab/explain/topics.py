@@ -1,49 +1,34 @@
-"""What a metric, a rule, a cause, a trainer or a known fault of one is, as structured text: for the command line and for the docs pages."""
+"""Finding a topic and explaining it: for the command line, for agents and for the pages of the site."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from vaelab.catalog import METRICS, Band, Metric, canonical
 from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
 from vaelab.config.foreign import sources
+from vaelab.config.options import OPTIONS
 from vaelab.dialects import DIALECTS, Dialect, conventions
 from vaelab.errors import ConfigError
+from vaelab.explain.setting import explain_setting
+from vaelab.explain.standing import pictures
+from vaelab.explain.text import Explanation, Section
+from vaelab.facts import infer
+from vaelab.facts.derived import under_known_names
 from vaelab.lint import KNOWN_BUGS, LINT_RULES, Bug, LintRule
 from vaelab.rules.base import Rule
 from vaelab.run import Run
 
-
-@dataclass(frozen=True)
-class Section:
-    """A heading and its lines of plain text."""
-
-    heading: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """kind: ``metric``, ``rule``, ``cause``, ``trainer`` or ``known fault``. name: the topic's canonical name, code or id."""
-
-    kind: str
-    name: str
-    title: str
-    sections: tuple[Section, ...]
-
-    def __str__(self) -> str:
-        parts = [f"{self.title} ({self.kind} {self.name})"]
-        parts += ["\n".join([s.heading, *(f"  {line}" for line in s.lines)]) for s in self.sections]
-        return "\n\n".join(parts)
+THUMBS = "Rules of thumb"
 
 
 def explain(topic: str, trainer: str | None = None) -> Explanation:
     """Explain ``topic``: a metric under any alias, a rule's code or name (of diagnose or lint), a cause's id or name, a
-    trainer's id, or the code of a known fault of one (PF-1).
+    trainer's id, the code of a known fault of one (PF-1), or a setting (kl_weight).
 
     trainer: give the formulas of this trainer only. Raises ConfigError, with the closest matches, if the topic or the
     trainer is unknown.
@@ -63,18 +48,28 @@ def explain(topic: str, trainer: str | None = None) -> Explanation:
         return explain_trainer(_trainer_keys()[key])
     if key in _bugs():
         return explain_bug(_bugs()[key])
+    if (setting := explain_setting(word)) is not None:
+        return setting
     raise ConfigError(_unknown(word))
 
 
 def explain_in_run(topic: str, run: Run, trainer: str | None = None) -> Explanation:
-    """The same with the formulas of the run's trainer (not of a fork's parent) and, for a metric, what the run logged of it."""
+    """The same with the formulas of the run's trainer (not of a fork's parent) and, for a metric, what the run logged of it and
+    where it stands in the rules of thumb."""
     followed = conventions(run.trainer, run.config, (c.original for c in run.columns.values()))
     known = followed.id if followed.id != "unknown" and not followed.fork else None
     explanation = explain(topic, trainer or known)
     if explanation.kind != "metric":
         return explanation
     name = canonical(topic) if canonical(topic) in run else explanation.name
-    return replace(explanation, sections=(_in_run(name, run), *explanation.sections))
+    standing = pictures(name, infer(under_known_names(run)))
+    others = [_numbered(s) if standing and s.heading == THUMBS else s for s in explanation.sections]
+    return replace(explanation, sections=(_in_run(name, run), *standing, *others))
+
+
+def _numbered(section: Section) -> Section:
+    """The rules of thumb with the numbers by which the picture names them."""
+    return replace(section, lines=tuple(f"{number}. {line}" for number, line in enumerate(section.lines, 1)))
 
 
 def explain_metric(metric: Metric, trainer: Dialect | None = None) -> Explanation:
@@ -87,7 +82,7 @@ def explain_metric(metric: Metric, trainer: Dialect | None = None) -> Explanatio
         Section("Formula", _formulas(metric.name, trainer)),
         Section("What it is there for", _lines(metric.fixes)),
         Section("Without it", _lines(metric.without)),
-        Section("Rules of thumb", tuple(_band(band) for band in metric.bands)),
+        Section(THUMBS, tuple(_band(band) for band in metric.bands)),
         Section("Names in logs", _lines(", ".join(metric.aliases))),
         Section("Sources", metric.sources),
     ]
@@ -133,7 +128,7 @@ def explain_bug(bug: Bug) -> Explanation:
     sections = [
         Section("When it bites", (bug.when.text,)),
         Section("How bad", (bug.severity,)),
-        Section("What to do", (bug.fix, *bug.patch)),
+        Section("What to do", tuple(dict.fromkeys((bug.fix, *bug.patch)))),
         Section("Rule that finds it in the settings", rules),
         Section("Where", tuple(places)),
     ]
@@ -224,20 +219,29 @@ def _unknown(word: str) -> str:
     names |= {_key(c.name): c.name for c in CAUSES.values()} | {_key(i): i for i in CAUSES}
     names |= {key: rule.code for key, rule in _rules().items()} | {key: key for key in _trainer_keys()}
     names |= {key: bug.code for key, bug in _bugs().items()}
+    names |= {_key(o.name): o.name for o in OPTIONS.values()}
     close = [names[match] for match in difflib.get_close_matches(_key(word), list(names), n=4, cutoff=0.6)]
     hint = f"Did you mean {', '.join(dict.fromkeys(close))}?" if close else "Try a column's name, C2, or a rule's code."
     return f"Nothing is known of {word!r}. {hint}"
 
 
 def _formulas(metric: str, trainer: Dialect | None) -> tuple[str, ...]:
+    """The trainer's formula. Without a trainer each formula once, the most common first; the others refer to it where they hold it."""
     if trainer is not None:
         formula = trainer.formulas.get(metric)
         return (f"{trainer.title}: {formula}" if formula else f"{trainer.title}: not in its log, or not known.",)
     trainers: dict[str, list[str]] = {}
     for t in DIALECTS.values():
         if metric in t.formulas:
-            trainers.setdefault(t.formulas[metric], []).append(t.title)
-    return tuple(f"{'; '.join(titles)}: {formula}" for formula, titles in trainers.items())
+            trainers.setdefault(t.formulas[metric], []).append(t.id)
+    usual, *others = sorted(trainers, key=lambda formula: -len(trainers[formula])) or [""]
+    shared = len(trainers.get(usual, ())) > 1
+    texts = [usual, *(f.replace(usual, "the usual one") if shared else f for f in others)]
+    return tuple(
+        f"{text} ({', '.join(trainers[formula])})"
+        for text, formula in zip(texts, [usual, *others], strict=True)
+        if text
+    )
 
 
 def _band(band: Band) -> str:
