@@ -14,7 +14,7 @@ help:
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
 	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
-	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
+	@echo "make faultbench  runs with planted faults: train those that are missing, score the tune part"
 	@echo "make site    the documentation with search in site/, its generated pages included"
 	@echo "make release wheel and sdist in dist/, tried in a fresh environment of each Python (PYTHONS=...)"
 	@echo "make audit   known holes in what is installed, asked of a public database (needs the network)"
@@ -56,12 +56,13 @@ bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py
 
-# Runs whose logs are in the repository are not trained again. Other tools, in an environment of their own
-# (benchmarks/faultbench/peers.txt), are scored too where it is named: make faultbench PEERS=/that/environment/bin/python
+# Runs that are in the cache ($$XDG_CACHE_HOME or ~/.cache, vaelab-faultbench) are not trained again: an hour of one core for all.
+# Other tools, in an environment of their own (benchmarks/faultbench/peers.txt), are asked too where it is named:
+# make faultbench PEERS=/that/environment/bin/python
 faultbench: $(VENV)/installed-train $(VENV)/installed-bench
 	$(BIN)/python benchmarks/faultbench/generate.py
 	$(if $(PEERS),$(BIN)/python benchmarks/faultbench/peers.py --python $(PEERS) --write)
-	$(BIN)/python benchmarks/faultbench/score.py --write
+	$(BIN)/python benchmarks/faultbench/score.py --misses
 
 site: $(VENV)/installed-docs
 	$(BIN)/python docs/make_pages.py
