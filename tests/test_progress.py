@@ -109,15 +109,18 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr(progress_module, "BETWEEN_LINES", 0.001)
     waiting = threading.Event()
     error = ""
-    with pytest.raises(KeyboardInterrupt, match=r"Interrupted while encoding \(2 of 8\)\. Nothing was written\."):
-        with progress("probe", "loading torch", "Nothing was written.") as report:
-            for part, done in (("loading torch", 0), ("encoding", 2)):
-                if done:
-                    report(part, done, 8)
-                while part not in error:  # the thread writes on its own
-                    waiting.wait(0.001)
-                    error += capsys.readouterr().err
-            raise KeyboardInterrupt
+    said = r"Interrupted while encoding \(2 of 8\)\. Nothing was written\."
+    with (
+        pytest.raises(KeyboardInterrupt, match=said),
+        progress("probe", "loading torch", "Nothing was written.") as report,
+    ):
+        for part, done in (("loading torch", 0), ("encoding", 2)):
+            if done:
+                report(part, done, 8)
+            while part not in error:  # the thread writes on its own
+                waiting.wait(0.001)
+                error += capsys.readouterr().err
+        raise KeyboardInterrupt
     assert re.search(r"^vaelab probe: loading torch, \d+ s$", error, re.M)
     assert re.search(r"^vaelab probe: encoding \(2 of 8\), \d+ s, about \d+ s left$", error, re.M)
 
