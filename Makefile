@@ -6,13 +6,14 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test fuzz browser sshd bench faultbench site audit release clean
+.PHONY: help demo logs test fuzz kills browser sshd bench faultbench site audit release clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
 	@echo "make logs    diagnose the logs in examples/, write reports to $(DEMO)/"
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
 	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
+	@echo "make kills   a training of two processes killed at 20 random moments, in bf16 and in fp16 (half an hour)"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
 	@echo "make faultbench  runs with planted faults: train those that are missing, score the tune part"
 	@echo "make site    the documentation with search in site/, its generated pages included"
@@ -48,6 +49,11 @@ test: $(VENV)/installed-test browser sshd
 EXAMPLES ?= 100000
 fuzz: $(VENV)/installed-test
 	VAELAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/fuzz
+
+# In CI two moments for each precision.
+KILLS ?= 20
+kills: $(VENV)/installed-test
+	VAELAB_KILLS=$(KILLS) $(BIN)/python -m pytest -s tests/test_kills.py
 
 bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_text.py --mb 100

@@ -68,7 +68,9 @@ class Commands(TyperGroup):
                 file=sys.stderr,
             )
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            if interrupt.args:
+                print(f"vaelab: {interrupt}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The interpreter flushes stdout once more at exit, which would complain.
