@@ -1,6 +1,6 @@
 """One process of the DDP tests, or the single process they are compared with.
 
-usage: ddp_worker.py OUT adaptive|fixed ACCUMULATE [--bypass]
+usage: ddp_worker.py OUT adaptive|fixed ACCUMULATE [--bypass] [--freeze]
 Takes its share of a fixed joined batch, makes two updates, and rank 0 saves the gradients before each update, the weights
 after them, and what was measured.
 """
@@ -20,11 +20,14 @@ from vaelab.training.update import Updater
 JOINED = 4
 
 
-def main(out: Path, mode: str, accumulate: int, bypass: bool) -> None:
+def main(out: Path, mode: str, accumulate: int, bypass: bool, freeze: bool) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     ranks = distributed.start("cpu")
     config = small(loss__disc_weight_mode=mode, loss__disc_start=0, loss__disc_warmup=0, model__deterministic=True)
+    if freeze:  # in the second update
+        model = config.model.model_copy(update={"freeze": "encoder", "freeze_from": 1})
+        config = config.model_copy(update={"model": model})
     torch.manual_seed(0)
     step = build_step(config, None, ranks)
     if bypass:
@@ -59,4 +62,4 @@ def main(out: Path, mode: str, accumulate: int, bypass: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), "--bypass" in sys.argv)
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), "--bypass" in sys.argv, "--freeze" in sys.argv)
