@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test fuzz browser sshd bench faultbench site clean
+.PHONY: help demo logs test fuzz browser sshd bench faultbench site audit release clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
@@ -16,6 +16,8 @@ help:
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
 	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
 	@echo "make site    the documentation with search in site/, its generated pages included"
+	@echo "make release wheel and sdist in dist/, tried in a fresh environment of each Python (PYTHONS=...)"
+	@echo "make audit   known holes in what is installed, asked of a public database (needs the network)"
 	@echo "make clean   remove reports and caches ($(VENV) stays)"
 
 # A demo that was interrupted goes on; "make clean demo" begins anew.
@@ -65,6 +67,23 @@ site: $(VENV)/installed-docs
 	$(BIN)/python docs/make_pages.py
 	$(BIN)/zensical build --strict --clean
 	@echo "Read it: $(BIN)/python -m http.server --directory site 8000"
+
+# --strict: a package that the database could not be asked about is a failure, not a pass.
+audit: $(VENV)/installed-test
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable > build/installed.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip -r build/installed.txt
+
+# Publishing is left to a person: the files in dist/ are what was tried.
+PYTHONS ?= $(PYTHON)
+release: $(VENV)/installed-test
+	rm -rf dist build/try
+	$(BIN)/python -m hatchling build -d dist
+	set -e; for python in $(PYTHONS); do \
+	  $$python -m venv --clear build/try; \
+	  build/try/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl; \
+	  build/try/bin/python tests/smoke_install.py examples/logs/radiodiff-collapse/train.log; done
 
 clean:
 	rm -rf $(DEMO) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -96,3 +96,14 @@ def _() -> Draft:
 def _() -> Draft:
     disc = (0.17 + 0.8 * np.exp(-ROW / 9)) * noise(0.1, seed=14)
     return plain(disc_loss=disc, logits_real=1.6 * noise(seed=15), logits_fake=-1.6 * noise(seed=16))
+
+
+@fires("MET1010", "critical", {"largest / first": (400, 0.1), "largest / now": (611, 0.1)})
+def _() -> Draft:
+    hit = 1 + 3000 * np.exp(-np.abs(ROW - 8) / 3)
+    return draft(
+        {
+            "rec_loss": (0.4 + 0.2 * np.exp(-ROW / 50)) * noise() * np.where((ROW > 4) & (ROW < 12), 400, 1),
+            "kl_loss": 20 * noise(seed=17) * hit,
+        }
+    )

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expert_logs import ROW, ROWS, Log, codes, every_trainer, falls, noise, said
+from expert_logs import NAMES, ROW, ROWS, Log, codes, every_trainer, falls, noise, said
+from vaelab.diagnosis import diagnose
+from vaelab.readers import read
 
 RATE = np.full(ROWS, 1.37e-4)
 LATE = ROW >= 100
@@ -109,6 +111,40 @@ def test_a_run_that_stands_still_since_its_first_rows_is_not_healthy(log: Log, e
 def test_a_run_that_learns_fast_and_then_slowly_is_healthy(log: Log, pace: float) -> None:
     rec = (0.05 + 0.02 * np.exp(-ROW / 60) + 0.95 * np.exp(-ROW / pace)) * noise(0.03)
     assert log.judged(rec=rec, lr=RATE).status == "healthy"
+
+
+@every_trainer
+def test_a_run_that_never_improves_while_held_out_data_become_worse_is_acted_on(log: Log) -> None:
+    val = (0.43 + 0.1 * np.minimum(1, ROW / 120)) * noise(0.02, 5)
+    rec = (np.linspace(0.31, 0.34, ROWS) + 0.3 * np.exp(-ROW / 3)) * noise(0.03)
+    assert log.judged(rec=rec, val=val, lr=RATE).status == "act"
+
+
+@every_trainer
+@pytest.mark.parametrize("rows", [1, 6])
+def test_a_start_that_throws_the_weights_far_out_is_the_rate_though_it_comes_back(log: Log, rows: int) -> None:
+    hit = (ROW >= 5) & (5 + rows > ROW)
+    rec = (0.3 + 0.3 * np.exp(-ROW / 30)) * noise() * np.where(hit, 300, 1)
+    kl = (30 + 2000 * (1 - np.exp(-ROW / 20))) * noise(seed=1) * np.where(hit, 1e6, 1)
+    for columns in ({"rec": rec}, {"rec": rec, "kl": kl}, {"rec": rec / np.where(hit, 300, 1), "kl": kl}):
+        diagnosis = log.judged(**columns)
+        assert "MET1010" in codes(diagnosis) and diagnosis.causes[0].id == "E1"
+    assert diagnosis.status == "act"
+
+
+@every_trainer
+def test_a_kl_that_rises_from_nothing_and_collapses_did_not_explode(log: Log) -> None:
+    kl = (0.01 + 30 * (1 - np.exp(-ROW / 3)) * np.exp(-ROW / 15)) * noise(seed=1)
+    diagnosis = log.judged(rec=(0.4 + 0.2 * np.exp(-ROW / 5)) * noise(), kl=kl, lr=RATE)
+    assert "MET1010" not in codes(diagnosis) or diagnosis.causes[0].id == "C1"
+
+
+@every_trainer
+def test_what_the_first_epochs_learned_counts(trainer: str, tmp_path: Path) -> None:
+    rec = (0.05 + 0.07 * np.exp(-np.arange(60) / 3.0)) * noise(0.01)[:60]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([f"epoch,{NAMES[trainer]['rec']}", *(f"{i + 1},{v:.5g}" for i, v in enumerate(rec))]))
+    assert diagnose(read(path)).status == "healthy"
 
 
 # --- causes and what they rest on ---------------------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ def test_a_track_says_when_it_jumped_and_what_it_cannot_show() -> None:
     out = draft(columns, decimals={"lr": 5}, logged={"rec_loss": np.ones(ROWS, np.bool_)})
     tracks = infer(out.run()).tracks
     shifts = [s for s in tracks["rec_loss"].shifts if s.step >= 1000]
+    assert tracks["rec_loss"].before_gan == pytest.approx(0.2 + 0.8 * np.exp(-3), rel=0.05)
     assert [s.step for s in shifts] == [1500] and shifts[0].ratio == pytest.approx(3, rel=0.15)
     assert tracks["rec_loss"].non_finite == pytest.approx(0.01)
     assert tracks["lr"].unreadable and "lr" not in list(tracks)

@@ -51,7 +51,7 @@ GOLDEN = 0.6180339887498949
 class Change:
     """A lasting change that the noise does not explain.
 
-    index: first row of the new level. before, after: levels (medians of up to 8 rows). back: first row at which it is
+    index: first row of the new level (of the rise, for a drift). before, after: levels (medians of up to 8 rows). back: first row at which it is
     more than half undone; None if it lasts to the end. certainty: 1 - the chance that noise does this in as many rows.
     """
 
@@ -68,9 +68,10 @@ class Change:
 
 @dataclass(frozen=True)
 class ChangePoints:
-    """shifts: all sudden changes of one direction, in order of rows. first_alarm: row at which a change, sudden or slow, was first noticed."""
+    """shifts: all sudden changes of one direction, in order of rows; drifts: those that took more than one row. first_alarm: row at which a change, sudden or slow, was first noticed."""
 
     shifts: tuple[Change, ...]
+    drifts: tuple[Change, ...]
     first_alarm: int | None
 
 
@@ -98,7 +99,7 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     """
     n = len(values)
     if n < 2 * LEAST + 2:
-        return ChangePoints((), None)
+        return ChangePoints((), (), None)
     values = np.clip(values, -LARGEST, LARGEST)
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
@@ -112,6 +113,7 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     pool = residuals[quiet] if quiet.sum() > 2 * LEAST else residuals
     scale = _simulate(np.clip(pool, -CLIP * scatter, CLIP * scatter), n, window, sign)
     shifts: list[Change] = []
+    drifts: list[Change] = []
     first_alarm: int | None = None
     begin = since = 0  # rows from which on levels are measured, and sums add up
     while len(sums := _sums(clean[begin:], scale, sign, (*(s - begin for s in starts), since - begin))):
@@ -131,10 +133,12 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
             before, after = level(values[max(begin, at - SIDE) : at]), level(values[at : at + SIDE])
             back = _back(values, at, (before + after) / 2, sign)
             shifts.append(Change(at, before, after, back, certainty))
+        else:
+            _add_drift(drifts, values, begin, onset, alarm, sign, certainty)
         # what may be chance does not make the level forgotten
         begin = begin if certainty < CERTAIN else alarm if at is None else at
         since = max(begin, alarm + 1) if certainty < CERTAIN else begin
-    return ChangePoints(tuple(shifts), first_alarm)
+    return ChangePoints(tuple(shifts), tuple(drifts), first_alarm)
 
 
 def largest_shift(values: FloatArray) -> Change | None:
@@ -258,6 +262,18 @@ def _steps_rather_than_rises(old: FloatArray, new: FloatArray) -> bool:
 def _back(values: FloatArray, at: int, middle: float, sign: int) -> int | None:
     undone = np.flatnonzero(sign * (rolling_median(values[at:], 5) - middle) < 0)
     return at + int(undone[0]) if len(undone) else None
+
+
+def _add_drift(
+    drifts: list[Change], values: FloatArray, begin: int, onset: int, alarm: int, sign: int, certainty: float
+) -> None:
+    """Adds a drift, or continues the last one if the curve has not come back half way since."""
+    before, after = level(values[max(begin, onset - SIDE) : onset]), level(values[max(onset, alarm - SIDE) : alarm + 1])
+    if drifts and (before - drifts[-1].before) * sign > 0.5 * abs(drifts[-1].size):
+        last = drifts.pop()
+        onset, before, certainty = last.index, last.before, max(certainty, last.certainty)
+    if (after - before) * sign > 0:
+        drifts.append(Change(onset, before, after, _back(values, alarm, (before + after) / 2, sign), certainty))
 
 
 def _medians(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:

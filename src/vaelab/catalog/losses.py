@@ -201,7 +201,6 @@ LOSSES: tuple[Metric, ...] = (
         "largest reconstruction loss since the row before",
         ("rec_loss_max",),
         "loss",
-        role="reconstruction",
         meaning="Largest rec_loss of a batch among all steps since the row before, of any process.",
         read_as="Two or three times rec_loss is ordinary. Far more: a few samples out of range, which the rows themselves "
         "do not show.",
@@ -300,7 +299,7 @@ LOSSES: tuple[Metric, ...] = (
         "perceptual_weight",
         "weight of the perceptual term",
         ("perceptual_weight", "lpips_weight", "lambda_perceptual", "lambda_lpips", "percep_weight"),
-        "losses",
+        "loss",
         unit="per unit of perceptual_loss",
         role="weight",
         meaning="What perceptual_loss is multiplied by in the total.",

@@ -23,9 +23,10 @@ OFTEN = {"often": 0.6, "sometimes": 0.15}
 """P(finding | a cause that shows it often, or sometimes)."""
 HEALTHY = {"info": 0.1, "warn": 0.01, "critical": 0.0005}
 """P(a given rule finds something of this severity | no fault); on the bench's tune part 0.03, 0.003 and under 0.0002."""
-UNNAMED = {"info": 0.1, "warn": 0.02, "critical": 0.005}
+UNNAMED = {"info": 0.1, "warn": 0.02, "critical": 0.001}
 """P(the same | a cause that does not name it): a faulty run shows more than was thought of (0.03, 0.004 and
-0.003 there). A cause that is not in the list names none."""
+0.003 there; less here of a critical one, since the first cause of a verdict has to explain what the verdict is about). A cause that is
+not in the list names none."""
 NEVER = 0.2
 """Factor on that where the cause says never."""
 UNLISTED = 0.1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 
+from vaelab.config.refusals import refusals
 from vaelab.config.schema import DataConfig
 from vaelab.data.annotations import list_annotations
 from vaelab.data.decode import readable, video_info
@@ -62,18 +63,11 @@ def open_data(config: DataConfig, seed: int) -> Data:
 
 
 def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile], tuple[str, ...]]:
-    if config.path is None:
-        raise ConfigError(f"data.source={config.source} needs data.path: the place of the training data.")
-    if config.source in ("images", "radiomapseer") and config.frames != 1:
-        raise ConfigError(f"data.source={config.source} has single images: set data.frames=1 (it is {config.frames}).")
+    for _, why in refusals(config):
+        raise ConfigError(f"{why}.")
+    assert config.path is not None  # refused above
     if config.source == "radiomapseer":
-        if config.val_path is not None:
-            raise ConfigError("radiomapseer has held-out maps of its own (the official split): remove data.val_path.")
         return *list_radiomapseer(config.path, config.options), ()
-    if config.options:
-        raise ConfigError(
-            f"data.source={config.source} has no options: remove data.options ({', '.join(config.options)})."
-        )
     key = hashlib.sha256(repr((config.path, config.val_path, Path.cwd())).encode()).hexdigest()[:12]
     cache = cache_folder() / "contents" / f"{key}.json"
     files, left = one_of_each(_list(config, config.path), cache)

@@ -28,17 +28,12 @@ def rank(
     reach: float = 1.0,
     faulty_share: float = FAULTY_SHARE,
 ) -> tuple[Posterior, tuple[RankedCause, ...]]:
-    """The posterior, and the causes supported by at least one finding of severity warn or more, likeliest first (of those
-    that explain one of the gravest findings, then of the others), at most six.
+    """The posterior, and the causes supported by at least one finding of severity warn or more, likeliest first, at most six.
 
     A cause that the first one leaves findings for comes right after it (``also``): two faults at once are named both.
     """
     posterior = infer_causes(facts, findings, CAUSES.values(), checked, reach, faulty_share)
-    worst = max((SEVERITY_ORDER[f.severity] for f in findings), default=0)
-    gravest = [f for f in findings if SEVERITY_ORDER[f.severity] == worst]
     supported = [b for b in posterior.beliefs if b.supported]
-    # what does not explain the gravest finding cannot be the first cause of the verdict
-    supported.sort(key=lambda b: not any(_explains(b.cause, f) for f in gravest))
     shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= _least(b)]
     ranked = [_ranked(facts, findings, b) for b in shown_]
     if ranked and (second := _second(facts, findings, shown_[0], checked, reach, faulty_share)) is not None:

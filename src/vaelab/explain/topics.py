@@ -128,7 +128,7 @@ def explain_bug(bug: Bug) -> Explanation:
     sections = [
         Section("When it bites", (bug.when.text,)),
         Section("How bad", (bug.severity,)),
-        Section("What to do", (bug.fix, *bug.patch)),
+        Section("What to do", tuple(dict.fromkeys((bug.fix, *bug.patch)))),
         Section("Rule that finds it in the settings", rules),
         Section("Where", tuple(places)),
     ]

@@ -19,6 +19,8 @@ from vaelab.run import FloatArray
 
 JUMP = 1.8
 """A lasting change by this factor between neighbouring levels counts as a jump (2.6 dB of MSE)."""
+SLIDE = 1 / 20
+"""Error after over before from which a fall that took some rows is no learning either."""
 SOON = 0.05
 """Share of the run after a GAN start in which a jump is the discriminator's, where that has left its balance."""
 
@@ -65,7 +67,12 @@ def find_changes(
     if track is None or len(track.series) < 4 or not (track.series.values > 0).all():
         return Changes()
     jumps = [s for s in track.shifts if _stands_out(track, s) and s.after > _negligible(view, phases, metric)]
-    drops = [s for s in track.falls if _stands_out(track, s) and not _learning(view, phases, track, s)]
+    # learning that begins anew after a level makes some times less, never a twentieth
+    drops = [
+        s
+        for s in (*track.falls, *(f for f in track.slides if track.now < SLIDE * f.before))
+        if _stands_out(track, s) and not _learning(view, phases, track, s)
+    ]
     jump = max(jumps, key=lambda s: s.ratio, default=None)
     drop = min(drops, key=lambda s: s.ratio, default=None)
     return Changes(
@@ -173,7 +180,7 @@ def _drift(view: View, phases: Phases, track: Track) -> Mapping[str, float] | No
     best = int(np.searchsorted(series.steps, track.best_step))
     if len(series) < 16 or best > 0.9 * len(series) or track.now < _negligible(view, phases, track.metric):
         return None
-    if math.log(track.now / track.best) < max(0.3, 3 * track.standard_error):
+    if not np.log(track.now / track.best) >= max(0.3, 3 * track.standard_error):
         return None
     ratios = {}
     for name in ("kl_loss", "grad_norm", "lr"):

@@ -33,6 +33,11 @@ class Solved:
     text: str
     declared: float | None = None
 
+    @classmethod
+    def as_declared(cls, name: str, value: float, text: str) -> Solved:
+        """What nothing in the log says otherwise of."""
+        return cls(name, value, value, value, "closes", "declared", 0, f"{name} is {value:g} (declared{text}).", value)
+
     @property
     def contradicts_declared(self) -> bool:
         """The declared value lies clearly outside the interval."""

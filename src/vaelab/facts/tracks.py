@@ -56,7 +56,7 @@ class Track:
         self.series: Series = view.series(metric)
         self._view, self._phases = view, phases
         self.rows = int(self.series.rows[-1]) + 1 if self.series.per_block > 1 else len(self.series)
-        self.steps = (int(self.series.steps[0]), int(self.series.steps[-1]))
+        self.steps = self.series.span
 
     # --- levels ---
 
@@ -190,9 +190,13 @@ class Track:
 
     # --- changes ---
 
+    @cached_property
+    def _falls(self) -> ChangePoints:
+        return self._changes(-1)
+
     def _changes(self, sign: int) -> ChangePoints:
         if self.logs is None:
-            return ChangePoints((), None)
+            return ChangePoints((), (), None)
         steps = [p.first_step for p in self._phases.phases[1:]]
         return change_points(self.logs, sign, tuple(int(i) for i in np.searchsorted(self.series.steps, steps)))
 
@@ -204,7 +208,12 @@ class Track:
     @cached_property
     def falls(self) -> tuple[Shift, ...]:
         """Sudden falls of the error beyond a convex decay, in order."""
-        return tuple(self._in_steps(c) for c in self._changes(-1).shifts)
+        return tuple(self._in_steps(c) for c in self._falls.shifts)
+
+    @cached_property
+    def slides(self) -> tuple[Shift, ...]:
+        """Falls of the error beyond a convex decay that took more than one row, in order."""
+        return tuple(self._in_steps(c) for c in self._falls.drifts)
 
     @cached_property
     def shift(self) -> Shift | None:

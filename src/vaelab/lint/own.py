@@ -8,6 +8,7 @@ from vaelab.config import LossConfig, TrainConfig, yaml_text
 from vaelab.config.foreign.draft import flat
 from vaelab.config.load import SECTIONS
 from vaelab.config.presets import load_preset, preset_names
+from vaelab.config.refusals import refusals
 from vaelab.dialects.options import Options, yaml_lines
 from vaelab.dialects.plan import Gan, Ignored, Loss, Optim, Plan, Sample, Schedule
 
@@ -95,6 +96,7 @@ def plan(config: TrainConfig, text: str) -> Plan:
         ),
         tuple(i for i in _ignored(config) if i.key in given and given[i.key] != DEFAULTS.get(i.key)),
         own=True,
+        refused=tuple((f"data.{name}", why) for name, why in refusals(config.data)),
     )
 
 

@@ -32,7 +32,7 @@ _POWERS = np.array([10.0**k for k in range(MOST_DECIMALS + 1)])
 
 @dataclass
 class FixedPoint:
-    """Runs of a line whose decimals stay. runs: int64 (r,), which they are; all other arrays are (r, 1).
+    """Runs of a line whose decimals stay. runs: int64 (r,), which they are; the first ``wanted`` are read; all other arrays are (r, 1).
 
     decimals: digits after the point. point: whether there is one. may_change_sign: whether it may have a sign or not.
     signed: whether it had one. odd, at_point: the high bit and the byte of the point, in the last word of the number.
@@ -40,6 +40,7 @@ class FixedPoint:
     """
 
     runs: IntArray
+    wanted: int
     decimals: IntArray
     point: BoolArray
     may_change_sign: BoolArray
@@ -51,10 +52,11 @@ class FixedPoint:
 
     def without(self, some: BoolArray) -> FixedPoint:
         """The same without the runs ``some`` (r,)."""
-        return FixedPoint(*(array[~some] for array in vars(self).values()))
+        arrays = {name: array[~some] for name, array in vars(self).items() if name != "wanted"}
+        return FixedPoint(wanted=int(np.sum(~some[: self.wanted])), **arrays)
 
     def read(self, lines: Lines, places: Places) -> tuple[FloatArray, BoolArray, BoolArray]:
-        """Values (r, n) of these runs of ``lines``; what is as it was learnt; whose sign is not."""
+        """Values (wanted, n) of the first of these runs of ``lines``; what (r, n) is as it was learnt; whose sign is."""
         length = places.length
         to_the_end = shift_to_the_end(length)
         word = places.word << to_the_end
@@ -62,16 +64,18 @@ class FixedPoint:
         odd ^= word & self.at_point
         as_learnt = odd == self.odd ^ (self.at_point & POINTS)
         as_learnt &= length > self.point  # one digit at least
-        digits = word & self.behind
-        word &= self.before
+        first = slice(self.wanted)
+        word = word[first]
+        digits = word & self.behind[first]
+        word &= self.before[first]
         word <<= np.uint64(8)
         digits |= word
         digits = eight_digits(digits)
         long = np.flatnonzero(length > 8)
         if len(long):
             self._read_long(lines, places.end, length, long, digits, as_learnt)
-        values = digits.view(np.int64) / _POWERS[self.decimals]
-        np.negative(values, out=values, where=places.sign == ord("-"))
+        values = digits.view(np.int64) / _POWERS[self.decimals[first]]
+        np.negative(values, out=values, where=places.sign[first] == ord("-"))
         return values, as_learnt, ((places.sign != 0) == self.signed) | self.may_change_sign
 
     def _read_long(
@@ -88,15 +92,18 @@ class FixedPoint:
         alike = (not_digits(last) == self.odd[run, 0]) & (last & at_point == POINTS & at_point)
         as_learnt.reshape(-1)[long] = alike & (before <= 8) & ((not_digits(first) & mask) == 0)
         second = eight_digits(last & last_bytes(decimals))
-        digits.reshape(-1)[long] = eight_digits(first) * _POWERS[decimals].astype(np.uint64) + second
+        read = eight_digits(first) * _POWERS[decimals].astype(np.uint64) + second
+        digits.reshape(-1)[long[long < digits.size]] = read[long < digits.size]
 
 
-def fixed_point_runs(which: IntArray, kinds: Numbers, may_change_sign: BoolArray) -> FixedPoint:
-    """What to expect of the runs ``which`` of a line whose runs are ``kinds``; all have at most ``MOST_DECIMALS``."""
+def fixed_point_runs(which: IntArray, wanted: BoolArray, kinds: Numbers, may_change_sign: BoolArray) -> FixedPoint:
+    """What to expect of the runs ``which`` of a line whose runs are ``kinds``; all have at most ``MOST_DECIMALS``. wanted: of all runs."""
+    which = np.concatenate((which[wanted[which]], which[~wanted[which]]))
     decimals, point = kinds.decimals[which, None], kinds.point[which, None]
     odd = np.where(point, np.uint64(1 << 63) >> (decimals * 8).astype(np.uint64), np.uint64(0))
     return FixedPoint(
         which,
+        int(np.sum(wanted[which])),
         decimals,
         point,
         may_change_sign[which, None],

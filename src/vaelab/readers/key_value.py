@@ -335,14 +335,20 @@ def _redrawn(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) 
     rows = np.flatnonzero(of_bar)
     if STEP not in taken or len(rows) < 2:
         return redrawn
-    same = (taken[STEP].values[rows[1:]] == 0) & (taken[STEP].values[rows[:-1]] != 0)
-    after = np.flatnonzero((taken[STEP].values[rows[1:]] == 0) & ~same)
+    steps = taken[STEP].values[rows]
+    begins = np.flatnonzero(steps[1:] == 0) + 1
+    again = steps[begins - 1] == 0
+    same, after = begins[~again], begins[again]
+
+    def equal(values: FloatArray, i: IntArray) -> BoolArray:
+        now, before = values[rows[i]], values[rows[i - 1]]
+        return (now == before) | (np.isnan(now) & np.isnan(before))
+
     for column in names:
-        values, logged = taken[column].values[rows], taken[column].logged[rows]
-        equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-        same &= equal & (logged[1:] == logged[:-1])
-        after = after[equal[after]]
-    redrawn[rows[1:][same]] = True
+        values, logged = taken[column].values, taken[column].logged
+        same = same[equal(values, same) & (logged[rows[same]] == logged[rows[same - 1]])]
+        after = after[equal(values, after)]
+    redrawn[rows[same]] = True
     for i in after.tolist():  # drawn once more under the title of the next epoch
-        redrawn[rows[i + 1]] = redrawn[rows[i]]
+        redrawn[rows[i]] = redrawn[rows[i - 1]]
     return redrawn

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 # Plain text ----------------------------------------------------------------------------------------------------------
 
+MOST_DRAWN = 500  # bytes of a progress bar
 _NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-_BAR_DRAWING = re.compile(rb"%\|[^|\r\n]{0,500}\|")
+_BAR_DRAWING = re.compile(rb"%%\|[^|\r\n]{0,%d}\|" % MOST_DRAWN)
 _COMMA_IN_NUMBER = re.compile(rb"(?<=\d),(?=\d)")
 _KEPT_SYMBOLS = "±°²³¹"
 _MINUS_SIGNS = "\u2212\ufe63\uff0d"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.readers.lexer import MOST_DRAWN
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -23,10 +24,13 @@ LARGEST_POWER = 22  # 10**22 is the largest power of ten that a float64 holds ex
 
 LONGEST_TEXT = 4096  # bytes between two runs that can be compared
 
-_MARGIN = b"\n" * (
-    LONGEST_TEXT + 64
-)  # words can be loaded on either side of every line, also of what is yet to be compared
+_BAR_IS_HERE = re.compile(rb"(?<=%\|)(?=\|)")  # `12%|####      | 600/5000` is `12%|| 600/5000` without its bar
+_WORDS_OF_BAR = 8  # that are looked at in all lines at once; tqdm's bar of ten places has up to four
+
+# words can be loaded on either side of every line, also of what is yet to be compared
+_MARGIN = b"\n" * (LONGEST_TEXT + 8 * _WORDS_OF_BAR + 64)
 POINTS = np.uint64(0x2E2E2E2E2E2E2E2E)
+_BARS = np.uint64(0x7C7C7C7C7C7C7C7C)
 _ZEROS = np.uint64(0x3030303030303030)
 _LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 _LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
@@ -49,11 +53,42 @@ WordBefore = tuple[int, "np.uint64 | None", np.uint64]
 """Part of a text: how far before its end a word stands, which of the word's bytes are the text's (None: all), and these."""
 
 
+@dataclass(frozen=True)
+class Text:
+    """What stands before a run, or behind the last one, ready to be looked for in many lines.
+
+    parts: size and words of what stands on either side of each progress bar, that of all but bars in ``text``. letters: without the
+    ``blanks`` at its end; opened: a bracket stands before these. first_byte: word of eight of them.
+    """
+
+    text: bytes
+    words: list[WordBefore]
+    parts: list[tuple[int, list[WordBefore]]]
+    letters: list[WordBefore]
+    blanks: int
+    opened: bool
+    first_byte: np.uint64
+
+    @classmethod
+    def of(cls, text: bytes) -> Text:
+        """``text`` has no progress bars: ``%||`` is left of them."""
+        letters = text.rstrip(b" ")
+        return cls(
+            text,
+            words_before(text),
+            [(len(part), words_before(part)) for part in _BAR_IS_HERE.split(text)],
+            words_before(letters),
+            len(text) - len(letters),
+            letters.endswith((b"[", b"(")),
+            np.uint64((text or b"\n")[0]) * _LOW_BITS,
+        )
+
+
 @dataclass
 class Lines:
     """Whole lines of a text. start, end: int64 (lines,) where each begins and ends in ``text``, without its line end.
 
-    data, words: the bytes of ``text``, and the eight bytes from each place on.
+    data, words: the bytes of ``text``, and the eight bytes from each place on. drawn: progress bars are still drawn in it.
     """
 
     text: bytes
@@ -61,6 +96,7 @@ class Lines:
     words: Words
     start: IntArray
     end: IntArray
+    drawn: bool = False
 
     def line(self, i: int) -> bytes:
         """The line ``i``, without its end."""
@@ -76,19 +112,51 @@ class Lines:
             same &= found == expected
         return same
 
+    def behind(self, places: IntArray, text: Text) -> tuple[IntArray, BoolArray]:
+        """Where ``text`` ends that begins at each of ``places`` (n,), and whether it is there; what bars draw is passed over."""
+        if not self.drawn or len(text.parts) == 1:
+            end = places + len(text.text)
+            return end, self.have_before(end, text.words)
+        same = np.ones(len(places), np.bool_)
+        for k, (size, words) in enumerate(text.parts):
+            places = (self._bar_ends(places) if k else places) + size
+            same &= self.have_before(places, words)
+        return places, same
+
+    def _bar_ends(self, places: IntArray) -> IntArray:
+        """The first ``|`` from each of ``places`` on (n,); the same place where it is too far off."""
+        end, open_bars = places.copy(), np.arange(len(places))
+        for _ in range(_WORDS_OF_BAR):
+            at = end[open_bars]
+            width = first_equal(self.words[at], _BARS)
+            end[open_bars] = at + np.where(width < 0, 8, width)
+            open_bars = open_bars[width < 0]
+            if not len(open_bars):
+                return end
+        for i in open_bars.tolist():
+            place = int(places[i])
+            end[i] = max(place, self.text.find(b"|", place, place + MOST_DRAWN + 1))
+        return end
+
     def place_runs(self, start: IntArray) -> Places:
         """The runs that begin at ``start`` (n,)."""
         first_byte = self.data[start]
         sign = np.where((first_byte == ord("-")) | (first_byte == ord("+")), first_byte, np.uint8(0))
         begin = start + (sign != 0)
-        return Places(sign, begin, self.run_ends(begin), self.words[begin])
+        word = self.words[begin]
+        return Places(sign, begin, self.run_ends(begin, word), word)
 
-    def run_ends(self, begin: IntArray) -> IntArray:
-        """Where the digits and points end that begin at ``begin`` (n,), or the first 32 of them; 0 where there are none."""
-        end = begin + _digits_and_points(self.words[begin])
-        for characters in (8, 16, 24):
-            long = np.flatnonzero(end - begin == characters)
-            end[long] += _digits_and_points(self.words[end[long]])
+    def run_ends(self, begin: IntArray, word: Words) -> IntArray:
+        """Where the digits and points end that begin at ``begin`` (n,), or the first 32 of them; 0 where there are none. word: the eight bytes there."""
+        count = _digits_and_points(word)
+        end = begin + count
+        long = np.flatnonzero(count == 8)
+        for _ in range(3):
+            if not len(long):
+                break
+            count = _digits_and_points(self.words[end[long]])
+            end[long] += count
+            long = long[count == 8]
         return np.where(end > begin, end, 0)
 
 
@@ -101,6 +169,13 @@ class Places:
     end: IntArray
     word: Words
 
+    @classmethod
+    def empty(cls, *shape: int) -> Places:
+        """To be filled in."""
+        return cls(
+            np.zeros(shape, np.uint8), np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.uint64)
+        )
+
     def __getitem__(self, which: Any) -> Places:
         return Places(self.sign[which], self.begin[which], self.end[which], self.word[which])
 
@@ -108,20 +183,25 @@ class Places:
         self.sign[which], self.begin[which] = places.sign, places.begin
         self.end[which], self.word[which] = places.end, places.word
 
+    def of_lines(self, which: IntArray) -> Places:
+        """Of some lines (the second axis)."""
+        arrays = self.sign, self.begin, self.end, self.word
+        return Places(*(array.take(which, axis=1) for array in arrays))  # type: ignore[arg-type]  # half the time of array[:, which]
+
     @property
     def length(self) -> IntArray:
         """Without the sign."""
         return self.end - self.begin
 
 
-def lines_of(text: bytes) -> Lines:
-    """The lines of ``text``, each with its line end."""
+def lines_of(text: bytes, drawn: bool = False) -> Lines:
+    """The lines of ``text``, each with its line end. drawn: progress bars may be drawn in it."""
     size = len(text)
     text = b"".join((_MARGIN, text, _MARGIN))
     data = np.frombuffer(text, np.uint8)
     end = np.flatnonzero(data[len(_MARGIN) : len(_MARGIN) + size] == ord("\n")) + len(_MARGIN)
     start = np.append(len(_MARGIN), end[:-1] + 1)[: len(end)]
-    return Lines(text, data, np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,)), start, end)
+    return Lines(text, data, np.ndarray((len(text) - 7,), np.dtype("<u8"), text, strides=(1,)), start, end, drawn)
 
 
 def words_before(text: bytes) -> list[WordBefore]:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vaelab.readers.lexer import UNREADABLE, decimals_of, parse_number, plain
-from vaelab.readers.line_shapes import NOT_READ, Field, Template, learn, read
+from vaelab.readers.line_shapes import NOT_READ, Field, Template, learn
 from vaelab.readers.number_runs import Lines, lines_of
+from vaelab.readers.shape_reading import Read, read
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -38,6 +39,7 @@ MOST_SHAPES = 10_000  # that are remembered
 MOST_TEMPLATES = 64  # of one shape
 MOST_FAILURES = 4  # lines of one shape that only the careful parser can read, before all of that shape are left to it
 
+_LETTER = "é".encode()  # with it text is not ASCII
 _DRAWN_OVER = re.compile(rb"[^\n]*\x08\r?")
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
@@ -82,7 +84,8 @@ def scan_chunks(
     first_line, first_part = 1, 0
     learnt = Learnt()
     for text in whole_lines(chunks):
-        scan = scan_text(plain(text, decimal_comma), parse, first_line, first_part, learnt, apart)
+        text = plain(text, decimal_comma) if decimal_comma else text
+        scan = scan_text(text, parse, first_line, first_part, learnt, apart)
         first_line += scan.n_lines
         first_part += scan.n_parts
         yield scan
@@ -142,31 +145,30 @@ def scan_text(
         return scan
     is_whole = text.endswith(b"\n")
     if b"\r" in text or b"\x1b" in text or b"\b" in text:
-        parts, numbers, scan.ansi = split_lines(text, first_line)
+        parts, numbers, scan.ansi = split_lines(plain(text), first_line)
         text = b"".join(part + b"\n" for part in parts)
         if not parts:
             return scan
         lines = lines_of(text)
     else:
         text = text if is_whole else text + b"\n"
-        lines = lines_of(text)
+        lines = lines_of(text, drawn=b"|" in text and b"%|" in text)  # the first is found ten times faster
         numbers = first_line + np.arange(len(lines.end), dtype=np.int64)
     scan.n_lines, scan.n_parts = int(numbers[-1]) + 1 - first_line, len(numbers)
     if not is_whole:
-        scan.tail = int(numbers[-1]), lines.line(-1)
+        scan.tail = int(numbers[-1]), plain(lines.line(-1))
         numbers = numbers[:-1]
-    pending = np.arange(len(numbers))
-    found: list[_Read] = []
-    for template in learnt.usual:
-        pending = _read_fitting(template, lines, pending, found)
-    careful = _read_by_shape(pending, lines, parse, learnt.templates, found)
+    found, pending = read([t for t in learnt.usual if _is_plain(t)], lines, np.arange(len(numbers)))
+    rest = lines_of(plain(_text_of(lines, pending)))
+    of_rest, careful = _read_rest(rest, parse, learnt)
+    found += [(template, pending[some], values, decimals) for template, some, values, decimals in of_rest]
     counts = Counter[int]()
     for template, some, values, decimals in found:
         counts[id(template)] += len(some)
         scan.blocks.append(Block(template.columns, numbers[some], some + first_part, values, decimals))
     by_id = {id(template): template for template, _, _, _ in found}
     learnt.usual = [by_id[i] for i, n in counts.most_common(MOST_USUAL) if n >= USUAL_SHARE * len(numbers)]
-    left = [(int(numbers[i]), i + first_part, lines.line(i)) for i in careful]
+    left = [(int(numbers[pending[i]]), int(pending[i]) + first_part, rest.line(i)) for i in careful]
     if apart:
         left = [(number, part, piece) for number, part, line in left for piece in apart(line)]
     _parse_one_by_one(left, parse, scan)
@@ -238,54 +240,52 @@ def _parse_one_by_one(lines: list[tuple[int, int, bytes]], parse: ParseLine, sca
 # Many lines at once --------------------------------------------------------------------------------------------------
 
 
-_Read = tuple[Template, IntArray, FloatArray, list[tuple[int, int] | None]]  # template, lines, values, decimals
+def _is_plain(template: Template) -> bool:
+    """Whether lines that ``template`` fits are lines of plain text, but for the bars that are drawn in them."""
+    text = b"10".join(text.text for text in template.texts)  # the number that changes what stands beside it
+    return plain(text + _LETTER) == text + _LETTER and text.count(b"%|") == text.count(b"%||")
 
 
-def _read_by_shape(
-    pending: IntArray, lines: Lines, parse: ParseLine, templates: dict[bytes, list[Template]], found: list[_Read]
-) -> list[int]:
-    """Read lines by the templates of their shapes into ``found``; returns those left to the careful parser, ascending."""
-    text = b"".join(
-        [lines.text[a : b + 1] for a, b in zip(lines.start[pending].tolist(), lines.end[pending].tolist(), strict=True)]
-    )
-    shapes = text.translate(None, b"0123456789.+- ").split(b"\n")[: len(pending)]
+def _text_of(lines: Lines, rows: IntArray) -> bytes:
+    """These lines with their ends."""
+    some = zip(lines.start[rows].tolist(), (lines.end[rows] + 1).tolist(), strict=True)
+    return b"".join([lines.text[a:b] for a, b in some])
+
+
+def _read_rest(lines: Lines, parse: ParseLine, learnt: Learnt) -> tuple[list[Read], list[int]]:
+    """What the templates of the shapes of lines read, which are learnt where they are not known; and the lines left to the careful parser, ascending."""
+    found, pending = read([t for t in learnt.usual if not _is_plain(t)], lines, np.arange(len(lines.end)))
+    shapes = _text_of(lines, pending).translate(None, b"0123456789.+- ").split(b"\n")[: len(pending)]
     numbered = _Numbered()
     of_line = np.fromiter(map(numbered.__getitem__, shapes), np.int64, len(pending))
     in_order = pending[np.argsort(of_line, kind="stable")]
     careful: list[int] = []
     for shape, members in zip(numbered, np.split(in_order, np.cumsum(np.bincount(of_line))[:-1]), strict=False):
-        known = templates.get(shape)
-        if not known and (len(members) < MIN_GROUP or len(templates) > MOST_SHAPES):
+        known = learnt.templates.get(shape)
+        if not known and (len(members) < MIN_GROUP or len(learnt.templates) > MOST_SHAPES):
             careful += members.tolist()
         else:
-            careful += _read_alike(members, lines, parse, templates.setdefault(shape, []), found)
-    return sorted(careful)
+            careful += _read_alike(members, lines, parse, learnt.templates.setdefault(shape, []), found)
+    return found, sorted(careful)
 
 
 def _read_alike(
-    members: IntArray, lines: Lines, parse: ParseLine, templates: list[Template], found: list[_Read]
+    members: IntArray, lines: Lines, parse: ParseLine, templates: list[Template], found: list[Read]
 ) -> list[int]:
     """Read lines of one shape into ``found`` by ``templates``, which are added to; returns what fits none."""
-    pending = members
     careful: list[int] = []
-    for template in templates:
-        pending = _read_fitting(template, lines, pending, found)
+    part, pending = read(templates, lines, members)
+    found += part
     while len(pending) >= MIN_GROUP and len(careful) < MOST_FAILURES and len(templates) < MOST_TEMPLATES:
-        first, before = int(pending[0]), len(pending)
+        first = int(pending[0])
         fields = parse(lines.line(first))
         learnt = learn(fields, lines, first) if fields else None
-        if learnt is not None:
-            pending = _read_fitting(learnt, lines, pending, found)
-        if learnt is None or len(pending) == before:
+        part, rest = read([learnt], lines, pending) if learnt is not None else ([], pending)
+        if learnt is None or not part:
             careful.append(first)
             pending = pending[1:]
         else:
             templates.append(learnt)
+            found += part
+            pending = rest
     return careful + pending.tolist()
-
-
-def _read_fitting(template: Template, lines: Lines, pending: IntArray, found: list[_Read]) -> IntArray:
-    """Read the lines that fit ``template`` into ``found``; returns the others."""
-    fits, parts = read(template, lines, pending)
-    found += [(template, *part) for part in parts]
-    return pending[~fits]

@@ -6,23 +6,19 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts, Track
-from vaelab.facts.errors import DIRECTED
+from vaelab.facts.errors import DIRECTED, Growth
 from vaelab.facts.standing import SURE
-from vaelab.facts.tracks import ENOUGH
+from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
-
-
 STUCK_ROWS = 40
-
-
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
@@ -32,24 +28,14 @@ OF_A_GAN = {
     "discriminator_fake": 10.0,
 }
 """The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
-
-
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
-
-
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
-
-
 IMPROVES = 1.3
 """First error over the error now from which a reconstruction is being trained."""
-
-
 NOISY = 0.3
 """Row-to-row noise from which the level of some dozen rows is known to 10% only."""
-
-
 SMALL = 0.01
 """Share of the reconstruction below which a term next to it is next to nothing."""
 
@@ -127,7 +113,7 @@ class WorseThanItWas(Rule):
                 f" {track.onset:,} and has not come back.{also}",
                 size=ratio,
                 subject=track.role.name,
-                certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL,
+                sure=track.role.standing in SURE,
                 metrics=(track.metric, *others),
                 steps=(track.onset, track.steps[1]),
                 evidence=(
@@ -181,7 +167,7 @@ class Jumped(Rule):
             yield self.finding(
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
+                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, sure=track.role.standing in SURE, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),
@@ -277,8 +263,8 @@ class Exploded(Rule):
 
     What it checks: columns whose value has no good direction (a GAN's losses, a gradient norm, a total with an adversarial term,
     a regulariser; a KL, a quantiser's loss or feature matching only where no reconstruction is logged): the size now 100 times the largest
-    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss 10 times that, or 10 where it
-    began below 1, are enough; of a generator's adversarial term 50.
+    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss a late level of 30 times
+    its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
 
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
     whatever the other columns do, and its gradient reaches the generator.
@@ -300,11 +286,11 @@ class Exploded(Rule):
         # a column that may be this loss or that has left the range of both
         doubtful = [m for m in facts.run if facts.view.role(m).could_be and facts.view.has(m)]
         for track in (*facts.tracks.values(), *(facts.tracks[m] for m in doubtful)):
-            growth = track.growth
+            growth = _of_a_gan(track) if track.role.name in OF_A_GAN else track.growth
+            limit = OF_A_GAN.get(track.role.name, EXPLODED)
             if (
                 growth is None
-                or growth.ratio * min(1.0, growth.before if track.role.name in OF_A_GAN else 1.0)
-                < OF_A_GAN.get(track.role.name, EXPLODED)
+                or growth.ratio < limit
                 or track.worse is not None
                 or track.role.split not in ("train", "epoch")
             ):
@@ -325,3 +311,15 @@ class Exploded(Rule):
                     Evidence("now / first rows", growth.ratio, "x"),
                 ),
             )
+
+
+def _of_a_gan(track: Track) -> Growth | None:
+    """Growth of a GAN's loss from its first fifth, in units of 1 at least: logits swing, so levels are compared and not every row."""
+    size = np.abs(track.series.values)
+    rows, late = np.flatnonzero(size), max(LASTS, len(size) // 20)
+    if len(rows) < max(ENOUGH, 3 * LASTS):
+        return None
+    before = max(1.0, level(size[rows[: len(rows) // 5]]))
+    beyond = np.flatnonzero(rolling_median(size, 5) > 3 * before)
+    step = int(track.series.steps[beyond[0]]) if len(beyond) else track.steps[1]
+    return Growth(step, before, level(size[-late:]) / before)

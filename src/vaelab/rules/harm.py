@@ -36,8 +36,7 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
             "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "DAT703", "KL207", "KL228", "KL232", "MET1005",
-            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
-            "SCH605"),
+            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
@@ -73,7 +72,8 @@ HARM: Mapping[str, Harm] = {
     "KL229": Harm("2 dB between sample and mean are seen", "info", "dB", warn=2),
     # metrics by their direction: critical sizes by role in ``severity.BY_ROLE``
     "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
-    "MET1009": Harm("a model that starts at its best stands still too", with_cost="warn"),
+    "MET1009": Harm("a small model may be at its limit early; not where held-out data become worse meanwhile"),
+    "MET1010": Harm("a run may recover from it; what came of it says whether it did"),
     "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
     "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics

@@ -8,6 +8,7 @@ import numpy as np
 
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.breakdown import lost_from
 from vaelab.rules.base import Finding, Rule
 from vaelab.run import IntArray
 
@@ -17,11 +18,7 @@ LOSSES = (
     "unknown",
 )  # fmt: skip
 """Roles whose NaN says that the run is lost; a rate, a timing or a score may be NaN for other reasons."""
-
-
 MAIN = ("rec_loss", "nll_loss", "total_loss")
-
-
 NOT_OF_TRAINING = ("val/", "val_ema/", "test/", "epoch/")
 
 
@@ -99,15 +96,9 @@ class NonFinite(Rule):
 
 def breaks_off(facts: Facts) -> int | None:
     """Step at which a loss stops being a number for good, or the log says that the run broke off; None if neither."""
-    run, ends = facts.run, []
-    for metric in facts.view.of("reconstruction", "kl", "total"):
-        column = run.columns[metric]
-        logged = np.flatnonzero(column.logged)
-        if len(logged) and not np.isfinite(column.values[logged[-1]]):
-            finite = np.isfinite(column.values[logged])
-            ends.append(
-                int(run.steps[logged[int(np.flatnonzero(finite)[-1]) + 1]]) if finite.any() else int(run.steps[0])
-            )
+    run = facts.run
+    lost = (lost_from(run.columns[metric]) for metric in facts.view.of("reconstruction", "kl", "total"))
+    ends = [int(run.steps[row]) for row in lost if row is not None]
     if not ends and len(run) and any(e.kind in ("crash", "non_finite_stop") for e in run.events[-1:]):
         ends.append(int(run.steps[-1]))
     return min(ends, default=None)
@@ -293,18 +284,17 @@ class NoFiniteGradient(Rule):
             column = facts.run.columns.get(name)
             if column is None:
                 continue
-            rows = np.flatnonzero(column.logged)
-            finite = np.flatnonzero(np.isfinite(column.values[rows]))
-            first = int(finite[-1]) + 1 if len(finite) else 0
-            if len(rows) - first < 8:
+            first = lost_from(column)
+            rows = int(column.logged[first:].sum()) if first is not None else 0
+            if first is None or rows < 8:
                 continue
-            step = int(facts.run.steps[rows[first]])
+            step = int(facts.run.steps[first])
             if facts.breakdown is not None and facts.breakdown.step <= step:
                 continue  # losses that are not finite have no finite gradient
             yield self.finding(
-                f"{name} is inf or NaN in all {len(rows) - first} rows from step {step:,} to the end: no update is finite, so"
+                f"{name} is inf or NaN in all {rows} rows from step {step:,} to the end: no update is finite, so"
                 " the steps are skipped or the weights are lost.",
                 metrics=(name,),
                 steps=(step, int(facts.run.steps[-1])),
-                evidence=(Evidence("rows", float(len(rows) - first)),),
+                evidence=(Evidence("rows", float(rows)),),
             )

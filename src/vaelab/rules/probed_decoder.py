@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vaelab.rules.evaluated import TRAINED
+from vaelab.rules.evaluated_pictures import LOCAL_GRID, local_grid
 from vaelab.rules.measured import Numbers, Probed
 
 
@@ -190,3 +192,28 @@ class FragileDecoder(Probed):
             f"Noise of a tenth of the latent's standard deviation changes the output by {value:.1f} dB PSNR: a small error of"
             " a diffusion model will show."
         )
+
+
+class GridInProbedOutput(Probed):
+    """A grid follows the content of the decoder's output, measured on clips.
+
+    What it checks: as the second part of REC121, on the clips of a probe, where the output follows its latent.
+
+    Why it matters: no loss shows it, the eye does, and a diffusion model learns to make it too.
+
+    Evidence it needs: vaelab probe on 8 clips or more.
+
+    What to do: as REC121.
+
+    References: REC121; Odena et al. 2016; cause B5.
+    """
+
+    code = "REC140"
+    name = "grid-in-probed-output"
+    finds = ("output", "unstable")
+    needs = ("probe.local_grid_peak", "probe.decoder_response")
+    shows = LOCAL_GRID
+    sized_by = "local_grid_level"
+
+    def says(self, of: Numbers) -> str:
+        return local_grid(of) if of["decoder_response"] > TRAINED else ""
