@@ -179,6 +179,7 @@ def _not_computed(kind: str, fvd: bool) -> list[str]:
 
 def _write(evaluation: Evaluation, found: dict[str, Checkpoint], output: Path | None) -> list[Path]:
     """evaluation.json and .md in ``output``, and in the folder of each run, there with the numbers of its own checkpoint."""
+    from vaelab.cli.measured import evaluation_page
     from vaelab.evaluation.result import to_json, to_markdown
     from vaelab.report import files
 
@@ -189,10 +190,11 @@ def _write(evaluation: Evaluation, found: dict[str, Checkpoint], output: Path | 
     if output is not None:
         files.make_folder(output)
         places.setdefault(output, 0)
-    page, written = to_markdown(evaluation), []
+    page, looked_at, written = to_markdown(evaluation), evaluation_page(evaluation), []
     for folder, number in places.items():
         written.append(files.write_text(folder / "evaluation.json", to_json(evaluation, number)))
         written.append(files.write_text(folder / "evaluation.md", page))
+        written.append(files.write_text(folder / "evaluation.html", looked_at))
     return written
 
 

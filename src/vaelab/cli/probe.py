@@ -150,6 +150,7 @@ def probe(
 def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
     """probe.md in ``folder``, and probe.json there; for a ``run`` beside its log, where diagnose finds it, and in
     ``folder`` only where that is another place than the run's own."""
+    from vaelab.cli.measured import probe_page
     from vaelab.probing.render import to_markdown
     from vaelab.report import files
 
@@ -157,6 +158,7 @@ def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | 
     places = [folder] if run is None else [run] if folder == run / "probe" else [run, folder]
     written = [result.write(place / "probe.json") for place in places]
     files.write_text(page, to_markdown(result, diagnosis))
+    files.write_text(folder / "probe.html", probe_page(result, diagnosis, folder))
     return [*written, page]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,18 +68,26 @@ def reconstruct(
             help="Frames at once; else about 17, on the model's grid.",
         ),
     ] = None,
-    gain: Annotated[float, typer.Option("--gain", metavar="FACTOR", help="How much the error is amplified.")] = 4.0,
+    gain: Annotated[
+        float | None,
+        typer.Option(
+            "--gain",
+            metavar="FACTOR",
+            show_default=False,
+            help="How much the error is amplified; else as much as the first file's error allows, the same for all files.",
+        ),
+    ] = None,
     alone: Annotated[bool, typer.Option("--alone", help="Also write each reconstruction by itself.")] = False,
     lpips: Annotated[
         str, typer.Option("--lpips", metavar="NAME", help="off, auto, vgg16, stlpips-vgg or stlpips-alex.")
     ] = "off",
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Send images and videos through an autoencoder: original, reconstruction and amplified error side by side, and a table.
+    """Send images and videos through an autoencoder: original, reconstruction and amplified error side by side, a page with a slider between them, and a table.
 
     Any length and size: videos are read, reconstructed and written in chunks of frames, so memory does not grow with their
     length; sizes off the model's grid are padded and cropped back. The folder then holds NAME_reconstruction.png or .mp4,
-    table.csv, table.json and table.md.
+    reconstructions.html, table.csv, table.json and table.md.
 
     Examples:
 
@@ -112,7 +121,10 @@ def reconstruct(
         titles = ["raw", "EMA"] if both else ["reconstruction"]
         models = dict(zip(titles, load_models(found, device).values(), strict=True))
         network, _ = lpips_network(lpips, min(m.height for m in media), min(m.width for m in media))
-        how = How(tiled, tile, chunk, mode is Mode.sample, seed, gain, alone)
+        how = How(tiled, tile, chunk, mode is Mode.sample, seed, gain or 1.0, alone)
+        if gain is None:
+            report("choosing the gain of the error pictures", 0, 0)
+            how = replace(how, gain=_gain(media, models, how))
         files.make_folder(output)
         rows, interrupted = _all(media, models, output, how, network, problems, report)
     where = {title: str(checkpoint.weights) for title, checkpoint in zip(titles, found.values(), strict=True)}
@@ -181,6 +193,18 @@ def _all(
     return rows, False
 
 
+def _gain(media: list[Media], models: Mapping[str, Autoencoder], how: How) -> float:
+    """What the first file that can be read allows."""
+    from vaelab.evaluation.reconstruct import gain_for
+
+    for one in media:
+        try:
+            return gain_for(one, models, how)
+        except DataError:  # said when its turn comes
+            continue
+    return 1.0
+
+
 def _target(output: Path, name: str, taken: set[Path]) -> Path:
     """Where the pictures of a file go, without suffix; a number tells files of one name apart."""
     base = output / Path(name).with_suffix("")
@@ -205,9 +229,10 @@ def _show(
 
     from vaelab.cli.evaluate import rich_table
     from vaelab.cli.output import console_for
-    from vaelab.evaluation.reconstruct import table, to_csv, to_json
+    from vaelab.evaluation.reconstruct import for_page, table, to_csv, to_json
     from vaelab.evaluation.result import markdown_table
     from vaelab.report import files
+    from vaelab.report.reconstruction_page import reconstruction_page
 
     header, cells = table(rows)
     lines = [f"{title}: {weights}" for title, weights in where.items()]
@@ -222,6 +247,8 @@ def _show(
     files.write_text(output / "table.json", to_json(rows, where, how, lpips))
     page = ["# Reconstructions", "", *markdown_table(header, cells), "", *(f"- {line}" for line in [*lines, *problems])]
     files.write_text(output / "table.md", "\n".join(page) + "\n")
+    pictures = reconstruction_page(for_page(rows, output), where, how.gain, header, cells)
+    files.write_text(output / "reconstructions.html", pictures)
     with console_for(None) as console:
         if rows:
             console.print(rich_table(*table(rows, short=True), left=1))
@@ -230,5 +257,7 @@ def _show(
         for problem in problems:
             console.print(Text(problem, style="yellow"))
         console.print(
-            Text(f"Written: {output}: pictures of {len({row.name for row in rows})} files, table.csv, .json, .md")
+            Text(
+                f"Written: {output}: pictures of {len({row.name for row in rows})} files, reconstructions.html, table.csv, .json, .md"
+            )
         )
