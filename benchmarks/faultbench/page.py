@@ -118,7 +118,7 @@ def draw(name: str, parts: tables.Parts, picture: Callable[[Axes, tables.Parts],
     figure, axes = pyplot.subplots(figsize=(6, 3.4), dpi=110)
     picture(axes, parts)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=7, framealpha=0.6)
     figure.tight_layout()
     figure.savefig(IMAGES / f"{name}.png", metadata={"Software": None})
     pyplot.close(figure)
