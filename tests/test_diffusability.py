@@ -8,12 +8,11 @@ import math
 import pytest
 import torch
 
+from vaelab.losses.latent import local_correlation, standardised
 from vaelab.probing.diffusability import (
     diffusability,
     effective_rank,
     high_frequency_share,
-    local_correlation,
-    standardised,
     velocity_irreducible_variance,
 )
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import torch
 
+from vaelab.losses.latent import local_correlation, standardised
+
 HIGH = 0.25  # of the largest Manhattan frequency, from which SEC counts
 ROUNDS = 5  # of the flip-flop
 MOST_PLACES = 1024  # of a latent frame, for the covariance over places
@@ -39,12 +41,6 @@ def diffusability(latents: torch.Tensor) -> Diffusability:
         viv=velocity_irreducible_variance(frames),
         local_correlation=float(local_correlation(z)),
     )
-
-
-def standardised(z: torch.Tensor) -> torch.Tensor:
-    """(N, C, T, H, W) with mean 0 and standard deviation 1 in each channel, over all else."""
-    std, mean = torch.std_mean(z, dim=(0, 2, 3, 4), keepdim=True, correction=0)
-    return (z - mean.detach()) / (std.detach() + 1e-6)
 
 
 def high_frequency_share(frames: torch.Tensor) -> float:
@@ -102,24 +98,3 @@ def velocity_irreducible_variance(frames: torch.Tensor) -> float:
 def _inverse(covariance: torch.Tensor) -> torch.Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors / values.clamp(min=1e-9 * float(values.max()) + 1e-30)) @ vectors.T
-
-
-def local_correlation(z: torch.Tensor) -> torch.Tensor:
-    """Mean Pearson correlation, over channels, of two latents in one window of 2 x 2 places and, but for a first frame that
-    stands alone, 2 frames. z: standardised (N, C, T, H, W). NaN with one channel or under 2 x 2 places."""
-    height, width = (size // 2 * 2 for size in z.shape[3:])
-    if z.shape[1] < 2 or not height or not width:
-        return z.new_tensor(math.nan)
-    z = z - z.mean(1, keepdim=True)
-    z = z / (z.norm(dim=1, keepdim=True) + 1e-8)
-    first = z.shape[2] % 2
-    parts = [part for part in (z[:, :, :first], z[:, :, first:]) if part.shape[2]]
-    found = []
-    for part in parts:
-        frames = 2 if part.shape[2] > 1 else 1
-        windows = part[..., :height, :width].unflatten(2, (-1, frames)).unflatten(4, (-1, 2)).unflatten(6, (-1, 2))
-        # (N, C, T/2, 2, H/2, 2, W/2, 2): the sum over a window's pairs is the square of the sum of its unit vectors, less their own
-        members = frames * 4
-        total = windows.sum((3, 5, 7)).square().sum(1)
-        found.append(((total - members) / (members * (members - 1))).mean())
-    return torch.stack(found).mean()
