@@ -12,6 +12,7 @@ from vaelab.config.schema import ModelConfig
 from vaelab.errors import ConfigError
 from vaelab.models.classes import build_module, load_module, take_clips_whole
 from vaelab.models.measuring import measure
+from vaelab.models.recompute import WITH_FEATURE_LIST, recompute_layers
 from vaelab.models.types import Reconstruction
 
 # Classes whose own activation checkpointing, as of diffusers 0.42, does not give the plain gradient.
@@ -121,6 +122,8 @@ class Autoencoder(nn.Module):
 
     def enable_checkpointing(self) -> None:
         """Recompute activations in the backward pass. Errors: ConfigError for a class that cannot."""
+        if self.name in WITH_FEATURE_LIST:
+            return recompute_layers(self.module)
         supported = getattr(self.module, "_supports_gradient_checkpointing", False)
         reason = "" if supported else "it has no activation checkpointing"
         if reason := _WRONG_WHEN_RECOMPUTED.get(self.name, reason):
