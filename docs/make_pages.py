@@ -14,7 +14,8 @@ from vaelab.config import yaml_text
 from vaelab.config.describe import paragraphs
 from vaelab.config.foreign import sources
 from vaelab.config.presets import load_preset, preset_text, presets
-from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
+from vaelab.dialects import DIALECTS
+from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, explain_trainer, first_sentence
 from vaelab.lint import KNOWN_BUGS, LINT_RULES
 from vaelab.report.schema import json_schema
 from vaelab.rules import ALL_RULES, RETIRED
@@ -123,6 +124,20 @@ def lint_rules_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def trainers_page() -> str:
+    """The page of all public trainers whose logs are known: formulas, conventions, defaults, known faults."""
+    parts = [
+        "# Trainers",
+        NOTE,
+        "What each public trainer prints, from its code. `vaelab explain NAME` prints one entry. What cannot be had from their logs "
+        "is in [Reading logs](reading-logs.md#trainers).",
+    ]
+    for trainer in sorted(DIALECTS.values(), key=lambda t: t.id):
+        if trainer.id != "unknown":
+            parts.append(_entry(trainer.id, explain_trainer(trainer), lead=trainer.title))
+    return "\n\n".join(parts) + "\n"
+
+
 def presets_page() -> str:
     """The page of all presets: what each expects, costs and looks like when healthy, and the options that it sets."""
     parts = [
@@ -208,6 +223,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "rules.md": rules_page,
     "lint-rules.md": lint_rules_page,
     "presets.md": presets_page,
+    "trainers.md": trainers_page,
     "schema/vaelab.diagnosis-1.json": schema_page,
 }
 

@@ -115,7 +115,7 @@ def _() -> Draft:
     return draft({"rec_loss": decay(ROWS, 1.0, 0.05, 20) * np.exp(wild)})
 
 
-@fires("REC139", "warn", {"jump": (3, 0.3)})
+@fires("REC142", "warn", {"jump": (3, 0.3)})
 def _() -> Draft:
     return draft({"rec_loss": decay(ROWS, 1.0, 0.05, 20) * noise(seed=19) * np.where(ROW < 200, 1, 3)})
 

@@ -51,6 +51,12 @@ def test_links_of_documents_lead_somewhere() -> None:
                 assert not target or (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        for page in re.findall(r"docs/([\w-]+\.md)", path.read_text(encoding="utf-8")):
+            assert (ROOT / "docs" / page).is_file(), f"{path.relative_to(ROOT)} names docs/{page}"
+
+
 def test_the_make_targets_that_documents_name_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in ("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/speed.md"):
@@ -75,12 +81,16 @@ def test_the_vaelab_commands_and_options_of_the_readme_exist() -> None:
 
 
 def test_the_screen_in_the_readme_is_what_comes_out() -> None:
-    screen = next(block for block in README.split("```") if "radiodiff-collapse/train.log" in block)
-    command = ["diagnose", str(ROOT / "examples/logs/radiodiff-collapse")]
-    shown = CliRunner(env={"COLUMNS": "96", "NO_COLOR": "1"}).invoke(app, command).output
-    assert shown.split()[0] == screen.split()[0]
-    for code in re.findall(r"^\s+(?:critical (\w+)|\d+% (\w\d+))", screen, re.MULTILINE):
-        assert "".join(code) in shown, f"the README shows {code}, the run does not: paste the new screen"
+    screen = next(block for block in README.split("```") if "$ vaelab diagnose examples" in block)
+    command, *lines = screen.strip().splitlines()
+    arguments = command.removeprefix("$ vaelab ").replace("examples", str(ROOT / "examples")).split()
+    shown = CliRunner(env={"COLUMNS": "96", "NO_COLOR": "1"}).invoke(app, arguments).output
+    for line in lines:
+        assert line.strip() in shown, f"the run does not show {line!r}: paste the new first lines into the README"
+
+
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") < 150
 
 
 def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from vaelab.errors import ConfigError
 
 NAMES = (
     "autoencoder-mode",
+    "finetune-decoder",
     "finetune-sd-vae",
     "finetune-wan",
     "image-kl-f8",

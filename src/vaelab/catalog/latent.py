@@ -299,6 +299,7 @@ LATENT: tuple[Metric, ...] = (
                 "conditional",
                 "Above 0.01 a decoder of unit variance loses detail.",
                 "CompVis/latent-diffusion configs; rule KL203",
+                unit="effective beta",
             ),
         ),
         sources=("CompVis/latent-diffusion: ldm/modules/losses/contperceptual.py",),

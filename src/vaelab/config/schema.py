@@ -42,7 +42,9 @@ class ModelConfig(Section):
         " AutoencoderKL, AutoencoderKLWan, AutoencoderKLCogVideoX, AutoencoderDC.",
     )
     pretrained: str | None = Field(
-        None, description="Start from these weights: a folder written by save_pretrained, or a hub id."
+        None,
+        description="Start from these weights: a folder written by save_pretrained, a hub id, or vaelab:video-tiny, which comes"
+        " with vaelab.",
     )
     subfolder: str | None = Field(None, description="Folder inside the pretrained model, for example vae.")
     config: dict[str, Any] = Field(
@@ -52,6 +54,11 @@ class ModelConfig(Section):
     deterministic: bool = Field(
         False, description="Train on the mean of the posterior: no sampling noise. Deterministic classes imply it."
     )
+    freeze: Literal["none", "encoder"] = Field(
+        "none",
+        description="encoder: train the decoder alone. The latents stay as they are, to the bit, for the averaged weights too.",
+    )
+    freeze_from: int = Field(0, ge=0, description="First step (generator updates) at which freeze is in force.")
 
 
 class DataConfig(Section):
@@ -249,6 +256,8 @@ class TrainConfig(Section):
                 f"disc_warmup {loss.disc_warmup} is longer than the time before disc_start {loss.disc_start}: the"
                 " discriminator would have to start before step 0"
             )
+        if self.model.freeze_from and self.model.freeze == "none":
+            raise ValueError(f"freeze_from {self.model.freeze_from} needs freeze=encoder: nothing would be frozen")
         if optim.warmup_steps >= steps:
             raise ValueError(f"warmup_steps {optim.warmup_steps} does not end within the run's {steps} steps")
         if optim.min_lr > optim.lr:

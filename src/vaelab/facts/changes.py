@@ -182,7 +182,7 @@ def _drift(view: View, phases: Phases, track: Track) -> Mapping[str, float] | No
         return None
     # the best of many levels lies below the true one by chance, far below where the rows scatter more than they did
     before, after = track.scatter or (0.0, 0.0)
-    if math.log(track.now / track.best) < max(0.3, (6 if after > 3 * before > 0 else 4) * track.standard_error):
+    if not np.log(track.now / track.best) >= max(0.3, (6 if after > 3 * before > 0 else 4) * track.standard_error):
         return None
     ratios = {}
     for name in ("kl_loss", "grad_norm", "lr"):

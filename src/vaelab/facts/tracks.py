@@ -56,7 +56,7 @@ class Track:
         self.series: Series = view.series(metric)
         self._view, self._phases = view, phases
         self.rows = int(self.series.rows[-1]) + 1 if self.series.per_block > 1 else len(self.series)
-        self.steps = (int(self.series.steps[0]), int(self.series.steps[-1]))
+        self.steps = self.series.span
 
     # --- levels ---
 

@@ -20,6 +20,8 @@ _WRONG_WHEN_RECOMPUTED = {
     "AutoencoderKLMagvit": "its layers remember the frames before, which recomputed ones would not have",
 }
 
+_FOR_TRYING = 4  # latents along a side of a clip on which a pass is tried
+
 
 class Autoencoder(nn.Module):
     """Wraps a module that has diffusers' ``encode`` and ``decode``, 2D or 3D, with or without a posterior.
@@ -113,6 +115,32 @@ class Autoencoder(nn.Module):
             total = sum(part.mean() for part in outputs if part is not None)
             gradients = torch.autograd.grad(total, list(trainable.values()), allow_unused=True)
         return [name for name, gradient in zip(trainable, gradients, strict=True) if gradient is None]
+
+    def freeze_encoder(self) -> list[nn.Parameter]:
+        """Take all that ``encode`` runs out of the training: no gradients, and evaluation mode, so that norm statistics and
+        dropout stay still. Returns its parameters. What it runs is found by trying, on a clip and on a single image.
+        """
+        ran: dict[nn.Module, None] = {}
+        modes = [(part, part.training) for part in self.modules()]
+        self.eval()  # the try itself must not move norm statistics
+        hooks = [part.register_forward_pre_hook(lambda part, _: ran.setdefault(part)) for part in self.modules()]
+        device = self.last_layer.device
+        clip = 1 if self.grid.images_only else int(self.grid.first_frame_alone) + self.grid.step
+        sizes = {clip, 1} if self.grid.first_frame_alone else {clip}
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                for frames in sizes:
+                    shape = (frames, *(_FOR_TRYING * factor for factor in self.factors[1:]))
+                    self.encode(torch.zeros(1, self.channels, *shape, device=device))
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for part, training in modes:
+                part.training = training and part not in ran
+        frozen = [weight for part in ran for weight in part.parameters(recurse=False)]
+        for weight in frozen:
+            weight.requires_grad_(False)
+        return frozen
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and diffusion_pytorch_model.safetensors, as diffusers' save_pretrained does."""

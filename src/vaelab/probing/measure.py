@@ -164,6 +164,8 @@ def _decoder_part(
             result.measure("psnr", decoder.psnr)
             result.measure("decoder_response", decoder.response)
             result.measure("latent_bypass", decoder.bypass)
+            for name, value in decoder.local_grid._asdict().items():
+                result.measure(f"local_grid_{name}", value)
             for row in decoder.noise:
                 if row.share == SHOWN_SHARE:
                     result.measure("psnr_of_noise_tenth", row.to_clean)

@@ -32,21 +32,28 @@ POINTS = 2000
 
 def to_html(diagnoses: Sequence[Diagnosis]) -> str:
     """The page for one run or several (a list then selects the run shown)."""
-    library, script = static("uPlot.iife.min.js"), "".join(map(static, ("chart-drawing.js", "charts.js", "report.js")))
-    dark = f"@media (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
     env = environment(autoescape=True)
     return env.get_template("report.html.j2").render(
         runs=[run_layout(d) for d in diagnoses],
         folder=common_folder(diagnoses),
         title=plain(diagnoses[0].run.source) if len(diagnoses) == 1 else f"{len(diagnoses)} runs",
-        # only these two scripts may run: whatever a log smuggles in, the browser refuses it
-        script_hashes=" ".join(map(_hash, (library, script))),
         explanations=explanations(),
-        style=Markup(static("uPlot.min.css") + static("report.css") + dark),
-        library=Markup(library),
-        script=Markup(script),
-        data=Markup(_script_safe_json([_data(d) for d in diagnoses])),
+        **page_parts([_data(d) for d in diagnoses], "charts.js", "report.js"),
     )
+
+
+def page_parts(data: Any, *scripts: str) -> dict[str, Any]:
+    """What a page without a network carries in itself: style, the plot library, these scripts and their data."""
+    library, script = static("uPlot.iife.min.js"), "".join(map(static, ("chart-drawing.js", *scripts)))
+    dark = f"@media (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
+    return {
+        # only these two scripts may run: whatever a log smuggles in, the browser refuses it
+        "script_hashes": " ".join(map(_hash, (library, script))),
+        "style": Markup(static("uPlot.min.css") + static("report.css") + dark),
+        "library": Markup(library),
+        "script": Markup(script),
+        "data": Markup(_script_safe_json(data)),
+    }
 
 
 def run_layout(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.changes import Jump
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.kl_level import information_bound_broken, rec_improvement
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AllTermsJump(Rule):
@@ -49,7 +48,7 @@ class AllTermsJump(Rule):
             f"The data changed at step {jump.step:,}{where}: rec_loss went {jump.ratio:.3g} times from one row to the next"
             f" with the schedule unchanged.{kl}",
             size=jump.remaining,
-            certainty=CERTAIN if (jump.ratio >= 2.5) else DOUBTFUL,
+            sure=jump.ratio >= 2.5,
             metrics=("rec_loss", "kl_loss"),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
@@ -96,7 +95,7 @@ class JumpOfUnknownKind(Rule):
     References: causes A2, A5, E1.
     """
 
-    code = "REC139"
+    code = "REC142"
     name = "jump-of-unknown-kind"
     finds = ("reconstruction", "jumped")
     needs = ("rec_loss",)
@@ -308,7 +307,7 @@ class SameSamples(Rule):
         yield self.finding(
             f"The run seems to see the same samples again and again: {'; '.join(reasons)}.",
             metrics=("rec_loss", "kl_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=evidence,
         )
 
@@ -347,6 +346,6 @@ class BetterThanPublished(Rule):
             f"{name} {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
             " data, samples seen too often, or very light compression. The log cannot tell which.",
             metrics=(name,),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(facts.view.evidence(name, int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vaelab.rules.evaluated import is_trained
 from vaelab.rules.measured import Evaluated, Numbers
 from vaelab.words import number
@@ -10,19 +12,41 @@ LEVELS = 127.5  # 8-bit levels in one unit of the range -1 to 1
 NOISY = 1.5  # energy of fine detail over that of the originals
 
 
+def is_local_grid(peak: float, level: float) -> bool:
+    """Whether a pattern in short windows of the output is a grid: power over that of both neighbours (and over the originals'),
+    amplitude in 8-bit levels. White noise and blur have a peak of 1 and less."""
+    return peak >= 1.5 and level >= 0.5
+
+
+def local_grid(of: Numbers) -> str:
+    """The sentence on such a pattern; empty where there is none."""
+    peak, level = of["local_grid_peak"], of["local_grid_level"]
+    if not is_local_grid(peak, level):
+        return ""
+    return (
+        f"A pattern with a period of {number(of['local_grid_period'])} pixels follows the content of the output: in short windows it"
+        f" has {peak:.1f} times the power of its neighbourhood, an amplitude of {level:.1f} 8-bit levels, and the originals do not"
+        " have it."
+    )
+
+
+LOCAL_GRID = ("local_grid_peak", "local_grid_period", "local_grid_level")
+
+
 class GridInOutput(Evaluated):
     """A regular grid or checkerboard lies over the output.
 
     What it checks: lines in the spectrum of the error at the multiples of 1 / stride of the decoder: power over 2.5
     times that of the neighbouring frequencies, an amplitude over half an 8-bit level, and 1.5 times that of the same line in the
-    originals.
+    originals. A pattern that follows the content is no such line: it is looked for in the spectra of short windows (four latents)
+    of the output, at 1.5 times the power of both neighbours and of what the originals have there.
 
     Why it matters: no loss shows it, it is visible in flat areas, and a diffusion model learns to make it too.
 
-    Evidence it needs: ``evaluation.grid_peak`` of ``vaelab evaluate``.
+    Evidence it needs: ``grid_peak`` or ``local_grid_peak`` of ``vaelab evaluate``.
 
-    What to do: resize and convolve in place of transposed convolutions, or a pixel shuffle with ICNR initialisation;
-    train longer; look at the pictures of ``vaelab reconstruct``.
+    What to do: resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight of the GAN if the
+    grid came with it; train longer; look at the pictures of ``vaelab reconstruct``.
 
     References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5.
     """
@@ -30,19 +54,30 @@ class GridInOutput(Evaluated):
     code = "REC121"
     name = "grid-in-output"
     finds = ("output", "unstable")
-    needs = ("evaluation.grid_peak",)
+    needs = ("evaluation.grid_peak|evaluation.local_grid_peak",)
     shows = ("clips", "grid_peak", "grid_period", "grid_level")
-    sized_by = "grid_level"
 
     def says(self, of: Numbers) -> str:
-        peak, level, there = of["grid_peak"], of["grid_level"], of["grid_input_level"]
-        if peak < 2.5 or level < max(0.5, 1.5 * there) or not is_trained(of):
+        if not is_trained(of):
             return ""
+        if not self._has_line(of):
+            return local_grid(of)
         return (
             f"A pattern with a period of {number(of['grid_period'])} pixels lies over the output: its line in"
-            f" the spectrum of the error is {peak:.1f} times its neighbourhood, an amplitude of {level:.1f} 8-bit levels;"
-            f" the originals have {there:.1f} there."
+            f" the spectrum of the error is {of['grid_peak']:.1f} times its neighbourhood, an amplitude of"
+            f" {of['grid_level']:.1f} 8-bit levels; the originals have {of['grid_input_level']:.1f} there."
         )
+
+    def rests_on(self, of: Numbers) -> Iterable[str]:
+        return self.shows if self._has_line(of) else ("clips", *LOCAL_GRID)
+
+    def size(self, of: Numbers) -> float:
+        return of["grid_level" if self._has_line(of) else "local_grid_level"]
+
+    @staticmethod
+    def _has_line(of: Numbers) -> bool:
+        least = max(0.5, 1.5 * of["grid_input_level"])
+        return of["grid_peak"] >= 2.5 and of["grid_level"] >= least
 
 
 class BlurredOutput(Evaluated):
@@ -53,8 +88,6 @@ class BlurredOutput(Evaluated):
 
     Why it matters: PSNR hardly sees it, people do. The best answer to a pixel loss alone is the average of what is
     plausible, which is blurred.
-
-    Evidence it needs: ``evaluation.hf_ratio``.
 
     What to do: add or raise LPIPS, start the GAN; with few nats per element lower the KL weight first.
 
@@ -81,8 +114,6 @@ class NoisyOutput(Evaluated):
     names.
 
     Why it matters: invented texture flickers in videos and is not in the right place; LPIPS and a GAN reward it.
-
-    Evidence it needs: ``evaluation.hf_ratio``.
 
     What to do: less GAN or LPIPS weight; compare with the checkpoint before the GAN.
 
@@ -112,8 +143,6 @@ class ColourBias(Evaluated):
     what it is within a clip whatever its sign.
 
     Why it matters: LPIPS is nearly blind to it, and a chain of encodings adds it up.
-
-    Evidence it needs: ``evaluation.colour_bias``.
 
     What to do: more pixel weight; train at the resolution of use; check that both sides of the loss are normalised alike.
 

@@ -163,7 +163,7 @@ def _explosion(facts: Facts, track: Track) -> float:
         or role.standing not in SURE
         or role.split != "train"
         or len(values) < 30
-        or not values.min() > 0
+        or not (values.min() > 0 and track.now > 0)
     ):
         return 0.0
     if not begins_with_the_run(facts, track):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vaelab.rules.evaluated import TRAINED
+from vaelab.rules.evaluated_pictures import LOCAL_GRID, local_grid
 from vaelab.rules.measured import Numbers, Probed
 
 
@@ -12,8 +14,6 @@ class OutputIgnoresLatent(Probed):
     the two clips; below 2%.
 
     Why it matters: the decoder is dead or has learned a constant picture; no loss weight helps before that is mended.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: look at the latent first: if that is dead too, it is posterior collapse; if it is alive, the decoder is
     broken: go back to the checkpoint before the reconstruction jumped.
@@ -44,8 +44,6 @@ class OutputFollowsLatent(Probed):
 
     Why it matters: it speaks against a dead decoder, which a log can only suspect from a high loss.
 
-    Evidence it needs: vaelab probe on 8 clips or more.
-
     What to do: nothing.
 
     References: against cause B8.
@@ -75,8 +73,6 @@ class OutputBypassesLatent(Probed):
 
     Why it matters: something besides the latent leads from encoder to decoder (features kept in the module, a skip
     connection): the reconstruction says nothing of the latent, and a generated latent decodes to garbage.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: remove the connection; decode a saved latent in a new process.
 
@@ -169,8 +165,6 @@ class FragileDecoder(Probed):
     Why it matters: a diffusion model never hits a latent exactly. What its error costs is decided here, and training with a
     tiny KL weight never shows the decoder a noisy latent.
 
-    Evidence it needs: vaelab probe on 8 clips or more.
-
     What to do: a larger KL weight, or noise on the latent while the decoder is trained.
 
     References: rule of thumb, not calibrated.
@@ -190,3 +184,26 @@ class FragileDecoder(Probed):
             f"Noise of a tenth of the latent's standard deviation changes the output by {value:.1f} dB PSNR: a small error of"
             " a diffusion model will show."
         )
+
+
+class GridInProbedOutput(Probed):
+    """A grid follows the content of the decoder's output, measured on clips.
+
+    What it checks: as the second part of REC121, on the clips of a probe, where the output follows its latent.
+
+    Why it matters: no loss shows it, the eye does, and a diffusion model learns to make it too.
+
+    What to do: as REC121.
+
+    References: REC121; Odena et al. 2016; cause B5.
+    """
+
+    code = "REC140"
+    name = "grid-in-probed-output"
+    finds = ("output", "unstable")
+    needs = ("probe.local_grid_peak", "probe.decoder_response")
+    shows = LOCAL_GRID
+    sized_by = "local_grid_level"
+
+    def says(self, of: Numbers) -> str:
+        return local_grid(of) if of["decoder_response"] > TRAINED else ""

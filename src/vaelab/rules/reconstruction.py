@@ -11,7 +11,6 @@ from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.data import began_again
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number, rough
 
 
@@ -114,7 +113,7 @@ class WorseThanStart(Rule):
             f" {int(rec.steps[-1]):,}, with no GAN involved.",
             size=ratio,
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(
                 facts.view.evidence("rec_loss", int(rec.rows[0])),
                 facts.view.evidence("rec_loss", int(rec.rows[-1])),
@@ -159,7 +158,7 @@ class SuddenJump(Rule):
             f"rec_loss jumped {jump.ratio:.3g} times ({number(jump.before)} to {number(jump.after)}) between step"
             f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
             size=jump.remaining,
-            certainty=CERTAIN if (jump.ratio >= 2) else DOUBTFUL,
+            sure=jump.ratio >= 2,
             metrics=("rec_loss",),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(
@@ -255,7 +254,7 @@ class Plateau(Rule):
         yield self.finding(
             f"rec_loss is flat at {number(level(rec.values))} since step {int(rec.steps[0]):,}: {why}.",
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("level", level(rec.values)),),
             phase=phase.kind,
         )
@@ -288,7 +287,7 @@ class DriftsUp(Rule):
             return
         ratio = track.now / track.best
         lasting = shock is not None and shock.recovered_step is None and shock.seen
-        explained = jump is not None and jump.remaining > 1.3 and abs(math.log(ratio / jump.remaining)) < 0.7
+        explained = jump is not None and jump.remaining > 1.3 and abs(np.log(ratio / jump.remaining)) < 0.7
         if lasting or explained or (facts.phases.origin == "pretrained" and track.best_step == facts.run.steps[0]):
             return
         moved = [
@@ -357,6 +356,6 @@ class NllRises(Rule):
             f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}{'' if facts.ended else ': stop and look'}. {which}",
             size=ratio,
             metrics=(name,),
-            steps=(int(nll.steps[0]), int(nll.steps[-1])),
+            steps=nll.span,
             evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
         )

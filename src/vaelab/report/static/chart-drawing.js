@@ -160,3 +160,21 @@ const drawMarks = (u, markers, chart, levels) => inPlot(u, (ctx, { left, top, wi
   ctx.fillStyle = cssColour("bad");
   for (const step of chart.notFinite) ctx.fillText("x", u.valToPos(step, "x", true) - 3 * ratio, top + height - 4 * ratio);
 });
+
+// Calls a function once, a moment after the last of many calls.
+function settled(call, milliseconds) {
+  let waiting = 0;
+  return () => { clearTimeout(waiting); waiting = setTimeout(call, milliseconds); };
+}
+
+// Copies the text of the <pre> beside a button.
+async function copyBlock(button) {
+  const block = button.parentElement.querySelector("pre");
+  try {
+    await navigator.clipboard.writeText(block.textContent);
+    button.textContent = "copied";
+  } catch {
+    getSelection().selectAllChildren(block);
+    button.textContent = "selected: press Ctrl+C";
+  }
+}
