@@ -71,6 +71,12 @@ def why_not(facts: Facts) -> str:
     known = judged_rows(facts)
     if known:
         return f"{known} row{'s' if known != 1 else ''} of a reconstruction are too few to judge; at least {ENOUGH_ROWS} are needed"
+    below = next((m for m in facts.view.of("reconstruction") if facts.view.series(m).values.min() <= 0), None)
+    if below is not None:
+        return (
+            f"{facts.run.columns[below].original} goes below 0 (a likelihood, or a learned variance), so how much better or worse it became has"
+            " no scale. Log the squared error, or a PSNR of held-out samples, beside it"
+        )
     likely = likely_reconstructions(facts)
     if likely:
         return (
