@@ -6,16 +6,19 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test fuzz browser sshd bench faultbench docs clean
+.PHONY: help demo logs test fuzz kills browser sshd bench faultbench site audit release clean
 
 help:
 	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
 	@echo "make logs    diagnose the logs in examples/, write reports to $(DEMO)/"
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
 	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
+	@echo "make kills   a training of two processes killed at 20 random moments, in bf16 and in fp16 (half an hour)"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
-	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
-	@echo "make docs    write the generated pages of docs/ again"
+	@echo "make faultbench  runs with planted faults: train those that are missing, score the tune part"
+	@echo "make site    the documentation with search in site/, its generated pages included"
+	@echo "make release wheel and sdist in dist/, tried in a fresh environment of each Python (PYTHONS=...)"
+	@echo "make audit   known holes in what is installed, asked of a public database (needs the network)"
 	@echo "make clean   remove reports and caches ($(VENV) stays)"
 
 # A demo that was interrupted goes on; "make clean demo" begins anew.
@@ -47,6 +50,11 @@ EXAMPLES ?= 100000
 fuzz: $(VENV)/installed-test
 	VAELAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/fuzz
 
+# In CI two moments for each precision.
+KILLS ?= 20
+kills: $(VENV)/installed-test
+	VAELAB_KILLS=$(KILLS) $(BIN)/python -m pytest -s tests/test_kills.py
+
 bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_text.py --mb 100
 	$(BIN)/python benchmarks/bench_records.py --mb 100
@@ -54,18 +62,38 @@ bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py
 
-# Runs whose logs are in the repository are not trained again. Other tools, in an environment of their own
-# (benchmarks/faultbench/peers.txt), are scored too where it is named: make faultbench PEERS=/that/environment/bin/python
+# Runs that are in the cache ($$XDG_CACHE_HOME or ~/.cache, vaelab-faultbench) are not trained again: an hour of one core for all.
+# Other tools, in an environment of their own (benchmarks/faultbench/peers.txt), are asked too where it is named:
+# make faultbench PEERS=/that/environment/bin/python
 faultbench: $(VENV)/installed-train $(VENV)/installed-bench
 	$(BIN)/python benchmarks/faultbench/generate.py
 	$(if $(PEERS),$(BIN)/python benchmarks/faultbench/peers.py --python $(PEERS) --write)
-	$(BIN)/python benchmarks/faultbench/score.py --write
+	$(BIN)/python benchmarks/faultbench/score.py --misses
 
-docs: $(VENV)/installed-train
+site: $(VENV)/installed-docs
 	$(BIN)/python docs/make_pages.py
+	$(BIN)/zensical build --strict --clean
+	@echo "Read it: $(BIN)/python -m http.server --directory site 8000"
+
+# --strict: a package that the database could not be asked about is a failure, not a pass.
+audit: $(VENV)/installed-test
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable > build/installed.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip -r build/installed.txt
+
+# Publishing is left to a person: the files in dist/ are what was tried.
+PYTHONS ?= $(PYTHON)
+release: $(VENV)/installed-test
+	rm -rf dist build/try
+	$(BIN)/python -m hatchling build -d dist
+	set -e; for python in $(PYTHONS); do \
+	  $$python -m venv --clear build/try; \
+	  build/try/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl; \
+	  build/try/bin/python tests/smoke_install.py examples/logs/radiodiff-collapse/train.log; done
 
 clean:
-	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(DEMO) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian packages: installed where we are root, else named in one sentence.

@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that are made from the code: ``make docs``, or ``PYTHONPATH=src python docs/make_pages.py``."""
+"""Write the pages of docs/ that are made from the code: the first half of ``make site``. They are not committed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES, FAMILIES
-from vaelab.config.describe import presets_page
+from vaelab.config import yaml_text
+from vaelab.config.describe import paragraphs
 from vaelab.config.foreign import sources
-from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, first_sentence
+from vaelab.config.presets import load_preset, preset_text, presets
+from vaelab.dialects import DIALECTS
+from vaelab.explain import Explanation, explain_cause, explain_metric, explain_rule, explain_trainer, first_sentence
 from vaelab.lint import KNOWN_BUGS, LINT_RULES
 from vaelab.report.schema import json_schema
 from vaelab.rules import ALL_RULES, RETIRED
 
-NOTE = "<!-- Made by docs/make_pages.py from the catalogues in src/vaelab: change those, not this page. -->"
+NOTE = "<!-- Made by docs/make_pages.py from src/vaelab: change that, not this page. -->"
 RULE_FAMILIES = {
     "REC": "reconstruction",
     "KL": "latent",
@@ -120,6 +124,51 @@ def lint_rules_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def trainers_page() -> str:
+    """The page of all public trainers whose logs are known: formulas, conventions, defaults, known faults."""
+    parts = [
+        "# Trainers",
+        NOTE,
+        "What each public trainer prints, from its code. `vaelab explain NAME` prints one entry. What cannot be had from their logs "
+        "is in [Reading logs](reading-logs.md#trainers).",
+    ]
+    for trainer in sorted(DIALECTS.values(), key=lambda t: t.id):
+        if trainer.id != "unknown":
+            parts.append(_entry(trainer.id, explain_trainer(trainer), lead=trainer.title))
+    return "\n\n".join(parts) + "\n"
+
+
+def presets_page() -> str:
+    """The page of all presets: what each expects, costs and looks like when healthy, and the options that it sets."""
+    parts = [
+        "# Presets",
+        NOTE,
+        "Complete settings for known jobs. `vaelab train NAME` starts one, `option=value` changes it, `vaelab presets NAME` prints "
+        "all of its options. A YAML file may start from one with `base: NAME`. Options that are not named below have their "
+        "defaults.",
+        "\n".join(f"- [{name}](#{name})" for name in presets()),
+    ]
+    for name, config in presets().items():
+        parts.append(f"## {name}")
+        parts += [f"**{head}:** {text}" for head, text in paragraphs(config.description).items() if text]
+        base = yaml_text.parse(preset_text(name), name).get("base")
+        parts.append(f"It sets, over `{base}`:" if base else "It sets:")
+        parts.append(f"```yaml\n{yaml_text.write(_set_by(name))}```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _own(name: str) -> dict[str, Any]:
+    """The options that the preset's own file sets."""
+    settings = yaml_text.parse(preset_text(name), name)
+    return {key: value for key, value in settings.items() if key in load_preset(name) and key != "description"}
+
+
+def _set_by(name: str) -> dict[str, Any]:
+    """The options that the preset's own file sets."""
+    settings = yaml_text.parse(preset_text(name), name)
+    return {key: value for key, value in settings.items() if key in load_preset(name) and key != "description"}
+
+
 def schema_page() -> str:
     """The JSON schema of ``vaelab diagnose --format json``."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -174,11 +223,18 @@ PAGES: dict[str, Callable[[], str]] = {
     "rules.md": rules_page,
     "lint-rules.md": lint_rules_page,
     "presets.md": presets_page,
+    "trainers.md": trainers_page,
     "schema/vaelab.diagnosis-1.json": schema_page,
 }
 
-if __name__ == "__main__":
+
+def write(folder: Path) -> None:
+    """Write all pages into ``folder``, a copy of docs/ or docs/ itself."""
     for name, page in PAGES.items():
-        target = Path(__file__).parent / name
+        target = folder / name
+        target.parent.mkdir(exist_ok=True)
         target.write_text(page(), encoding="utf-8")
-        print(target)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent)

@@ -19,18 +19,22 @@ NAMES: dict[str, dict[str, str]] = {
     "canonical": {
         "rec": "rec_loss", "per": "perceptual_loss", "kl": "kl_loss", "disc": "disc_loss", "real": "logits_real", "fake": "logits_fake",
         "lr": "lr", "total": "total_loss", "val": "val/rec_loss", "psnr": "psnr",
+        "klw": "kl_weight", "g": "g_loss", "dw": "d_weight", "gn": "grad_norm",
     },
     "lightning": {
         "rec": "train/recon_loss", "per": "train/lpips_loss", "kl": "train/kld", "disc": "train/d_loss", "real": "train/real_logits",
         "fake": "train/fake_logits", "lr": "learning_rate", "total": "train/loss", "val": "val/recon_loss", "psnr": "psnr",
+        "klw": "train/kl_weight", "g": "train/g_loss", "dw": "train/d_weight", "gn": "train/grad_norm",
     },
     "basicsr": {
         "rec": "l_g_pix", "per": "l_g_percep", "kl": "l_kl", "disc": "l_d_total", "real": "out_d_real", "fake": "out_d_fake",
         "lr": "lr", "total": "l_g_total", "val": "val_l_pix", "psnr": "psnr",
+        "klw": "kl_beta", "g": "l_g_gan", "dw": "adaptive_weight", "gn": "grad_norm",
     },
     "plain": {
         "rec": "mse_loss", "per": "vgg_loss", "kl": "kl_divergence", "disc": "discriminator_loss", "real": "logits/real",
         "fake": "logits/fake", "lr": "lr", "total": "loss", "val": "test_mse", "psnr": "PSNR",
+        "klw": "beta", "g": "adversarial_loss", "dw": "d_weight", "gn": "gradient_norm",
     },
 }  # fmt: skip
 every_trainer = pytest.mark.parametrize("trainer", list(NAMES))

@@ -72,3 +72,38 @@ def _() -> Draft:
 @fires("OPT410", "warn", {"gradient norm": (1e-8, 0.1)})
 def _() -> Draft:
     return plain(grad_norm=1e-8 * noise(0.2, seed=7))
+
+
+@fires("SCH607", "critical", {"weight before": (1e-6, 0.01), "weight after": (1e-3, 0.01)})
+def _() -> Draft:
+    late = ROW >= 150
+    out = plain(kl_loss=np.where(late, 100, 3000) * noise(seed=11), kl_weight=np.where(late, 1e-3, 1e-6))
+    out.columns["rec_loss"] = out.columns["rec_loss"] * np.where(late, 5, 1)
+    return out
+
+
+@fires("MET1009", "warn", {"after the first rows": (0.3, 0.05), "now": (0.3, 0.05)})
+def _() -> Draft:
+    return draft({"rec_loss": (0.3 + 0.7 * np.exp(-ROW / 3)) * noise(0.03, seed=12)})
+
+
+@fires("OPT411", "critical", {"lr": (1e-9, 0), "sum of lr over the steps": (3e-6, 0.05)})
+def _() -> Draft:
+    return draft({"rec_loss": np.linspace(0.5, 0.47, ROWS) * noise(0.02, seed=13), "lr": np.full(ROWS, 1e-9)})
+
+
+@fires("ADV319", "info", {"gap": (3.2, 0.05)})
+def _() -> Draft:
+    disc = (0.17 + 0.8 * np.exp(-ROW / 9)) * noise(0.1, seed=14)
+    return plain(disc_loss=disc, logits_real=1.6 * noise(seed=15), logits_fake=-1.6 * noise(seed=16))
+
+
+@fires("MET1010", "critical", {"largest / first": (400, 0.1), "largest / now": (611, 0.1)})
+def _() -> Draft:
+    hit = 1 + 3000 * np.exp(-np.abs(ROW - 8) / 3)
+    return draft(
+        {
+            "rec_loss": (0.4 + 0.2 * np.exp(-ROW / 50)) * noise() * np.where((ROW > 4) & (ROW < 12), 400, 1),
+            "kl_loss": 20 * noise(seed=17) * hit,
+        }
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from vaelab.diagnosis import QA, Diagnosis, MetricVerdict, NextStep, RankedCause
+from vaelab.facts import infer
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.rules.base import Finding, Skipped
 from vaelab.run import Column, Event, ReadNote, Run
@@ -88,7 +88,7 @@ def make_diagnosis(run: Run | None = None, **overrides: Any) -> Diagnosis:
     )
     fields: dict[str, Any] = {
         "run": run,
-        "facts": SimpleNamespace(ended=False),
+        "facts": infer(run),
         "status": "stop",
         "headline": "The KL weight is too large: the KL term outweighs the reconstruction and quality is lost.",
         "confidence": 0.83,

@@ -193,6 +193,45 @@ def test_help_explains_every_option(command: list[str]) -> None:
     assert "Example" in result.stdout or not command
 
 
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["diagnose", "a.log", "--nope"], "no such option: --nope"),
+        (["diagnose"], ""),
+        (["diagnose", "a.log", "--fail-on", "bad"], "'bad' is not one of 'info', 'warn', 'critical'"),
+        (["explain", "kl_loss", "--trainer"], "option '--trainer' requires an argument"),
+        (["explain", "--trainer", "ldm"], "missing argument"),
+        (["watch", "a.log", "--interval", "soon"], "invalid value for '--interval': input should be a valid number"),
+        (["lint", "a.yaml", "--format", "xml"], "'xml' is not one of text, json, sarif, github"),
+        (["nope"], "no such command 'nope'"),
+        (["--nope"], "no such option: --nope"),
+        (["explain", "kl_loss", "twice"], "unexpected extra argument (twice)"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(command: list[str], what: str) -> None:
+    result = runner.invoke(app, command)
+    assert result.exit_code == 2
+    if what:
+        (line,) = result.output.splitlines()
+        assert line.startswith("vaelab: ") and what in line and "Usage" not in line
+        assert line.endswith(
+            "vaelab --help lists the commands"
+            if "nope" in command[0]
+            else f"vaelab {command[0]} --help lists all options"
+        )
+    else:  # nothing was given: the help is the answer
+        assert "Examples" in result.output
+
+
+def test_the_help_of_train_lists_groups_and_one_group_its_settings() -> None:
+    groups = runner.invoke(app, ["train", "--help"], env={"COLUMNS": "120", "TERM": "dumb"}).stdout
+    assert "vaelab train --help loss" in groups and "Weight of the KL" not in groups
+    loss = runner.invoke(app, ["train", "--help", "loss"]).stdout
+    assert "loss.kl_weight (number >= 0; 1e-06)" in loss and "optim.lr" not in loss
+    assert runner.invoke(app, ["train", "-h", "kl_weight"]).stdout.startswith("loss.kl_weight")
+    assert "vaelab train --help loss" in runner.invoke(app, ["train", "video-tiny", "--help"]).stdout
+
+
 def test_version() -> None:
     assert runner.invoke(app, ["--version"]).stdout.startswith("vaelab ")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,16 @@ def test_the_command_prints_the_comparison(monkeypatch: pytest.MonkeyPatch, what
         assert content["schema"] == "vaelab.comparison/1" and len(content["runs"]) == 2
     else:
         assert "What explains what" in result.stdout
+
+
+def test_many_runs_have_a_line_each_the_worst_first(tmp_path: Path) -> None:
+    for i in range(60):
+        rows = "\n".join(f"{10 * k},{0.1 / (k + 1) if i != 33 else 'nan'},{40 + k}" for k in range(60))
+        (tmp_path / f"run-{i}").mkdir()
+        (tmp_path / f"run-{i}" / "metrics.csv").write_text(f"step,rec_loss,kl_loss\n{rows}\n")
+    done = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["compare", str(tmp_path)])
+    lines = done.stdout.splitlines()
+    assert lines[1].split()[:2] == ["run-33", "stop"]
+    assert "and 20 more that are no worse" in done.stdout and "-f html -o compare.html" in done.stdout
+    page = CliRunner().invoke(app, ["compare", str(tmp_path), "-f", "html", "-o", str(tmp_path / "compare.html")])
+    assert page.exit_code == 0 and "run-33" in (tmp_path / "compare.html").read_text()

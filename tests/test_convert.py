@@ -253,9 +253,14 @@ def make_file(path: str) -> None:
     Path(path).touch()
 
 
-def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
-    torch.save({"model": compvis_weights().state, "callbacks": Harm(tmp_path / "made")}, tmp_path / "a.ckpt")
-    assert open_checkpoint(tmp_path / "a.ckpt").name == "AutoencoderKL"
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "before torch 1.6"])
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, is_zip: bool) -> None:
+    state = compvis_weights().state
+    content = {"model": state, "args": argparse.Namespace(lr=1), "callbacks": Harm(tmp_path / "made")}
+    torch.save(content, tmp_path / "a.ckpt", _use_new_zipfile_serialization=is_zip)
+    opened = open_checkpoint(tmp_path / "a.ckpt")
+    assert opened.name == "AutoencoderKL"
+    assert torch.equal(opened.module.decoder.conv_out.weight, state["decoder.conv_out.weight"])
     assert not (tmp_path / "made").exists()
 
 
@@ -263,10 +268,16 @@ def damaged(tmp_path: Path) -> dict[str, Path]:
     state = compvis_weights().state
     whole = tmp_path / "whole.ckpt"
     torch.save({"state_dict": state}, whole)
+    old = tmp_path / "old.ckpt"
+    torch.save({"state_dict": state}, old, _use_new_zipfile_serialization=False)
     contents = {
         "empty.pt": b"",
         "binary.safetensors": bytes(range(256)),
         "cut.ckpt": whole.read_bytes()[:5000],
+        "cut_old.pth": old.read_bytes()[:-5000],
+        "cut_early.pth": old.read_bytes()[:50],
+        "pointer.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n",
+        "page.pth": b"\n<!doctype html><html></html>",
         "a.txt": b"x",
     }
     for name, content in contents.items():
@@ -282,11 +293,13 @@ def damaged(tmp_path: Path) -> dict[str, Path]:
 
 def test_what_cannot_be_opened_is_said_in_one_sentence(tmp_path: Path) -> None:
     files = damaged(tmp_path)
-    for name in set(files) - {"whole.ckpt"}:
+    says = {"cut.ckpt": "cut off", "cut_old.pth": "cut off", "pointer.safetensors": "Git LFS", "page.pth": "a web page"}
+    for name in set(files) - {"whole.ckpt", "old.ckpt"}:
         with pytest.raises(CheckpointError) as raised:
             open_checkpoint(files[name])
         text = str(raised.value)
         assert str(files[name]) in text and "\n" not in text and len(text) < 700, text
+        assert says.get(name, "") in text
     with pytest.raises(CheckpointError, match="averaged weights"):
         open_checkpoint(files["whole.ckpt"], ema=True)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from media_files import write_video
+from vaelab.cli.app import app
 from vaelab.config.schema import ModelConfig
 from vaelab.errors import ConfigError
 from vaelab.models import Autoencoder, CausalVideoVAE, autoencoder_names, build_autoencoder, load_autoencoder
@@ -127,6 +132,7 @@ CLASSES: dict[str, tuple[dict[str, Any], tuple[int, int, int], tuple[int, int, i
         (7, 16, 16),
         True,
     ),
+    "AutoencoderKLMagvit": (HUNYUAN, (4, 8, 8), (9, 16, 16), True),
 }
 
 
@@ -190,10 +196,37 @@ def test_cogvideox_takes_frames_in_groups_of_two_latents(built: dict[str, Autoen
         built["AutoencoderKLCogVideoX"].check_clip(5, 16, 16)
 
 
-def test_long_clips_are_not_cut_into_pieces(built: dict[str, Autoencoder]) -> None:
-    """AutoencoderKLHunyuanVideo tiles clips of more than 16 frames unless told not to."""
-    module = built["AutoencoderKLHunyuanVideo"].module
-    assert module.use_framewise_encoding is False and module.use_framewise_decoding is False
+@pytest.mark.parametrize("name", CLASSES)
+def test_plain_diffusers_computes_what_was_trained(name: str, tmp_path: Path, built: dict[str, Autoencoder]) -> None:
+    """Or config.json says, in words that can be pasted, what to set there: AutoencoderKLHunyuanVideo cuts clips of more than 16
+    frames into pieces unless told not to."""
+    model = built[name].eval()
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.get("_vaelab", "") == model.in_diffusers
+    plain = getattr(diffusers, name).from_pretrained(tmp_path).eval()
+    x = torch.rand(1, 3, *CLASSES[name][2]) * 2 - 1
+    with torch.no_grad():
+        z = model.encode(x)[0]
+        pieces = model._calling.decode(plain, z)
+        for switch in re.findall(r"vae\.(\w+) = False", model.in_diffusers):
+            setattr(plain, switch, False)
+        torch.testing.assert_close(model._calling.encode(plain, x).mean, z, rtol=0, atol=0)
+        torch.testing.assert_close(model._calling.decode(plain, z), model.decode(z), rtol=0, atol=0)
+        assert bool(model.in_diffusers) is not torch.equal(pieces, model.decode(z))
+    assert bool(model.in_diffusers) is (name == "AutoencoderKLHunyuanVideo")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "reconstruct", "probe"])
+def test_the_commands_say_what_plain_diffusers_does_otherwise(
+    command: str, tmp_path: Path, built: dict[str, Autoencoder]
+) -> None:
+    built["AutoencoderKLHunyuanVideo"].save(tmp_path / "vae")
+    write_video(tmp_path / "clips/one.mp4", frames=6, size=(16, 16))
+    size = [] if command == "reconstruct" else ["--clip", "5x16x16"]
+    arguments = [command, str(tmp_path / "vae"), str(tmp_path / "clips"), *size, "-o", str(tmp_path / "out")]
+    shown = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments).output
+    assert "vae.use_framewise_encoding = False; vae.use_framewise_decoding = False" in " ".join(shown.split()), shown
 
 
 def test_parameters_without_gradient_are_found() -> None:
@@ -233,14 +266,27 @@ def test_saved_model_loads_bit_equal(name: str, tmp_path: Path, built: dict[str,
         assert torch.equal(by_settings(x, sample=False).x, expected)
 
 
-def test_checkpointing_where_the_class_has_it(built: dict[str, Autoencoder]) -> None:
-    with pytest.raises(ConfigError, match="AutoencoderDC has no activation checkpointing"):
-        built["AutoencoderDC"].enable_checkpointing()
-    model, x = build_autoencoder(ModelConfig(type="AutoencoderKL", config=KL), 3), torch.rand(1, 3, 1, 8, 8)
-    gradients = []
+NOT_RECOMPUTED = {
+    "AutoencoderDC": "it has no activation checkpointing",
+    "AutoencoderKLWan": "it has no activation checkpointing",
+    "AutoencoderKLQwenImage": "it has no activation checkpointing",
+    "AutoencoderTiny": "leaves out the scaling of the pixels",
+    "AutoencoderKLMagvit": "remember the frames before",
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_checkpointing_gives_the_plain_gradient_or_is_refused(name: str) -> None:
+    model = build_autoencoder(ModelConfig(type=name, config=CLASSES[name][0]), 3)
+    if name in NOT_RECOMPUTED:
+        with pytest.raises(ConfigError, match=rf"{name}: .*{NOT_RECOMPUTED[name]}.*activation_checkpointing to false"):
+            model.enable_checkpointing()
+        return
+    x, gradients = torch.rand(1, 3, *CLASSES[name][2]), []
     for _ in range(2):
+        torch.manual_seed(0)  # LTX's decoder may draw noise of its own
         loss = model(x, generator=torch.Generator().manual_seed(0)).x.square().mean()
-        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+        gradients.append(torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True))
         model.enable_checkpointing()
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
@@ -252,6 +298,10 @@ def test_checkpointing_where_the_class_has_it(built: dict[str, Autoencoder]) -> 
         ({"type": "zzz"}, "known are CausalVideoVAE, "),
         ({"type": "VQModel"}, "VQModel cannot be trained here: it is a vector-quantised model"),
         ({"type": "AutoencoderOobleck"}, "a model of sound"),
+        (
+            {"type": "AutoencoderKLAllegro"},
+            "cannot be trained here: .* in fixed tiles of 24 frames and 320 x 320 pixels only",
+        ),
         (
             {"type": "AutoencoderKL", "config": {"latent_chanels": 4}},
             "no argument 'latent_chanels'; did you mean latent_c",

@@ -26,9 +26,11 @@ from vaelab.evaluation.pictures import to_uint8
 from vaelab.evaluation.published import comparable, published
 from vaelab.evaluation.result import Evaluation, to_json, to_markdown
 from vaelab.evaluation.scores import SCORES, ClipTable, chunk_scores, measured, stack
-from vaelab.evaluation.spectrum import LEVELS, LineSpectrum
+from vaelab.evaluation.spectrum import LEVELS, LineSpectrum, LocalGrid
+from vaelab.evaluation.spectrum import Grid as Lines
 from vaelab.models import build_autoencoder
 from vaelab.models.grid import Grid
+from vaelab.rules.evaluated_pictures import is_local_grid
 
 
 def components_of(x: torch.Tensor, r: torch.Tensor) -> dict[str, float]:
@@ -130,6 +132,58 @@ def test_a_pattern_in_the_originals_is_known_as_such() -> None:
     blocks = 0.05 * torch.cos(2 * torch.pi * torch.arange(128) / 8)
     line = spectrum_of(noise - blocks, 8, x=noise + blocks).strongest()
     assert line.period == 8 and line.level == pytest.approx(line.input_level, rel=0.05)
+
+
+def local_grid(r: torch.Tensor, x: torch.Tensor, factor: int = 4) -> Lines:
+    gathered = LocalGrid((factor, factor))
+    gathered.add(x, r)
+    return gathered.strongest()
+
+
+def textured(size: int = 64) -> torch.Tensor:
+    """Ten pictures with a spectrum that falls as 1 / f."""
+    place = torch.fft.fftfreq(size)
+    radius = torch.hypot(place[:, None], place).clamp(min=1 / size)
+    noise = torch.randn(10, size, size, generator=torch.Generator().manual_seed(0))
+    x = torch.fft.ifft2(torch.fft.fft2(noise) / radius).real
+    return 0.4 * x / x.std()
+
+
+def blurred(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    place = torch.fft.fftfreq(x.shape[-1])
+    squares = place[:, None].square() + place.square()
+    return torch.fft.ifft2(torch.fft.fft2(x) * torch.exp(-2 * (torch.pi * sigma) ** 2 * squares)).real
+
+
+@pytest.mark.parametrize(("factor", "period", "amplitude"), [(2, 2, 6), (4, 2, 6), (8, 2, 6), (4, 4, 19), (8, 4, 12)])
+def test_a_pattern_that_follows_the_content_is_found_locally(factor: int, period: int, amplitude: float) -> None:
+    x = textured()
+    wave = torch.cos(2 * torch.pi * torch.arange(64) / period)
+    sign = torch.sign(blurred(textured().flip(0), 4.0))  # another phase from place to place
+    r = blurred(x, 1.0) + amplitude / LEVELS * sign * wave
+    found = local_grid(r, x, factor)
+    assert is_local_grid(found.peak, found.level) and found.period == period
+    assert amplitude / 2 < found.level < amplitude, "the windows in which its sign changes have less"
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
+def test_blur_noise_and_sharpening_are_no_local_grid(factor: int) -> None:
+    x = textured()
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    outputs = [x, *(blurred(x, sigma) for sigma in (0.5, 1, 2, 4)), *(x + level * noise for level in (0.02, 0.1, 0.5))]
+    for r in [*outputs, 2.5 * x - 1.5 * blurred(x, 1.0)]:
+        found = local_grid(r, x, factor)
+        assert not is_local_grid(found.peak, found.level)
+
+
+def test_a_local_pattern_of_the_originals_is_not_the_decoders() -> None:
+    x = textured()
+    blocks = x + 0.05 * torch.cos(torch.pi * torch.arange(64))
+    assert local_grid(blocks, x).peak > 1.5 > local_grid(blocks, blocks).peak
+
+
+def test_windows_wider_than_a_frame_give_no_local_grid() -> None:
+    assert math.isnan(local_grid(torch.rand(3, 24, 24), torch.rand(3, 24, 24), 8).peak)
 
 
 def test_frames_too_small_for_a_background_give_no_grid() -> None:

@@ -94,6 +94,17 @@ def test_a_grid_that_the_clips_have_too_is_not_the_decoders() -> None:
     assert [f.code for f in judge_numbers({**numbers, "evaluation.grid_input_level": 0.5})] == ["REC121"]
 
 
+def test_a_grid_that_follows_the_content_is_named_by_evaluate_and_probe() -> None:
+    local = {"local_grid_peak": 3.0, "local_grid_period": 2.0, "local_grid_level": 2.8}
+    numbers = {"evaluation.explained_variance": 0.9, "evaluation.grid_peak": 1.1}
+    for found in (
+        judge_numbers({**numbers, **{f"evaluation.{name}": value for name, value in local.items()}}),
+        judge_numbers({"probe.decoder_response": 0.9, **{f"probe.{name}": value for name, value in local.items()}}),
+    ):
+        assert [f.code for f in found if f.severity != "info"] in (["REC121"], ["REC140"])
+        assert "period of 2 pixels follows the content" in found[0].message
+
+
 def judge_numbers(numbers: dict[str, float]) -> tuple[Finding, ...]:
     run = Run("x", "evaluation", "unknown", 0.0, "", np.empty(0, np.int64), {}, measured=numbers)
     return diagnose(run).findings

@@ -253,6 +253,29 @@ def test_data_that_become_easy_at_once_are_told_though_the_loss_falls_on(log: Lo
 
 
 @every_trainer
+@pytest.mark.parametrize("held_out", [False, True])
+def test_data_that_become_easy_within_some_rows_are_told(log: Log, held_out: bool) -> None:
+    since = (ROW - 120.0).clip(0)
+    rec = (
+        (0.03 + 0.06 * np.exp(-ROW / 30))
+        * noise()
+        * np.where(ROW < 120, 1, np.maximum(0.4 * np.exp(-since / 12), 0.003))
+    )
+    kl = np.where(ROW < 120, 40, 480 * np.exp(-since / 8) + 1.7) * noise(seed=1)
+    more = {"val": np.where(ROW < 120, 0.035, 0.3) * noise(seed=2)} if held_out else {}
+    diagnosis = log.judged(rec=rec, kl=kl, lr=np.full(ROWS, 1.37e-4), **more)
+    assert diagnosis.status == "act" and diagnosis.causes[0].id in ("A4", "A5")
+
+
+@every_trainer
+def test_learning_that_begins_late_is_no_easier_data(log: Log) -> None:
+    rec = np.where(ROW < 100, 0.3, 0.05 + 0.25 * np.exp(-(ROW - 100.0).clip(0) / 12)) * noise(0.03)
+    assert "DAT706" not in codes(
+        log.judged(rec=rec, kl=np.where(ROW < 100, 0.5, 30) * noise(seed=1), lr=np.full(ROWS, 1.37e-4))
+    )
+
+
+@every_trainer
 def test_held_out_data_that_stand_worse_than_at_their_first_rows_are_watched(log: Log) -> None:
     val = np.where(ROW < 20, 0.5 - 0.003 * ROW, 0.44 + 0.1 * np.minimum(1, (ROW - 20) / 120)) * noise(0.01, 5)
     assert log.judged(rec=falls(0.5, 0.42), val=val).status == "watch"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from vaelab.catalog import METRICS
 from vaelab.causes import CAUSES
+from vaelab.cli.app import app
+from vaelab.config.options import OPTIONS
 from vaelab.dialects import DIALECTS
 from vaelab.errors import ConfigError
 from vaelab.explain import explain, explain_in_run, explain_rule, first_sentence
@@ -17,7 +19,7 @@ from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Rule
 from vaelab.run import Column, Run, Smoothing
 
-DOCS = Path(__file__).parent.parent / "docs"
+SICK = Path(__file__).parents[1] / "examples/logs/radiodiff-collapse"
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -45,6 +47,54 @@ def test_the_formula_is_that_of_the_trainer() -> None:
     assert DIALECTS["pyramid_flow"].formulas["kl_loss"] in pyramid_flow
     assert DIALECTS["ldm"].formulas["kl_loss"] in all_of_them
     assert DIALECTS["ldm"].formulas["kl_loss"] not in pyramid_flow
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_no_formula_is_given_twice(name: str) -> None:
+    lines = next((s.lines for s in explain(METRICS[name].aliases[0]).sections if s.heading == "Formula"), ())
+    assert len(set(lines)) == len(lines)
+    assert "".join(lines).count("sum over all latent elements, mean over the batch") <= 1
+
+
+def test_the_terminal_shows_the_usual_formulas_and_says_how_to_get_another() -> None:
+    shown = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(app, ["explain", "rec_loss"]).stdout
+    assert "more; --trainer NAME gives the one of a trainer" in shown
+
+
+@pytest.mark.parametrize("word", ["kl_weight", "loss.kl_weight", "klloss_weight"])
+def test_a_weight_is_explained_as_a_setting(word: str) -> None:
+    explanation = explain(word)
+    assert (explanation.kind, explanation.name) == ("metric" if word == "kl_weight" else "setting", "kl_weight")
+    text = str(explanation)
+    assert "loss.kl_weight: number >= 0; default 1e-06" in text
+    assert "kl_loss (KL loss)" in text and "effective beta" in text and "C2 kl-weight-too-big" in text
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_setting_of_train_is_explained(option: str) -> None:
+    assert option in str(explain(option)) or explain(option).kind == "metric"
+
+
+def test_a_picture_shows_where_the_run_stands_in_each_unit() -> None:
+    shown = (
+        CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1"}).invoke(app, ["explain", "kl_loss", "--run", str(SICK)]).stdout
+    )
+    logged, nats = (part.splitlines() for part in shown.split("Where this run stands")[1:3])
+    assert logged[0] == ": kl_loss as logged, logarithmic" and nats[0] == ", in nats per latent element, logarithmic"
+    assert logged[2].startswith("  2 refuted") and logged[2].endswith("above 5,000: outside")
+    assert nats[2].startswith("  5 holds") and nats[2].endswith("below 0.05: inside")
+    here = logged[1].index("●")
+    assert logged[2][here] == "│" and logged[2].index("▒") > here  # left of the band
+    assert "2. REFUTED: KL above 5,000" in shown
+    assert all(len(line) <= 80 for line in (*logged, *nats))
+
+
+def test_a_run_with_one_value_or_a_negative_one_is_drawn_too() -> None:
+    steps = np.array([0, 10], np.int64)
+    for values in ([-3.0, -3.0], [0.0, 0.0], [5.0, 1e9]):
+        column = Column("kl_loss", "kl_loss", np.array(values), np.array([True, True]))
+        run = Run("a.log", "metric_logger", "unknown", 1.0, "", steps, {"kl_loss": column})
+        assert "2 refuted" in str(explain_in_run("kl_loss", run))
 
 
 def test_bands_come_with_condition_and_standing() -> None:
@@ -118,13 +168,3 @@ def test_a_rule_is_explained_from_its_docstring() -> None:
         ("Columns and facts it needs", ("kl_loss",)),
     ]
     assert first_sentence(ExampleRule.documentation()) == "The KL falls to nothing"
-
-
-def test_the_docs_pages_are_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("make_pages", DOCS / "make_pages.py")
-    assert spec and spec.loader
-    pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pages)
-    hint = "run: PYTHONPATH=src python docs/make_pages.py"
-    assert (DOCS / "metrics.md").read_text(encoding="utf-8") == pages.metrics_page(), hint
-    assert (DOCS / "causes.md").read_text(encoding="utf-8") == pages.causes_page(), hint

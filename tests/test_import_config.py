@@ -39,6 +39,13 @@ def changed(name: str, old: str, new: str) -> Imported:
     return import_foreign(text.replace(old, new))
 
 
+@pytest.mark.parametrize("set_in_the_script", [True, False])
+def test_a_frozen_encoder_stays_frozen(set_in_the_script: bool) -> None:
+    option = "    --freeze_encoder \\\n" if set_in_the_script else ""
+    config = changed("pyramid_flow.sh", "    --disc_start", f"{option}    --disc_start").config
+    assert config.model.freeze == ("encoder" if set_in_the_script else "none")
+
+
 def test_pyramid_flows_script_maps() -> None:
     config = load("pyramid_flow.sh").config
     assert (config.model.type, config.data.source, config.data.path) == (
@@ -158,6 +165,7 @@ def test_vidtok_counts_half_steps() -> None:
         "learned",
     )
     assert (config.loss.kl_weight, config.loss.lecam_weight, config.optim.clip_grad) == (1e-6, 0.005, 20.0)
+    assert (config.loss.lecam_init, config.loss.lecam_decay) == ("zero", 0.999)
     assert (config.data.frames, config.data.fps, config.data.path, config.optim.precision) == (17, 3.0, "clips", "bf16")
     assert config.model.type == "AutoencoderVidTok" and config.model.config["z_channels"] == 4
     assert note(imported, "gen_loss_cross_entropy").kind == "corrected"

@@ -75,6 +75,10 @@ def test_sound_settings_of_our_own_are_clean(tmp_path: Path) -> None:
         ("LNT205", {"data__frames": 18}),
         ("LNT206", {"data__resolution": [128, 100]}),
         ("LNT208", {"loss__disc_layers": 6}),
+        ("LNT209", {"data__source": "videos"}),
+        ("LNT209", {"data__source": "images", "data__path": "pictures"}),
+        ("LNT209", {"data__source": "radiomapseer", "data__path": "maps", "data__val_path": "more"}),
+        ("LNT209", {"data__source": "videos", "data__path": "films", "data__options": {"cars": True}}),
         ("LNT301", {"loss__kl_weight": 0.1}),
         ("LNT302", {"loss__kl_weight": 1e-12}),
         ("LNT303", {"loss__nll_reduction": "sum", "loss__disc_weight_mode": "fixed", "optim__clip_grad": 1e5}),
@@ -162,9 +166,9 @@ def test_a_comment_on_a_line_switches_off_what_is_found_there(tmp_path: Path) ->
 
 def test_a_preset_that_starts_from_another_keeps_its_comments(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("base: autoencoder-mode\nrun: {batch_size: 1}\n")
+    path.write_text("base: autoencoder-mode\nrun: {batch_size: 1}\ndata: {path: films}\n")
     assert lint(str(path))[0].findings == ()
-    path.write_text("base: autoencoder-mode\nloss:\n  kl_weight: 1.0e-13\n")
+    path.write_text("base: autoencoder-mode\ndata: {path: films}\nloss:\n  kl_weight: 1.0e-13\n")
     assert [f.code for f in lint(str(path))[0].findings] == ["LNT302"], "a value of one's own has comments of one's own"
 
 
@@ -244,10 +248,10 @@ def test_exit_codes(faulty: Path) -> None:
 
 
 def test_the_screen_names_line_code_and_change(faulty: Path) -> None:
-    shown = runner.invoke(app, ["lint", str(faulty), "radio-map"]).stdout
+    shown = runner.invoke(app, ["lint", str(faulty), "video-tiny"]).stdout
     line = next(n for n, text in enumerate(faulty.read_text().splitlines(), 1) if "disc_start" in text)
     assert f"{faulty}:{line}" in shown.replace("\n", "") and "critical LNT101 disc-start-beyond-end" in shown
-    assert "-> loss.disc_start=10000" in shown and "nothing found (26 checks)" in shown
+    assert "-> loss.disc_start=10000" in shown and "nothing found (27 checks)" in shown
     assert "1 critical, 1 note. vaelab explain LNT101 says more." in shown
 
 

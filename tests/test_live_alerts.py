@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -269,6 +271,15 @@ def test_a_command_that_fails_or_hangs_is_one_sentence(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+def test_what_a_command_leaves_in_the_background_has_its_limit_too(tmp_path: Path) -> None:
+    mark, begun = tmp_path / "still here", tmp_path / "begun"
+    quiet = f"(touch '{begun}'; sleep 3; touch '{mark}') >/dev/null 2>&1 &"
+    ShellCommand(quiet, seconds=0.5)(ALERT)  # the command itself ended well: the alert is delivered
+    assert begun.exists()
+    time.sleep(3.5)
+    assert not mark.exists()
+
+
 class Server(HTTPServer):
     def __init__(self, code: int) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -316,6 +327,52 @@ def test_a_webhook_that_refuses_is_one_sentence_without_the_secret(server: Serve
     with pytest.raises(AlertError, match=r"the webhook at 127\.0\.0\.1 answered 500") as caught:
         Webhook(server.url)(ALERT)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("server", [301, 302, 303, 307, 308], indirect=True)
+def test_a_webhook_that_redirects_has_not_delivered(server: Server) -> None:
+    with pytest.raises(AlertError, match=r"answered 30\d .*not delivered\. It names another address"):
+        Webhook(server.url)(ALERT)
+    assert len(server.got) == 1  # nothing is sent to the other address
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nX-A: ", b""])
+def test_a_webhook_that_drips_is_given_up_within_the_limit(sent: bytes) -> None:
+    """Each byte comes in time; the exchange as a whole does not."""
+    enough = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(sent)
+                while not enough.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with pytest.raises(AlertError, match=r"127\.0\.0\.1 did not answer within 0\.4 seconds"):
+                Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/", seconds=0.4)(ALERT)
+        finally:
+            enough.set()
+            thread.join()
+
+
+def test_a_webhook_that_answers_nonsense_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"\x00\x01 nonsense\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(AlertError, match="cannot be reached"):
+            Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/")(ALERT)
+        thread.join()
 
 
 def test_a_webhook_that_nobody_answers_is_one_sentence(server: Server) -> None:

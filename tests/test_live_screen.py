@@ -23,7 +23,7 @@ from vaelab.live.alerts import Alert, Alerts
 from vaelab.live.changes import Change
 from vaelab.live.milestones import duration, milestones
 from vaelab.live.screen import page, short_names, worst_run
-from vaelab.live.sparkline import ASCII, BLOCKS, sparkline
+from vaelab.report.sparkline import ASCII, BLOCKS, sparkline
 from vaelab.run import Run
 
 LOGS = Path(__file__).parents[1] / "examples/logs"
@@ -62,16 +62,16 @@ def all_runs() -> list[WatchedRun]:
 @pytest.mark.parametrize(
     "expected",
     [
-        "STOP  Stop this run. The latent carries almost no information",
+        "SHOULD HAVE STOPPED  The latent carries almost no information",
         "radiodiff-collapse/train.log",
         "99%, step 890 of 900, 0.3 s a step, finished",
         "- VAE only from 0  # GAN from 450",
         "GAN start at 450",
         "kl_loss",
-        "bad, posterior collap",
+        "bad, posterior collapse (KL201)",
         "critical KL201 posterior-collapse",
-        "most likely cause: C2 The KL weight is too big",
-        "try: model.lossconfig.kl_weight: 1e-06",
+        "Why     The KL weight is too big for its reduction (98% likely)",
+        "Change  kl_weight: 100 -> 1e-6   paste: model.lossconfig.kl_weight: 1e-06",
         "last change",
     ],
 )
@@ -87,7 +87,7 @@ def test_several_runs_have_a_line_each_and_the_worst_one_is_shown_in_full(all_ru
         ["ACT", "pyramid-flow-gan-weight"],
         ["HEALTHY", "pyramid-flow-healthy"],
     ]
-    assert lines[4].startswith("> STOP") and any(line.startswith("STOP  Stop this run.") for line in lines)
+    assert lines[4].startswith("> STOP") and any(line.startswith("SHOULD HAVE STOPPED") for line in lines)
     assert worst_run(all_runs).source.endswith("radiodiff-collapse/train.log")
 
 
@@ -137,6 +137,40 @@ def test_the_strip_has_room_for_the_steps_that_are_planned() -> None:
     run = healthy("radiodiff", rows=300, every=20).run()
     (strip,) = [line for line in shown([taken(head(run, 100))]) if line.endswith("·")]
     assert len(strip) == 80 and 26 <= len(strip.rstrip("·")) <= 27
+
+
+@pytest.mark.parametrize(("width", "height"), [(120, 40), (80, 24)])
+def test_the_change_to_make_never_falls_off(all_runs: list[WatchedRun], width: int, height: int) -> None:
+    for runs in (all_runs, watched(LOGS / "radiodiff-collapse")):
+        assert any(line.startswith("Change  kl_weight: 100 -> 1e-6") for line in shown(runs, width, height))
+
+
+def test_only_a_run_that_goes_on_is_told_to_stop_or_to_change() -> None:
+    run = watched(LOGS / "radiodiff-collapse")[0].run
+    assert run is not None
+    going = taken(head(run, 60))
+    going.stable.update(600, going.diagnosis, final=True)  # type: ignore[arg-type]
+    assert shown([going])[0].startswith("ACT  Change something. With kl_weight 100")
+    assert "Stop this run" not in "\n".join(shown(watched(LOGS / "radiodiff-collapse")))
+
+
+def test_the_silence_of_a_log_stands_beside_its_verdict(all_runs: list[WatchedRun]) -> None:
+    silent = next(run for run in all_runs if run.id.startswith("run-ldm"))
+    silent.stalled, silent.stale = True, 2400.0
+    (line,) = [line for line in shown(all_runs, width=140) if "ldm-lightning-lr" in line and "step" in line]
+    assert "silent 40 min" in line and "kl_loss" in line
+
+
+def test_words_are_not_broken(all_runs: list[WatchedRun]) -> None:
+    for width in (80, 120):
+        cut = [line for line in shown(all_runs, width=width, height=40) if line.endswith("…")]
+        assert cut and all(line.endswith(" …") for line in cut)
+
+
+def test_the_keys_are_named_and_choose_the_run(all_runs: list[WatchedRun]) -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+    lines = [line.plain for line in page(all_runs, console, 80, 24, None, all_runs[0], "q leave")]
+    assert lines[-1] == "q leave" and any(line.startswith("> ACT         ldm") for line in lines)
 
 
 def test_findings_that_are_gone_are_shown_for_a_while() -> None:

@@ -143,6 +143,16 @@ def test_lecam_follows_its_paper() -> None:
     assert lecam.ema_fake.item() == pytest.approx(0.9 * -1.0 + 0.1 * -2.0)
 
 
+def test_lecam_from_zero_is_vidtoks() -> None:
+    """VidTok moves its means from 0 and then takes the penalty, from the first batch on (vidtok/modules/losses.py)."""
+    lecam, means, decay = LeCam(decay=0.9, from_zero=True), [0.0, 0.0], 0.9
+    for real, fake in (([2.0, -1.0], [0.5, -3.0]), ([1.0, 4.0], [-2.0, 0.0])):
+        means = [decay * m + (1 - decay) * sum(logits) / 2 for m, logits in zip(means, (real, fake), strict=True)]
+        expected = sum(max(a - means[1], 0) ** 2 for a in real) / 2 + sum(max(means[0] - b, 0) ** 2 for b in fake) / 2
+        lecam.update(torch.tensor(real).mean(), torch.tensor(fake).mean())
+        assert lecam.penalty(torch.tensor(real), torch.tensor(fake)).item() == pytest.approx(expected)
+
+
 def test_lecam_is_not_moved_by_validation_and_comes_back_from_a_checkpoint() -> None:
     lecam = LeCam(decay=0.5)
     lecam.update(torch.tensor(1.0), torch.tensor(-1.0))

@@ -26,6 +26,7 @@ from vaelab.live import Change
 from vaelab.live.alerts import Alert, Alerts
 from vaelab.monitor import capture
 from vaelab.monitor.observed import Observed, usual_range
+from vaelab.monitor.rows import Rows
 from vaelab.monitor.settings import plain_settings
 
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK")
@@ -235,6 +236,42 @@ def test_a_second_start_continues_the_file(tmp_path: Path) -> None:
     assert run.steps.tolist() == list(range(80)) and run["rec_loss"][40] == 30.4
     assert [e.kind for e in run.events] == ["resume"]
     same_run(vaelab.read(tmp_path / "metrics.jsonl"), run)
+
+
+def test_two_monitors_on_one_path_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = Monitor(path=tmp_path), Monitor(path=tmp_path)
+    first.log(0, healthy(0))
+    first.wait()
+    second.log(0, healthy(0))
+    second.wait()
+    assert [text for text in warnings_of(caplog) if "another Monitor" in text and "its own path" in text]
+    first.close()
+    second.close()
+    caplog.clear()
+    third = Monitor(path=tmp_path)  # one after the other is a run that goes on
+    third.log(1, healthy(1))
+    third.wait()
+    third.close()
+    assert not warnings_of(caplog)
+
+
+def test_rows_that_wait_have_a_bound(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("vaelab.monitor.engine.MOST_WAITING", 5)
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def slow(rows: Rows) -> None:
+        hangs.set()
+        goes_on.wait(60)
+
+    monkeypatch.setattr(Rows, "open", slow)
+    monitor = Monitor()
+    monitor.log(0, healthy(0))
+    hangs.wait(60)
+    for step in range(1, 21):
+        monitor.log(step, healthy(step))
+    goes_on.set()
+    monitor.close()
+    assert [text for text in warnings_of(caplog) if text.startswith("vaelab: 16 rows were dropped while 5 waited")]
 
 
 def test_a_torn_last_line_costs_one_row(tmp_path: Path) -> None:

@@ -540,8 +540,8 @@ def test_clipping_is_that_of_all_steps(tmp_path: Path) -> None:
     sim.columns["clip_coefficient"] = np.where(np.arange(len(sim.steps)) % 2, 0.25, 1.0)
     found = facts_of(sim.write(tmp_path))
     assert found.optimiser.clipped == pytest.approx(0.8) and found.optimiser.coefficient == pytest.approx(0.25)
-    clip = next(f for f in diagnose(found.run).findings if f.code == "OPT401")
-    assert clip.message.startswith("80% of the steps")
+    clip = next(f for f in found.statements if f.name == "clip")
+    assert "80% of the steps are scaled" in clip.text
 
 
 def test_origin_is_what_the_settings_say(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vaelab.diagnosis import MetricVerdict, diagnose
 from vaelab.errors import ConfigError
 from vaelab.facts.base import Fact
 from vaelab.report import draw_plots, notebook, to_dict, to_html, to_markdown, to_sarif, write_report
-from vaelab.report.plots import natural_function
+from vaelab.report.evidence import natural_function
 from vaelab.report.schema import json_schema
 
 SECTIONS = [
@@ -84,17 +84,23 @@ def test_a_run_of_many_rows_makes_a_page_of_a_few_hundred_kilobytes() -> None:
 def test_the_notebook_fragment_is_small_and_escaped() -> None:
     fragment = notebook.html_of(hostile_diagnosis())
     assert HOSTILE not in fragment and "&lt;script&gt;" in fragment
-    assert len(fragment) < 5000
+    assert len(fragment) < 30_000  # with the two plots of the first view
 
 
 def test_write_report_writes_every_file_and_the_links_in_it_exist(tmp_path: Path) -> None:
     small = make_run(30, columns={"lr": make_run(30).columns["lr"]})
-    paths = write_report([make_diagnosis(), make_diagnosis(small)], tmp_path / "new" / "folder")
+    paths = write_report([make_diagnosis(), make_diagnosis(small)], tmp_path / "new" / "folder", plots="all")
     assert {p.name for p in paths} >= {"report.md", "report.html", "diagnosis.json", "rec_loss.png"}
     assert sorted(paths) == sorted(p for p in (tmp_path / "new").rglob("*") if p.is_file())
     linked = re.findall(r"!\[.*?\]\((.+?)\)", (tmp_path / "new" / "folder" / "report.md").read_text())
-    assert len(linked) == 10
+    assert len(linked) == 13
     assert all((tmp_path / "new" / "folder" / link).read_bytes().startswith(b"\x89PNG") for link in linked)
+
+
+def test_a_report_draws_the_first_view_and_an_overview_and_all_plots_only_when_asked(tmp_path: Path) -> None:
+    write_report([make_diagnosis()], tmp_path)
+    names = {p.name for p in (tmp_path / "plots").iterdir()}
+    assert names == {"first_view_1.png", "first_view_2.png", "overview.png"}
 
 
 def test_a_folder_that_cannot_be_made_gives_one_sentence(tmp_path: Path) -> None:
@@ -114,7 +120,9 @@ def test_without_matplotlib_the_report_says_what_to_install(tmp_path: Path, monk
 def test_a_plot_without_its_metric_is_left_out_and_named(tmp_path: Path) -> None:
     run = make_run(50, columns={"rec_loss": make_run(50).columns["rec_loss"]})
     plots, missing = draw_plots(make_diagnosis(run), tmp_path)
-    assert [p.file for p in plots] == ["rec_loss.png", "overview.png", "normalised_comparison.png", "multi_axis.png"]
+    assert [p.file for p in plots] == [
+        "first_view_1.png", "rec_loss.png", "overview.png", "normalised_comparison.png", "multi_axis.png",
+    ]  # fmt: skip
     assert [text.split(":")[0] for text in missing] == ["total_loss", "kl_loss", "disc_loss", "gan", "optimiser"]
 
 
@@ -173,3 +181,11 @@ def test_what_diagnose_returns_is_laid_out_in_every_format(rows: int) -> None:
         assert finding.code in text and finding.code in to_html([diagnosis])
         assert finding.code in to_sarif([diagnosis], [])
     assert diagnosis.status.upper() in notebook.html_of(diagnosis)
+
+
+def test_a_notebook_shows_the_first_view_with_its_plots_and_folds_the_rest() -> None:
+    fragment = notebook.html_of(make_diagnosis())
+    before, _, _ = fragment.partition("<details>")
+    assert before.index("STOP") < before.index("--kl_weight 1e-6") < before.index("Why") < before.index("<svg")
+    assert before.count("<svg") == 2 and "nats/element" in before
+    assert notebook.html_of(empty_diagnosis())

@@ -22,14 +22,14 @@ def screen(*diagnoses: Diagnosis, width: int = 100, **options: bool) -> str:
 
 def test_one_run_fits_on_one_screen() -> None:
     text = screen(make_diagnosis())
-    assert len(text.splitlines()) <= 48
+    assert len(text.splitlines()) <= 50  # six of them are the plot of the first view
     assert max(map(len, text.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(
     "expected",
     [
-        "STOP  The KL weight is too large", "Confidence 83%: fairly sure", "rec_loss", "PSNR 21.0 to 33.6 dB",
+        "STOP  The KL weight is too large", "Change  --kl_weight 1e-6", "Why     KL weight too big (71% likely)", "Confidence 83%: fairly sure", "rec_loss", "PSNR 21.0 to 33.6 dB",
         "G GAN start at 4,000; R resume at 7,000", "critical V101 kl-dominates, steps 1,000 to 9,980",
         "KL share of total 97.3% (step 1,000, line 105)", "71% C2 KL weight too big (kl-weight-too-big)",
         "for D103; against V101", "--kl_weight 1e-6", "What would change this verdict",
@@ -95,3 +95,21 @@ def test_what_reading_lost_is_said_on_the_screen_and_ordinary_notes_are_not() ->
 
 def test_one_row_is_not_written_in_the_plural() -> None:
     assert "1 row, step" in screen(make_diagnosis(make_run(1)))
+
+
+def test_verdict_change_why_and_plot_stand_in_the_first_twelve_lines() -> None:
+    """They were on lines 1, 37 and 35 of 58, and there was no plot."""
+    for width in (80, 100, 140):
+        first = screen(make_diagnosis(), width=width).splitlines()[:12]
+        assert first[0].startswith("STOP")
+        assert any("--kl_weight 1e-6" in line for line in first[1:3])
+        assert any(line.startswith("Why") for line in first)
+        assert sum("█" in line for line in first) >= 3 and any("─" in line and "G" in line for line in first)
+
+
+def test_a_terminal_without_unicode_gets_a_plot_of_ascii() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    render([make_diagnosis()], Console(file=file, width=100))
+    file.flush()
+    text = file.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+    assert "####" in text and "?" not in text

@@ -169,7 +169,6 @@ def _() -> Draft:
     return vae()
 
 
-@fires("KL208", "info")
 def _() -> Draft:
     return vae()
 
@@ -270,7 +269,6 @@ def _() -> Draft:
     return gan(3.0, 3.0)
 
 
-@fires("ADV312", "info")
 def _() -> Draft:
     return negative_totals("pyramid_flow", 0)
 
@@ -311,7 +309,6 @@ def _() -> Draft:
 # --- OPT ------------------------------------------------------------------------------------------------------------------
 
 
-@fires("OPT401", "info", {"share clipped": (1, 0)})
 def _() -> Draft:
     out = vae()
     out.columns["grad_norm"] = 4 * noise()
@@ -345,7 +342,6 @@ def _() -> Draft:
     return out
 
 
-@fires("OPT406", "info")
 def _() -> Draft:
     return healthy("radiodiff", 0, gan_at=None)
 
@@ -526,7 +522,6 @@ def _() -> Draft:
     return out
 
 
-@fires("SCH605", "info", {})
 def _() -> Draft:
     out = vae()
     out.config["opt_betas"] = [0.9, 0.95]

@@ -83,6 +83,28 @@ def test_what_is_not_asked_for_is_not_checked(tmp_path: Path) -> None:
 # -- planted faults
 
 
+@pytest.mark.parametrize("settings", [{"optim__precision": "bf16", "loss__disc": "patch3d"}, {"loss__disc": "patch2d"}])
+def test_gradients_of_nan_are_found_and_torchs_own_fault_is_named(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch's Conv3d makes them in bf16 on a CPU: now and then, in one layer."""
+    real, calls = TrainingStep._discriminator_pass, iter(range(10**6))
+
+    def sometimes_nan(self: TrainingStep, *args: Any) -> Any:
+        measured = real(self, *args)
+        if next(calls) % 3 == 1:
+            next(self.discriminator.parameters()).grad.fill_(float("nan"))
+        return measured
+
+    monkeypatch.setattr(TrainingStep, "_discriminator_pass", sometimes_nan)
+    found = checks(tmp_path, **settings)
+    assert {"steps", "discriminator-learns"} <= failed(found)
+    assert found["discriminator-learns"].values["skipped"] >= 3
+    for name in ("steps", "discriminator-learns"):
+        names_it = "torch's Conv3d does so in bf16" in found[name].text and "optim.precision=fp32" in found[name].text
+        assert names_it is (settings["loss__disc"] == "patch3d"), found[name].text
+
+
 def lpips_without_gradient(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Objective, "_perceptual", torch.no_grad()(Objective._perceptual))
 

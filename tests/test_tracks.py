@@ -82,7 +82,7 @@ def test_a_total_has_a_direction_only_without_an_adversarial_term() -> None:
     assert infer(both.run()).tracks["total_loss"].worse is None
 
 
-def test_a_track_says_what_it_did_in_every_phase() -> None:
+def test_a_track_says_when_it_jumped_and_what_it_cannot_show() -> None:
     rows = np.arange(ROWS)
     on = rows >= 100
     columns = {
@@ -94,13 +94,11 @@ def test_a_track_says_what_it_did_in_every_phase() -> None:
     columns["rec_loss"][[5, 6]] = np.nan
     out = draft(columns, decimals={"lr": 5}, logged={"rec_loss": np.ones(ROWS, np.bool_)})
     tracks = infer(out.run()).tracks
-    before, after = tracks["rec_loss"].parts[0], tracks["rec_loss"].parts[-1]
-    assert before.trend == "falling" and not before.shifts and before.non_finite == pytest.approx(0.02)
-    assert [s.step for s in after.shifts] == [1500]
-    assert after.shifts[0].db == pytest.approx(4.8, abs=0.5) and after.shifts[0].alarm_step <= 1550
+    shifts = [s for s in tracks["rec_loss"].shifts if s.step >= 1000]
     assert tracks["rec_loss"].before_gan == pytest.approx(0.2 + 0.8 * np.exp(-3), rel=0.05)
+    assert [s.step for s in shifts] == [1500] and shifts[0].ratio == pytest.approx(3, rel=0.15)
     assert tracks["rec_loss"].non_finite == pytest.approx(0.01)
-    assert tracks["lr"].unreadable and not tracks["lr"].zero and "lr" not in list(tracks)
+    assert tracks["lr"].unreadable and "lr" not in list(tracks)
 
 
 def test_a_sudden_fall_beyond_a_convex_decay_is_one() -> None:

@@ -92,7 +92,8 @@ CASES: dict[str, dict[str, Any]] = {
     "fixed weight": {"loss": {"disc_weight_mode": "fixed", "disc_weight": 0.7}},
     "vanilla": {"loss": {"disc_loss": "vanilla"}},
     "non-saturating": {"loss": {"disc_loss": "non-saturating"}},
-    "LeCam": {"loss": {"lecam_weight": 0.5, "lecam_decay": 0.6}},
+    "LeCam": {"loss": {"lecam_weight": 0.5, "lecam_decay": 0.6, "disc_factor": 0.8}},
+    "LeCam from zero": {"loss": {"lecam_weight": 0.5, "lecam_decay": 0.6, "lecam_init": "zero", "disc_factor": 0.8}},
     "learned logvar": {"loss": {"logvar": "learned", "logvar_init": 0.3, "perceptual_weight": 0.5}},
     "sums, as latent-diffusion": {
         "loss": {"nll_reduction": "sum", "perceptual_weight": 1.0, "kl_weight": 1e-6, "disc_weight": 0.5},

@@ -108,6 +108,17 @@ def test_the_screen_follows_a_log_and_ctrl_c_gives_the_terminal_back(tmp_path: P
     assert ESCAPE.sub("", after).strip() == ""
 
 
+def test_keys_choose_the_run_and_q_leaves() -> None:
+    terminal = Terminal(str(LOGS), "--interval", "30")
+    terminal.read_until("q leave")
+    last = len(terminal.written)
+    os.write(terminal.master, b"n")
+    terminal.read_until("> WATCH", since=last)
+    os.write(terminal.master, b"q")
+    assert terminal.end() == 0
+    assert terminal.is_restored
+
+
 def test_a_killed_watch_gives_the_terminal_back_too() -> None:
     terminal = Terminal(str(LOGS))
     terminal.read_until("5 runs")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -23,7 +24,7 @@ from vaelab.errors import ConfigError
 from vaelab.report.charts import points
 from vaelab.web.feed import Feed
 from vaelab.web.guard import checked_token
-from vaelab.web.server import Server
+from vaelab.web.server import Server, most_connections
 from vaelab.web.views import short_names
 from web_helpers import append, get, run_ids, server, wait, write_log
 
@@ -36,6 +37,68 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with server(write_log(folder / "a/metrics.csv"), write_log(folder / "b/metrics.csv", 60)) as started:
         run_ids(started)
         yield started
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET / HTTP/1.1\r\nHost: local", b"GET /static/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx"],
+)
+def test_a_request_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr("vaelab.web.server.REQUEST_SECONDS", 0.2)
+    with (
+        server(write_log(tmp_path / "a.csv")) as started,
+        socket.create_connection(("127.0.0.1", started.port)) as half,
+    ):
+        half.settimeout(20)
+        half.sendall(begun)
+        while half.recv(65536):
+            pass  # ends: the server closes it
+
+
+def test_a_page_that_is_open_for_long_is_no_late_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaelab.web.server.REQUEST_SECONDS", 0.2)
+    log = write_log(tmp_path / "a.csv")
+
+    async def stays() -> None:
+        reader, writer = await listen(started.port)
+        await asyncio.sleep(0.6)
+        append(log, 120, 5)
+        await last_step(reader, 1240)
+        writer.close()
+
+    with server(log) as started:
+        run_ids(started)
+        asyncio.run(stays())
+
+
+def test_pages_beyond_the_limit_are_told_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaelab.web.server.MOST_CONNECTIONS", 6)
+
+    async def open_many() -> list[bytes]:
+        pages = [await asyncio.open_connection("127.0.0.1", started.port) for _ in range(10)]
+        for _, writer in pages:
+            writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        lines = [await asyncio.wait_for(reader.readline(), 20) for reader, _ in pages]
+        for _, writer in pages:
+            writer.close()
+        return lines
+
+    with server(write_log(tmp_path / "a.csv")) as started:
+        run_ids(started)
+        answers = asyncio.run(open_many())
+        assert any(b" 503 " in line for line in answers)
+        assert wait(lambda: get(started, "/").status == 200), "those that close make room"
+
+
+@pytest.mark.parametrize(("files", "most"), [(1024, 924), (50, 1), (10**6, 1000)])
+def test_open_files_limit_the_connections(monkeypatch: pytest.MonkeyPatch, files: int, most: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert most_connections() == most
 
 
 # --- what it answers --------------------------------------------------------------------------------------------------

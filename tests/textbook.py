@@ -46,7 +46,7 @@ class Textbook:
         self.generator_optimizer = adamw(self.generator_parameters, self.optim.betas, self.optim.weight_decay, eps)
         self.disc_parameters = [] if discriminator is None else list(discriminator.parameters())
         self.disc_optimizer = adamw(self.disc_parameters, self.optim.disc_betas, 0.0, eps) if discriminator else None
-        self.lecam_real = self.lecam_fake = None
+        self.lecam_real = self.lecam_fake = 0.0 if self.loss.lecam_init == "zero" else None
         self.ratio_mean: Tensor | None = None
 
     def update(self, micro_batches: list[Tensor], step: int) -> Update:
@@ -142,7 +142,6 @@ class Textbook:
             ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
             cross_entropy = F.binary_cross_entropy_with_logits
             value = 0.5 * (cross_entropy(real, ones) + cross_entropy(fake, zeros))
-        value = value * loss.disc_factor
         if loss.lecam_weight > 0:
             means = real.mean().item(), fake.mean().item()
             decay = loss.lecam_decay if self.lecam_real is not None else 0.0
@@ -150,7 +149,7 @@ class Textbook:
             self.lecam_fake = decay * (self.lecam_fake or 0.0) + (1 - decay) * means[1]
             above, below = F.relu(real - self.lecam_fake), F.relu(self.lecam_real - fake)
             value = value + loss.lecam_weight * ((above**2).mean() + (below**2).mean())
-        return value
+        return value * loss.disc_factor
 
     def rate(self, step: int, disc: bool) -> float:
         """Learning rate at ``step``."""

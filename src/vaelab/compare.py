@@ -152,6 +152,13 @@ def _settings(diagnoses: Sequence[Diagnosis]) -> tuple[tuple[Setting, ...], tupl
     return tuple(differing), tuple(unknown)
 
 
+def differing_settings(diagnoses: Sequence[Diagnosis]) -> dict[str, list[Any]]:
+    """Settings that have at least two values among the runs: key -> the value of each run, None where it is not known."""
+    found = {key: [_setting(d, key)[0] for d in diagnoses] for key in SETTINGS}
+    known = {key: [v for v in values if v is not None] for key, values in found.items()}
+    return {key: found[key] for key, values in known.items() if any(not _same(v, values[0]) for v in values)}
+
+
 def _setting(d: Diagnosis, key: str) -> tuple[Any, str]:
     solved = d.facts.algebra.value(key)
     declared = d.run.config.get(key)

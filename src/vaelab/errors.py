@@ -1,8 +1,30 @@
 """Errors that a person reads: each says what happened, where, and what to do next."""
 
+import re
+
+_OBJECT = re.compile(r" ?<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>")
+
+
+def without_addresses(text: object) -> str:
+    """``text`` without Python's names of objects (``<_io.BytesIO object at 0x7f...>``), which differ from run to run and tell a
+    person nothing."""
+    plain, count = str(text), 1
+    while count:  # one may hold another
+        plain, count = _OBJECT.subn("", plain)
+    return plain
+
+
+def reason(error: BaseException, length: int = 200) -> str:
+    """What another library says in ``error``, in one line of at most ``length`` characters; its class where it says nothing."""
+    said = getattr(error, "strerror", None) or error
+    return " ".join(without_addresses(said).split())[:length] or type(error).__name__
+
 
 class VaelabError(Exception):
     """Base of every error that the command line prints as one sentence (exit code 2)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(without_addresses(text))
 
 
 class LogError(VaelabError):

@@ -51,13 +51,11 @@ GOLDEN = 0.6180339887498949
 class Change:
     """A lasting change that the noise does not explain.
 
-    index: first row of the new level (of the rise, for a drift). alarm: the row at which it was noticed. before, after: levels
-    (medians of up to 8 rows; of a drift, the level it left and the last it reached). back: first row at which it is
+    index: first row of the new level (of the rise, for a drift). before, after: levels (medians of up to 8 rows). back: first row at which it is
     more than half undone; None if it lasts to the end. certainty: 1 - the chance that noise does this in as many rows.
     """
 
     index: int
-    alarm: int
     before: float
     after: float
     back: int | None
@@ -70,18 +68,11 @@ class Change:
 
 @dataclass(frozen=True)
 class ChangePoints:
-    """All changes of one direction, in order of rows. sigma, correlation: of the residuals from row to row."""
+    """shifts: all sudden changes of one direction, in order of rows; drifts: those that took more than one row. first_alarm: row at which a change, sudden or slow, was first noticed."""
 
     shifts: tuple[Change, ...]
     drifts: tuple[Change, ...]
     first_alarm: int | None
-    sigma: float
-    correlation: float
-
-    @property
-    def largest(self) -> Change | None:
-        """The largest shift."""
-        return max(self.shifts, key=lambda s: abs(s.size), default=None)
 
 
 @dataclass(frozen=True)
@@ -108,7 +99,7 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
     """
     n = len(values)
     if n < 2 * LEAST + 2:
-        return ChangePoints((), (), None, math.nan, math.nan)
+        return ChangePoints((), (), None)
     values = np.clip(values, -LARGEST, LARGEST)
     window = max(LEAST, min(max(12, n // 20), n // 4))
     middle = rolling_median(values, 5)
@@ -141,13 +132,13 @@ def change_points(values: FloatArray, sign: int = 1, starts: tuple[int, ...] = (
         if at is not None:
             before, after = level(values[max(begin, at - SIDE) : at]), level(values[at : at + SIDE])
             back = _back(values, at, (before + after) / 2, sign)
-            shifts.append(Change(at, alarm, before, after, back, certainty))
+            shifts.append(Change(at, before, after, back, certainty))
         else:
             _add_drift(drifts, values, begin, onset, alarm, sign, certainty)
         # what may be chance does not make the level forgotten
         begin = begin if certainty < CERTAIN else alarm if at is None else at
         since = max(begin, alarm + 1) if certainty < CERTAIN else begin
-    return ChangePoints(tuple(shifts), tuple(drifts), first_alarm, scale.sigma, scale.correlation)
+    return ChangePoints(tuple(shifts), tuple(drifts), first_alarm)
 
 
 def largest_shift(values: FloatArray) -> Change | None:
@@ -158,9 +149,8 @@ def largest_shift(values: FloatArray) -> Change | None:
     if not found:
         return None
     change, sign = max(found, key=lambda f: f[0].size)
-    places = {"index": change.index * size, "alarm": change.alarm * size}
     back = change.back * size if change.back is not None else None
-    return replace(change, **places, back=back, before=sign * change.before, after=sign * change.after)
+    return replace(change, index=change.index * size, back=back, before=sign * change.before, after=sign * change.after)
 
 
 def _sums(values: FloatArray, scale: _Scale, sign: int, starts: tuple[int, ...]) -> FloatArray:
@@ -279,14 +269,11 @@ def _add_drift(
 ) -> None:
     """Adds a drift, or continues the last one if the curve has not come back half way since."""
     before, after = level(values[max(begin, onset - SIDE) : onset]), level(values[max(onset, alarm - SIDE) : alarm + 1])
-    noticed = alarm
     if drifts and (before - drifts[-1].before) * sign > 0.5 * abs(drifts[-1].size):
         last = drifts.pop()
-        onset, before, noticed, certainty = last.index, last.before, last.alarm, max(certainty, last.certainty)
+        onset, before, certainty = last.index, last.before, max(certainty, last.certainty)
     if (after - before) * sign > 0:
-        drifts.append(
-            Change(onset, noticed, before, after, _back(values, alarm, (before + after) / 2, sign), certainty)
-        )
+        drifts.append(Change(onset, before, after, _back(values, alarm, (before + after) / 2, sign), certainty))
 
 
 def _medians(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:

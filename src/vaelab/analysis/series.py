@@ -39,6 +39,11 @@ class Series:
         return Series(self.steps[a:b], self.values[a:b], self.low[a:b], self.high[a:b], self.rows[a:b], self.per_block)
 
     @property
+    def span(self) -> tuple[int, int]:
+        """First and last step; of a series that is not empty."""
+        return int(self.steps[0]), int(self.steps[-1])
+
+    @property
     def early(self) -> Series:
         """The first rows (``early_rows``)."""
         return self._take(slice(0, early_rows(len(self))))
@@ -141,12 +146,10 @@ class Trend:
     """Mann-Kendall test and Theil-Sen slope of a series.
 
     direction: ``rising``, ``falling`` or ``flat`` (at the 1% level, two-sided, corrected for autocorrelation and with
-    a change larger than the noise). change: level at the end over level at the start, as a ratio (positive series) or
-    a difference. p: two-sided p-value.
+    a change larger than the noise). difference: of the Theil-Sen line between its ends. p: two-sided p-value.
     """
 
     direction: str
-    ratio: float
     difference: float
     p: float
     n: int
@@ -163,7 +166,7 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     v = np.asarray(values, np.float64)
     n = len(v)
     if n < 8:
-        return Trend("flat", 1.0, 0.0, 1.0, n)
+        return Trend("flat", 0.0, 1.0, n)
     if n > 240:
         k = math.ceil(n / 240)
         v = median(v[: n // k * k].reshape(-1, k))
@@ -180,13 +183,11 @@ def trend(values: FloatArray, alpha: float = 0.01, least: float = 0.02) -> Trend
     z = (s - math.copysign(1, s)) / math.sqrt(variance) if s else 0.0
     p = math.erfc(abs(z) / math.sqrt(2))
     total = slope * (m - 1)
-    start, end = centre - total / 2, centre + total / 2
-    ratio = end / start if start > 0 and end > 0 else math.nan
     scale = max(abs(centre), float(median(np.abs(v))), 1e-300)
     direction = "flat"
     if p < alpha and abs(total) > least * scale:
         direction = "rising" if total > 0 else "falling"
-    return Trend(direction, ratio, total, p, n)
+    return Trend(direction, total, p, n)
 
 
 def _correlation_around_line(v: FloatArray, slope: float | None = None) -> float:

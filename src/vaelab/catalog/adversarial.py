@@ -315,6 +315,18 @@ ADVERSARIAL: tuple[Metric, ...] = (
         sources=("vaelab: src/vaelab/losses/adaptive.py",),
     ),
     Metric(
+        "disc_weight",
+        "weight of the adversarial term",
+        ("disc_weight", "adv_weight", "gan_weight", "lambda_adv", "lambda_gan", "g_weight"),
+        "adversarial",
+        unit="per unit of g_loss; of an adaptive weight, of the gradient's size",
+        role="weight",
+        meaning="What g_loss is multiplied by in the total, beside an adaptive weight where there is one.",
+        read_as="Times an adaptive weight it is the GAN gradient over the nll gradient at the last layer: 0.05 to 1 in recipes. A fixed "
+        "one is read against the size of the nll.",
+        sources=("Esser et al. 2021, equation 7", "CompVis/taming-transformers: vqperceptual.py"),
+    ),
+    Metric(
         "disc_factor",
         "GAN switch",
         ("disc_factor",),

@@ -14,8 +14,7 @@ LATENT: tuple[Metric, ...] = (
         "nats, reduced as the trainer does: per sample, per channel or per element",
         role="kl",
         meaning="How far the encoder's posterior is from N(0, 1): the number of nats the latent carries about the "
-        "input. Pyramid-Flow sums over time and space and averages over channels; latent-diffusion, RadioDiff, sgm "
-        "and diffusers sum over everything of a sample; a few average over every element.",
+        "input. Over which axes trainers sum or average differs, as the formulas say.",
         read_as="Divide by the number of latent elements to get nats per element (x 1.443 for bits). The same "
         "posterior reads 12.3, 18,930, 37,859 or 605,745 under four conventions. Below about 0.05 nats per element "
         "the latent is starved; a few to 12 is usual at weights of 1e-6 and less. With a tiny weight a rising KL is "
@@ -64,6 +63,7 @@ LATENT: tuple[Metric, ...] = (
                 "Tokenizers of the latent-diffusion family run at a negligible share (RadioDiff 0.005 %). More than "
                 "half in the first steps of a fine-tune means the weight will rewrite the latent.",
                 "recipes of latent-diffusion, RadioDiff, VidTok and WF-VAE (KL weight 1e-6)",
+                unit="share of the total",
             ),
             Band(
                 "fewer than 0.05 nats per element starves the latent",
@@ -74,6 +74,7 @@ LATENT: tuple[Metric, ...] = (
                 "At 0.05 the posterior's sigma is about 0.95: almost only noise. A rule of thumb for the mean over "
                 "channels.",
                 "arithmetic: sigma = exp(-nats) for a latent of unit variance",
+                unit="nats per latent element",
             ),
             Band(
                 "KL rises for long at a tiny weight",
@@ -131,6 +132,7 @@ LATENT: tuple[Metric, ...] = (
                 "The band is for scaled latents. Raw std of 1.8 (first frame) and 3.1 (video) is what Pyramid-Flow "
                 "ships.",
                 "Project-MONAI/tutorials#1926",
+                unit="scaled",
             ),
         ),
         sources=("LTH14/mar#2", "modelscope/DiffSynth-Studio#1536"),
@@ -275,5 +277,31 @@ LATENT: tuple[Metric, ...] = (
         meaning="Number or share of codes used in a batch.",
         read_as="IBQ publishes 99, 96 and 84 % for 2^10, 2^14 and 2^18 codes.",
         sources=("TencentARC/SEED-Voken README", "lucidrains/vector-quantize-pytorch#170"),
+    ),
+    Metric(
+        "kl_weight",
+        "weight of the KL term",
+        ("kl_weight", "kld_weight", "kl_beta", "kl_coef", "kl_coeff", "weight_kl", "lambda_kl", "beta_kl", "beta"),
+        "latent",
+        unit="per unit of kl_loss: it means nothing without the KL's reduction",
+        role="weight",
+        meaning="What kl_loss is multiplied by in the total.",
+        read_as="As an effective beta: latent-diffusion's 1e-6 is for a KL and an nll that are both summed over a sample; where both are "
+        "means it stands for 1e-6 x latent elements / input values. A weight that grows by plan is annealing; one that jumps was changed.",
+        fixes="It keeps the latent near a unit normal, so that a diffusion model can be trained on it.",
+        without="A plain autoencoder: the latent's scale drifts.",
+        bands=(
+            Band(
+                "1e-6 in sum/sum units",
+                1e-7,
+                1e-5,
+                "effective beta of tokenizers for latent diffusion",
+                "conditional",
+                "Above 0.01 a decoder of unit variance loses detail.",
+                "CompVis/latent-diffusion configs; rule KL203",
+                unit="effective beta",
+            ),
+        ),
+        sources=("CompVis/latent-diffusion: ldm/modules/losses/contperceptual.py",),
     ),
 )

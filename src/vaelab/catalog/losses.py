@@ -120,9 +120,7 @@ LOSSES: tuple[Metric, ...] = (
         "down",
         "depends on the trainer: MSE, L1, L1 + LPIPS, or a sum over pixels",
         role="reconstruction",
-        meaning="Distance between input and reconstruction. Pyramid-Flow: mean squared error. latent-diffusion, sgm, "
-        "VidTok: mean absolute error plus LPIPS. RadioDiff: absolute + squared error + LPIPS. WF-VAE: the summed, "
-        "weighted nll.",
+        meaning="Distance between input and reconstruction. Which distance differs between trainers, as the formulas say.",
         read_as="Turn it into PSNR: 10 log10(4 / MSE) for data in [-1, 1]. For L1, error of Gaussian shape gives "
         "RMSE = L1 / 0.80. Compare with step 0 of a fine-tuned model first, then with published models of the same "
         "compression: 4-channel video VAEs reach 29.6 to 32 dB, 16-channel ones 35 to 37 dB.",
@@ -177,6 +175,7 @@ LOSSES: tuple[Metric, ...] = (
                 "The expected shock of a fresh discriminator. Judge it against the level before the GAN, not against "
                 "a number.",
                 "samb-t/unleashing-transformers#17; ByteVisionLab/TokenFlow#22",
+                unit="ratio to the level before the GAN",
             ),
         ),
         sources=(_PF, _LDM, _RD, "microsoft/VidTok README"),
@@ -202,7 +201,6 @@ LOSSES: tuple[Metric, ...] = (
         "largest reconstruction loss since the row before",
         ("rec_loss_max",),
         "loss",
-        role="reconstruction",
         meaning="Largest rec_loss of a batch among all steps since the row before, of any process.",
         read_as="Two or three times rec_loss is ordinary. Far more: a few samples out of range, which the rows themselves "
         "do not show.",
@@ -296,5 +294,16 @@ LOSSES: tuple[Metric, ...] = (
         fixes="It keeps the low-frequency path of encoder and decoder symmetric.",
         without="WF-VAE's two paths need not agree.",
         sources=("PKU-YuanGroup/WF-VAE: causalvideovae/model/losses/perceptual_loss.py",),
+    ),
+    Metric(
+        "perceptual_weight",
+        "weight of the perceptual term",
+        ("perceptual_weight", "lpips_weight", "lambda_perceptual", "lambda_lpips", "percep_weight"),
+        "loss",
+        unit="per unit of perceptual_loss",
+        role="weight",
+        meaning="What perceptual_loss is multiplied by in the total.",
+        read_as="0.1 to 1 in recipes, against a pixel loss that is a mean; 0 switches the term off.",
+        sources=("CompVis/taming-transformers: vqperceptual.py",),
     ),
 )

@@ -25,6 +25,7 @@ OPTIMISATION: tuple[Metric, ...] = (
                 "conditional",
                 "Where public VAE-GAN recipes lie. The right test is a short sweep, not the band.",
                 "recipes of eleven public trainers; lavinal712/AutoencoderKL README",
+                unit="effective rate",
             ),
             Band(
                 "warm-up up to 5 % of the run",
@@ -34,6 +35,7 @@ OPTIMISATION: tuple[Metric, ...] = (
                 "conditional",
                 "Use the shortest warm-up that is stable; if more is needed, lengthen the run.",
                 "google-research/tuning_playbook",
+                unit="share of the planned steps",
             ),
         ),
         sources=("google-research/tuning_playbook", "lavinal712/AutoencoderKL README"),

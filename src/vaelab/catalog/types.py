@@ -15,7 +15,7 @@ BandStanding = Literal["holds", "conditional", "refuted"]
 class Band:
     """A named rule of thumb, kept with the condition under which it means anything and with its standing.
 
-    low, high: the limits in the units that ``condition`` names; None where the band is open.
+    low, high: the limits; None where the band is open. unit: what they are in, if not in the value as it is logged.
     standing: ``holds``, ``conditional`` (only under ``condition``) or ``refuted``.
     why: what a normalised fact says instead, or why the rule holds. trainer: id of the one that it is said of, if any.
     """
@@ -28,6 +28,7 @@ class Band:
     why: str
     source: str
     trainer: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV305 ADV334 MET1007",
-            sometimes="REC110 ADV307 MET1001:reconstruction MET1006:discriminator",
+            sometimes="REC110 ADV307 MET1001:reconstruction MET1006:generator_adversarial",
             never="KL201 DAT701 DAT704 REC116 NUM509 OPT407 DAT708 KL206 ADV331",
         ),
         decided_by="discriminator",
@@ -175,7 +175,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV308 ADV336",
-            sometimes="REC110 ADV307 OPT402 REC104 REC117 ADV305 MET1001:reconstruction MET1002:reconstruction MET1006:total",
+            sometimes="ADV310 MET1006:generator_adversarial REC110 ADV307 OPT402 REC104 REC117 ADV305 MET1001:reconstruction MET1002:reconstruction MET1006:total",
             never="DAT708",
         ),
         check=checks.weight_at_clamp,
@@ -196,7 +196,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="The logits have opposite signs.",
         sources=("CompVis/latent-diffusion#187", "CompVis/taming-transformers#137"),
         needs=("gan",),
-        expects=shows(often="ADV311", sometimes="MET1006:discriminator", never="KL206"),
+        expects=shows(often="ADV311", sometimes="MET1006:discriminator MET1006:generator_adversarial", never="KL206"),
         check=checks.logits_drift,
     ),
     Cause(
@@ -384,8 +384,8 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources=("Esser et al. 2021, equation 7", "CompVis/latent-diffusion#350"),
         needs=("gan",),
         expects=shows(
-            often="ADV309 ADV336",
-            sometimes="ADV306 ADV307 ADV308 REC110 REC117 REC124 MET1001:reconstruction MET1002:reconstruction MET1006:total",
+            often="ADV309 ADV336 SCH607:disc_weight",
+            sometimes="ADV306 ADV307 ADV308 REC104 REC110 REC117 REC124 MET1001:reconstruction MET1002:reconstruction MET1006:total",
             never="ADV304 ADV314 DAT708",
         ),
         check=checks.gan_weight_big,

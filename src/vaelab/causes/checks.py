@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vaelab.analysis import level
+from vaelab.causes.needs import half_precision_declared
 from vaelab.causes.types import CheckResult
 from vaelab.words import rough
 
@@ -67,7 +68,7 @@ def beta_too_big(facts: Facts) -> CheckResult | None:
     beta, solved = facts.scales.effective_beta, facts.algebra.solved.get("kl_weight")
     if beta is None:
         return None
-    text = f"The effective beta is {rough(beta)} in sum/sum units; published recipes use about 1e-6."
+    text = f"One nat of KL weighs {rough(beta)} against the summed pixel loss (effective beta); published recipes use about 1e-6."
     if beta > 30e-6:
         return CheckResult(True, text)
     return CheckResult(False, text) if beta < FAR * 1e-6 and solved is not None and solved.status == "closes" else None
@@ -221,14 +222,12 @@ def rate_below_minimum(facts: Facts) -> CheckResult | None:
 
 
 def half_precision(facts: Facts) -> CheckResult | None:
-    """Whether settings or a loss scale say that fp16 is used."""
-    config = facts.run.config
-    said = " ".join(str(config[key]).lower() for key in ("fp16", "amp", "model_dtype") if key in config)
-    if facts.view.has("loss_scale") or any(word in said for word in ("true", "fp16", "float16", "16bit", "half")):
-        if len(np.unique(facts.view.series("loss_scale").values)) == 1 and "fp16" not in said:
-            return None  # a scaler that never moves may be switched off
+    """Whether settings or a loss scale that moves say that half precision is used."""
+    declared = half_precision_declared(facts)
+    # a scaler that never moves may be switched off
+    if declared or len(np.unique(facts.view.series("loss_scale").values)) > 1:
         return CheckResult(True, "Settings or a loss scale say that half precision is used.")
-    return CheckResult(False, f"Half precision is off ({said}).") if said else None
+    return None if declared is None else CheckResult(False, "Half precision is off in the settings.")
 
 
 def kl_rose_before(facts: Facts) -> CheckResult | None:

@@ -5,12 +5,9 @@ Naive Bayes with three words per cause and finding in place of weights. What eac
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
@@ -26,9 +23,10 @@ OFTEN = {"often": 0.6, "sometimes": 0.15}
 """P(finding | a cause that shows it often, or sometimes)."""
 HEALTHY = {"info": 0.1, "warn": 0.01, "critical": 0.0005}
 """P(a given rule finds something of this severity | no fault); on the bench's tune part 0.03, 0.003 and under 0.0002."""
-UNNAMED = {"info": 0.1, "warn": 0.02, "critical": 0.005}
+UNNAMED = {"info": 0.1, "warn": 0.02, "critical": 0.001}
 """P(the same | a cause that does not name it): a faulty run shows more than was thought of (0.03, 0.004 and
-0.003 there). A cause that is not in the list names none."""
+0.003 there; less here of a critical one, since the first cause of a verdict has to explain what the verdict is about). A cause that is
+not in the list names none."""
 NEVER = 0.2
 """Factor on that where the cause says never."""
 UNLISTED = 0.1
@@ -71,28 +69,19 @@ class Posterior:
     beliefs: tuple[Belief, ...]
 
 
-@cache
-def _counted() -> Mapping[str, Mapping[str, float]]:
-    """Cause -> key -> share of runs with the finding, where they were counted (``causes/rates.json``); words stand in elsewhere."""
-    path = files("vaelab.causes").joinpath("rates.json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def seen_by_key(facts: Facts, findings: Iterable[Finding]) -> dict[str, Finding]:
-    """Code, and for generic rules ``CODE:role`` of the first metric -> the gravest finding of that kind."""
+def seen_by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """Code, and ``CODE:subject`` -> the gravest finding of that kind."""
     found: dict[str, Finding] = {}
     for finding in findings:
-        generic = finding.code.startswith("MET") and finding.metrics
-        keys = [finding.code, *([f"{finding.code}:{facts.view.role(finding.metrics[0]).name}"] if generic else [])]
-        for key in keys:
+        for key in (finding.code, f"{finding.code}:{finding.subject}"):
             if key not in found or HEALTHY[finding.severity] < HEALTHY[found[key].severity]:
                 found[key] = finding
     return found
 
 
-def word_for(facts: Facts, cause: Cause, finding: Finding) -> str:
+def word_for(cause: Cause, finding: Finding) -> str:
     """The word that ``cause`` has for ``finding``; empty if it names none."""
-    words = (cause.expects.get(key) for key in reversed(seen_by_key(facts, [finding])))
+    words = (cause.expects.get(key) for key in reversed(seen_by_key([finding])))
     return next((word for word in words if word), "")
 
 
@@ -108,7 +97,7 @@ def infer_causes(
     show little). Raises ValueError unless 0 < faulty_share < 1."""
     if not 0 < faulty_share < 1:
         raise ValueError(f"faulty_share is {faulty_share}; it must lie between 0 and 1")
-    seen = seen_by_key(facts, findings)
+    seen = seen_by_key(findings)
     roles = {track.role.name for track in facts.tracks.values()}
     possible = [c for c in causes if c.expects and all(met(need, facts) for need in c.needs)]
     prior = math.log(faulty_share * (1 - UNLISTED) / max(1, sum(c.fault for c in possible)))
@@ -118,7 +107,11 @@ def infer_causes(
     judged = []
     for cause in possible:
         looked_for = [k for k in cause.expects if k.split(":")[0] in checked and roles.issuperset(k.split(":")[1:])]
-        reasons = [_found(cause, key, seen[key]) for key in cause.expects if key in seen]
+        reasons = [
+            Reason(key, _log_ratio(word, seen[key].severity), seen[key])
+            for key, word in cause.expects.items()
+            if key in seen
+        ]
         supported = any(r.finding.severity != "info" for r in reasons if r.finding and cause.expects[r.key] != "never")
         test = cause.check(facts) if supported and cause.check is not None else None
         reasons += _absent(cause, seen, looked_for, reach)
@@ -137,25 +130,19 @@ def infer_causes(
     return Posterior(shares[0] / total + harmless, shares[1] / total, ordered)
 
 
-def _found(cause: Cause, key: str, finding: Finding) -> Reason:
-    rate = _counted().get(cause.id, {}).get(key)
-    return Reason(key, _log_ratio(cause.expects[key], finding.severity, rate), finding)
-
-
 def _absent(cause: Cause, seen: Mapping[str, Finding], looked_for: Sequence[str], reach: float) -> list[Reason]:
     """What it says that findings were looked for and are absent: of each, where some are there, else of all together."""
-    counted, words = _counted().get(cause.id, {}), cause.expects
+    words = cause.expects
     if any(key in seen and word != "never" for key, word in words.items()):
-        rates = {k: counted.get(k, OFTEN[words[k]]) for k in looked_for if k not in seen and words[k] != "never"}
+        rates = {k: OFTEN[words[k]] for k in looked_for if k not in seen and words[k] != "never"}
         return [Reason(k, ABSENT * reach * math.log((1 - r) / (1 - HEALTHY["warn"]))) for k, r in rates.items()]
     often = [key for key, word in words.items() if word == "often"]
     share = sum(key in looked_for for key in often) / max(1, len(often))
     return [Reason("silence", share * reach * math.log(SILENT))]
 
 
-def _log_ratio(word: str, severity: str, rate: float | None = None) -> float:
-    """log P(a finding of this severity | a cause with this word for it) - log P(it | healthy); rate: a counted one."""
+def _log_ratio(word: str, severity: str) -> float:
+    """log P(a finding of this severity | a cause with this word for it) - log P(it | healthy)."""
     unnamed = UNNAMED[severity]
-    if rate is None:
-        rate = NEVER * unnamed if word == "never" else max(unnamed, OFTEN.get(word, 0.0))
+    rate = NEVER * unnamed if word == "never" else max(unnamed, OFTEN.get(word, 0.0))
     return math.log(rate / HEALTHY[severity])

@@ -28,7 +28,7 @@ LATENT: tuple[Cause, ...] = (
         sources=("AppliedDataSciencePartners/WorldModels#12", "molecularsets/moses#45", "CompVis/vunet#5"),
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 REC104 REC117 ADV305 KL214 KL203 KL202 REC131 REC119",
+            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 REC104 REC110 REC117 MET1009 KL214 KL203 KL202 REC131 REC119",
             never="REC113 KL206 KL211 KL232",
         ),
         decided_by="probe",
@@ -45,9 +45,9 @@ LATENT: tuple[Cause, ...] = (
             ("E3", "a missing warm-up disturbs the first hundred steps only"),
             ("C1", "collapse is its end state"),
         ),
-        test="Convert the weight to sum/sum units (effective beta) and compare with 1e-6; or run 500 steps with the "
+        test="Compare the effective beta (what one nat of KL weighs against the summed pixel loss) with 1e-6; or run 500 steps with the "
         "weight divided by 100 from the same start.",
-        advice="Bring the effective beta down to about 1e-6 in sum/sum units.",
+        advice="Bring the effective beta (what one nat of KL weighs against the summed pixel loss) down to about 1e-6.",
         change=(Set("kl_weight", weight_for_beta),),
         expected="KL stays near its start, reconstruction does not rise; several dB of PSNR at the end.",
         falsify="The reconstruction loss rises in the same way with a hundredth of the weight.",
@@ -58,8 +58,8 @@ LATENT: tuple[Cause, ...] = (
         ),
         needs=("kl",),
         expects=shows(
-            often="SCH606 KL203 KL202 KL205 KL204 KL201 KL231",
-            sometimes="KL209 REC102 REC103 REC104 KL222 KL221 REC123 REC117 KL214 MET1001:reconstruction",
+            often="SCH606 SCH607:kl_weight KL203 KL202 KL205 KL204 KL201 KL231",
+            sometimes="KL209 REC102 REC103 REC104 REC110 KL222 KL221 REC123 REC117 KL214 MET1001:reconstruction",
             never="DAT707 DAT704 KL211 OPT405 KL206 OPT404 SCH602",
         ),
         check=checks.beta_too_big,

@@ -35,16 +35,18 @@ def met(need: Need, facts: Facts) -> bool:
 def half_precision(facts: Facts) -> bool:
     """Whether something says that fp16 or bf16 is used: a setting, a loss scale that is in use, single gradients that are inf (which
     a scaler skips), or a trainer that does so unless told otherwise."""
-    config, view = facts.run.config, facts.view
-    said = {key: str(config[key]).lower() for key in ("fp16", "amp", "model_dtype") if key in config}
-    if any(key != "model_dtype" and value in ("true", "1") for key, value in said.items()):
-        return True
-    if any(word in value for value in said.values() for word in ("16", "half")):
-        return True
+    view = facts.view
     scale = view.series("loss_scale").values
     norm = facts.run.columns.get("grad_norm")
     skipped = norm is not None and bool(np.any(norm.logged & np.isinf(norm.values)))
     by_default = view.trainer.precision > 0 or any(
         fault.cause in ("F1", "F2", "F5") for fault in view.trainer.known_faults
     )
-    return skipped or by_default or bool(len(scale) and scale.max() > 1)
+    return bool(half_precision_declared(facts)) or skipped or by_default or bool(len(scale) and scale.max() > 1)
+
+
+def half_precision_declared(facts: Facts) -> bool | None:
+    """Whether the settings say that fp16 or bf16 is used; None where they say nothing of precision."""
+    config = facts.run.config
+    said = [str(config[key]).lower() for key in ("fp16", "amp", "model_dtype") if key in config]
+    return any(value in ("true", "1") or "16" in value or "half" in value for value in said) if said else None

@@ -73,7 +73,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="PSNR and flicker do not move with the weight.",
         sources=("WF-VAE paper, stage III", "PKU-YuanGroup/Open-Sora-Plan#145"),
         needs=("perceptual",),
-        expects=shows(often="SCH604", sometimes="REC107 REC124 REC130", never="SCH602"),
+        expects=shows(often="SCH604 SCH607:perceptual_weight", sometimes="REC107 REC124 REC130", never="SCH602"),
         check=checks.perceptual_weight_heavy,
         decided_by="evaluate",
     ),
@@ -82,10 +82,13 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         "checkerboard",
         "A grid or checkerboard in the output",
         ("P",),
-        signature="Losses show nothing; the spectrum of the residual peaks at period 2 or at the patch size.",
+        signature="Losses show nothing; the spectrum of the residual, or of short windows of the output, peaks at period 2 or at "
+        "the patch size.",
         look_alikes=(("B7", "artefacts of normalisation sit in corners and bright spots, not on a grid"),),
-        test="Take the spectrum of the residual; check that the input has no such peak (JPEG blocks have period 8).",
-        advice="Resize-then-convolve instead of transposed convolutions; train longer; a GAN; a larger receptive field.",
+        test="Take the spectrum of the residual; check that the input has no such peak (JPEG blocks have period 8). Measure the "
+        "checkpoint before the GAN too: a grid that came with it is the GAN's.",
+        advice="Resize-then-convolve instead of transposed convolutions and pixel shuffles; train longer; a larger receptive field. A "
+        "GAN may remove a grid, and one whose weight is too big makes one: then lower disc_weight.",
         expected="The peak disappears.",
         falsify="The input has the same peak.",
         sources=(
@@ -93,7 +96,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
             "dome272/VQGAN-pytorch#15",
             "junyanz/pytorch-CycleGAN-and-pix2pix#190",
         ),
-        expects=shows(often="REC121"),
+        expects=shows(often="REC121 REC139 REC140"),
         decided_by="evaluate",
     ),
     Cause(
@@ -145,7 +148,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         sources=("lucidrains/magvit2-pytorch#12", "CompVis/taming-transformers#44"),
         expects=shows(
             often="NUM507 REC116 REC117 REC131 REC119",
-            sometimes="MET1003:reconstruction MET1003:total OPT410 REC138 REC103 REC104 DAT701 ADV305",
+            sometimes="MET1003:reconstruction MET1003:total MET1009 OPT410 REC138 REC103 REC104 DAT701",
             never="REC113 DAT709 ADV307 OPT404 REC137",
         ),
         decided_by="probe",

@@ -61,7 +61,7 @@ class Cause:
     test: the cheapest test that decides, to be done today. expected: what is seen once it is mended. falsify: what
         would show that this was not the cause.
     advice: what to do, in words. change: the same as assignments to canonical settings, where there are some.
-    expects: what the log of a run with this cause shows: a finding's code, or ``CODE:role`` for a generic rule (``MET1001:perceptual``)
+    expects: what the log of a run with this cause shows: a finding's code, or ``CODE:subject`` (``MET1001:perceptual``)
         -> how often. "never" speaks against the cause. Empty where no log and no measurement shows it.
     needs: facts without which it cannot act. decided_by: the vaelab command that settles it, if one does.
     check: the test, where the log itself can answer it; None for a log that cannot.

@@ -26,10 +26,12 @@ from vaelab.cli.probe import probe
 from vaelab.cli.reconstruct import reconstruct
 from vaelab.cli.report import report
 from vaelab.cli.rules import rules
+from vaelab.cli.schema import schema
 from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
+from vaelab.cli.usage import UsageError, sentence
 from vaelab.cli.watch import watch
-from vaelab.errors import VaelabError
+from vaelab.errors import VaelabError, reason
 
 OBJECTS_BEFORE_GC = (
     100_000  # what start-up makes stays; to look through it every 700 objects takes a tenth of a short run
@@ -41,12 +43,21 @@ PIPE_CLOSED = 141
 class Commands(TyperGroup):
     """Ends every command with one sentence instead of a traceback, and quietly on Ctrl-C and on a closed pipe."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except UsageError as error:
+            raise _wrong_usage(error, "vaelab") from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             try:
                 return super().invoke(ctx)
             finally:
                 sys.stdout.flush()
+        except UsageError as error:
+            known = ctx.invoked_subcommand in self.commands
+            raise _wrong_usage(error, f"vaelab {ctx.invoked_subcommand}" if known else "vaelab") from None
         except VaelabError as error:
             print(f"vaelab: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
@@ -57,7 +68,9 @@ class Commands(TyperGroup):
                 file=sys.stderr,
             )
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            if interrupt.args:
+                print(f"vaelab: {interrupt}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The interpreter flushes stdout once more at exit, which would complain.
@@ -68,12 +81,20 @@ class Commands(TyperGroup):
                 raise
             where = traceback.extract_tb(error.__traceback__)[-1]
             print(
-                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {error}, at"
+                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {reason(error)}, at"
                 f" {Path(where.filename).name} line {where.lineno}). Nothing was changed. Please report it with the"
                 " log; VAELAB_DEBUG=1 shows all of it.",
                 file=sys.stderr,
             )
             raise typer.Exit(2) from None
+
+
+def _wrong_usage(error: Exception, command: str) -> Exception:
+    """Says what is wrong in one sentence; where the help is the answer, ``error`` itself, which prints it."""
+    if (text := sentence(error, command)) is None:
+        return error
+    print(f"vaelab: {text}", file=sys.stderr)
+    return typer.Exit(2)
 
 
 app = typer.Typer(
@@ -97,6 +118,7 @@ app.command()(mcp)
 app.command(no_args_is_help=True)(import_config)
 app.command(no_args_is_help=True)(lint)
 app.command(no_args_is_help=True)(smoke)
+app.command()(schema)
 
 
 def _print_version(wanted: bool) -> None:

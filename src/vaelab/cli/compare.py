@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
     from vaelab.compare import Comparison
 
-OUTPUTS = ("terminal", "json")
+OUTPUTS = ("terminal", "json", "html")
+MANY = 12  # runs from which one line is all that there is room for
+MOST_LINES, MOST_COLUMNS = 40, 4
+WORST_FIRST = ("stop", "act", "watch", "cannot-tell", "healthy")
 
 
 def compare(
@@ -35,7 +39,10 @@ def compare(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", "-f", metavar="NAME", help="terminal (default) or json, or a log format as --dialect."
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="terminal (default), json or html (a page to sort, filter, group and draw), or a log format as --dialect.",
         ),
     ] = None,
     dialect: Dialect = None,
@@ -54,20 +61,33 @@ def compare(
 
     What is declared here (**--latent**, **--clip** ...) holds for all runs.
 
-    Example: **vaelab compare run-a/train.log run-b/train.log**
+    Examples:
+
+    - **vaelab compare run-a/train.log run-b/train.log**
+
+    - **vaelab compare runs/ -f html -o compare.html**
     """
     what, forced = output_and_dialect(format or (), OUTPUTS, dialect)
     declared = declared_config(config, latent, clip, compression, channels, input_range, roles)
     diagnoses = diagnose_paths(paths, forced, declared)
     from vaelab.cli.output import console_for, write_out
     from vaelab.compare import compare as compare_runs
+    from vaelab.compare import differing_settings
 
+    if what == "html":
+        from vaelab.report.compare_page import compare_page
+
+        write_out(compare_page(diagnoses), output)
+        return
     comparison = compare_runs(diagnoses)
     if what == "json":
         write_out(_json(comparison), output)
     else:
         with console_for(output) as console:
-            _render(comparison, console)
+            if len(diagnoses) > MANY:
+                _render_many(comparison, differing_settings(diagnoses), console)
+            else:
+                _render(comparison, console)
 
 
 def _json(comparison: Comparison) -> str:
@@ -79,6 +99,37 @@ def _json(comparison: Comparison) -> str:
 
     content = {"schema": "vaelab.comparison/1", "points": POINTS, **asdict(comparison)}
     return json.dumps(jsonable(content), indent=2, allow_nan=False)
+
+
+def _render_many(comparison: Comparison, settings: Mapping[str, Sequence[Any]], console: Console) -> None:
+    """A line a run, the worst first: more cannot be read on a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from vaelab.report.numbers import number
+
+    order = sorted(range(len(comparison.runs)), key=lambda i: WORST_FIRST.index(comparison.runs[i].status))
+    quantities, keys = comparison.quantities[:MOST_COLUMNS], list(settings)[:MOST_COLUMNS]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "status", "top cause"):
+        table.add_column(heading, overflow="fold")
+    for heading in (
+        *keys,
+        *(f"{q.title}{f' ({q.unit})' if q.unit else ''}{' *' if q.reason else ''}" for q in quantities),
+    ):
+        table.add_column(heading, justify="right")
+    for i in order[:MOST_LINES]:
+        run = comparison.runs[i]
+        values = [settings[key][i] for key in keys]
+        shown = [number(v) if isinstance(v, int | float) and not isinstance(v, bool) else str(v or "-") for v in values]
+        ends = [number(q.values[i][2]) for q in quantities]
+        table.add_row(Text(run.label), run.status, run.top_cause or "-", *map(Text, shown), *ends)
+    console.print(table)
+    if len(order) > MOST_LINES:
+        console.print(Text(f"and {len(order) - MOST_LINES} more that are no worse"))
+    if any(q.reason for q in quantities):
+        console.print(Text("* not comparable, or only on a condition"))
+    console.print(Text("To sort, filter, group and draw them:  vaelab compare PATH -f html -o compare.html"))
 
 
 def _render(comparison: Comparison, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""``vaelab explain``: what a metric, a rule, a cause or a trainer is."""
+"""``vaelab explain``: what a metric, a setting, a rule, a cause or a trainer is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from vaelab.explain import Section
     from vaelab.run import Run
+
+MOST_FORMULAS = 5
 
 
 def explain(
@@ -15,8 +18,8 @@ def explain(
         str,
         typer.Argument(
             show_default=False,
-            help="A metric under any of its names (d_weight, p_loss), a rule (code or name), a cause (C2 or "
-            "kl-weight-too-big) or a trainer (pyramid-flow).",
+            help="A metric under any of its names (d_weight, p_loss), a setting (kl_weight), a rule (code or name), a cause (C2 "
+            "or kl-weight-too-big) or a trainer (pyramid-flow).",
         ),
     ],
     trainer: Annotated[
@@ -24,16 +27,18 @@ def explain(
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="LOG", help="Take the trainer from this log and show the metric's values there."),
+        typer.Option("--run", metavar="LOG", help="Take the trainer from this log, and draw where the run stands."),
     ] = None,
 ) -> None:
-    """Say what a metric, a rule, a cause or a trainer is.
+    """Say what a metric, a setting, a rule, a cause or a trainer is.
 
     Examples:
 
     - **vaelab explain d_weight**
 
-    - **vaelab explain kl_loss --trainer pyramid-flow**
+    - **vaelab explain kl_loss --run train.log**
+
+    - **vaelab explain kl_weight**
 
     - **vaelab explain D5**
     """
@@ -53,8 +58,17 @@ def explain(
         for section in explanation.sections:
             console.print()
             console.print(Text(section.heading, style="bold"))
-            for line in section.lines:
-                console.print(Padding(Text(line.replace("``", "")), (0, 0, 0, 2), expand=False))
+            for line in _shown(section):
+                text = Text(line.replace("``", ""), no_wrap=section.drawn, overflow="ignore" if section.drawn else None)
+                console.print(Padding(text, (0, 0, 0, 2), expand=False), crop=not section.drawn)
+
+
+def _shown(section: Section) -> tuple[str, ...]:
+    """The lines of ``section``; of many formulas the most common ones."""
+    more = len(section.lines) - MOST_FORMULAS
+    if section.heading != "Formula" or more <= 0:
+        return section.lines
+    return (*section.lines[:MOST_FORMULAS], f"and {more} more; --trainer NAME gives the one of a trainer")
 
 
 def _first_run(path: str) -> Run:

@@ -41,6 +41,12 @@ def lint(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="CODES", help="Leave these out: codes or their beginnings.")
     ] = None,
+    skip_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unknown", help="Leave out files that are no settings of a known trainer; for hooks in CI."
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of the screen.")
     ] = None,
@@ -63,17 +69,20 @@ def lint(
     """
     if format not in OUTPUTS:
         raise typer.BadParameter(f"{format!r} is not one of {', '.join(OUTPUTS)}", param_hint="--format")
+    from vaelab.lint import NotSettingsError
     from vaelab.lint import lint as check
 
     chosen, left_out = _codes("--select", select), _codes("--ignore", ignore)
     reports: list[LintReport] = []
-    errors = []
+    errors: list[ConfigError] = []
     for file in files:
         try:
             reports += check(file, chosen, left_out)
+        except NotSettingsError as error:
+            errors += [] if skip_unknown else [error]
         except ConfigError as error:  # the other files are still worth a look
             errors.append(error)
-    if reports:
+    if reports or output is not None:
         _print(reports, format, output)
     for unread in errors:
         print(f"vaelab: {unread}", file=sys.stderr)

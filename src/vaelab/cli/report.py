@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,11 +25,22 @@ from vaelab.cli.diagnose import (
 )
 
 
+class Plots(str, Enum):
+    """Which static plots are drawn."""
+
+    first = "first"
+    all = "all"
+
+
 def report(
     paths: Paths,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the report; it is made if missing.")
     ] = Path("vaelab-report"),
+    plots: Annotated[
+        Plots,
+        typer.Option("--plots", help="Static plots: those of the first view and an overview, or all of them (slower)."),
+    ] = Plots.first,
     dialect: Dialect = None,
     select: Select = None,
     ignore: Ignore = None,
@@ -48,5 +60,5 @@ def report(
     diagnoses = diagnose_paths(paths, dialect, declared, select, ignore)
     from vaelab.report import write_report
 
-    for path in write_report(diagnoses, output):
+    for path in write_report(diagnoses, output, plots=plots.value):
         print(path)

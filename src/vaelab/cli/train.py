@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,6 +95,22 @@ def resume(
 def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = False) -> None:
     # Threads that wait may spin for a moment only: on a busy two-core machine endless spinning made a step of 0.9 s take 4.1.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    is_main = int(os.environ.get("RANK", "0")) == 0
+    try:
+        if is_main:
+            print("vaelab train: loading torch, the data and the networks ...", file=sys.stderr, flush=True)
+        _train(config, folder, resume, after_stop, is_main)
+    except KeyboardInterrupt:  # before the first step, at the report after the last one, or a second Ctrl-C
+        has_checkpoint = any((folder / "checkpoints").glob("step-*"))
+        kept = (
+            f"Its checkpoints are kept. Go on with: vaelab resume {folder}"
+            if has_checkpoint
+            else f"There is no checkpoint yet. Start again with: vaelab train ... -o {folder} --resume"
+        )
+        raise KeyboardInterrupt(f"Interrupted. {kept}") from None
+
+
+def _train(config: TrainConfig, folder: Path, resume: bool, after_stop: bool, is_main: bool) -> None:
     try:
         import torch  # noqa: F401
     except ImportError:
@@ -102,7 +119,6 @@ def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = Fal
     from vaelab.training.ending import write_ending
     from vaelab.training.screen import Terminal
 
-    is_main = int(os.environ.get("RANK", "0")) == 0
     screen = Terminal() if is_main else None
     outcome = run_training(config, folder, screen, resume, after_stop)
     if screen is not None:
@@ -113,11 +129,18 @@ def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = Fal
 
 
 class TrainCommand(TyperCommand):
-    """Its help ends with every setting; the list is made only when the help is asked for."""
+    """Its help ends with the groups of settings; ``--help GROUP`` lists the settings of one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        position = next((i for i, word in enumerate(args) if word in ("--help", "-h")), len(args))
+        if position + 1 < len(args) and (text := settings_help(args[position + 1])):
+            print(text)
+            raise typer.Exit
+        return super().parse_args(ctx, args)
 
     @property
     def epilog(self) -> str | None:
-        return options_help() if self._asked else None
+        return groups_help() if self._asked else None
 
     @epilog.setter
     def epilog(self, value: str | None) -> None:
@@ -128,15 +151,25 @@ class TrainCommand(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-def options_help() -> str:
-    """Every setting with its type, default and meaning, for ``vaelab train --help``."""
-    from vaelab.config.options import options_table
+def groups_help() -> str:
+    """The groups of settings with what each is about, for ``vaelab train --help``."""
+    from vaelab.config.options import OPTIONS, groups
 
-    lines, section = [], None
-    for group, name, kind, default, text in options_table():
-        if group != section:
-            lines += ["", f"**{group or 'run'}**", ""]
-            section = group
-        key = f"{group}.{name}" if group else name
-        lines.append(f"- **{key}** ({kind}; {default}): {text}\n")
-    return "\n".join(lines)
+    count = {name: sum(option.section == name for option in OPTIONS.values()) for name in groups()}
+    lines = [f"- **vaelab train --help {name}**: {about} {count[name]} settings.\n" for name, about in groups().items()]
+    return "\n".join(["Settings, by group:", "", *lines])
+
+
+def settings_help(word: str) -> str:
+    """Every setting of the group ``word``, or the one setting of that name, with type, default and meaning; else empty."""
+    import shutil
+    import textwrap
+
+    from vaelab.config.options import OPTIONS
+
+    chosen = [o for o in OPTIONS.values() if o.section == word] or [
+        o for o in OPTIONS.values() if o.section and word in (o.name, o.key)
+    ]
+    wrapper = textwrap.TextWrapper(min(shutil.get_terminal_size().columns, 120), "  ", "  ")
+    entries = [f"{o.key} ({o.type}; {o.default})\n{wrapper.fill(o.description.replace('``', ''))}" for o in chosen]
+    return "\n".join(entries)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,7 +122,9 @@ def watch(
 
     - **vaelab watch runs/ --json-lines | jq .text**
 
-    Exit codes: 0 every run has finished (or --once), 1 a verdict is as grave as --until, 2 bad usage, 3 no new row for --idle
+    Keys: **q** leaves, **n** and **p** show the next and the previous run.
+
+    Exit codes: 0 every run has finished (or --once, or q), 1 a verdict is as grave as --until, 2 bad usage, 3 no new row for --idle
     minutes, 130 Ctrl-C.
     """
     if web and (once or json_lines or until or idle is not None):
@@ -141,12 +144,16 @@ def watch(
             from vaelab.live import following, views
 
             view: following.View
+            pause: Callable[[float], object] = time.sleep
             if json_lines:
                 view = views.JsonLines(sys.stdout)
             elif once:
                 view = views.Printed(console, alerts)
             else:
-                view = views.FullScreen(console, alerts) if full_screen else views.Lines(console)
+                view = views.Lines(console)
+                if full_screen:
+                    view = screen = views.FullScreen(console, alerts)
+                    pause = screen.pause
             code = following.follow(
                 watcher,
                 view,
@@ -155,6 +162,7 @@ def watch(
                 idle_seconds=None if idle is None else 60 * idle,
                 interval=interval,
                 once=once,
+                pause=pause,
             )
         finally:
             if alerts is not None:

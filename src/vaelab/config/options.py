@@ -141,6 +141,16 @@ _ELSEWHERE = {
 }
 
 
+def groups() -> dict[str, str]:
+    """The sections of the settings, each with the sentence that says what it is about."""
+    sections = {name: info.annotation for name, info in TrainConfig.model_fields.items()}
+    return {
+        name: (section.__doc__ or "").replace("``", "")
+        for name, section in sections.items()
+        if isinstance(section, type) and issubclass(section, Section)
+    }
+
+
 def options_table() -> list[tuple[str, str, str, str, str]]:
     """``(section, name, type, default, description)`` of every option, in the order of the schema."""
     return [(o.section, o.name, o.type, o.default, o.description) for o in OPTIONS.values()]
@@ -182,5 +192,9 @@ def unknown_option(name: str, where: str) -> ConfigError:
         here = known.get(canonical) or _ELSEWHERE.get(plain) or _ELSEWHERE[canonical]
         return ConfigError(f"{prefix}there is no option {name}; here it is called {here}")
     near = difflib.get_close_matches(plain, known, n=3, cutoff=0.6)
-    advice = f"the nearest are {', '.join(known[n] for n in near)}" if near else "vaelab train --help lists all"
+    advice = (
+        f"the nearest are {', '.join(known[n] for n in near)}"
+        if near
+        else "vaelab train --help lists the groups of options"
+    )
     return ConfigError(f"{prefix}there is no option {name}; {advice}")

@@ -42,7 +42,9 @@ class ModelConfig(Section):
         " AutoencoderKL, AutoencoderKLWan, AutoencoderKLCogVideoX, AutoencoderDC.",
     )
     pretrained: str | None = Field(
-        None, description="Start from these weights: a folder written by save_pretrained, or a hub id."
+        None,
+        description="Start from these weights: a folder written by save_pretrained, a hub id, or vaelab:video-tiny, which comes"
+        " with vaelab.",
     )
     subfolder: str | None = Field(None, description="Folder inside the pretrained model, for example vae.")
     config: dict[str, Any] = Field(
@@ -52,6 +54,11 @@ class ModelConfig(Section):
     deterministic: bool = Field(
         False, description="Train on the mean of the posterior: no sampling noise. Deterministic classes imply it."
     )
+    freeze: Literal["none", "encoder"] = Field(
+        "none",
+        description="encoder: train the decoder alone. The latents stay as they are, to the bit, for the averaged weights too.",
+    )
+    freeze_from: int = Field(0, ge=0, description="First step (generator updates) at which freeze is in force.")
 
 
 class DataConfig(Section):
@@ -78,6 +85,12 @@ class DataConfig(Section):
     )
     random_crop: bool = Field(True, description="Random place and size of the crop; else the centre, scaled to fit.")
     flip: bool = Field(True, description="Mirror half of the samples left to right.")
+    white_level: int = Field(
+        65535,
+        ge=1,
+        le=65535,
+        description="Value of white in images of 16 bits a channel: 4095 where they hold 12-bit data.",
+    )
     workers: int = Field(2, ge=0, description="Processes that decode; 0 decodes in the training process.")
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="Stop with an error when a larger share of the files cannot be decoded."
@@ -154,8 +167,15 @@ class LossConfig(Section):
     disc_ramp: int = Field(
         0, ge=0, description="Steps after disc_start over which disc_factor grows from 0 (generator only)."
     )
-    lecam_weight: float = Field(0.0, ge=0, description="Weight of LeCam regularisation of the discriminator; 0: off.")
+    lecam_weight: float = Field(
+        0.0, ge=0, description="Weight of LeCam beside the discriminator's loss, both times disc_factor; 0: off."
+    )
     lecam_decay: float = Field(0.999, ge=0, lt=1, description="Decay of LeCam's running means of the logits.")
+    lecam_init: Literal["measured", "zero"] = Field(
+        "measured",
+        description="Where these means begin. measured: at the first logits. zero: as in VidTok, which pulls the logits to 0"
+        " over the first 1 / (1 - lecam_decay) steps.",
+    )
 
 
 class OptimConfig(Section):
@@ -236,6 +256,8 @@ class TrainConfig(Section):
                 f"disc_warmup {loss.disc_warmup} is longer than the time before disc_start {loss.disc_start}: the"
                 " discriminator would have to start before step 0"
             )
+        if self.model.freeze_from and self.model.freeze == "none":
+            raise ValueError(f"freeze_from {self.model.freeze_from} needs freeze=encoder: nothing would be frozen")
         if optim.warmup_steps >= steps:
             raise ValueError(f"warmup_steps {optim.warmup_steps} does not end within the run's {steps} steps")
         if optim.min_lr > optim.lr:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-import numpy as np
 from PIL import Image, ImageOps
 
+from vaelab.data.sixteen_bits import WHITE, to_8_bits, wide_values
 from vaelab.data.source import Undecodable
+from vaelab.errors import reason
 
 # What Pillow and FFmpeg raise on bytes that are not what they claim to be; a bug in vaelab raises others.
 DECODE_ERRORS = (
@@ -55,12 +56,13 @@ def readable(what: str) -> Iterator[None]:
     try:
         yield
     except DECODE_ERRORS as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-        raise Undecodable(f"not a readable {what}: {reason}") from error
+        raise Undecodable(f"not a readable {what}: {reason(error)}") from error
 
 
-def read_image(data: bytes) -> Image.Image:
-    """An image as RGB or 8-bit grey, upright by its EXIF tag; transparent parts are white; 16-bit grey is scaled to 8.
+def read_image(data: bytes, white: int = WHITE) -> Image.Image:
+    """An image as RGB or 8-bit grey, upright by its EXIF tag; transparent parts are white; 16 bits are scaled to 8.
+
+    white: the value of a 16-bit channel that becomes 255.
 
     Raises:
         Undecodable: the bytes are no image, cut off, or damaged (a PNG's checksums are verified).
@@ -70,18 +72,18 @@ def read_image(data: bytes) -> Image.Image:
         if image.format == "PNG":
             image.verify()
             image = Image.open(io.BytesIO(data))
+        wide = wide_values(image, data)
+        if wide is not None:
+            scaled = Image.fromarray(to_8_bits(wide, white))
+            scaled.info["exif"] = image.info.get("exif", b"")
+            image = scaled
         image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):
-            wide = np.asarray(image).astype(np.int64)
-            if wide.min() < 0 or wide.max() > 65535:
-                raise ValueError(f"its values reach from {wide.min()} to {wide.max()}; save it with 8 or 16 bits")
-            return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
         if image.mode == "F":
             raise ValueError("it holds floating-point values, whose range is unknown; save it with 8 or 16 bits")
         if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
             image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            return Image.alpha_composite(white, image).convert("RGB")
+            paper = Image.new("RGBA", image.size, "white")
+            return Image.alpha_composite(paper, image).convert("RGB")
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 

@@ -96,7 +96,7 @@ class FileSource:
         elif frames == 1:
             with readable("image"):
                 data = file.read()
-            images, name = [read_image(data)], file.name
+            images, name = [read_image(data, config.white_level)], file.name
         else:
             raise Undecodable(f"an image, and a clip of {frames} frames was asked for")
         with readable("picture"):

@@ -13,7 +13,7 @@ from vaelab.config.schema import DataConfig
 from vaelab.data.order import Kinds, Order, sample_generator
 from vaelab.data.source import Sample, Source, Undecodable, take, usable
 from vaelab.data.types import Batch, Quarantined
-from vaelab.errors import DataError, VaelabError
+from vaelab.errors import DataError, VaelabError, reason
 
 # Other files that are tried in place of one that cannot be decoded.
 _MOST_REPLACEMENTS = 20
@@ -105,7 +105,7 @@ class Batches(Iterator[Batch]):
                 raise
             self.close()
             raise DataError(
-                f"A process that decodes data died ({' '.join(str(error).split())[:200]}). Usual causes: too little memory"
+                f"A process that decodes data died ({reason(error)}). Usual causes: too little memory"
                 " or shared memory. Lower data.workers (0 decodes in the training process) and resume the run."
             ) from error
         if isinstance(batch, VaelabError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 
+from vaelab.config.refusals import refusals
 from vaelab.config.schema import DataConfig
 from vaelab.data.annotations import list_annotations
 from vaelab.data.decode import readable, video_info
@@ -18,6 +19,7 @@ from vaelab.data.folders import list_folder
 from vaelab.data.generated import GENERATED, open_generated
 from vaelab.data.identity import Same, one_of_each
 from vaelab.data.radiomapseer import list_radiomapseer
+from vaelab.data.sixteen_bits import doubt
 from vaelab.data.source import Source, Undecodable, usable
 from vaelab.data.split import split_files
 from vaelab.data.webdataset import list_shards
@@ -27,7 +29,8 @@ from vaelab.files import cache_folder
 
 @dataclass(frozen=True)
 class Data:
-    """Training and held-out samples, which share no content and no time. notes: sentences on what was left out."""
+    """Training and held-out samples, which share no content and no time. notes: sentences on what was left out or
+    looks wrong."""
 
     train: Source
     val: Source
@@ -60,21 +63,15 @@ def open_data(config: DataConfig, seed: int) -> Data:
 
 
 def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile], tuple[str, ...]]:
-    if config.path is None:
-        raise ConfigError(f"data.source={config.source} needs data.path: the place of the training data.")
-    if config.source in ("images", "radiomapseer") and config.frames != 1:
-        raise ConfigError(f"data.source={config.source} has single images: set data.frames=1 (it is {config.frames}).")
+    for _, why in refusals(config):
+        raise ConfigError(f"{why}.")
+    assert config.path is not None  # refused above
     if config.source == "radiomapseer":
-        if config.val_path is not None:
-            raise ConfigError("radiomapseer has held-out maps of its own (the official split): remove data.val_path.")
         return *list_radiomapseer(config.path, config.options), ()
-    if config.options:
-        raise ConfigError(
-            f"data.source={config.source} has no options: remove data.options ({', '.join(config.options)})."
-        )
     key = hashlib.sha256(repr((config.path, config.val_path, Path.cwd())).encode()).hexdigest()[:12]
     cache = cache_folder() / "contents" / f"{key}.json"
     files, left = one_of_each(_list(config, config.path), cache)
+    dark = tuple(filter(None, [doubt(files, config.white_level)]))
     if config.val_path is not None:
         held_out, left_there = one_of_each(_list(config, config.val_path), cache)
         _, both = one_of_each([*files, *held_out], cache)
@@ -85,12 +82,12 @@ def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile], tuple[
                 f" as {here.path} ({here.name}): what is trained on cannot be held out. Separate them, or remove data.val_path to hold"
                 " out data.val_share of the files."
             )
-        return files, held_out, _notes(left, "data.path") + _notes(left_there, "data.val_path")
+        return files, held_out, _notes(left, "data.path") + _notes(left_there, "data.val_path") + dark
     train, held_out = split_files(files, config.val_share)
     for file in held_out:
         if file.part != (0.0, 1.0):
             _check_part(file, config)
-    return train, held_out, _notes(left, "data.path")
+    return train, held_out, _notes(left, "data.path") + dark
 
 
 def _notes(left: Sequence[Same], where: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from vaelab.data.radio_image import FREQUENCY_HZ, gain_to_grey
 from vaelab.data.radiomapseer import official_split
 from vaelab.data.sionna_process import SionnaProcess
 from vaelab.data.source_options import source_options
-from vaelab.errors import ConfigError, DataError
+from vaelab.errors import ConfigError, DataError, reason
 from vaelab.files import cache_folder
 
 FORMAT = "vaelab ray-traced 1"
@@ -121,7 +121,7 @@ def _areas(folder: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
             made_with, areas = known["settings"], known["areas"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{file} is not readable ({error!r}). Remove the folder, or set another data.path."
+                f"{file} is not readable ({reason(error)}). Remove the folder, or set another data.path."
             ) from error
         different = [f"{key}={made_with.get(key)} there, {value} here" for key, value in settings.items()]
         different = [

@@ -20,25 +20,9 @@ from vaelab.facts.derived import under_known_names
 from vaelab.facts.standing import in_the_logs_names, read_as
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding, Skipped
-from vaelab.rules.severity import capped
+from vaelab.rules.severity import capped, wastes
 from vaelab.run import Run
 from vaelab.words import belief
-
-STOP = {
-    "KL201",
-    "REC107",
-    "NUM501",
-    "NUM502",
-    "NUM505",
-    "OPT403",
-    "OPT407",
-    "DAT701",
-    "KL205",
-    "KL222",
-    "REC131",
-    "OPT405",
-}
-"""Critical findings after which more steps of the same run are wasted."""
 
 
 @np.errstate(all="ignore")  # a column may hold any number a float can
@@ -113,22 +97,13 @@ def _names(facts: Facts) -> dict[str, str]:
 
 
 def _status(facts: Facts, findings: Sequence[Finding]) -> Status:
-    critical = [f for f in findings if f.severity == "critical"]
-    if any(_wastes(facts, f) for f in critical):
+    if any(wastes(facts, f) for f in findings):
         return "stop"
-    if critical:
+    if any(f.severity == "critical" for f in findings):
         return "act"
     if any(f.severity == "warn" for f in findings):
         return "watch"
     return "healthy" if judged_rows(facts) >= ENOUGH_ROWS or _only_measured(facts) else "cannot-tell"
-
-
-def _wastes(facts: Facts, finding: Finding) -> bool:
-    """Whether more steps are wasted after ``finding``. Held-out losses alone do not say so of the training; broken outputs
-    (``val/non_finite``) do."""
-    of_losses = finding.metrics and not any(m.endswith("/non_finite") for m in finding.metrics)
-    held_out = of_losses and all(facts.view.role(m).split in ("val", "test", "ema") for m in finding.metrics)
-    return finding.code in STOP and not held_out
 
 
 def _only_measured(facts: Facts) -> bool:
@@ -174,7 +149,7 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
         return f"Healthy{' to its end' if facts.ended else ''}{where}: no rule found anything to change."
-    grave = [f for f in findings if f.severity == "critical" and _wastes(facts, f)] if status == "stop" else []
+    grave = [f for f in findings if wastes(facts, f)] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".")
     if status == "watch" and not facts.ended:

@@ -15,9 +15,9 @@ from vaelab.rules import SEVERITY_ORDER
 from vaelab.rules.base import Finding
 
 SHOWN = 6
-LEAST = 0.02
-"""Share of belief below which a cause is not named, the first one excepted."""
-BESIDE = 0.5
+LEAST, LEAST_UNSURE = 0.02, 0.1
+"""Share of belief below which a cause is not named beside a first one: where it often shows a finding that is there, and where it only may."""
+BESIDE = 0.4
 """Share of belief that a second cause needs on the findings that the first one leaves unexplained."""
 
 
@@ -34,13 +34,18 @@ def rank(
     """
     posterior = infer_causes(facts, findings, CAUSES.values(), checked, reach, faulty_share)
     supported = [b for b in posterior.beliefs if b.supported]
-    shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= LEAST]
+    shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= _least(b)]
     ranked = [_ranked(facts, findings, b) for b in shown_]
     if ranked and (second := _second(facts, findings, shown_[0], checked, reach, faulty_share)) is not None:
         ranked = [ranked[0], _ranked(facts, findings, second, also=True)] + [
             r for r in ranked[1:] if r.id != second.cause.id
         ]
     return posterior, tuple(ranked[:SHOWN])
+
+
+def _least(belief: Belief) -> float:
+    grave = [r for r in belief.reasons if r.finding is not None and r.finding.severity != "info"]
+    return LEAST if any(belief.cause.expects[r.key] == "often" for r in grave) else LEAST_UNSURE
 
 
 def _second(
@@ -52,7 +57,7 @@ def _second(
     faulty_share: float,
 ) -> Belief | None:
     """The cause that often shows the gravest findings, of severity warn or more, which the first cause does not explain."""
-    left = [f for f in findings if f.severity != "info" and not _explains(facts, first.cause, f)]
+    left = [f for f in findings if f.severity != "info" and not _explains(first.cause, f)]
     if not left:
         return None
     worst = max(SEVERITY_ORDER[f.severity] for f in left)
@@ -60,7 +65,7 @@ def _second(
     others = [c for c in CAUSES.values() if c.id != first.cause.id and c.fault]
     rest = infer_causes(facts, grave, others, checked, reach, faulty_share)
     for belief in rest.beliefs[:1]:
-        if belief.share >= BESIDE and any(word_for(facts, belief.cause, f) == "often" for f in grave):
+        if belief.share >= BESIDE and any(word_for(belief.cause, f) == "often" for f in grave):
             return belief
     return None
 
@@ -72,8 +77,8 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     root_of: dict[int, str] = {}
     for ranked in (*causes[:1], *(c for c in causes[1:2] if c.also)):
         cause = CAUSES[ranked.id]
-        mine = [f for f in ordered if _explains(facts, cause, f) and id(f) not in root_of]
-        root = next((f for f in mine if word_for(facts, cause, f) == "often" and f.severity != "info"), None)
+        mine = [f for f in ordered if _explains(cause, f) and id(f) not in root_of]
+        root = next((f for f in mine if word_for(cause, f) == "often" and f.severity != "info"), None)
         if root is not None:
             root_of |= {id(f): root.code for f in mine}
     return tuple(
@@ -82,8 +87,8 @@ def link(facts: Facts, findings: Sequence[Finding], causes: Sequence[RankedCause
     )
 
 
-def _explains(facts: Facts, cause: Cause, finding: Finding) -> bool:
-    return word_for(facts, cause, finding) in ("often", "sometimes")
+def _explains(cause: Cause, finding: Finding) -> bool:
+    return word_for(cause, finding) in ("often", "sometimes")
 
 
 def _ranked(facts: Facts, findings: Sequence[Finding], belief: Belief, also: bool = False) -> RankedCause:
@@ -92,9 +97,9 @@ def _ranked(facts: Facts, findings: Sequence[Finding], belief: Belief, also: boo
     pro = [
         r.finding
         for r in sorted(present, key=lambda r: -r.weight)
-        if r.finding is not None and _explains(facts, cause, r.finding)
+        if r.finding is not None and _explains(cause, r.finding)
     ]
-    con = [r.finding for r in present if r.finding is not None and word_for(facts, cause, r.finding) == "never"]
+    con = [r.finding for r in present if r.finding is not None and word_for(cause, r.finding) == "never"]
     return RankedCause(
         id=cause.id,
         name=cause.name,

@@ -40,6 +40,11 @@ _CONFIG_KEYS = {
 _NAMES = {name: key for d in DIALECTS.values() for name, key in d.setting_names.items()} | _COMMON_NAMES
 
 
+def names_of(key: str) -> tuple[str, ...]:
+    """What public trainers call the setting ``key``, itself first: ``("kl_weight", "klloss_weight", ...)``."""
+    return (key, *sorted(name for name, canonical in _NAMES.items() if canonical == key))
+
+
 def canonical_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Declared values under canonical names. Nested keys are matched by their last part; unknown keys are left out."""
     found: dict[str, Any] = {}

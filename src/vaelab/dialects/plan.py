@@ -146,7 +146,8 @@ class Ignored:
 class Plan:
     """One training that a file describes. trainer: id of its source of settings. keys: common name (``disc_start``, ``lr``,
     ``kl_weight``, ``frames`` ...) -> the trainer's option, for lines and patches. unknown: options that the trainer does
-    not know. fork: those that show other code than the trainer's public one; nothing that rests on its code is asserted."""
+    not know. fork: those that show other code than the trainer's public one; nothing that rests on its code is asserted. refused:
+    options that keep the training from starting, each with the sentence it ends with."""
 
     trainer: str
     title: str
@@ -160,6 +161,7 @@ class Plan:
     ignored: tuple[Ignored, ...] = ()
     unknown: tuple[str, ...] = ()
     own: bool = False
+    refused: tuple[tuple[str, str], ...] = ()
     fork: tuple[str, ...] = ()
 
     def as_fork(self, signs: tuple[str, ...]) -> Plan:

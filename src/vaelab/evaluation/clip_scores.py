@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vaelab.evaluation import pictures
-from vaelab.evaluation.spectrum import LineSpectrum
+from vaelab.evaluation.spectrum import LineSpectrum, LocalGrid
 
 # How r would have to be changed to be in the range -1 to 1, if it is in another one: r -> scale * r + shift
 WRONG_RANGES: dict[str, tuple[float, float]] = {
@@ -31,6 +31,7 @@ class ClipScores:
         self.perceptual = perceptual
         self.frames = self.non_finite = 0
         self.rows, self.columns = LineSpectrum(factors[1]), LineSpectrum(factors[0])
+        self.local_grid = LocalGrid(factors)
         self._sums: dict[str, tuple[float, int]] = {}
         self._moments: dict[str, torch.Tensor] = {}
         self._values = 0
@@ -56,6 +57,7 @@ class ClipScores:
         if finite:
             self.rows.add(x, error)
             self.columns.add(x.transpose(-1, -2), error.transpose(-1, -2))
+            self.local_grid.add(x, shown)
         first = self._before is None
         self._mean("first_mse" if first else "rest_mse", (r - x).square())
         if self._before is not None:

@@ -20,6 +20,7 @@ from vaelab.data.decode import read_image, readable
 from vaelab.data.files import FileSource, MediaFile, is_video
 from vaelab.data.folders import list_folder
 from vaelab.data.loader import val_batches
+from vaelab.data.sixteen_bits import WHITE, doubt
 from vaelab.data.source import Source, Undecodable
 from vaelab.data.webdataset import list_shards
 from vaelab.errors import DataError
@@ -33,12 +34,14 @@ FRAMES, SIDE = 17, 256  # of a clip, unless the data's settings say otherwise: t
 
 @dataclass(frozen=True)
 class Clips:
-    """Clips of one size. title: what they are, for the report. count: at most, fewer where the data hold fewer."""
+    """Clips of one size. title: what they are, for the report. count: at most, fewer where the data hold fewer. notes: what looks
+    wrong with them."""
 
     source: Source
     config: DataConfig
     count: int
     title: str
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Name and pixels, float32 (1, C, T, H, W) in [-1, 1]. Raises DataError if nothing can be decoded."""
@@ -79,13 +82,16 @@ def open_clips(
     changes: dict[str, Any] = {"channels": channels, "workers": 0}
     changes |= {"frames": frames} if frames else {}
     changes |= {"resolution": size} if size else {}
+    if run is not None and settings is None:
+        changes["white_level"] = white_level(run)
     if settings is not None:
         config = load_config(settings)
         chosen = config.data.model_copy(update=changes)
         check_size(grid, chosen.frames, *chosen.resolution, who="The model")
         title = Path(data).resolve().name if Path(data).exists() else data
         held_out = f"held-out data of {title} ({chosen.source})"
-        return Clips(open_data(chosen, config.run.seed).val, chosen, count, held_out)
+        opened = open_data(chosen, config.run.seed)
+        return Clips(opened.val, chosen, count, held_out, opened.notes)
     files = _list(data, frames)
     videos = files[0].is_video
     changes.setdefault("frames", _frames(grid) if videos else 1)
@@ -94,7 +100,14 @@ def open_clips(
     check_size(grid, chosen.frames, *chosen.resolution, who="The model")
     kind = "videos" if videos else "images"
     title = f"{Path(data).name or data} ({len(files)} {kind if len(files) > 1 else kind[:-1]})"
-    return Clips(FileSource(files, chosen, augment=False), chosen, count, title)
+    notes = tuple(filter(None, [doubt(files, chosen.white_level)]))
+    return Clips(FileSource(files, chosen, augment=False), chosen, count, title, notes)
+
+
+def white_level(run: Path | None) -> int:
+    """The value of white in 16-bit images that the run's settings name, else 65535."""
+    path = run / "config.yaml" if run is not None else None
+    return load_config(str(path)).data.white_level if path is not None and path.is_file() else WHITE
 
 
 def _settings_file(data: str) -> str | None:

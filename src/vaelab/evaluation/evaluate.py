@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,8 +15,8 @@ from vaelab.evaluation.distances import frechet_distance, paired_feature_distanc
 from vaelab.evaluation.i3d import FEWEST_FRAMES, i3d_features
 from vaelab.evaluation.pictures import in_range
 from vaelab.evaluation.scores import ClipTable, stack
-from vaelab.evaluation.spectrum import NO_GRID, LineSpectrum
 from vaelab.evaluation.spectrum import Grid as Lines
+from vaelab.evaluation.spectrum import LineSpectrum, LocalGrid, stronger
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.grid import Grid
 from vaelab.models.tiling import Reconstruction, plan
@@ -114,20 +113,21 @@ class _Measuring:
             self.title,
             names,
             stack([scores.components() for scores in done]),
-            self._grid(done),
+            *self._grids(done),
             stack(self.chunked[:count]),
             distances,
             sum(bool(scores.non_finite) for scores in done),
         )
 
-    def _grid(self, done: Sequence[ClipScores]) -> Lines:
-        """The strongest line of all clips, along rows or columns."""
-        rows, columns = LineSpectrum(self.model.factors[2]), LineSpectrum(self.model.factors[1])
+    def _grids(self, done: Sequence[ClipScores]) -> tuple[Lines, Lines]:
+        """The strongest line of all clips, along rows or columns, and the strongest local pattern."""
+        height, width = self.model.factors[1:]
+        rows, columns, local = LineSpectrum(width), LineSpectrum(height), LocalGrid((height, width))
         for scores in done:
             rows.merge(scores.rows)
             columns.merge(scores.columns)
-        found = [line for line in (rows.strongest(), columns.strongest()) if not math.isnan(line.peak)]
-        return max(found, key=lambda line: line.peak, default=NO_GRID)
+            local.merge(scores.local_grid)
+        return stronger(rows.strongest(), columns.strongest()), local.strongest()
 
 
 def chunk_frames(grid: Grid, frames: int) -> int | None:

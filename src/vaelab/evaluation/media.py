@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ import torch
 from vaelab.data.decode import read_image, readable, video_info
 from vaelab.data.files import is_video
 from vaelab.data.folders import list_folder
+from vaelab.data.sixteen_bits import WHITE
 from vaelab.data.source import Undecodable
 from vaelab.errors import DataError
 from vaelab.evaluation.pictures import from_uint8
@@ -25,7 +25,7 @@ from vaelab.evaluation.pictures import from_uint8
 class Media:
     """One image or video. name: its path below the input that named it. frames: as the header says, 1 for an image; a guess.
 
-    rate: frames a second, 0 for an image. height, width: upright, in pixels.
+    rate: frames a second, 0 for an image. height, width: upright, in pixels. white: its value in an image of 16 bits.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class Media:
     rate: Fraction
     height: int
     width: int
+    white: int = WHITE
 
     @property
     def is_video(self) -> bool:
@@ -47,16 +48,16 @@ class Media:
         given = 0
         try:
             with readable("video" if self.is_video else "image"):
-                for pixels in _video(self.path) if self.is_video else _image(self.path):
+                for pixels in _video(self.path) if self.is_video else _image(self.path, self.white):
                     yield _tensor(pixels, channels)
                     given += 1
         except Undecodable as error:
             where = f" after {given} frames" if given else ""
-            raise DataError(f"{self.path} cannot be decoded{where}: {_reason(error)}.") from None
+            raise DataError(f"{self.path} cannot be decoded{where}: {error}.") from None
 
 
-def open_media(path: Path, name: str | None = None) -> Media:
-    """What the file is. Raises DataError if it is missing, of another kind, or damaged."""
+def open_media(path: Path, name: str | None = None, white: int = WHITE) -> Media:
+    """What the file is. white: its value in images of 16 bits. Raises DataError if it is missing, of another kind, or damaged."""
     kind = is_video(path.name)
     if not path.is_file():
         raise DataError(f"{path} does not exist: give images, videos, or folders of them.")
@@ -67,8 +68,8 @@ def open_media(path: Path, name: str | None = None) -> Media:
     try:
         with readable("video" if kind else "image"):
             if not kind:
-                height, width = next(_image(path)).shape[:2]
-                return Media(path, name or path.name, 1, Fraction(0), height, width)
+                height, width = next(_image(path, white)).shape[:2]
+                return Media(path, name or path.name, 1, Fraction(0), height, width, white)
             with av.open(str(path)) as container:
                 info = video_info(container)
                 rate = Fraction(info.rate).limit_denominator(1001)
@@ -77,7 +78,7 @@ def open_media(path: Path, name: str | None = None) -> Media:
                 raise Undecodable("it holds no frame")
             return Media(path, name or path.name, info.frames, rate, *first.shape[:2])
     except Undecodable as error:
-        raise DataError(f"{path} cannot be decoded: {_reason(error)}.") from None
+        raise DataError(f"{path} cannot be decoded: {error}.") from None
 
 
 def find_media(inputs: Sequence[str]) -> list[tuple[Path, str]]:
@@ -100,13 +101,8 @@ def find_media(inputs: Sequence[str]) -> list[tuple[Path, str]]:
     return found
 
 
-def _reason(error: Undecodable) -> str:
-    """Without the address in memory that Pillow names."""
-    return re.sub(r" <_io\S* object at \S+>", "", str(error))
-
-
-def _image(path: Path) -> Iterator[np.ndarray]:
-    yield np.asarray(read_image(path.read_bytes()))
+def _image(path: Path, white: int) -> Iterator[np.ndarray]:
+    yield np.asarray(read_image(path.read_bytes(), white))
 
 
 def _video(path: Path) -> Iterator[np.ndarray]:

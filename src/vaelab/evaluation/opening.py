@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from vaelab.config.schema import LossConfig
-from vaelab.errors import CheckpointError, ConfigError, TrainError
+from vaelab.errors import CheckpointError, ConfigError, TrainError, reason
 from vaelab.losses import Perceptual, build_perceptual
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.opening import Checkpoint, find_checkpoint, load
@@ -50,9 +50,8 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = (str(error).strip().splitlines() or ["unknown"])[0][:200]
         raise TrainError(
-            f"--device {name} cannot be used here ({reason}): use auto, cpu, cuda, cuda:N or mps."
+            f"--device {name} cannot be used here ({reason(error)}): use auto, cpu, cuda, cuda:N or mps."
         ) from None
     return device
 

@@ -16,6 +16,7 @@ from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.evaluation.published import comparable
 from vaelab.evaluation.scores import COVERAGE, FEWEST_FILES, SCORES, ClipTable, chunk_scores, measured
 from vaelab.rules import ALL_RULES
+from vaelab.rules.evaluated_pictures import is_local_grid
 from vaelab.run import Run
 
 PUBLISHED_WARNING = (
@@ -103,7 +104,8 @@ class Evaluation:
             lines.insert(2, f"LPIPS: network {self.lpips}; compare only with the same one")
         if "grid" in shown:
             lines.append(
-                "grid: period and amplitude of the strongest line of the error's spectrum at the decoder's strides"
+                "grid: period and amplitude of the strongest pattern at the decoder's strides, in the spectrum of the error or,"
+                " where it follows the content, in short windows of the output"
             )
         if "seam of chunks" in shown:
             lines.append("seam of chunks: change of the error at the borders of chunks over that elsewhere; lost by chunks:"
@@ -140,13 +142,15 @@ def judge(table: ClipTable) -> Diagnosis:
 
 def grid_text(table: ClipTable) -> str:
     """``2 px, 1.2 levels``, ``none``, or "" where frames are too small to tell."""
-    grid = table.grid
-    if not math.isfinite(grid.peak):
+    grid, local = table.grid, table.local_grid
+    if not math.isfinite(grid.peak) and not math.isfinite(local.peak):
         return ""
-    if grid.peak < 2.5 or grid.level < 0.5:
-        return "none"
-    own = "" if grid.level > 1.5 * grid.input_level else ", in the input too"
-    return f"{grid.period:.3g} px, {grid.level:.1f} levels{own}"
+    if grid.peak >= 2.5 and grid.level >= 0.5:
+        own = "" if grid.level > 1.5 * grid.input_level else ", in the input too"
+        return f"{grid.period:.3g} px, {grid.level:.1f} levels{own}"
+    if is_local_grid(local.peak, local.level):
+        return f"{local.period:.3g} px, {local.level:.1f} levels, following the content"
+    return "none"
 
 
 def to_json(evaluation: Evaluation, first: int = 0) -> str:
@@ -168,6 +172,7 @@ def to_json(evaluation: Evaluation, first: int = 0) -> str:
                 "title": table.title,
                 "scores": scores,
                 "grid": table.grid._asdict(),
+                "local_grid": table.local_grid._asdict(),
                 "measured": measured(table),
                 "findings": [
                     {"code": f.code, "name": f.name, "severity": f.severity, "message": f.message}

@@ -54,7 +54,7 @@ SCORES: dict[str, Score] = {
 class ClipTable:
     """What was measured on each clip by one checkpoint. components: name -> (clips,), see ``ClipScores.components``.
 
-    grid: over all clips. chunked: components of the same clips, or the first of them, reconstructed in chunks, empty where
+    grid, local_grid: over all clips. chunked: components of the same clips, or the first of them, reconstructed in chunks, empty where
     the model does not compress time. fvd: of the originals and their reconstructions: ``fvd`` and ``paired_i3d``.
     non_finite: clips whose output holds NaN or infinity.
     """
@@ -63,6 +63,7 @@ class ClipTable:
     names: tuple[str, ...]
     components: Components
     grid: Grid = NO_GRID
+    local_grid: Grid = NO_GRID
     chunked: Components = field(default_factory=dict)
     fvd: Mapping[str, float] = field(default_factory=dict)
     non_finite: int = 0
@@ -134,7 +135,8 @@ def measured(table: ClipTable) -> dict[str, float]:
     """The numbers that rules read, ``evaluation.NAME``; what is not defined is left out."""
     m = _means(table.components)
     numbers: dict[str, float] = {**table.scores(), "clips": len(table), "non_finite": table.non_finite, **table.fvd}
-    numbers |= {f"grid_{name}": value for name, value in table.grid._asdict().items()}
+    for kind, grid in (("grid", table.grid), ("local_grid", table.local_grid)):
+        numbers |= {f"{kind}_{name}": value for name, value in grid._asdict().items()}
     for name, value in m.items():
         if name.startswith(("range_", "order_")) and m["rec_mse"] > 0:
             numbers[f"{name}_error"] = float(value / m["rec_mse"])

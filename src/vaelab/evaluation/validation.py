@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from vaelab.data.types import Batch
 from vaelab.evaluation import pictures
 from vaelab.evaluation.pictures import ROUNDING_NOISE, from_uint8, in_range
+from vaelab.evaluation.spectrum import LocalGrid
 
 SCORES = (
     "psnr",
@@ -23,6 +25,8 @@ SCORES = (
     "flickering",
     "colour_shift",
 )
+LOCAL_GRID = ("grid_peak", "grid_level")
+"""Scores of a model whose compression is known: a pattern at its decoder's strides, see ``spectrum.LocalSpectrum``."""
 
 
 def validate(
@@ -38,11 +42,11 @@ def validate(
     the mode it was in, also after an error. perceptual: (B, C, T, H, W) twice -> a distance a frame; None: no ``lpips``
     in the result. dtype: of autocast; None or float32: no autocast. Scores are always computed in float32.
 
-    Gives every name of ``SCORES``, ``n`` (samples) and ``non_finite`` (samples whose reconstruction held NaN or infinity).
+    Gives every name of ``SCORES``, those of ``LOCAL_GRID`` where the model says its ``factors``, ``n`` (samples) and ``non_finite`` (samples whose reconstruction held NaN or infinity).
     One such sample makes every score NaN: a mean over the others would make a broken model look better than it is. A score
     that no sample defines is NaN too (``flickering`` of images). Averages: see ``docs/evaluation.md``.
     """
-    scores = _Scores(perceptual)
+    scores = _Scores(perceptual, getattr(autoencoder, "factors", None))
     autocast = torch.autocast(device.type, dtype, enabled=dtype not in (None, torch.float32))
     # not inference_mode: a tensor that a module keeps for later, such as a mask, would fail in the next training step
     with torch.no_grad(), in_eval_mode(autoencoder):
@@ -96,8 +100,9 @@ PREDICTORS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 class _Scores:
     """A few numbers a clip, gathered batch by batch, so that memory does not grow with the clips' size."""
 
-    def __init__(self, perceptual: nn.Module | None) -> None:
+    def __init__(self, perceptual: nn.Module | None, factors: tuple[int, int, int] | None = None) -> None:
         self.perceptual = perceptual
+        self.local_grid = None if factors is None else LocalGrid(factors[1:])
         self.columns: dict[str, list[torch.Tensor]] = {}
         self.n = 0
         self.non_finite = 0
@@ -125,6 +130,8 @@ class _Scores:
             values["lpips"] = self.perceptual(x, shown).float().view(len(x), -1).mean(1)
         for name, column in values.items():
             self.columns.setdefault(name, []).append(column.double().cpu())
+        if self.local_grid is not None:
+            self.local_grid.add(x, shown)
 
     def means(self) -> dict[str, float]:
         means = dict.fromkeys(SCORES, float("nan"))
@@ -136,6 +143,10 @@ class _Scores:
             mean["explained_variance"] = _ratio(mean["variance"] - mean["rec_mse"], mean["variance"])
             mean["hf_ratio"] = _ratio(mean["energy of r"], mean["energy"])
             means = {name: mean[name] for name in means}
+        if self.local_grid is not None:
+            grid = self.local_grid.strongest()
+            values = (math.nan, math.nan) if self.non_finite else (grid.peak, grid.level)
+            means |= dict(zip(LOCAL_GRID, values, strict=True))
         return means | {"n": float(self.n), "non_finite": float(self.non_finite)}
 
 

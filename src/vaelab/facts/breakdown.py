@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from vaelab.facts.view import View
-from vaelab.run import FloatArray
+from vaelab.run import Column, FloatArray
 
 RISE = 3.0
 """Times its level of the rows before from which the last rows of a column have left it: three times the gradient's or the loss's usual size."""
@@ -44,15 +44,23 @@ def find_breakdown(view: View) -> Breakdown | None:
     """The breakdown of ``view``'s run: its first loss that is not finite to the end, or the trainer's own stop; None without one, or
     where too little stands before it to say anything."""
     run = view.run
-    row = _first_row(view)
-    if row is None:
+    watched = {
+        m: run.columns[m]
+        for m, r in view.roles.items()
+        if m in run.columns and r.name in WATCHED and r.split == "train"
+    }
+    losses = [column for m, column in watched.items() if view.role(m).name != "gradient_norm"]
+    ends = [row for column in losses if (row := lost_from(column)) is not None]
+    if not ends and len(run) and any(e.kind == "non_finite_stop" for e in run.events):
+        ends.append(len(run))  # it stopped on a loss that it did not print
+    if not ends:
         return None
-    before = [run.columns[m].values[:row] for m in view.roles if m in run.columns and _is_loss(view, m)]
-    rows = int(np.any([np.isfinite(v) for v in before], axis=0).sum()) if before else 0
+    row = min(ends)
+    rows = int(np.any([np.isfinite(c.values[:row]) for c in losses], axis=0).sum()) if losses else 0
     step = int(run.steps[min(row, len(run) - 1)])
     spacing = int(np.median(np.diff(run.steps))) if len(run) > 1 else 1
     from_start = run.steps[0] <= 2 * max(1, spacing)
-    rises = ((m, _rise(run.columns[m].values[:row], view.role(m).name in ERRORS)) for m in _watched(view))
+    rises = ((m, _rise(column.values[:row], view.role(m).name in ERRORS)) for m, column in watched.items())
     metric, rise = max(rises, key=lambda r: r[1], default=("", 1.0))
     if rise >= RISE:
         return Breakdown("rise", step, rows, metric, rise)
@@ -63,32 +71,12 @@ def find_breakdown(view: View) -> Breakdown | None:
     return Breakdown("start" if rows == 0 and step <= 1 else "early", step, rows)
 
 
-def _first_row(view: View) -> int | None:
-    """Row from which on a loss is not finite to the end; the number of rows where the trainer stopped on a loss it did not print."""
-    run, rows = view.run, []
-    for name in view.roles:
-        if not (name in run.columns and _is_loss(view, name)):
-            continue
-        logged = np.flatnonzero(run.columns[name].logged)
-        finite = np.isfinite(run.columns[name].values[logged])
-        if len(logged) and not finite[-1]:
-            rows.append(int(logged[int(np.flatnonzero(finite)[-1]) + 1 if finite.any() else 0]))
-    if not rows and len(run) and any(e.kind == "non_finite_stop" for e in run.events):
-        rows.append(len(run))
-    return min(rows, default=None)
-
-
-def _is_loss(view: View, metric: str) -> bool:
-    role = view.role(metric)
-    return role.name in WATCHED and role.name != "gradient_norm" and role.split == "train"
-
-
-def _watched(view: View) -> list[str]:
-    return [
-        m
-        for m in view.roles
-        if m in view.run.columns and view.role(m).name in WATCHED and view.role(m).split == "train"
-    ]
+def lost_from(column: Column) -> int | None:
+    """Row from which on no logged value of ``column`` is finite; None if the last one is, or none is logged."""
+    logged = np.flatnonzero(column.logged)
+    finite = np.flatnonzero(np.isfinite(column.values[logged]))
+    first = int(finite[-1]) + 1 if len(finite) else 0
+    return int(logged[first]) if first < len(logged) else None
 
 
 def _rise(values: FloatArray, is_error: bool) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
 from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Track, Tracks
 from vaelab.facts.view import View
-from vaelab.run import FloatArray, IntArray
+from vaelab.run import FloatArray
 
 JUMP = 1.8
 """A lasting change by this factor between neighbouring levels counts as a jump (2.6 dB of MSE)."""
+SLIDE = 1 / 20
+"""Error after over before from which a fall that took some rows is no learning either."""
 SOON = 0.05
 """Share of the run after a GAN start in which a jump is the discriminator's, where that has left its balance."""
 
@@ -26,83 +29,59 @@ SOON = 0.05
 class Jump(Shift):
     """A sudden lasting rise of rec_loss, or a fall that is no learning.
 
-    coincides: ``gan-start``, ``lr-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the level
-    before. kl_ratio, perceptual_ratio: level after over level before of those columns (None if not logged). scatter_before,
+    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the
+    level before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
     scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 4).
     """
 
     coincides: str
     remaining: float
     kl_ratio: float | None
-    perceptual_ratio: float | None
     scatter_before: float | None
     scatter_after: float | None
 
 
 @dataclass(frozen=True)
-class Drift:
-    """A lasting rise of rec_loss above its best level; ``onset`` is the first step after which it never came back.
-
-    kl_ratio, grad_ratio, lr_ratio: level now over the level around the best step, of those columns.
-    """
-
-    best: float
-    best_step: int
-    onset: int
-    late: float
-    kl_ratio: float | None
-    grad_ratio: float | None
-    lr_ratio: float | None
-
-    @property
-    def ratio(self) -> float:
-        return self.late / self.best
-
-
-@dataclass(frozen=True)
 class Changes:
-    """jump, drop: the largest lasting rise and fall of rec_loss, None if there is none. spikes: steps of isolated spikes that return.
+    """track: of rec_loss, or of total_loss where the log has no rec_loss; None where it has too few rows or values that are not
+    positive, and then nothing else is known either. jump, drop: its largest lasting rise and fall, None if there is none.
 
-    roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
+    drift: where it has risen above its best level and stays there, kl_loss, grad_norm and lr now over their level around the best
+    step (those that are logged). roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
     real_logit_spread: standard deviation over mean of logits_real of the untrained discriminator before the GAN start.
-    metric: the column all this is of. best, late: its best smoothed level and its step, and its level now.
     """
 
-    metric: str = ""
+    track: Track | None = None
     jump: Jump | None = None
     drop: Jump | None = None
-    drift: Drift | None = None
-    spikes: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    drift: Mapping[str, float] | None = None
     roughness: float | None = None
     real_logit_spread: float | None = None
-    best: float | None = None
-    best_step: int | None = None
-    late: float | None = None
 
 
 def find_changes(
     view: View, phases: Phases, optimiser: Optimiser, tracks: Tracks, adversary: Adversary | None = None
 ) -> Changes:
-    """Changes of rec_loss (or of total_loss where the log has no rec_loss)."""
     metric = "rec_loss" if view.has("rec_loss") else "total_loss"
     track = tracks.get(metric)
     if track is None or len(track.series) < 4 or not (track.series.values > 0).all():
         return Changes()
     jumps = [s for s in track.shifts if _stands_out(track, s) and s.after > _negligible(view, phases, metric)]
-    drops = [s for s in track.falls if _stands_out(track, s) and not _learning(view, phases, track, s)]
+    # learning that begins anew after a level makes some times less, never a twentieth
+    drops = [
+        s
+        for s in (*track.falls, *(f for f in track.slides if track.now < SLIDE * f.before))
+        if _stands_out(track, s) and not _learning(view, phases, track, s)
+    ]
     jump = max(jumps, key=lambda s: s.ratio, default=None)
     drop = min(drops, key=lambda s: s.ratio, default=None)
     return Changes(
-        metric=metric,
+        track=track,
         jump=_beside(view, track, jump, _coincides(view, phases, optimiser, adversary, jump)) if jump else None,
         drop=_beside(view, track, drop, "") if drop else None,
         drift=_drift(view, phases, track),
-        spikes=track.spikes,
         roughness=_roughness(view, phases),
         real_logit_spread=_real_spread(view, phases),
-        best=track.best,
-        best_step=track.best_step,
-        late=track.now,
     )
 
 
@@ -123,7 +102,6 @@ def _beside(view: View, track: Track, shift: Shift, coincides: str) -> Jump:
         coincides=coincides,
         remaining=track.now / shift.before,
         kl_ratio=_ratio_at(view, "kl_loss", shift.step),
-        perceptual_ratio=_ratio_at(view, "perceptual_loss", shift.step),
         scatter_before=_scatter(track.logs[max(0, i - 16) : i]),
         scatter_after=_scatter(track.logs[i : i + 16]),
     )
@@ -144,6 +122,8 @@ def _coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adve
         return "gan-start"
     if optimiser.lr_jump_near(before - slack, step):
         return "lr-jump"
+    if any(before - slack <= at <= step for _, at, *_ in optimiser.weight_jumps):
+        return "weight-jump"
     if any(before - slack <= s <= step + 1 for s in phases.resumes):
         return "resume"
     if warm_up is not None and (warm_up.end_step is None or step <= warm_up.end_step + slack):
@@ -194,23 +174,22 @@ def _negligible(view: View, phases: Phases, metric: str) -> float:
     return float(series.values[0]) * (0.001 if view.trainer.rec_kind == "mse" else 0.01)
 
 
-def _drift(view: View, phases: Phases, track: Track) -> Drift | None:
-    """The rise above the best earlier level, if it stands out of the noise at the end."""
+def _drift(view: View, phases: Phases, track: Track) -> Mapping[str, float] | None:
+    """What moved with the rise above the best earlier level, if that stands out of the noise at the end."""
     series = track.series
     best = int(np.searchsorted(series.steps, track.best_step))
-    late = track.now
-    if len(series) < 16 or best > 0.9 * len(series) or late < _negligible(view, phases, track.metric):
+    if len(series) < 16 or best > 0.9 * len(series) or track.now < _negligible(view, phases, track.metric):
         return None
-    if math.log(late / track.best) < max(0.3, 3 * track.standard_error):
+    if not np.log(track.now / track.best) >= max(0.3, 3 * track.standard_error):
         return None
-
-    def ratio(name: str) -> float | None:
+    ratios = {}
+    for name in ("kl_loss", "grad_norm", "lr"):
         other = view.series(name)
         i = int(np.searchsorted(other.steps, track.best_step))
         near = other.values[max(0, i - 5) : i + 5]
-        return other.now / level(near) if len(near) >= 3 and level(near) > 0 else None
-
-    return Drift(track.best, track.best_step, track.onset, late, ratio("kl_loss"), ratio("grad_norm"), ratio("lr"))
+        if len(near) >= 3 and level(near) > 0:
+            ratios[name] = other.now / level(near)
+    return ratios
 
 
 def _scatter(logs: FloatArray) -> float | None:

@@ -22,7 +22,7 @@ class Shift:
     """A change for the worse (of a fall: for the better) between ``before_step`` and ``step``, from the change detector.
 
     row: of the run, of ``step``. before, after: levels in the column's own unit. ratio: of the errors, after / before. certainty: 1 - the
-    chance that the noise does this. alarm_step: where it was noticed. back_step: first step at which it is half undone, None if it lasts.
+    chance that the noise does this. back_step: first step at which it is half undone, None if it lasts.
     """
 
     step: int
@@ -32,17 +32,11 @@ class Shift:
     after: float
     ratio: float
     certainty: float
-    alarm_step: int
     back_step: int | None
 
     @property
     def lasting(self) -> bool:
         return self.back_step is None
-
-    @property
-    def db(self) -> float:
-        """The ratio in decibels: of a squared error, or of the squared error behind a PSNR, the dB that were lost."""
-        return DB * math.log(self.ratio)
 
 
 @dataclass(frozen=True)

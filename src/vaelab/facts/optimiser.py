@@ -11,12 +11,16 @@ from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
 from vaelab.run import FloatArray
 
+MOST_JUMPS = 3
+"""Sudden changes of one weight up to which they are changes of a setting."""
+
 
 @dataclass(frozen=True)
 class Optimiser:
     """clipped: share of steps with grad_norm above clip_grad (of all where the trainer logs it); coefficient: median clip factor of those steps;
     cut: smallest and largest factor of those rows. grad_norm, grad_norm_usual: level now and of the whole run. suggested: 90th percentile of the norm.
-    lr_jumps: (step, ratio) where the learning rate rose at once after warm-up. lr_unreadable: printed with too few decimals to be used."""
+    lr_jumps: (step, ratio) where the learning rate rose at once after warm-up. weight_jumps: (metric, step, before, after) of the weights of
+    loss terms that the log holds, where one changed 2.5 times and more at once. lr_unreadable: printed with too few decimals to be used."""
 
     grad_norm: float | None
     grad_norm_usual: float | None
@@ -28,6 +32,7 @@ class Optimiser:
     lr_now: float | None
     lr_peak: float | None
     lr_jumps: tuple[tuple[int, float], ...]
+    weight_jumps: tuple[tuple[str, int, float, float], ...]
     lr_unreadable: bool
 
     def lr_jump_near(self, first: int, last: int) -> tuple[int, float] | None:
@@ -68,6 +73,7 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
         lr_now=float(lr.values[-1]) if len(lr) else None,
         lr_peak=float(lr.values.max()) if len(lr) else None,
         lr_jumps=_lr_jumps(view, phases),
+        weight_jumps=_weight_jumps(view),
         lr_unreadable=len(lr) > 2 and view.lr_unreadable,
     )
 
@@ -81,6 +87,20 @@ def _lr_jumps(view: View, phases: Phases) -> tuple[tuple[int, float], ...]:
     if warm_up is not None:
         rose &= (lr.steps[:-1] >= warm_up.end_step) if warm_up.end_step is not None else False
     return tuple((int(lr.steps[i + 1]), float(b[i] / a[i])) for i in np.flatnonzero(rose))
+
+
+def _weight_jumps(view: View) -> tuple[tuple[str, int, float, float], ...]:
+    jumps: list[tuple[str, int, float, float]] = []
+    for metric in view.of("weight"):
+        weight = view.series(metric)
+        low, high = (f(weight.values[:-1], weight.values[1:]) for f in (np.minimum, np.maximum))
+        rows = np.flatnonzero((low >= 0) & (high > 2.5 * low)) + 1
+        # a weight that changes all the time is a schedule or adaptive; the GAN's switch is a phase of its own
+        if metric != "disc_factor" and len(rows) <= MOST_JUMPS:
+            jumps += [
+                (metric, int(weight.steps[i]), float(weight.values[i - 1]), float(weight.values[i])) for i in rows
+            ]
+    return tuple(jumps)
 
 
 def _factors(view: View, clip: float | None) -> FloatArray | None:

@@ -28,15 +28,10 @@ def nll_elements(view: View) -> float | None:
     reduction = view.trainer.nll_reduction
     if reduction == "mean":
         return 1.0
-    clip, channels = view.run.config.get("clip_shape"), view.number("input_channels")
-    if isinstance(clip, str):
-        clip = clip.lower().split("x")
-    try:
-        frames, height, width = (float(v) for v in clip or ())
-    except (TypeError, ValueError):
+    channels = view.number("input_channels")
+    if channels is None or view.clip is None:
         return None
-    if channels is None or not all(1 <= v <= 1e9 for v in (frames, height, width)):
-        return None
+    frames, height, width = view.clip
     if reduction == "sum-per-sample" and not view.number("image_share"):
         return channels * frames * height * width
     return channels * height * width if reduction == "sum-per-frame" else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
-from vaelab.facts.view import View
+from vaelab.facts.identities import in_force
+from vaelab.facts.rec_kinds import REC_KINDS
+from vaelab.facts.view import View, numbers
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,13 @@ class Scales:
 
 def find_scales(view: View, algebra: Algebra) -> Scales:
     """Units of this run from the trainer's code, the declared shapes and the solved constants."""
-    declared_range = _numbers(view.run.config.get("input_range"))
+    declared_range = numbers(view.run.config.get("input_range"))
     low_high = tuple(declared_range) if len(declared_range) == 2 else view.trainer.input_range
     peak = abs(low_high[1] - low_high[0]) if low_high else None
     kind = view.trainer.rec_kind
     error, error_kind = view.error
     exact = error_kind == "mse" and peak is not None
-    # e in [-peak, peak]: e^2 <= peak |e|, and e^2 <= peak / (1 + peak) (|e| + e^2)
-    bound = None
-    if peak is not None:
-        both = peak / (1 + peak)
-        bounds = {
-            "l1+mse+lpips": both,
-            "l1+mse": both,
-            "l1+lpips": peak,
-            "l1": peak,
-            "charbonnier": peak,
-            "mse+lpips": 1.0,
-        }
-        bound = bounds.get(kind)
+    bound = REC_KINDS[kind].mse_bound(peak) if peak is not None and kind in REC_KINDS and kind != "mse" else None
     if kind == "l1-sum" and peak is not None and (frame := _frame_elements(view)) is not None:
         bound = peak / frame
     latent = _latent(view, algebra)
@@ -137,27 +126,14 @@ def _logged_nats(view: View) -> float | None:
     return level(values["kl_nats_per_element"][some] / values["kl_loss"][some]) if some.any() else None
 
 
-def _numbers(value: object) -> list[float]:
-    if isinstance(value, str):
-        value = value.lower().replace("x", ",").split(",")
-    if not isinstance(value, Sequence):
-        return []
-    try:
-        numbers = [float(v) for v in value]
-    except (TypeError, ValueError, OverflowError):
-        return []
-    # a size beyond a thousand million is no size
-    return numbers if all(abs(v) <= 1e9 for v in numbers) else []
-
-
 def _latent(view: View, algebra: Algebra) -> Latent | None:
-    declared = [int(v) for v in _numbers(view.run.config.get("latent_shape")) if v >= 1]
+    declared = [int(v) for v in numbers(view.run.config.get("latent_shape")) if v >= 1]
     if len(declared) in (3, 4):
         return Latent(tuple(declared), "declared", "declared")
     channels = view.number("latent_channels") or view.trainer.latent_channels
     if channels is None:
         return None
-    compression = [int(v) for v in _numbers(view.run.config.get("compression")) if v >= 1]
+    compression = [int(v) for v in numbers(view.run.config.get("compression")) if v >= 1]
     assumed = ""
     if len(compression) == 2:
         compression = [1, *compression]
@@ -174,10 +150,9 @@ def _latent(view: View, algebra: Algebra) -> Latent | None:
     if len(compression) != 3:
         return None
     t, h, w = compression
-    clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
     usual = view.trainer.default_clip
-    if len(clip) == 3:
-        frames, height, width = clip
+    if view.clip is not None:
+        frames, height, width = view.clip
         source = "declared clip"
     else:
         frames = int(view.number("max_frames") or 0)
@@ -216,9 +191,8 @@ def _size(view: View, algebra: Algebra) -> int | None:
 
 def _frame_elements(view: View) -> float | None:
     """C*H*W of one declared frame."""
-    clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
     size = view.number("resolution")
-    area = clip[1] * clip[2] if len(clip) == 3 else size * size if size else None
+    area = view.clip[1] * view.clip[2] if view.clip is not None else size * size if size else None
     return (view.number("input_channels") or 3) * area if area else None
 
 
@@ -227,10 +201,9 @@ def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
     n = algebra.value("n_pixels")
     if n is not None and not view.trainer.weights_apart:
         return n, False
-    clip = [int(v) for v in _numbers(view.run.config.get("clip_shape")) if v >= 1]
     channels = view.number("input_channels") or 3
-    if len(clip) == 3:
-        return channels * math.prod(clip), False
+    if view.clip is not None:
+        return channels * math.prod(view.clip), False
     frames, size = view.number("max_frames"), view.number("resolution")
     if frames and size:
         return channels * frames * size * size, False
@@ -240,8 +213,7 @@ def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
 
 
 def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: float | None) -> float | None:
-    solved = algebra.solved.get("kl_weight")
-    weight = solved.value if solved and solved.value is not None else view.number("kl_weight")
+    weight = in_force(view, algebra.solved, "kl_weight")
     if weight is None:
         return None
     if view.trainer.weights_apart:

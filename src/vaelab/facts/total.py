@@ -28,10 +28,8 @@ def solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities:
         return
     if not view.has("nll_loss", "total_loss"):
         if declared is not None and "kl_weight" not in solved:
-            solved["kl_weight"] = Solved(
-                "kl_weight", declared, declared, declared, "closes", "declared", 0,
-                f"kl_weight is {declared:g} (declared; the log lacks the columns to check it with).", declared,
-            )  # fmt: skip
+            text = "; the log lacks the columns to check it with"
+            solved["kl_weight"] = Solved.as_declared("kl_weight", declared, text)
         return
     values, rows, how = view.joint(("total_loss", "nll_loss", "kl_loss"))
     grown = view.kl_growth(rows)
@@ -43,10 +41,8 @@ def solve_kl_weight(view: View, gan: Gan, solved: dict[str, Solved], identities:
     keep = before & (values["kl_loss"] > 0)
     if not keep.any():
         if declared is not None:
-            text = f"kl_weight is {declared:g} (declared; no row without the GAN term to check it with)."
-            solved["kl_weight"] = Solved(
-                "kl_weight", declared, declared, declared, "closes", "declared", 0, text, declared
-            )
+            text = "; no row without the GAN term to check it with"
+            solved["kl_weight"] = Solved.as_declared("kl_weight", declared, text)
         return
     total, nll, kl = (values[m][keep] for m in ("total_loss", "nll_loss", "kl_loss"))
     rows = rows[keep]
@@ -128,10 +124,7 @@ def solve_disc_weight(view: View, solved: dict[str, Solved]) -> None:
         )
         solved["disc_weight"] = Solved("disc_weight", low, low, low, "closes", "clamp", repeats, text, declared)
     elif declared is not None:
-        text = f"disc_weight is {declared:g} (declared)."
-        solved["disc_weight"] = Solved(
-            "disc_weight", declared, declared, declared, "closes", "declared", 0, text, declared
-        )
+        solved["disc_weight"] = Solved.as_declared("disc_weight", declared, "")
 
 
 def total_with_gan(view: View, gan: Gan, solved: dict[str, Solved], scale: float) -> list[Identity]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -24,14 +23,13 @@ from vaelab.analysis import (
     trend,
 )
 from vaelab.catalog.roles import Role, RoleName
-from vaelab.facts.base import Phase
 from vaelab.facts.errors import DIRECTED, Growth, Shift, log_errors, times
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
 
 FOLLOWED: tuple[RoleName, ...] = (
-    *DIRECTED, "kl", "quantiser", "entropy", "feature_matching", "discriminator", "discriminator_real", "discriminator_fake",
+    *DIRECTED, "kl", "quantiser", "entropy", "feature_matching", "generator_adversarial", "discriminator", "discriminator_real", "discriminator_fake",
     "gradient_norm", "discriminator_accuracy", "regulariser",
 )  # fmt: skip
 """Roles over whose tracks generic rules go; a track of any other column is there where it is asked for by name."""
@@ -43,19 +41,6 @@ SURE_OF_SHIFT = 0.999
 """Certainty from which a shift is spoken of: 1 in 1,000 runs of its length would show it by chance."""
 LASTS = 8
 """Rows for which a new level has to hold (or to the end of the log) to count as lasting."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What the column did in one phase. trend: ``rising``, ``falling`` or ``flat``; a bent fall is a fall. non_finite: share of its rows."""
-
-    phase: Phase
-    rows: int
-    trend: str
-    shifts: tuple[Shift, ...]
-    drifts: tuple[Shift, ...]
-    spikes: IntArray
-    non_finite: float
 
 
 class Track:
@@ -71,7 +56,7 @@ class Track:
         self.series: Series = view.series(metric)
         self._view, self._phases = view, phases
         self.rows = int(self.series.rows[-1]) + 1 if self.series.per_block > 1 else len(self.series)
-        self.steps = (int(self.series.steps[0]), int(self.series.steps[-1]))
+        self.steps = self.series.span
 
     # --- levels ---
 
@@ -148,11 +133,6 @@ class Track:
         """Standard deviation of ``logs`` from row to row; NaN if values cross 0."""
         return noise(self.logs) if self.logs is not None and len(self.series) >= 4 else math.nan
 
-    @property
-    def correlation(self) -> float:
-        """Lag-1 correlation of the residuals of ``logs``; NaN if values cross 0."""
-        return self._rises.correlation
-
     @cached_property
     def _calm(self) -> FloatArray | None:
         errors = self.errors
@@ -211,35 +191,29 @@ class Track:
     # --- changes ---
 
     @cached_property
-    def _rises(self) -> ChangePoints:
-        return self._changes(1)
+    def _falls(self) -> ChangePoints:
+        return self._changes(-1)
 
     def _changes(self, sign: int) -> ChangePoints:
         if self.logs is None:
-            return ChangePoints((), (), None, math.nan, math.nan)
+            return ChangePoints((), (), None)
         steps = [p.first_step for p in self._phases.phases[1:]]
         return change_points(self.logs, sign, tuple(int(i) for i in np.searchsorted(self.series.steps, steps)))
 
     @cached_property
     def shifts(self) -> tuple[Shift, ...]:
         """Sudden rises of the error (of the value, where it has no direction), in order."""
-        return tuple(self._in_steps(c) for c in self._rises.shifts)
-
-    @cached_property
-    def drifts(self) -> tuple[Shift, ...]:
-        """Slow rises of the error (of the value, where it has no direction), in order."""
-        return tuple(self._in_steps(c) for c in self._rises.drifts)
+        return tuple(self._in_steps(c) for c in self._changes(1).shifts)
 
     @cached_property
     def falls(self) -> tuple[Shift, ...]:
         """Sudden falls of the error beyond a convex decay, in order."""
-        return tuple(self._in_steps(c) for c in self._changes(-1).shifts)
+        return tuple(self._in_steps(c) for c in self._falls.shifts)
 
-    @property
-    def first_alarm(self) -> int | None:
-        """Step at which the change detector first noticed a change for the worse."""
-        row = self._rises.first_alarm
-        return int(self.series.steps[row]) if row is not None else None
+    @cached_property
+    def slides(self) -> tuple[Shift, ...]:
+        """Falls of the error beyond a convex decay that took more than one row, in order."""
+        return tuple(self._in_steps(c) for c in self._falls.drifts)
 
     @cached_property
     def shift(self) -> Shift | None:
@@ -260,7 +234,6 @@ class Track:
             after=level(self.series.values[i : i + LASTS]),
             ratio=times(change.size),
             certainty=change.certainty,
-            alarm_step=int(steps[change.alarm]),
             back_step=int(steps[change.back]) if change.back is not None else None,
         )
 
@@ -290,27 +263,6 @@ class Track:
             return None
         return Growth(int(self.series.steps[rows[first]]), before, level(size[-max(3, len(rows) // 10) :]) / before)
 
-    @cached_property
-    def parts(self) -> tuple[Part, ...]:
-        """What the column did in every phase in which it has rows."""
-        return tuple(p for phase in self._phases.phases if (p := self._part(phase)) is not None)
-
-    def _part(self, phase: Phase) -> Part | None:
-        series = self.series.between(phase.first_step, phase.last_step)
-        column = self._view.run.columns[self.metric]
-        logged = column.logged[phase.rows]
-        if not len(series) and not logged.any():
-            return None
-
-        def inside(changes: tuple[Shift, ...]) -> tuple[Shift, ...]:
-            return tuple(c for c in changes if phase.first_step <= c.step <= phase.last_step)
-
-        spikes = self.spikes[(self.spikes >= phase.first_step) & (self.spikes <= phase.last_step)]
-        return Part(
-            phase, len(series), trend(series.values).direction, inside(self.shifts), inside(self.drifts), spikes,
-            float(np.mean(~np.isfinite(column.values[phase.rows][logged]))) if logged.any() else 0.0,
-        )  # fmt: skip
-
     # --- what the numbers themselves are ---
 
     @cached_property
@@ -324,25 +276,12 @@ class Track:
         return len(self.series) >= 3 and bool(self.series.high.max() == self.series.low.min())
 
     @property
-    def zero(self) -> bool:
-        """Every value is printed as 0."""
-        return not self.series.low.any() and not self.series.high.any()
-
-    @property
     def zero_since(self) -> int | None:
         """First step of a stretch of exact zeros that lasts to the end, after values that were not zero; else None."""
         moving = np.flatnonzero((self.series.low != 0) | (self.series.high != 0))
         if not len(moving) or moving[-1] + LASTS > len(self.series) - 1:
             return None
         return int(self.series.steps[moving[-1] + 1])
-
-    @property
-    def saturated(self) -> float:
-        """Share of the last rows that stand exactly at the largest or smallest value of the run, 0 for a constant column."""
-        if self.constant:
-            return 0.0
-        values = self.series.late.values
-        return float(max(np.mean(values == self.series.high.max()), np.mean(values == self.series.low.min())))
 
     @property
     def unreadable(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -78,6 +79,12 @@ class View:
     def has(self, *metrics: str) -> bool:
         """Every metric was logged with at least one finite value."""
         return all(len(self.series(m)) for m in metrics)
+
+    @cached_property
+    def clip(self) -> tuple[int, int, int] | None:
+        """Frames, height and width of a declared clip."""
+        shape = [int(v) for v in numbers(self.run.config.get("clip_shape")) if v >= 1]
+        return (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
 
     def number(self, key: str) -> float | None:
         """A declared config value as a finite float, else None."""
@@ -182,25 +189,38 @@ class View:
         or ``medians`` (windowed medians: sums of them hold only roughly). ``linear`` False asks for products too.
         """
         columns = [self.run.columns[m] for m in metrics]
-        if self.unsure_smoothing:
-            rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
-            return {m: self.run[m][rows] for m in metrics}, rows, "medians"
-        smoothed = [c for c in columns if c.smoothing.kind != "none"]
-        if not smoothed:
-            rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
-            return {m: self.run[m][rows] for m in metrics}, rows, "exact"
-        if linear and all(c.epoch_mean is not None for c in smoothed) and len(smoothed) == len(columns):
-            means = {m: np.asarray(self.run.columns[m].epoch_mean) for m in metrics}
-            rows = np.flatnonzero(np.all([np.isfinite(v) for v in means.values()], axis=0))
-            return {m: v[rows] for m, v in means.items()}, rows, "means"
-        if linear and all(c.smoothing.kind == "epoch_mean" for c in columns):
-            rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
-            return {m: self.run[m][rows] for m in metrics}, rows, "means"
-        first = self.epoch_first_rows
-        if all(c.smoothing.kind in ("none", "window_median") for c in columns) and len(first):
-            keep = np.all([self._single(c)[first] for c in columns], axis=0)
-            if keep.any() and self.run.format == "metric_logger":
-                rows = first[keep]
+        values = {m: self.run[m] for m in metrics}
+        kinds = {c.smoothing.kind for c in columns}
+        how = "medians"
+        if not self.unsure_smoothing and kinds == {"none"}:
+            how = "exact"
+        elif (
+            not self.unsure_smoothing
+            and linear
+            and all(c.epoch_mean is not None for c in columns)
+            and "none" not in kinds
+        ):
+            values, how = {c.name: np.asarray(c.epoch_mean) for c in columns}, "means"
+        elif not self.unsure_smoothing and linear and kinds == {"epoch_mean"}:
+            how = "means"
+        elif not self.unsure_smoothing and self.run.format == "metric_logger" and kinds <= {"none", "window_median"}:
+            first = self.epoch_first_rows
+            rows = first[np.all([self._single(c)[first] for c in columns], axis=0)]
+            if len(rows):
                 return {m: self.run[m][rows] for m in metrics}, rows, "exact"
-        rows = np.flatnonzero(np.all([np.isfinite(c.values) for c in columns], axis=0))
-        return {m: self.run[m][rows] for m in metrics}, rows, "medians"
+        rows = np.flatnonzero(np.all([np.isfinite(v) for v in values.values()], axis=0))
+        return {m: v[rows] for m, v in values.items()}, rows, how
+
+
+def numbers(value: object) -> list[float]:
+    """A list of numbers, also one that is written with commas or ``x`` between them; empty if it is none."""
+    if isinstance(value, str):
+        value = value.lower().replace("x", ",").split(",")
+    if not isinstance(value, Sequence):
+        return []
+    try:
+        found = [float(v) for v in value]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    # a size beyond a thousand million is no size
+    return found if all(abs(v) <= 1e9 for v in found) else []

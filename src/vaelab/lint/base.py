@@ -18,7 +18,7 @@ class LintFinding:
 
     line: 1-based, None if the file has no such option. option: the trainer's option it is about, if the file gives it. patch: lines to change, as the trainer spells them. certain:
     False where the file does not say whether it bites. known_as: faults of the trainer's public code that are the same
-    thing, as ``PF-3 (file:line)``. advice: what to do where that is no option. where: place in the trainer's code.
+    thing, as ``PF-3 (file:line)``. advice: what to do where no ``patch`` says it. where: place in the trainer's code.
     """
 
     code: str

@@ -76,11 +76,14 @@ def _named_beside(found: list[LintFinding], bug: Bug, plan: Plan) -> list[LintFi
         return None
     name = f"{bug.code} ({where(bug, plan.trainer)})"
     return [
-        replace(f, known_as=(*f.known_as, name), patch=bug.patch or f.patch, advice=f.advice or bug.fix)
-        if f in same
-        else f
+        _with_one_advice(replace(f, known_as=(*f.known_as, name), patch=bug.patch or f.patch), bug) if f in same else f
         for f in found
     ]
+
+
+def _with_one_advice(finding: LintFinding, bug: Bug) -> LintFinding:
+    """The change where there is one, else the bug's words: two of them side by side have contradicted each other."""
+    return replace(finding, advice="" if finding.patch else bug.fix)
 
 
 def _of_bug(bug: Bug, plan: Plan, certain: bool) -> LintFinding:
@@ -88,21 +91,10 @@ def _of_bug(bug: Bug, plan: Plan, certain: bool) -> LintFinding:
     if not certain:
         message += f". It bites if {' and '.join(bug.when.open_questions(plan))}, which the file does not say"
     option = next((key for key in bug.options if key in plan.options), "")
-    repeated = any(bug.fix.removeprefix("add ") in line for line in bug.patch)
     severity = bug.severity if certain else MILDER[bug.severity]
     line, place = plan.options.line(option), where(bug, plan.trainer)
-    return LintFinding(
-        bug.code,
-        bug.name,
-        severity,
-        message,
-        line,
-        option,
-        bug.patch,
-        certain,
-        advice="" if repeated else bug.fix,
-        where=place,
-    )
+    finding = LintFinding(bug.code, bug.name, severity, message, line, option, bug.patch, certain, where=place)
+    return _with_one_advice(finding, bug)
 
 
 def _chosen(code: str, select: Sequence[str], ignore: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from vaelab.config import LossConfig, TrainConfig, yaml_text
 from vaelab.config.foreign.draft import flat
 from vaelab.config.load import SECTIONS
 from vaelab.config.presets import load_preset, preset_names
+from vaelab.config.refusals import refusals
 from vaelab.dialects.options import Options, yaml_lines
 from vaelab.dialects.plan import Gan, Ignored, Loss, Optim, Plan, Sample, Schedule
 
@@ -95,6 +96,7 @@ def plan(config: TrainConfig, text: str) -> Plan:
         ),
         tuple(i for i in _ignored(config) if i.key in given and given[i.key] != DEFAULTS.get(i.key)),
         own=True,
+        refused=tuple((f"data.{name}", why) for name, why in refusals(config.data)),
     )
 
 
@@ -129,7 +131,7 @@ def _ignored(config: TrainConfig) -> list[Ignored]:
     when(loss.disc == "none", "loss.disc is none: there is no discriminator", *of_gan)
     fixed = loss.disc != "none" and loss.disc_weight_mode == "fixed"
     when(fixed, "loss.disc_weight_mode is fixed: there is no ratio", "loss.d_weight_max", "loss.d_weight_ema")
-    when(loss.disc != "none" and not loss.lecam_weight, "loss.lecam_weight is 0", "loss.lecam_decay")
+    when(loss.disc != "none" and not loss.lecam_weight, "loss.lecam_weight is 0", "loss.lecam_decay", "loss.lecam_init")
     when(optim.schedule == "constant", "optim.schedule is constant: the rate never falls", "optim.min_lr")
     constant = loss.disc != "none" and optim.disc_schedule == "constant"
     when(constant, "optim.disc_schedule is constant: the rate never falls", "optim.disc_min_lr")

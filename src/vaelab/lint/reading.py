@@ -37,10 +37,14 @@ class Document:
     suppressed: Suppressed = field(default_factory=dict)
 
 
+class NotSettingsError(ConfigError):
+    """A file that is no settings of a trainer that lint knows; a hook that is handed every changed file leaves it out."""
+
+
 def read(source: str) -> Document:
     """The plans of ``source``: a preset's name, a file, the folder of a run of vaelab, or ``-`` for standard input.
 
-    Raises ConfigError: missing, unreadable, too large, not text, not valid, or of a trainer that is not known.
+    Raises ConfigError: missing, unreadable, too large, not text, not valid; NotSettingsError: not of a trainer that is known.
     """
     if source in preset_names():
         return _own(source, preset_text(source), source)
@@ -57,20 +61,20 @@ def read(source: str) -> Document:
     if not python and not _is_script(text, path):
         parsed = yaml_text.parse(text, shown)
         if not isinstance(parsed, dict):
-            raise ConfigError(f"{shown} holds no settings ({_known()})")
+            raise NotSettingsError(f"{shown} holds no settings ({_known()})")
         if own.matches(text, parsed):
             return _own(str(path), text, shown)
     try:
         plans = _foreign(text, parsed, str(path), shown)
     except SyntaxError as error:
-        raise ConfigError(f"{shown} is not valid Python (line {error.lineno}): {error.msg}") from None
+        raise NotSettingsError(f"{shown} is not valid Python (line {error.lineno}): {error.msg}") from None
     return Document(shown, tuple(plans), _suppressed(text, {k: n for p in plans for k, n in p.options.lines.items()}))
 
 
 def _foreign(text: str, parsed: Any, path: str, shown: str) -> list[Plan]:
     found = recognised(text, parsed)
     if not found:
-        raise ConfigError(f"{shown} is not of a trainer that lint knows ({_known()})")
+        raise NotSettingsError(f"{shown} is not of a trainer that lint knows ({_known()})")
     try:
         plans = [plan for source in found for plan in source.plans(text, parsed, path)]
     except OSError as error:
@@ -85,7 +89,7 @@ def _foreign(text: str, parsed: Any, path: str, shown: str) -> list[Plan]:
             f" (a list in place of a number, say): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from None
     if not plans:
-        raise ConfigError(
+        raise NotSettingsError(
             f"{shown} names a trainer but does not start it: give the lines from the launcher to the last option"
         )
     return plans
@@ -142,7 +146,7 @@ def _text(path: Path, source: str) -> str:
     if "\0" in text:
         raise ConfigError(f"{source} cannot be read: it is not text")
     if not text.strip():
-        raise ConfigError(f"{source} is empty")
+        raise NotSettingsError(f"{source} is empty")
     return text
 
 

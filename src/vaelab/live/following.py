@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vaelab.live.alerts import Alerts
 
 FINISHED, REACHED, NO_ROWS = 0, 1, 3
-"""What the loop ends with: every run has finished; a verdict is as grave as asked for; no new row for too long."""
+"""What the loop ends with: every run has finished, or somebody left; a verdict is as grave as asked for; no new row for too long."""
 
 
 class View(Protocol):
@@ -45,14 +45,14 @@ def follow(
     idle_seconds: float | None = None,
     interval: float = 2.0,
     once: bool = False,
-    sleep: Callable[[float], object] = time.sleep,
+    pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Watch until there is a reason to end; returns FINISHED, REACHED or NO_ROWS.
 
     until: end with REACHED when a run's confirmed status is at least this grave. idle_seconds: end with NO_ROWS when no run has
     got a new row for so long. interval: seconds between polls. once: one poll only; its status counts though nothing could
-    confirm it, and NO_ROWS says that no log holds a row.
+    confirm it, and NO_ROWS says that no log holds a row. pause: waits so many seconds; True says that somebody leaves the watch.
     """
     with view:
         watcher.on_read = view.reading
@@ -75,7 +75,8 @@ def follow(
                 return FINISHED
             if idle_seconds is not None and clock() - last_news >= idle_seconds:
                 return NO_ROWS
-            sleep(interval)
+            if pause(interval) is True:
+                return FINISHED
 
 
 def _reached(run: WatchedRun, until: Status, once: bool) -> bool:

@@ -45,9 +45,20 @@ class Page:
         shown = wrapped[:most]
         if len(wrapped) > most:
             shown[-1] = Text(" ").join(wrapped[most - 1 :])
-        for line in shown:
-            line.truncate(self.width, overflow="ellipsis")
-        self.lines += shown
+        self.lines += [cut_at_word(line, self.width) for line in shown]
+
+
+def cut_at_word(line: Text, width: int) -> Text:
+    """``line`` in at most ``width`` columns: it ends after a whole word, with an ellipsis, where more would follow."""
+    if line.cell_len <= width:
+        return line
+    line.truncate(max(width - 2, 1))
+    space = line.plain.rstrip().rfind(" ")
+    if space > width // 2:  # one long word, a path say, is cut where the line ends
+        line.right_crop(len(line.plain) - space)
+    line.rstrip()
+    line.append(" …" if space > width // 2 else "…")
+    return line
 
 
 def one_line(text: str) -> str:

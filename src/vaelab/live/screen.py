@@ -13,9 +13,9 @@ from vaelab.diagnosis import Diagnosis
 from vaelab.live.changes import clean
 from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.milestones import duration, milestones
-from vaelab.live.page import Page, clip, clip_left, one_line
-from vaelab.live.sparkline import sparkline
+from vaelab.live.page import TALL, Page, clip, clip_left, one_line
 from vaelab.live.watched import WatchedRun
+from vaelab.report.first_view import first_view, without_cause
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
     STATUS_TEXT,
@@ -25,8 +25,8 @@ from vaelab.report.layout import (
     shown_phases,
 )
 from vaelab.report.numbers import number, percent, steps
-from vaelab.report.terminal import COLOURS, FILL
-from vaelab.words import belief
+from vaelab.report.sparkline import sparkline
+from vaelab.report.terminal import COLOURS, FILL, first_plot
 
 if TYPE_CHECKING:
     from vaelab.live.alerts import Alerts
@@ -38,15 +38,22 @@ _FIRST = ("bad", "watch")  # metrics that are shown before the others, which kee
 
 
 def page(
-    runs: Sequence[WatchedRun], console: Console, width: int, height: int, alerts: Alerts | None = None
+    runs: Sequence[WatchedRun],
+    console: Console,
+    width: int,
+    height: int,
+    alerts: Alerts | None = None,
+    selected: WatchedRun | None = None,
+    keys: str = "",
 ) -> list[Text]:
-    """The screen as lines: at most ``height`` of at most ``width`` columns."""
-    foot = _foot(runs, console, width, alerts)
+    """The screen as lines: at most ``height`` of at most ``width`` columns. selected: of several runs the one shown in full, the
+    worst one without. keys: what to press, told in the last line."""
+    foot = _foot(runs, console, width, alerts, keys)
     top = Page(console, width, max(height - len(foot), 1))
     if not runs:
         top.add(Text("reading the logs ...", style="dim"))
     elif len(runs) > 1:
-        worst = worst_run(runs)
+        worst = selected or worst_run(runs)
         _overview(top, runs, worst)
         top.add(Text())
         _one_run(top, worst)
@@ -73,19 +80,21 @@ def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None
     most = max(3, page.height // 3 - 1)
     shown = list(runs)
     if len(runs) > most:
-        kept = sorted(runs, key=lambda r: -STATUS_ORDER[r.status])[: most - 1]
+        kept = sorted(runs, key=lambda r: (r is not worst, -STATUS_ORDER[r.status]))[: most - 1]
         shown = [r for r in runs if r in kept]
     names = short_names(runs)
     name_width = min(max(len(names[r.id]) for r in shown), max(page.width // 3, 12))
+    wide = page.width >= 100
+    ahead = max(len(_short_progress(r, wide)) for r in shown)
     for run in shown:
         mark = "> " if run is worst else "  "
-        progress = _short_progress(run)
+        progress = clip(_short_progress(run, wide), ahead)
         line = Text.assemble(
             mark,
             (f"{run.status.upper() if run.diagnosis else 'WAITING':<12}", COLOURS[run.status]),
             f"{clip_left(names[run.id], name_width):<{name_width}}  ",
-            (f"{progress:<18}", "dim"),
-            _state(run) or run.headline,
+            (f"{progress:<{ahead}}  ", "dim"),
+            run.problem or without_cause(run.headline),
         )
         page.add(line)
     if len(shown) < len(runs):
@@ -104,20 +113,16 @@ def short_names(runs: Sequence[WatchedRun]) -> dict[str, str]:
     return {i: "/".join(p[front:]) for i, p in parts.items()}
 
 
-def _short_progress(run: WatchedRun) -> str:
+def _short_progress(run: WatchedRun, wide: bool) -> str:
+    """How far the run is, and for how long its log has been silent."""
     if run.step is None:
         return ""
     share = run.diagnosis.facts.progress.share if run.diagnosis else None
-    return f"step {steps(run.step)}" + (f" ({percent(share)})" if share is not None else "")
-
-
-def _state(run: WatchedRun) -> str:
-    """What is more urgent to say than the verdict."""
-    if run.problem is not None:
-        return run.problem
-    if run.stalled and not run.finished:
-        return f"no new row for {duration(run.stale)}"
-    return ""
+    silent = f"silent {duration(run.stale)}" if run.stalled and not run.finished else ""
+    done = f"({percent(share)})" if share is not None else ""
+    if not wide:
+        return silent or done.strip("()") or f"step {steps(run.step)}"
+    return f"step {steps(run.step)} {done}".strip() + (f", {silent}" if silent else "")
 
 
 # One run -------------------------------------------------------------------------------------------------------------
@@ -127,8 +132,7 @@ def _one_run(page: Page, run: WatchedRun) -> None:
     if run.diagnosis is None:
         page.add(Text.assemble(("WAITING  ", "cyan"), run.problem or f"no row yet in {clean(run.source)}"), 3)
         return
-    said = (f"{run.status.upper()}  ", COLOURS[run.status]), (f"{STATUS_TEXT[run.status]}. ", "bold")
-    page.add(Text.assemble(*said, run.headline), 3)
+    _first(page, run, run.diagnosis)
     page.add(Text(one_line(run.source), style="dim"))
     page.add(_progress(run, page.width))
     for text in _next(run):
@@ -143,6 +147,27 @@ def _one_run(page: Page, run: WatchedRun) -> None:
     _metrics(page, run.diagnosis, page.room - for_findings)
     page.space()
     _findings(page, run)
+
+
+def _first(page: Page, run: WatchedRun, diagnosis: Diagnosis) -> None:
+    """Verdict, change and why of the shown status, and on a high screen the column in question as a plot."""
+    ended = run.finished or diagnosis.facts.ended
+    word = "SHOULD HAVE STOPPED" if ended and run.status == "stop" else run.status.upper()
+    tells = "" if ended else f"{STATUS_TEXT[run.status]}. "
+    page.add(Text.assemble((f"{word}  ", COLOURS[run.status]), (tells, "bold"), without_cause(run.headline)), 3)
+    if run.status != diagnosis.status:
+        return  # the newest rows alone say something else: nothing to act on yet
+    view = first_view(diagnosis)
+    for i, change in enumerate(view.changes[:3]):
+        paste = f"   paste: {change.paste}" if change.paste != change.text else ""
+        page.add(Text.assemble((f"{view.label if i == 0 else '':<7} ", "bold"), (change.text, "bold"), paste))
+    if view.todo:
+        page.add(Text.assemble((f"{view.label:<7} ", "bold"), view.todo), 2)
+    if view.why:
+        page.add(Text.assemble((f"{'Why':<7} ", "bold"), view.why), 2)
+    if page.height >= TALL and page.room > 20:
+        for line in first_plot(diagnosis, view, page.width, page.console.options.ascii_only):
+            page.add(line)
 
 
 def _progress(run: WatchedRun, width: int) -> Text:
@@ -204,7 +229,7 @@ def _metrics(page: Page, diagnosis: Diagnosis, most: int) -> None:
     kept = sorted(rows, key=lambda m: _FIRST.index(m.status) if m.status in _FIRST else len(_FIRST))[:most]
     rows = [m for m in rows if m in kept]
     name_width = min(max(len(clean(m.metric)) for m in rows), 22)
-    spark_width = max(min(page.width - name_width - 46, 40), 8)
+    spark_width = max(min(page.width - name_width - 58, 40), 8)
     head = f"{'metric':<{name_width}} {'first':>9} {'now':>9}  {'over the run':<{spark_width}}  verdict"
     page.add(Text(head, style="dim"))
     for m in rows:
@@ -228,13 +253,6 @@ def _findings(page: Page, run: WatchedRun) -> None:
         return
     if not active:
         page.add(Text("nothing to change was found", style="green" if run.status == "healthy" else "dim"))
-    # before the findings: on a low screen the last of them fall off, and what to do must not
-    if run.diagnosis is not None and run.cause is not None and run.status in ("watch", "act", "stop"):
-        cause = next((c for c in run.diagnosis.causes if c.id == run.cause), None)
-        if cause is not None:
-            page.add(Text(f"most likely cause: {cause.id} {clean(cause.title)} ({belief(cause.score)})"), 2)
-            if cause.fix.patch:
-                page.add(Text.assemble("try: ", (clean("  ".join(cause.fix.patch)), "bold")), 2)
     # long messages where there is room for them
     lines_each = max(1, min(3, (page.room - len(gone)) // max(len(active), 1)))
     for f in (seen.finding for seen in active[:MOST_FINDINGS]):
@@ -250,9 +268,9 @@ def _findings(page: Page, run: WatchedRun) -> None:
 # Foot ----------------------------------------------------------------------------------------------------------------
 
 
-def _foot(runs: Sequence[WatchedRun], console: Console, width: int, alerts: Alerts | None) -> list[Text]:
-    """The last thing that changed, and alerts."""
-    foot = Page(console, width, 3)
+def _foot(runs: Sequence[WatchedRun], console: Console, width: int, alerts: Alerts | None, keys: str) -> list[Text]:
+    """The last thing that changed, alerts, and the keys."""
+    foot = Page(console, width, 4)
     changes = [c for r in runs for c in r.history if c.kind != "cause"]
     if changes:
         last = max(changes, key=lambda c: c.time)
@@ -264,6 +282,8 @@ def _foot(runs: Sequence[WatchedRun], console: Console, width: int, alerts: Aler
         foot.add(Text(f"last alert  {_clock(sent.changes[-1].time)}  {sent.kind}: {first}", style="dim"))
     if alerts is not None and alerts.problems:
         foot.add(Text(f"alerts: {alerts.problems[-1]}", style="yellow"))
+    if keys:
+        foot.add(Text(keys, style="dim"))
     return foot.lines
 
 

@@ -1,32 +1,38 @@
 """Where an alert can go: a shell command, a webhook, e-mail. A plain Python function that takes an ``Alert`` is one as well.
 
-A sink is called in the thread of ``Alerts``, ends within its time limit, and raises AlertError with one sentence if the alert
-could not be delivered. Text from a log is other people's text: it is never part of a command line or of a mail header.
+A sink is called in the thread of ``Alerts``, ends within its time limit (of the whole delivery, not of one read), and raises
+AlertError with one sentence if the alert could not be delivered. Text from a log is other people's text: it is never part of a command line or of a mail header.
 """
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import http.client
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vaelab.errors import VaelabError
 from vaelab.live.changes import Change
 
 SECONDS = 15.0
 """Time limit of one delivery."""
+
+LOOK_SECONDS = 0.05  # between looks at what a command left in the background
 
 SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail")
 """Where sendmail is, if it is not on the PATH (it often lies outside a user's)."""
@@ -84,7 +90,7 @@ class ShellCommand:
 
     The alert is in the environment: VAELAB_KIND, VAELAB_STATUS, VAELAB_RUN, VAELAB_SOURCE, VAELAB_STEP, VAELAB_TITLE,
     VAELAB_TEXT, VAELAB_LEFT_OUT; and as one JSON object on standard input. Its output is thrown away. After ``seconds`` it is
-    killed with everything that it started.
+    killed with everything that it started in the background too; only what leaves its session (``setsid``) stays.
     """
 
     command: str
@@ -137,14 +143,19 @@ class Webhook:
             {"Content-Type": "application/json; charset=utf-8", "User-Agent": "vaelab"},
             method="POST",
         )
-        try:
-            with urllib.request.urlopen(request, timeout=self.seconds):
-                pass
-        except urllib.error.HTTPError as error:
-            raise AlertError(f"{self} answered {error.code} ({error.reason}).") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise AlertError(f"{self} cannot be reached: {reason}.") from None
+        outcome: list[Exception | None] = []
+        # a thread, because time limits of a socket are for one read: a server that sends a byte now and then has no end
+        exchange = threading.Thread(target=lambda: outcome.append(_posted(request, self.seconds)), daemon=True)
+        exchange.start()
+        exchange.join(self.seconds)
+        if not outcome:
+            raise AlertError(f"{self} did not answer within {self.seconds:g} seconds.")
+        error = outcome[0]
+        if isinstance(error, urllib.error.HTTPError):
+            moved = " It names another address: give that one." if 300 <= error.code < 400 else ""
+            raise AlertError(f"{self} answered {error.code} ({error.reason}): the alert is not delivered.{moved}")
+        if error is not None:
+            raise AlertError(f"{self} cannot be reached: {getattr(error, 'reason', None) or error}.")
 
     def __str__(self) -> str:
         # the rest of the address is often a secret
@@ -186,6 +197,24 @@ class Email:
         return f"mail to {self.address}"
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST becomes a GET without the alert, so that a redirect is an answer like any other error."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> None:
+        return None
+
+
+def _posted(request: urllib.request.Request, seconds: float) -> Exception | None:
+    """Why ``request`` was not answered with success; None if it was."""
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=seconds):
+            return None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return error
+
+
 def slack_text(text: str) -> str:
     """``text`` in which nothing is a mention or a link: Slack asks for these three characters to be escaped."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -207,6 +236,7 @@ def _run(
         )
     except (OSError, ValueError) as error:
         raise AlertError(f"{command if shell else command[0]} cannot be started: {error}.") from None
+    ends = time.monotonic() + seconds
     try:
         _, error_text = process.communicate(given.encode("utf-8", "replace"), timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -214,7 +244,21 @@ def _run(
         process.communicate()
         name = command if shell else command[0]
         raise AlertError(f"'{name}' took longer than {seconds:g} seconds and was ended.") from None
+    while _group_lives(process.pid):  # what it left in the background has the same limit
+        if time.monotonic() > ends:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            break
+        time.sleep(LOOK_SECONDS)
     return process.returncode, error_text.decode("utf-8", "replace")
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _last_line(text: str) -> str:

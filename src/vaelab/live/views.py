@@ -17,8 +17,9 @@ from rich.status import Status
 from rich.text import Text
 
 from vaelab.live.changes import Change
+from vaelab.live.keys import LEAVE, NEXT, PREVIOUS, Keys
 from vaelab.live.page import one_line
-from vaelab.live.screen import page, short_names
+from vaelab.live.screen import page, short_names, worst_run
 from vaelab.live.watched import WatchedRun
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class FullScreen:
         )
         self._runs: Sequence[WatchedRun] = ()
         self._shown: object = None
+        self._keys = Keys()
+        self._selected: str | None = None  # id of the run that was chosen by key
 
     def reading(self, path: str) -> None:
         if not self._runs:
@@ -61,11 +64,27 @@ class FullScreen:
     def show(self, runs: Sequence[WatchedRun], changes: Sequence[Change]) -> None:
         self._runs = runs
         width, height = self.console.size
-        lines = page(runs, self.console, width, height, self.alerts)
+        selected = next((run for run in runs if run.id == self._selected), None)
+        keys = "" if not self._keys.on else f"q leave{'   n p next, previous run' if len(runs) > 1 else ''}"
+        lines = page(runs, self.console, width, height, self.alerts, selected, keys)
         state = (width, height, [line.markup for line in lines])
         if state != self._shown:
             self._shown = state
             self._live.update(_group(lines, self.console), refresh=True)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait so long and obey the keys; True as soon as somebody leaves."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            key = self._keys.read(left)
+            if key in LEAVE:
+                return True
+            if self._runs and key in (*NEXT, *PREVIOUS):
+                ids = [run.id for run in self._runs]
+                now = ids.index(self._selected) if self._selected in ids else ids.index(worst_run(self._runs).id)
+                self._selected = ids[(now + (1 if key in NEXT else -1)) % len(ids)]
+                self.show(self._runs, ())
+        return False
 
     def __enter__(self) -> object:
         # what numpy warns of would be written over the screen
@@ -75,6 +94,7 @@ class FullScreen:
         if threading.current_thread() is threading.main_thread():
             # a killed watch must not leave the terminal without its cursor
             self._before = signal.signal(signal.SIGTERM, _end)
+        self._keys.__enter__()
         self._live.start()
         self.show((), ())
         return self
@@ -82,6 +102,7 @@ class FullScreen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._live.update(Text())  # rich prints the last state once more where there is no alternate screen
         self._live.stop()
+        self._keys.__exit__(kind, error, at)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._before)
         self._warnings.__exit__(None, None, None)

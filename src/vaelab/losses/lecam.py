@@ -18,17 +18,17 @@ class LeCam(nn.Module):
     ema_fake: Tensor
     started: Tensor
 
-    def __init__(self, decay: float) -> None:
-        """decay: of the running means, in [0, 1)."""
+    def __init__(self, decay: float, from_zero: bool = False) -> None:
+        """decay: of the running means, in [0, 1). from_zero: they begin at 0, as in VidTok, and not at the first means."""
         super().__init__()
         self.decay = decay
         self.register_buffer("ema_real", torch.zeros(()))
         self.register_buffer("ema_fake", torch.zeros(()))
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("started", torch.tensor(from_zero))
 
     @torch.no_grad()
     def update(self, real_mean: Tensor, fake_mean: Tensor) -> None:
-        """Move the running means towards the mean logits of this step; the first call sets them.
+        """Move the running means towards the mean logits of this step; the first call sets them, unless they began at 0.
 
         real_mean, fake_mean: scalars; with several processes the mean over all of them, so that all keep equal values.
         Does nothing in evaluation mode: validation batches must not move the state of training. Means that are not finite

@@ -10,9 +10,17 @@ from torch import nn
 
 from vaelab.config.schema import ModelConfig
 from vaelab.errors import ConfigError
-from vaelab.models.classes import build_module, load_module
+from vaelab.models.classes import build_module, load_module, take_clips_whole
 from vaelab.models.measuring import measure
 from vaelab.models.types import Reconstruction
+
+# Classes whose own activation checkpointing, as of diffusers 0.42, does not give the plain gradient.
+_WRONG_WHEN_RECOMPUTED = {
+    "AutoencoderTiny": "its activation checkpointing leaves out the scaling of the pixels, and so computes something else",
+    "AutoencoderKLMagvit": "its layers remember the frames before, which recomputed ones would not have",
+}
+
+_FOR_TRYING = 4  # latents along a side of a clip on which a pass is tried
 
 
 class Autoencoder(nn.Module):
@@ -20,7 +28,8 @@ class Autoencoder(nn.Module):
 
     module: the wrapped one. channels: of its pixels, 1 or 3. deterministic: the latent is the mean and never sampled,
     because the class has no posterior (``has_posterior`` is False) or because the caller wants it so.
-    latent_channels: C_lat. factors: compression of (time, height, width). grid: the clip sizes that it takes.
+    latent_channels: C_lat. factors: compression of (time, height, width). grid: the clip sizes that it takes. in_diffusers: a
+    sentence where plain diffusers computes another result with the same weights, else empty; ``save`` writes it to config.json.
 
     What it takes and gives is measured on a tiny clip when it is built, on the CPU. Pixels are float in [-1, 1]; weights
     float32. In training call only ``forward``, so that DistributedDataParallel sees the pass. Errors: ConfigError from
@@ -30,10 +39,7 @@ class Autoencoder(nn.Module):
     def __init__(self, module: nn.Module, channels: int, deterministic: bool = False):
         super().__init__()
         self.module, self.channels = module, channels
-        for switch in ("use_framewise_encoding", "use_framewise_decoding"):
-            # Some classes cut long clips into pieces and blend them: a way to save memory, not what is to be trained.
-            if getattr(module, switch, False):
-                setattr(module, switch, False)
+        self.in_diffusers = take_clips_whole(module)
         self._calling, self.grid, self.latent_channels, self.has_posterior, self._last_layer = measure(module, channels)
         self.deterministic = deterministic or not self.has_posterior
 
@@ -89,10 +95,10 @@ class Autoencoder(nn.Module):
 
     def enable_checkpointing(self) -> None:
         """Recompute activations in the backward pass. Errors: ConfigError for a class that cannot."""
-        if not getattr(self.module, "_supports_gradient_checkpointing", False):
-            raise ConfigError(
-                f"{self.name} has no activation checkpointing: set optim.activation_checkpointing to false"
-            )
+        supported = getattr(self.module, "_supports_gradient_checkpointing", False)
+        reason = "" if supported else "it has no activation checkpointing"
+        if reason := _WRONG_WHEN_RECOMPUTED.get(self.name, reason):
+            raise ConfigError(f"{self.name}: {reason}; set optim.activation_checkpointing to false")
         self.module.enable_gradient_checkpointing()  # type: ignore[operator]
 
     def unused_parameters(self, frames: int, height: int, width: int) -> list[str]:
@@ -109,6 +115,32 @@ class Autoencoder(nn.Module):
             total = sum(part.mean() for part in outputs if part is not None)
             gradients = torch.autograd.grad(total, list(trainable.values()), allow_unused=True)
         return [name for name, gradient in zip(trainable, gradients, strict=True) if gradient is None]
+
+    def freeze_encoder(self) -> list[nn.Parameter]:
+        """Take all that ``encode`` runs out of the training: no gradients, and evaluation mode, so that norm statistics and
+        dropout stay still. Returns its parameters. What it runs is found by trying, on a clip and on a single image.
+        """
+        ran: dict[nn.Module, None] = {}
+        modes = [(part, part.training) for part in self.modules()]
+        self.eval()  # the try itself must not move norm statistics
+        hooks = [part.register_forward_pre_hook(lambda part, _: ran.setdefault(part)) for part in self.modules()]
+        device = self.last_layer.device
+        clip = 1 if self.grid.images_only else int(self.grid.first_frame_alone) + self.grid.step
+        sizes = {clip, 1} if self.grid.first_frame_alone else {clip}
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                for frames in sizes:
+                    shape = (frames, *(_FOR_TRYING * factor for factor in self.factors[1:]))
+                    self.encode(torch.zeros(1, self.channels, *shape, device=device))
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for part, training in modes:
+                part.training = training and part not in ran
+        frozen = [weight for part in ran for weight in part.parameters(recurse=False)]
+        for weight in frozen:
+            weight.requires_grad_(False)
+        return frozen
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and diffusion_pytorch_model.safetensors, as diffusers' save_pretrained does."""

@@ -18,20 +18,41 @@ from torch import nn
 from torch.nn import functional
 
 from vaelab.errors import ConfigError
-from vaelab.models.causal_layers import CausalConv3d, Downsample, FrameAttention, FrameNorm, ResidualBlock, Upsample
+from vaelab.models.causal_layers import (
+    CausalConv3d,
+    Downsample,
+    FrameAttention,
+    FrameNorm,
+    ResidualBlock,
+    Upsample,
+    fold_frames,
+    unfold_frames,
+)
 from vaelab.models.grid import Grid
 
 FIRST_LOGVAR = -4.0  # of the posterior before training: a standard deviation of 0.14
 
 
 class BlockStack(nn.Module):
-    """Convolution in, blocks, norm, SiLU, convolution out. Encoder and decoder are both one."""
+    """Convolution in, blocks, norm, SiLU, convolution out. Encoder and decoder are both one.
+
+    enlarge: height and width grow by this factor before the last convolution, bilinearly: every pixel is then made by the
+    same weights. A pixel shuffle has weights of its own for each place of a patch, and left a grid of that period in the
+    output.
+    """
 
     def __init__(
-        self, in_channels: int, blocks: list[nn.Module], out_channels: int, widths: tuple[int, int], groups: int
+        self,
+        in_channels: int,
+        blocks: list[nn.Module],
+        out_channels: int,
+        widths: tuple[int, int],
+        groups: int,
+        enlarge: int = 1,
     ):
         """widths: channels of the first and of the last block."""
         super().__init__()
+        self.enlarge = enlarge
         self.conv_in = CausalConv3d(in_channels, widths[0], (3, 3))
         self.blocks = nn.ModuleList(blocks)
         self.norm_out = FrameNorm(groups, widths[1], eps=1e-6)
@@ -46,7 +67,11 @@ class BlockStack(nn.Module):
                 x = self._gradient_checkpointing_func(block, x)  # type: ignore[operator]
             else:
                 x = block(x)
-        return self.conv_out(functional.silu(self.norm_out(x)))
+        x = functional.silu(self.norm_out(x))
+        if self.enlarge > 1:
+            large = functional.interpolate(fold_frames(x), scale_factor=float(self.enlarge), mode="bilinear")
+            x = unfold_frames(large, x.shape[0])
+        return self.conv_out(x)
 
 
 class CausalVideoVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -57,7 +82,8 @@ class CausalVideoVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
     layers_per_block: residual blocks at each resolution of the encoder; decoder_layers_per_block: of the decoder, one more
     than the encoder when None, as in diffusers. spatial_downsample, temporal_downsample: whether height and width, and
     time, are halved after each resolution but the last. patch_size: squares of pixels that become channels before
-    the first convolution, and pixels again after the last; 2 makes training about three times faster for little loss.
+    the first convolution; the decoder is enlarged by it before its last convolution. 2 makes training about three times
+    faster for little loss.
     mid_attention: attention within each frame at the coarsest resolution. norm_num_groups: groups of each norm; must
     divide all block_out_channels.
 
@@ -117,7 +143,7 @@ class CausalVideoVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         groups, ends = norm_num_groups, (widths[0], widths[-1])
         self.encoder = BlockStack(in_channels * patch_size**2, [*down, *middle()], 2 * latent_channels, ends, groups)
-        self.decoder = BlockStack(latent_channels, up, out_channels * patch_size**2, ends[::-1], groups)
+        self.decoder = BlockStack(latent_channels, up, out_channels, ends[::-1], groups, enlarge=patch_size)
         self.apply(_initialise)
         # Noise of std 1 would drown the latent, whose mean starts with about that size: the posterior starts narrow.
         nn.init.zeros_(self.encoder.conv_out.weight[latent_channels:])
@@ -138,7 +164,7 @@ class CausalVideoVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def decode(self, z: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple[torch.Tensor]:
         """Clip (B, C, 1 + (T_lat - 1) * time, H, W) of a latent (B, C_lat, T_lat, H_lat, W_lat)."""
-        x = functional.pixel_shuffle(self.decoder(z).transpose(1, 2), self.patch_size).transpose(1, 2)
+        x = self.decoder(z)
         return DecoderOutput(sample=x) if return_dict else (x,)
 
     def forward(

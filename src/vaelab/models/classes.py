@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from vaelab.errors import ConfigError
+from vaelab.errors import ConfigError, reason
 from vaelab.models.causal_video import CausalVideoVAE
 
 # What vaelab's objective cannot train, and why.
@@ -18,6 +18,7 @@ _REFUSED = {
     "ConsistencyDecoderVAE": "its decoder is a diffusion model",
     "LTX2VideoDiffusionDecoderModel": "it is a diffusion model without an encoder",
     "RFD4ProteinaAutoencoder": "it is a model of proteins",
+    "AutoencoderKLAllegro": "diffusers computes it in fixed tiles of 24 frames and 320 x 320 pixels only, one clip at a time",
 }
 _AUDIO = ("Audio", "Oobleck", "Music", "AutoencoderSAME")
 
@@ -37,8 +38,8 @@ def find_class(name: str) -> Any:
     import diffusers
     import diffusers.models.autoencoders as classes
 
-    if reason := _refusal(name):
-        raise ConfigError(f"model.type {name} cannot be trained here: {reason}")
+    if refusal := _refusal(name):
+        raise ConfigError(f"model.type {name} cannot be trained here: {refusal}")
     names = autoencoder_names()
     if name not in names:
         near = get_close_matches(name, names, n=3, cutoff=0.4)
@@ -73,7 +74,7 @@ def build_module(name: str, arguments: dict[str, Any], channels: int) -> nn.Modu
     except Exception as error:  # each class checks, or trips over, its arguments in its own way
         raise ConfigError(
             f"model.config: {name} cannot be built with {given or 'its defaults'}: {type(error).__name__}:"
-            f" {_one_line(error)}"
+            f" {reason(error, 300)}"
         ) from error
 
 
@@ -96,7 +97,7 @@ def load_module(source: str, subfolder: str | None = None, expected: str | None 
     try:
         module, info = model_class.from_pretrained(source, subfolder=subfolder, output_loading_info=True)
     except Exception as error:  # the loaders of diffusers, safetensors and the hub raise many types
-        raise ConfigError(f"model.pretrained: the weights of {where} cannot be loaded: {_one_line(error)}") from error
+        raise ConfigError(f"model.pretrained: the weights of {where} cannot be loaded: {reason(error, 300)}") from error
     # diffusers only warns and leaves such weights at random.
     absent = [*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]
     if absent:
@@ -106,6 +107,25 @@ def load_module(source: str, subfolder: str | None = None, expected: str | None 
         )
     module.float()
     return module
+
+
+def take_clips_whole(module: Any) -> str:
+    """Switch off the cutting of long clips into pieces that are blended (AutoencoderKLHunyuanVideo's default): it saves memory
+    and is not what is to be trained. Returns what then differs in plain diffusers, also kept in the module's config; else empty.
+    """
+    switches = [name for name in ("use_framewise_encoding", "use_framewise_decoding") if getattr(module, name, False)]
+    if not switches:
+        return ""
+    for name in switches:
+        setattr(module, name, False)
+    off = "; ".join(f"vae.{name} = False" for name in switches)
+    text = (
+        f"vaelab computes {type(module).__name__} on whole clips; plain diffusers cuts clips of more than"
+        f" {module.tile_sample_min_num_frames} frames into pieces and blends them. For equal results set there: {off}"
+    )
+    # a leading underscore: from_pretrained reads past it without a warning
+    module.register_to_config(_vaelab=text)
+    return text
 
 
 def _check_folder(source: str, subfolder: str | None) -> None:
@@ -129,7 +149,9 @@ def _read_config(source: str, subfolder: str | None, where: str) -> dict[str, An
         return dict(CausalVideoVAE.load_config(source, subfolder=subfolder))
     except Exception as error:
         if Path(source).exists():
-            raise ConfigError(f"model.pretrained: config.json of {where} cannot be read: {_one_line(error)}") from error
+            raise ConfigError(
+                f"model.pretrained: config.json of {where} cannot be read: {reason(error, 300)}"
+            ) from error
         # diffusers reports an unreachable hub as a missing file.
         raise ConfigError(
             f"model.pretrained: {where} is not a folder here and could not be fetched from the hub, which may be out of"
@@ -141,7 +163,3 @@ def _refusal(name: str) -> str | None:
     if any(word in name for word in _AUDIO):
         return "it is a model of sound"
     return _REFUSED.get(name)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from vaelab.errors import ConfigError
+from vaelab.errors import ConfigError, reason
 from vaelab.models.causal_layers import fold_frames, unfold_frames
 from vaelab.models.grid import Grid
 
@@ -117,9 +117,7 @@ class _Measuring:
                 try:
                     posterior = calling.encode(self.module, self._zeros(frames, size, channels))
                 except Exception as failure:  # what a class cannot take fails in many ways
-                    errors.setdefault(
-                        calling.folds, f"{type(failure).__name__}: {' '.join(str(failure).split())[:200]}"
-                    )
+                    errors.setdefault(calling.folds, f"{type(failure).__name__}: {reason(failure)}")
                     continue
                 if not posterior.mean.numel():
                     continue

@@ -35,6 +35,9 @@ FIRST_STEPS = 100
 """Steps before which only a value that is not finite is told: at the start of training a loop that logs every step looks like
 many a fault, a latent that carries nothing yet among them."""
 
+MOST_WAITING = 100_000
+"""Rows that the loop may be ahead of the thread that writes them, on a disk that hangs; later ones are dropped and counted."""
+
 Callback = Callable[[Change], object]
 
 
@@ -64,6 +67,7 @@ class Engine:
         self._opened, self._state = False, state
         self._declared = canonical_config(rows.settings)
         self._waiting: deque[Captured] = deque()
+        self._dropped = 0
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._news, self._stop = threading.Event(), threading.Event()
         self._taking, self._judging = threading.RLock(), threading.RLock()
@@ -81,7 +85,10 @@ class Engine:
             thread.start()
 
     def put(self, item: Captured) -> None:
-        """Called in the training loop. Neither of the two steps takes a lock that a thread may hold."""
+        """Called in the training loop. None of the steps takes a lock that a thread may hold."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._dropped += 1
+            return
         self._waiting.append(item)
         self._wake.put(None)
 
@@ -116,6 +123,12 @@ class Engine:
                     continue
                 if row is not None:
                     rows.append(row)
+            if self._dropped:
+                self.notes.say(
+                    f"{self._dropped:,} rows were dropped while {MOST_WAITING:,} waited to be written: is the disk slow? Log"
+                    " less often."
+                )
+                self._dropped = 0
             try:
                 if tensors:
                     self._declare_observed()
@@ -130,6 +143,11 @@ class Engine:
         self._opened = True
         try:
             self.rows.open()
+            if self.rows.shared:
+                self.notes.say(
+                    f"{self.rows.path} is being written by another Monitor, or by a process that an earlier one started: rows of"
+                    " two runs mix there. Give each run its own path."
+                )
         except VaelabError as error:
             self.notes.say(str(error))
         if self._state is not None:

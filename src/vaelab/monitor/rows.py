@@ -24,6 +24,11 @@ from vaelab.readers.record_columns import numbers_in
 from vaelab.readers.table import Table
 from vaelab.run import Run, Smoothing
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FILE = "metrics.jsonl"
 FORMAT = "json_lines"
 WRITER = "written_by"
@@ -33,7 +38,7 @@ class Rows:
     """The rows of one run.
 
     path: a file, opened by ``open``; what it holds already, from a run that goes on, belongs to the run. None keeps the rows in
-    memory only. settings: flat, plain values.
+    memory only. settings: flat, plain values. shared: another Monitor has the file open, here or in another process.
     """
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
@@ -43,6 +48,7 @@ class Rows:
         self._table = Table()
         self._lines = 0
         self._file: BinaryIO | None = None
+        self.shared = False
 
     def __len__(self) -> int:
         return len(self._table)
@@ -57,6 +63,7 @@ class Rows:
             whole = self._read(self.path) if self.path.exists() else True
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab", buffering=0)
+            self.shared = not _locked(self._file)
             if not whole:
                 self._file.write(b"\n")  # the last line was cut off
         except OSError as error:
@@ -171,6 +178,19 @@ def file_of(path: str | Path | None) -> Path | None:
 def usable_step(step: int) -> bool:
     """Whether a reader can count with ``step``."""
     return 0 <= step < LARGEST_STEP
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Whether ``file`` is ours alone until it is closed; True too where a system or its file system has no such locks."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -34,11 +34,12 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Clips:
-    """Samples of one kind and size. title: where they come from, for a person."""
+    """Samples of one kind and size. title: where they come from, for a person. notes: what looks wrong with them."""
 
     title: str
     source: Source
     config: DataConfig
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> Size:
@@ -93,7 +94,7 @@ def _open(data: str | None, folder: Path | None, seed: int, model: Autoencoder, 
     if config.source in ENDLESS and config.val_samples < count:
         config = config.model_copy(update={"val_samples": count})
         source = open_generated(config, seed, held_out=True)
-    return Clips(found.title, source, config)
+    return Clips(found.title, source, config, found.notes)
 
 
 def training_clips(run: TrainConfig, size: Size) -> Clips:

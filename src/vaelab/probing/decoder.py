@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vaelab.evaluation.pictures import mse, psnr
+from vaelab.evaluation.pictures import in_range, mse, psnr
+from vaelab.evaluation.spectrum import Grid, LocalGrid
 from vaelab.models import Autoencoder
 from vaelab.probing.statistics import Interval, interval, mean_interval
 
@@ -28,6 +29,7 @@ class DecoderReport(NamedTuple):
     """psnr: of the posterior's mean, dB, range 2, mean over clips. psnr_sample: of a sample of it, None without a
     posterior. noise: one row a level. response: squared change of the output when the latent of another clip is decoded,
     over the squared difference of the two clips (1: as different as the clips are, 0: always the same output).
+    local_grid: a pattern at the decoder's strides in the outputs, see ``evaluation.spectrum``.
     bypass: squared distance of that output to the clip its latent came from, over that to the clip encoded in the same
     call (far below 1 in a sound model; above 1 the output does not come from the latent).
     """
@@ -37,6 +39,7 @@ class DecoderReport(NamedTuple):
     noise: tuple[NoiseRow, ...]
     response: Interval
     bypass: Interval
+    local_grid: Grid
 
 
 @torch.no_grad()
@@ -48,6 +51,7 @@ def examine_decoder(
     noise_source = torch.Generator().manual_seed(0)
     spread = _channel_std(model, batches)
     columns: dict[str, list[np.ndarray]] = {}
+    grid = LocalGrid(model.factors[1:])
 
     def keep(name: str, values: torch.Tensor) -> None:
         columns.setdefault(name, []).append(values.double().cpu().numpy())
@@ -58,6 +62,7 @@ def examine_decoder(
         mean, logvar = model.encode(x)
         clean = model.decode(mean)
         keep("psnr", psnr(x, clean))
+        grid.add(x, in_range(clean))
         noise = torch.randn(mean.shape, generator=noise_source).to(mean)
         if logvar is not None:
             keep("psnr_sample", psnr(x, model.decode(mean + torch.exp(0.5 * logvar) * noise)))
@@ -85,6 +90,7 @@ def examine_decoder(
         noise=tuple(NoiseRow(share, mean_of(f"data {share}"), mean_of(f"clean {share}")) for share in NOISE_SHARES),
         response=_ratio(rows, "change", "difference"),
         bypass=_ratio(rows, "to_other", "to_same"),
+        local_grid=grid.strongest(),
     )
 
 

@@ -70,7 +70,7 @@ def probe(
         if discriminator:
             assert settings is not None
             probe_training(result, found, model, settings, kind, clips, place, report)
-    result.statements += tables.sentences(result, summary)
+    result.statements += [*tables.sentences(result, summary), *kind.notes, *filter(None, [model.in_diffusers])]
     return result
 
 
@@ -164,6 +164,8 @@ def _decoder_part(
             result.measure("psnr", decoder.psnr)
             result.measure("decoder_response", decoder.response)
             result.measure("latent_bypass", decoder.bypass)
+            for name, value in decoder.local_grid._asdict().items():
+                result.measure(f"local_grid_{name}", value)
             for row in decoder.noise:
                 if row.share == SHOWN_SHARE:
                     result.measure("psnr_of_noise_tenth", row.to_clean)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from vaelab.config import TrainConfig
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, reason
 from vaelab.losses import Objective, build_perceptual
 from vaelab.losses.weights import PerceptualWeightsError
 from vaelab.models import Autoencoder, build_discriminator
@@ -70,9 +70,8 @@ def open_training(
             " --discriminator, or name another checkpoint."
         ) from None
     except Exception as error:  # torch and safetensors raise many types on a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"The training state in {checkpoint} does not fit or cannot be read ({reason}). Name another checkpoint, or"
+            f"The training state in {checkpoint} does not fit or cannot be read ({reason(error)}). Name another checkpoint, or"
             " leave out --discriminator."
         ) from None
     return step, missing

@@ -42,12 +42,15 @@ def __getattr__(name: str) -> Any:
 
 
 def write_report(
-    diagnoses: Sequence[Diagnosis], out_dir: str | Path, formats: Sequence[ReportFormat] | None = None
+    diagnoses: Sequence[Diagnosis],
+    out_dir: str | Path,
+    formats: Sequence[ReportFormat] | None = None,
+    plots: Literal["first", "all"] = "first",
 ) -> list[Path]:
     """Write ``report.md``, ``report.html``, ``diagnosis.json`` and ``plots/*.png`` into ``out_dir``; return the paths.
 
     formats: which of them; None for all. Without matplotlib the default leaves the plots out and the report says so,
-    asked for by name they raise. With several runs the plots of each lie in ``plots/1``, ``plots/2`` ...
+    asked for by name they raise. plots: those of the first view and an overview, or all. With several runs the plots of each lie in ``plots/1``, ``plots/2`` ...
     Raises ConfigError if ``out_dir`` cannot be written, or matplotlib is missing.
     """
     from vaelab.report import files
@@ -60,22 +63,22 @@ def write_report(
     wanted = formats if formats is not None else ("md", "html", "json", "plots")
     files.make_folder(folder)
     written: list[Path] = []
-    plots: dict[int, list[tuple[str, Plot]]] = {}
+    shown: dict[int, list[tuple[str, Plot]]] = {}
     missing: dict[int, list[str]] = {}
     if "plots" in wanted:
         for i, diagnosis in enumerate(diagnoses):
             place = Path("plots") if len(diagnoses) == 1 else Path("plots", str(i + 1))
             files.make_folder(folder / place)
             try:
-                drawn, missing[i] = draw_plots(diagnosis, folder / place)
+                drawn, missing[i] = draw_plots(diagnosis, folder / place, plots)
             except ConfigError as error:
                 if formats is not None:
                     raise
                 drawn, missing[i] = [], [str(error)]
-            plots[i] = [((place / plot.file).as_posix(), plot) for plot in drawn]
+            shown[i] = [((place / plot.file).as_posix(), plot) for plot in drawn]
             written += [folder / place / plot.file for plot in drawn]
     if "md" in wanted:
-        written.append(files.write_text(folder / "report.md", to_markdown(diagnoses, plots, missing)))
+        written.append(files.write_text(folder / "report.md", to_markdown(diagnoses, shown, missing)))
     if "html" in wanted:
         written.append(files.write_text(folder / "report.html", to_html(diagnoses)))
     if "json" in wanted:

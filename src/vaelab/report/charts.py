@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,12 @@ import numpy as np
 from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
+from vaelab.report.evidence import EvidencePlot, evidence_plots, levels, natural, together
 from vaelab.report.layout import markers, metric_title, phase_spans, plain
-from vaelab.report.plots import chance_level
 from vaelab.run import FloatArray, IntArray, Run
 
 MOST_MARKERS = 50
 MOST_NOT_FINITE = 100
-_TOGETHER = (("logits_real", "logits_fake"), ("lr", "disc_lr"), ("grad_norm", "disc_grad_norm"))
 
 
 def steps_of(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -35,29 +35,33 @@ def steps_of(diagnosis: Diagnosis) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def charts(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
-    """Metrics of each chart: judged ones first, in the order of the table; some belong into one chart."""
+def charts(diagnosis: Diagnosis) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Metrics of each chart and what the page says of it: those of the first view, then the judged ones in the order of the table.
+    Some metrics belong into one chart."""
     run = diagnosis.run
     known = [m for m in dict.fromkeys([*(v.metric for v in diagnosis.metrics), *run]) if len(run.series(m)[0])]
-    found: list[tuple[str, ...]] = []
-    for metric in known:
-        group = next((g for g in _TOGETHER if metric in g), (metric,))
-        shown = tuple(m for m in group if m in known)
-        if shown not in found:
-            found.append(shown)
-    return found
+    first = {plot.metrics: plot for plot in evidence_plots(diagnosis)} if len(run) else {}
+    groups = dict.fromkeys([*first, *(together(metric, known) for metric in known)])
+    return [(group, _about(diagnosis, group, first)) for group in groups]
 
 
-def about_chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
-    """Texts of a chart. level: the loss of a discriminator that only guesses, where a line marks it. decibels: already a
-    logarithm, so the axis starts linear."""
-    run = diagnosis.run
+def _about(
+    diagnosis: Diagnosis, metrics: tuple[str, ...], first: Mapping[tuple[str, ...], EvidencePlot]
+) -> dict[str, Any]:
+    """Texts of a chart, and what is drawn beside its curves. place: ``first`` view, ``main``, or ``dull`` where no curve ever moves.
+    shade: the steps of the finding ``code``. decibels: already a logarithm, so the axis starts linear."""
+    run, unit = diagnosis.run, natural(diagnosis, metrics[0])
+    moves = any(np.ptp(run.series(m)[1]) > 0 for m in metrics)
     return {
         "metrics": list(map(plain, metrics)),
         "title": " and ".join(metric_title(m) for m in metrics),
         "original": ", ".join(plain(run.columns[m].original) for m in metrics),
         "rows": int(max(len(run.series(m)[0]) for m in metrics)),
-        "level": chance_level(diagnosis) if metrics[0] == "disc_loss" else None,
+        "place": "first" if metrics in first else "main" if moves else "dull",
+        "shade": first[metrics].shade if metrics in first else None,
+        "code": first[metrics].code if metrics in first else "",
+        "levels": [asdict(level) for level in levels(diagnosis, metrics[0])],
+        "natural": asdict(unit) if unit is not None and len(metrics) == 1 else None,
         "decibels": in_decibels(metrics[0]),
     }
 

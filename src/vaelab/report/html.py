@@ -12,7 +12,9 @@ from typing import Any
 from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
-from vaelab.report.charts import about_chart, charts, not_finite, points, steps_of
+from vaelab.report.charts import charts, not_finite, points, steps_of
+from vaelab.report.first_view import first_view
+from vaelab.report.glossary import explanations
 from vaelab.report.layout import (
     FindingNode,
     common_folder,
@@ -30,26 +32,38 @@ POINTS = 2000
 
 def to_html(diagnoses: Sequence[Diagnosis]) -> str:
     """The page for one run or several (a list then selects the run shown)."""
-    library, script = static("uPlot.iife.min.js"), static("charts.js") + static("report.js")
-    dark = f"@media (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
     env = environment(autoescape=True)
     return env.get_template("report.html.j2").render(
         runs=[run_layout(d) for d in diagnoses],
         folder=common_folder(diagnoses),
         title=plain(diagnoses[0].run.source) if len(diagnoses) == 1 else f"{len(diagnoses)} runs",
-        # only these two scripts may run: whatever a log smuggles in, the browser refuses it
-        script_hashes=" ".join(map(_hash, (library, script))),
-        style=Markup(static("uPlot.min.css") + static("report.css") + dark),
-        library=Markup(library),
-        script=Markup(script),
-        data=Markup(_script_safe_json([_data(d) for d in diagnoses])),
+        explanations=explanations(),
+        **page_parts([_data(d) for d in diagnoses], "charts.js", "report.js"),
     )
+
+
+def page_parts(data: Any, *scripts: str) -> dict[str, Any]:
+    """What a page without a network carries in itself: style, the plot library, these scripts and their data."""
+    library, script = static("uPlot.iife.min.js"), "".join(map(static, ("chart-drawing.js", *scripts)))
+    dark = f"@media (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
+    return {
+        # only these two scripts may run: whatever a log smuggles in, the browser refuses it
+        "script_hashes": " ".join(map(_hash, (library, script))),
+        "style": Markup(static("uPlot.min.css") + static("report.css") + dark),
+        "library": Markup(library),
+        "script": Markup(script),
+        "data": Markup(_script_safe_json(data)),
+    }
 
 
 def run_layout(diagnosis: Diagnosis) -> dict[str, Any]:
     """What the templates lay out of one run."""
+    telling = [m for m in diagnosis.metrics if m.status != "info" or m.text]
     return {
         "d": diagnosis,
+        "first": first_view(diagnosis),
+        "telling": telling,
+        "dull": [m for m in diagnosis.metrics if m not in telling],
         "facts": facts_by_group(diagnosis),
         "config": config_rows(diagnosis),
         "observations": {m.metric: observation(m) for m in diagnosis.metrics},
@@ -107,13 +121,9 @@ def _strip(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _data(diagnosis: Diagnosis) -> dict[str, Any]:
     """What the page's script draws: charts with their points, phases and markers."""
-    return {**steps_of(diagnosis), "charts": [_chart(diagnosis, metrics) for metrics in charts(diagnosis)]}
-
-
-def _chart(diagnosis: Diagnosis, metrics: Sequence[str]) -> dict[str, Any]:
     run = diagnosis.run
-    return {
-        **about_chart(diagnosis, metrics),
-        **points([(run.steps, run[m]) for m in metrics], POINTS),
-        "notFinite": not_finite(run, metrics[0]),
-    }
+    drawn = [
+        {**about, **points([(run.steps, run[m]) for m in metrics], POINTS), "notFinite": not_finite(run, metrics[0])}
+        for metrics, about in charts(diagnosis)
+    ]
+    return {**steps_of(diagnosis), "charts": drawn}

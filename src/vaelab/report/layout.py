@@ -56,8 +56,12 @@ def plain(text: object) -> str:
 
 def status_text(diagnosis: Diagnosis) -> str:
     """The status in words; a run that has ended is not told to stop or to carry on."""
-    said = STATUS_TEXT[diagnosis.status]
-    return ENDED_TEXT.get(diagnosis.status, said) if diagnosis.facts.ended else said
+    return status_words(diagnosis.status, diagnosis.facts.ended)
+
+
+def status_words(status: str, ended: bool) -> str:
+    """The same of a status that is shown apart from its diagnosis."""
+    return ENDED_TEXT.get(status, STATUS_TEXT[status]) if ended else STATUS_TEXT[status]
 
 
 def sentence(text: str) -> str:

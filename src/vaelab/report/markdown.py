@@ -13,8 +13,10 @@ from vaelab.diagnosis import Diagnosis, MetricVerdict
 from vaelab.dialects import Dialect, conventions
 from vaelab.facts.base import Fact
 from vaelab.report import layout, reading
+from vaelab.report.glossary import explained
 from vaelab.report.numbers import number, quantity, step_range, steps
 from vaelab.report.plots import Plot
+from vaelab.report.sparkline import sparkline_svg
 from vaelab.rules.base import Finding
 from vaelab.run import Run
 from vaelab.words import belief
@@ -51,9 +53,10 @@ def environment(**options: Any) -> Environment:
     env.filters.update(
         md=escape_markdown, cell=escape_cell, code=code_span, number=number, quantity=quantity, steps=steps,
         belief=belief, needed=layout.needed, sentence=layout.sentence, evidence=layout.evidence_text, plain=layout.plain,
+        explained=explained,
     )  # fmt: skip
     env.globals.update(
-        layout=layout, reading=reading, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title,
+        layout=layout, reading=reading, step_range=step_range, group_titles=GROUP_TITLES, trainer_title=trainer_title, spark=sparkline_svg,
         status_text=layout.status_text, metric_status_text=layout.METRIC_STATUS_TEXT,
     )  # fmt: skip
     return env

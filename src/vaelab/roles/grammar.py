@@ -210,7 +210,16 @@ def _setting(have: _Words) -> NameReading | None:
         return NameReading("weight", metric="disc_factor", because=word)
     if "adaptive" in have:
         return NameReading("adaptive_weight", metric="d_weight", because="adaptive weight")
-    return NameReading("weight", because=word)
+    of = _read([name for name in have.names if name not in w.WEIGHT and name not in w.LOSS]).role
+    return NameReading("weight", metric=_WEIGHT_OF.get(of, "kl_weight" if have.names == ["beta"] else ""), because=word)
+
+
+_WEIGHT_OF: dict[RoleName, str] = {
+    "kl": "kl_weight",
+    "perceptual": "perceptual_weight",
+    "generator_adversarial": "disc_weight",
+    "discriminator": "disc_weight",
+}
 
 
 def _score(have: _Words) -> NameReading | None:

@@ -13,18 +13,24 @@ __all__ = ["ALL_RULES", "RETIRED", "SEVERITY_ORDER", "Finding", "Rule", "Severit
 
 _MODULES = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
 
+_CLASSES = [
+    c for module in _MODULES for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+]
+
 ALL_RULES: tuple[type[Rule], ...] = tuple(
-    sorted(
-        (rule for rule in Rule.__subclasses__() if rule.__module__ in {m.__name__ for m in _MODULES}),
-        key=lambda rule: rule.code,
-    )
+    sorted((c for c in _CLASSES if issubclass(c, Rule) and hasattr(c, "code")), key=lambda rule: rule.code)
 )
 
 RETIRED: Mapping[str, str] = {
     "ADV302": "gan-not-yet repeated the fact `gan_start`",
+    "ADV312": "negative-total repeated the fact `negative_total`",
+    "KL208": "kl-without-effect repeated the fact `kl_term`",
+    "OPT401": "clip-always-active repeated the fact `clip`",
+    "OPT406": "learning-rate-unreadable repeated the fact `lr`",
     "OPT408": "learning-rate-very-low: a rate's size alone says nothing; REC103 and REC113 say that nothing is learned",
     "REC106": "perceptual-against-reconstruction repeated MET1001 and MET1002 on the perceptual loss",
     "REC112": "still-falling-slowly repeated REC103",
+    "SCH605": "option-not-passed-on repeated a known fault of Pyramid-Flow (the fact `known_faults`, and PF of lint)",
     "SCH603": "log-ends-before-plan repeated the fact `progress`",
 }
 """Codes that are no longer given, and why. A code is never used again."""

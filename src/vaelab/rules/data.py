@@ -8,7 +8,6 @@ from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.kl_level import information_bound_broken, rec_improvement
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AllTermsJump(Rule):
@@ -46,7 +45,7 @@ class AllTermsJump(Rule):
             f"The data changed at step {jump.step:,}{where}: rec_loss went {jump.ratio:.3g} times from one row to the next"
             f" with the schedule unchanged.{kl}",
             size=jump.remaining,
-            certainty=CERTAIN if (jump.ratio >= 2.5) else DOUBTFUL,
+            sure=jump.ratio >= 2.5,
             metrics=("rec_loss", "kl_loss"),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
@@ -57,7 +56,7 @@ class SuddenDrop(Rule):
     """The reconstruction loss falls from one row to the next, and stays there: easier data.
 
     What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
-    way before, with no change of learning rate, GAN or resume on those rows.
+    way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows.
 
     Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
 
@@ -77,11 +76,11 @@ class SuddenDrop(Rule):
         drop = facts.changes.drop
         if drop is None:
             return
-        factor = drop.before / drop.after
+        factor, slow = drop.before / drop.after, drop.after > 2 * facts.view.series("rec_loss").now
         kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
         yield self.finding(
-            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) from one row to the next at step"
-            f" {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
+            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) {'in a few rows from' if slow else 'from one row to the next at'}"
+            f" step {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
             size=factor,
             metrics=("rec_loss",),
             steps=(drop.step, int(facts.run.steps[-1])),
@@ -246,7 +245,7 @@ class SameSamples(Rule):
         yield self.finding(
             f"The run seems to see the same samples again and again: {'; '.join(reasons)}.",
             metrics=("rec_loss", "kl_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=evidence,
         )
 
@@ -285,6 +284,6 @@ class BetterThanPublished(Rule):
             f"{name} {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
             " data, samples seen too often, or very light compression. The log cannot tell which.",
             metrics=(name,),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(facts.view.evidence(name, int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
         )

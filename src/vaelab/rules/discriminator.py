@@ -8,10 +8,9 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.adversary import LEAST_CHANCE
+from vaelab.facts.adversary import LEAST_CHANCE, WON, Adversary
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AtChance(Rule):
@@ -38,17 +37,11 @@ class AtChance(Rule):
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if (
-            a is None
-            or a.rows < ENOUGH
-            or not a.chance_known
-            or a.chance is None
-            or a.disc_loss is None
-            or a.gap is None
-        ):
+        found = _skill(facts, ENOUGH)
+        if found is None:
             return
-        if abs(a.disc_loss - a.chance) > 0.03 * a.chance or abs(a.gap) > 0.08 or (a.gap_noise or 0) > 0.25:
+        a, disc_loss, chance, gap = found
+        if abs(disc_loss - chance) > 0.03 * chance or abs(gap) > 0.08 or (a.gap_noise or 0) > 0.25:
             return
         late = active(facts, "disc_loss").later
         weight, other = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
@@ -61,7 +54,7 @@ class AtChance(Rule):
         )
         equal = _equal_logits(facts)
         yield self.finding(
-            f"The discriminator is at chance: disc_loss {a.disc_loss:.3f} (chance {a.chance:.3g}), logit gap {a.gap:.3f}"
+            f"The discriminator is at chance: disc_loss {disc_loss:.3f} (chance {chance:.3g}), logit gap {gap:.3f}"
             " over the last quarter of the GAN phase. "
             + (
                 "It never told real from fake, and d_weight rises as its gradient fades: it does not learn."
@@ -70,12 +63,20 @@ class AtChance(Rule):
                 if equal
                 else "It either cannot learn or has nothing left to see; the log cannot tell which."
             ),
-            certainty=CERTAIN if (equal or (never and not holds(facts))) else DOUBTFUL,
+            sure=equal or (never and not holds(facts)),
             metrics=("disc_loss", "logits_real", "logits_fake"),
-            steps=(int(late.steps[0]), int(late.steps[-1])),
-            evidence=(Evidence("disc_loss", a.disc_loss), Evidence("chance", a.chance), Evidence("gap", a.gap)),
+            steps=late.span,
+            evidence=(Evidence("disc_loss", disc_loss), Evidence("chance", chance), Evidence("gap", gap)),
             phase="gan",
         )
+
+
+def _skill(facts: Facts, rows: int) -> tuple[Adversary, float, float, float] | None:
+    """``(the GAN, disc_loss, its chance level, logit gap)`` where the loss family, and so chance, is known over at least ``rows`` rows."""
+    a = facts.adversary
+    if a is None or a.rows < rows or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
+        return None
+    return a, a.disc_loss, a.chance, a.gap
 
 
 def _equal_logits(facts: Facts) -> bool:
@@ -107,30 +108,31 @@ class WorseThanChance(Rule):
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.rows < 10 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
+        found = _skill(facts, 10)
+        if found is None:
             return
+        a, disc_loss, chance, gap = found
         disc, real, fake = (active(facts, m) for m in ("disc_loss", "logits_real", "logits_fake"))
         if len(real) != len(fake) or a.disc_trend is None:
             return
         negative = float(np.mean(real.values < fake.values))
-        above = float(np.mean(disc.values > 1.005 * a.chance))
+        above = float(np.mean(disc.values > 1.005 * chance))
         # the same calm loss above chance, row after row: an exploding run scatters far more
-        calm = level(np.abs(disc.values - a.disc_loss)) < 0.15 * a.chance
+        calm = level(np.abs(disc.values - disc_loss)) < 0.15 * chance
         # 10 of 10 rows, or three quarters of 15: either comes by chance less than once in 50 trials of an idle coin
         most = 0.75 if a.rows >= ENOUGH else 1.0
         if negative < most or above < most or a.disc_trend.direction == "falling" or not calm:
             return
         yield self.finding(
             f"The discriminator stays below chance: fake logits are above real ones in {negative:.0%} of {len(real)} GAN"
-            f" rows, disc_loss {a.disc_loss:.3f} is above {a.chance:.3g} in {above:.0%} and does not fall. It is not being"
+            f" rows, disc_loss {disc_loss:.3f} is above {chance:.3g} in {above:.0%} and does not fall. It is not being"
             " trained (or real and fake are swapped), while the generator pushes its logits up.",
             metrics=("disc_loss", "logits_real", "logits_fake"),
-            steps=(int(disc.steps[0]), int(disc.steps[-1])),
+            steps=disc.span,
             evidence=(
                 Evidence("rows with real < fake", negative),
-                Evidence("disc_loss", a.disc_loss),
-                Evidence("gap", a.gap),
+                Evidence("disc_loss", disc_loss),
+                Evidence("gap", gap),
             ),
             phase="gan",
         )
@@ -140,7 +142,7 @@ class DiscriminatorWins(Rule):
     """The discriminator separates real from fake without effort.
 
     What it checks: disc_loss below 12% of its chance level over the last half of the GAN phase; where that level is not known,
-    below 2% of the smallest one in use (0.25), or logits beyond 2 on both sides. Critical below 2% of a known chance level,
+    below 2% of the smallest one in use (0.25), or 12% with a generator's term of 2 and more, or logits beyond 2 on both sides. Critical below 2% of a known chance level,
     where next to no gradient is left (not where it was so from the first row of the log and the reconstruction holds), or where the
     generator has paid: a reconstruction or perceptual column is clearly worse than before, or feature matching has grown three times.
 
@@ -165,7 +167,7 @@ class DiscriminatorWins(Rule):
         disc = active(facts, "disc_loss")
         if a is None or a.disc_loss is None or len(disc) < ENOUGH:
             return
-        limit = 0.12 * a.chance if a.chance is not None else 0.02 * LEAST_CHANCE
+        limit = WON * a.chance if a.chance is not None else (WON if _helpless(facts) else 0.02) * LEAST_CHANCE
         low = disc.values < limit
         share = float(np.mean(low[-max(8, len(low) // 2) :]))
         saturated = a.chance is None and (a.real or 0.0) > 2 and (a.fake or 0.0) < -2
@@ -197,6 +199,61 @@ class DiscriminatorWins(Rule):
                 Evidence("chance", a.chance if a.chance is not None else LEAST_CHANCE),
                 Evidence("share", share),
             ),
+            phase="gan",
+        )
+
+
+def _helpless(facts: Facts) -> bool:
+    """Whether the generator's term says that its pictures are told for what they are: 2 and more, and rising, by any of the losses in use."""
+    for metric in facts.run:
+        role = facts.view.role(metric)
+        if role.split == "train" and "generator_adversarial" in (role.name, *role.could_be):
+            series = active(facts, metric)
+            if len(series) >= ENOUGH and series.now > max(2.0, 1.5 * series.first):
+                return True
+    return False
+
+
+class DiscriminatorLeads(Rule):
+    """The discriminator tells real from fake with ease, and has not won.
+
+    What it checks: logits beyond 1.3 on both sides over the last quarter of the GAN phase, or disc_loss below 30% of a known chance level,
+    where it has not won (ADV305).
+
+    Why it matters: beyond the hinge's margin of 1 a sample gives no gradient, and cross-entropy gives little. The GAN still acts, less and
+    less; a reconstruction that goes on improving says that all is well.
+
+    Evidence it needs: ``disc_loss`` or both logits, 15 rows with the GAN on.
+
+    What to do: nothing while the reconstruction and the perceptual loss hold; if they rise, lower lr_disc.
+
+    References: cause D4.
+    """
+
+    code = "ADV319"
+    name = "discriminator-leads"
+    finds = ("discriminator", "too-low")
+    needs = ("gan-active", "disc_loss|logits_real")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        a = facts.adversary
+        if a is None or a.rows < ENOUGH or any(DiscriminatorWins().check(facts)):
+            return
+        apart = a.real is not None and a.fake is not None and min(a.real, -a.fake) > 1.3
+        share = a.disc_loss / a.chance if a.chance_known and a.chance and a.disc_loss is not None else 1.0
+        if not apart and not 0 <= share < 0.3:
+            return
+        loss = f"disc_loss {a.disc_loss:.3g}" if a.disc_loss is not None else "no disc_loss logged"
+        logits = (
+            f", logits {a.real:.2g} on real and {a.fake:.2g} on fake"
+            if a.real is not None and a.fake is not None
+            else ""
+        )
+        yield self.finding(
+            f"The discriminator leads: {loss}{logits}. It tells real from fake with ease, so the generator gets little from it; while the"
+            " reconstruction goes on improving, that is no fault.",
+            metrics=("disc_loss", "logits_real", "logits_fake"),
+            evidence=(Evidence("disc_loss / chance", share), Evidence("gap", a.gap if a.gap is not None else 0.0)),
             phase="gan",
         )
 
@@ -271,7 +328,7 @@ class LogitDrift(Rule):
             size=a.disc_loss / a.chance,
             costs=now,
             metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
-            steps=(int(real.steps[0]), int(real.steps[-1])),
+            steps=real.span,
             evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", late_loss)),
             phase="gan",
         )
@@ -342,20 +399,21 @@ class LabelsSwapped(Rule):
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.rows < 6 or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
+        found = _skill(facts, 6)
+        if found is None:
             return
-        if a.gap > -0.3 or a.disc_loss > 0.9 * a.chance:
+        a, disc_loss, chance, gap = found
+        if gap > -0.3 or disc_loss > 0.9 * chance:
             return
         # the two contradict each other in every single row, so a few rows are enough if all of them do
         disc, real, fake = (active(facts, m).values[-6:] for m in ("disc_loss", "logits_real", "logits_fake"))
-        if a.rows < ENOUGH and not np.all((disc < 0.95 * a.chance) & (real < fake)):
+        if a.rows < ENOUGH and not np.all((disc < 0.95 * chance) & (real < fake)):
             return
         yield self.finding(
-            f"Real logits are below fake ones (gap {a.gap:.2f}) while disc_loss {a.disc_loss:.3g} is below chance"
-            f" {a.chance:.3g}: real and fake are swapped in the loss or in the log.",
+            f"Real logits are below fake ones (gap {gap:.2f}) while disc_loss {disc_loss:.3g} is below chance"
+            f" {chance:.3g}: real and fake are swapped in the loss or in the log.",
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
-            evidence=(Evidence("gap", a.gap), Evidence("disc_loss", a.disc_loss)),
+            evidence=(Evidence("gap", gap), Evidence("disc_loss", disc_loss)),
             phase="gan",
         )

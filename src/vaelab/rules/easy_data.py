@@ -49,7 +49,7 @@ class NothingToEncode(Rule):
             " values, below what any autoencoder reaches on changing natural data. The samples are black, constant or"
             " always the same.",
             metrics=("rec_loss", "perceptual_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("perceptual_loss now / first", b), Evidence("rec_loss now / first", a)),
         )
 
@@ -140,8 +140,7 @@ class SpikeBetweenRows(Rule):
                 continue  # the first step of a lasting change, not a sample that passes
             yield self.finding(
                 f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there:"
-                " single steps between the rows were far out of range. A few samples, not the optimiser: the rows go on as"
-                " before.",
+                " single steps between the rows were far out of range: a few samples, or bad updates. The rows go on as before.",
                 size=ratio,
                 costs=ratio >= 8,
                 metrics=(metric,),

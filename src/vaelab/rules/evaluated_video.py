@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from vaelab.facts import Facts
-from vaelab.rules.base import Finding, Rule
-from vaelab.rules.evaluated import evidence, is_trained, measurement, wrong_range
+from vaelab.rules.evaluated import is_trained, wrong_range
 from vaelab.rules.evaluated_pictures import NOISY
+from vaelab.rules.measured import Evaluated, Numbers
 from vaelab.words import number
 
 
-class FrozenOutput(Rule):
+class FrozenOutput(Evaluated):
     """The output does not move although the clips do.
 
     What it checks: mean change from frame to frame of the output over that of the originals: under 0.02 in an output that
@@ -30,20 +27,20 @@ class FrozenOutput(Rule):
     name = "frozen-output"
     finds = ("output", "stuck")
     needs = ("evaluation.motion_ratio",)
+    shows = ("clips", "motion_ratio", "first_frame")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        motion, first = measurement(facts, "motion_ratio"), measurement(facts, "first_frame")
-        still = motion < 0.02 and measurement(facts, "explained_variance") > 0.3
-        if not (still or (motion < 0.1 and first > 3)) or wrong_range(facts.run.measured) is not None:
-            return
+    def says(self, of: Numbers) -> str:
+        motion, first = of["motion_ratio"], of["first_frame"]
+        still = motion < 0.02 and of["explained_variance"] > 0.3
+        if not (still or (motion < 0.1 and first > 3)) or wrong_range(of) is not None:
+            return ""
         better = f"; the first frame is {first:.1f} dB better than the rest" if first > 1 else ""
-        yield self.finding(
-            f"The output changes from frame to frame {motion:.1%} as much as the clips do{better}: the video is frozen.",
-            evidence=evidence(facts, "motion_ratio", "first_frame"),
+        return (
+            f"The output changes from frame to frame {motion:.1%} as much as the clips do{better}: the video is frozen."
         )
 
 
-class FlickeringOutput(Rule):
+class FlickeringOutput(Evaluated):
     """The output changes from frame to frame more than the clips do.
 
     What it checks: mean change from frame to frame of the output over that of the originals: more than 1.5, without
@@ -62,26 +59,22 @@ class FlickeringOutput(Rule):
     name = "flickering-output"
     finds = ("output", "unstable")
     needs = ("evaluation.motion_ratio",)
+    shows = ("clips", "motion_ratio", "flickering")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        motion = measurement(facts, "motion_ratio")
-        is_noise = measurement(facts, "hf_ratio") > NOISY
-        if motion > 1.5 and not is_noise and is_trained(facts):
-            yield self.finding(
-                f"The output changes {number(motion)} times as much from frame to frame as the clips do: it flickers.",
-                evidence=evidence(facts, "motion_ratio", "flickering"),
-            )
+    def says(self, of: Numbers) -> str:
+        motion = of["motion_ratio"]
+        if not motion > 1.5 or of["hf_ratio"] > NOISY or not is_trained(of):
+            return ""
+        return f"The output changes {number(motion)} times as much from frame to frame as the clips do: it flickers."
 
 
-class FirstFrameDiffers(Rule):
+class FirstFrameDiffers(Evaluated):
     """The first frame is much worse than the others.
 
     What it checks: PSNR of the first frame minus that of the rest under -3 dB.
 
     Why it matters: a causal model encodes the first frame alone, and images are such frames; a ghost there is the mark of
     a frame count off the causal grid, or of a model that saw no images.
-
-    Evidence it needs: ``evaluation.first_frame``.
 
     What to do: clips of 1 + n x temporal compression frames; mix images into the training.
 
@@ -92,17 +85,14 @@ class FirstFrameDiffers(Rule):
     name = "first-frame-worse"
     finds = ("output", "worse")
     needs = ("evaluation.first_frame",)
+    shows = ("clips", "first_frame")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        gap = measurement(facts, "first_frame")
-        if gap < -3 and is_trained(facts):
-            yield self.finding(
-                f"The first frame has {-gap:.1f} dB less PSNR than the others.",
-                evidence=evidence(facts, "first_frame"),
-            )
+    def says(self, of: Numbers) -> str:
+        gap = of["first_frame"]
+        return f"The first frame has {-gap:.1f} dB less PSNR than the others." if gap < -3 and is_trained(of) else ""
 
 
-class ChunkSeams(Rule):
+class ChunkSeams(Evaluated):
     """Cutting a video into chunks shows at their borders.
 
     What it checks: the change of the error from frame to frame at the borders of chunks over that elsewhere: more than 2;
@@ -121,12 +111,13 @@ class ChunkSeams(Rule):
     name = "chunk-seams"
     finds = ("output", "jumped")
     needs = ("evaluation.seam",)
+    shows = ("clips", "seam", "chunk_loss")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        seam, loss = measurement(facts, "seam"), measurement(facts, "chunk_loss")
-        if (seam > 2 or loss > 1) and is_trained(facts):
-            yield self.finding(
-                f"At the borders of chunks the error changes {seam:.1f} times as much as from frame to frame elsewhere, and"
-                f" chunks cost {loss:.1f} dB.",
-                evidence=evidence(facts, "seam", "chunk_loss"),
-            )
+    def says(self, of: Numbers) -> str:
+        seam, loss = of["seam"], of["chunk_loss"]
+        if not (seam > 2 or loss > 1) or not is_trained(of):
+            return ""
+        return (
+            f"At the borders of chunks the error changes {seam:.1f} times as much as from frame to frame elsewhere, and"
+            f" chunks cost {loss:.1f} dB."
+        )

@@ -9,7 +9,6 @@ import numpy as np
 from vaelab.analysis import Series, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 ENOUGH = 15
 """Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
@@ -128,7 +127,7 @@ class PhaseInShock(Rule):
     """The GAN start has shaken the reconstruction.
 
     What it checks: the rise of ``rec_loss`` and ``perceptual_loss`` at the GAN start against their level before, and
-    whether they have come back.
+    whether they have come back. Watched where they have not, or where a rise of 3 times took most of the rows since then to undo.
 
     Why it matters: a jump of 2 to 6 times that decays within some thousand steps is what every recipe shows. The level
     to come back to is the one before the GAN, nothing else.
@@ -156,11 +155,16 @@ class PhaseInShock(Rule):
             if shock.recovered_step is not None
             else f"now {shock.remaining:.2g} times the level before"
         )
+        start, end = facts.phases.gan.start_step or 0, int(facts.run.steps[-1])
+        slow = (
+            shock.ratio >= 3 and shock.recovered_step is not None and shock.recovered_step - start > (end - start) / 2
+        )
+        slow = slow and shock.rows_after >= ENOUGH and shock.remaining > 0.9
         yield self.finding(
             f"At the GAN start rec_loss rose {shock.ratio:.1f} times ({shock.before:.4g} to {shock.worst:.4g} by step"
-            f" {shock.worst_step:,}), {back}. Expected; the level to come back to is {shock.before:.4g}.",
+            f" {shock.worst_step:,}), {back}. {'That took most of the steps since: nothing was gained by them' if slow else 'Expected'}; the level to come back to is {shock.before:.4g}.",
             size=shock.ratio,
-            costs=shock.recovered_step is None,
+            costs=shock.recovered_step is None or slow,
             metrics=("rec_loss",),
             steps=(facts.phases.gan.start_step, shock.recovered_step or int(facts.run.steps[-1])),
             evidence=(Evidence("before", shock.before), Evidence("worst", shock.worst), Evidence("now", shock.after)),
@@ -208,7 +212,7 @@ class LastingDamage(Rule):
             f" {shock.after:.4g}) at step {int(facts.run.steps[-1]):,}{' and still falls' if falling else ''}.{per}"
             + ("" if enough else f" Only {shock.rows_after} rows after the start: too few to call it lasting."),
             size=shock.remaining,
-            certainty=CERTAIN if (enough and not falling and not better) else DOUBTFUL,
+            sure=enough and not falling and not better,
             metrics=("rec_loss", "perceptual_loss"),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
             evidence=(

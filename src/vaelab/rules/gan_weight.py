@@ -8,7 +8,6 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.statements.adversary import why_negative
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 
@@ -38,9 +37,9 @@ class GanTermDominates(Rule):
         if a is None or a.gan_to_nll is None or a.rows < 8 or a.gan_to_nll < 3:
             return
         shock = facts.phases.shock("rec_loss")
-        drift = facts.changes.drift
+        start, track = facts.phases.gan.start_step or 0, facts.changes.track
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
-        hurt = hurt or (drift is not None and drift.ratio > 1.3 and drift.onset >= (facts.phases.gan.start_step or 0))
+        hurt = hurt or (track is not None and facts.changes.drift is not None and track.onset >= start)
         # at the clamp the weight no longer balances anything: less damage is enough
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]
@@ -99,12 +98,13 @@ class WeightOutOfFamily(Rule):
 class AtClamp(Rule):
     """d_weight stands at its clamp.
 
-    What it checks: the share of GAN rows in which d_weight stands at its clamp, disc_weight x 10,000 (or ``d_weight_clamped``).
+    What it checks: the share of GAN rows in which d_weight stands at its clamp: disc_weight x 10,000 (or ``d_weight_clamped``), or, where
+    disc_weight is not known, exactly at its largest value, 10 and more, that it had not before. Watched where that is most of the last half.
 
     Why it matters: at the clamp the raw GAN gradient is nearly zero: a weak or dead discriminator, not a strong one. In
     trainers that sum the nll over pixels the clamp binds far earlier than in those that average.
 
-    Evidence it needs: ``d_weight`` and disc_weight.
+    Evidence it needs: ``d_weight``, 8 rows with the GAN on.
 
     What to do: judge it with the logit gap; with a gap it is noise of a single batch, without one the discriminator is
     dead.
@@ -118,53 +118,29 @@ class AtClamp(Rule):
     needs = ("gan-active", "d_weight")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.at_clamp is None or a.at_clamp < 0.3 or a.rows < 8:
+        a, weight = facts.adversary, active(facts, "d_weight")
+        if a is None or len(weight) < 8:
+            return
+        top = float(weight.high.max())
+        at_top = weight.high == top
+        stands = top >= LEAST_CLAMP and not at_top.all()
+        share = a.at_clamp if a.at_clamp is not None else float(np.mean(at_top)) if stands else 0.0
+        if share < 0.3:
             return
         yield self.finding(
-            f"d_weight stands at its clamp in {a.at_clamp:.0%} of the GAN rows: the raw GAN gradient is nearly zero there."
+            f"d_weight stands at its clamp ({top:,.4g}) in {share:.0%} of the GAN rows: the raw GAN gradient is nearly zero there."
             " That measures a weak discriminator, not a strong one.",
+            size=share,
+            costs=stands and bool(np.mean(at_top[len(at_top) // 2 :]) > 0.5),
             metrics=("d_weight",),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
-            evidence=(Evidence("rows at the clamp", a.at_clamp),),
+            evidence=(Evidence("rows at the clamp", share),),
             phase="gan",
         )
 
 
-class NegativeTotal(Rule):
-    """A negative total loss, explained.
-
-    What it checks: rows with a negative ``total_loss`` while the GAN is on.
-
-    Why it matters: g_loss = -mean(logits_fake) has no lower bound; a negative total only says that d_weight x g_loss is
-    larger than the rest. It is neither good nor bad; a runaway is judged by its size (gan-term-dominates).
-
-    Evidence it needs: ``total_loss``.
-
-    What to do: nothing. Watch nll, rec_loss and perceptual_loss.
-
-    References: users' analyses of real runs; latent-diffusion#383.
-    """
-
-    code = "ADV312"
-    name = "negative-total"
-    finds = ("total", "as-expected")
-    needs = ("gan-active", "total_loss")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        total = active(facts, "total_loss")
-        if a is None or not a.negative_total:
-            return
-        first = int(total.steps[int(np.argmax(total.values < 0))])
-        yield self.finding(
-            f"total_loss is negative in {a.negative_total:.0%} of the GAN rows (first at step {first:,}):"
-            f" {why_negative(facts.view)}",
-            metrics=("total_loss", "g_loss"),
-            steps=(first, int(total.steps[-1])),
-            evidence=(Evidence("share negative", a.negative_total),),
-            phase="gan",
-        )
+LEAST_CLAMP = 10.0
+"""A constant below this may be a plain weight that has reached its plan."""
 
 
 class WeightStaysZero(Rule):
@@ -196,7 +172,7 @@ class WeightStaysZero(Rule):
             f"d_weight is 0 in all {len(weight)} rows since the GAN start while disc_loss moves: the generator gets no"
             " adversarial gradient.",
             metrics=("d_weight", "disc_loss"),
-            steps=(int(weight.steps[0]), int(weight.steps[-1])),
+            steps=weight.span,
             evidence=(facts.view.evidence("d_weight", int(weight.rows[-1])),),
             phase="gan",
         )

@@ -6,42 +6,36 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts, Track
-from vaelab.facts.errors import DIRECTED
+from vaelab.facts.errors import DIRECTED, Growth
 from vaelab.facts.standing import SURE
-from vaelab.facts.tracks import ENOUGH
+from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
-
-
 STUCK_ROWS = 40
-
-
 EXPLODED = 100.0
-
-
+"""Growth from which a term has left all range."""
+OF_A_GAN = {
+    "generator_adversarial": 50.0,
+    "discriminator": 10.0,
+    "discriminator_real": 10.0,
+    "discriminator_fake": 10.0,
+}
+"""The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
-
-
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
-
-
 IMPROVES = 1.3
 """First error over the error now from which a reconstruction is being trained."""
-
-
 NOISY = 0.3
 """Row-to-row noise from which the level of some dozen rows is known to 10% only."""
-
-
 SMALL = 0.01
 """Share of the reconstruction below which a term next to it is next to nothing."""
 
@@ -119,7 +113,7 @@ class WorseThanItWas(Rule):
                 f" {track.onset:,} and has not come back.{also}",
                 size=ratio,
                 subject=track.role.name,
-                certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL,
+                sure=track.role.standing in SURE,
                 metrics=(track.metric, *others),
                 steps=(track.onset, track.steps[1]),
                 evidence=(
@@ -173,7 +167,7 @@ class Jumped(Rule):
             yield self.finding(
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
+                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, sure=track.role.standing in SURE, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),
@@ -222,7 +216,7 @@ class StuckFromTheStart(Rule):
         if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
             return
         losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
-        stuck = [t for t in losses if t.rows >= STUCK_ROWS and _begins_with_the_run(facts, t) and _flat(t)]
+        stuck = [t for t in losses if t.rows >= STUCK_ROWS and begins_with_the_run(facts, t) and _flat(t)]
         # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
         latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
         held_out = any(t.role.split in ("val", "test") for t in stuck)
@@ -258,7 +252,7 @@ def _lost_in_noise(facts: Facts, track: Track) -> bool:
     return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
 
 
-def _begins_with_the_run(facts: Facts, track: Track) -> bool:
+def begins_with_the_run(facts: Facts, track: Track) -> bool:
     steps = facts.run.steps
     spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
     return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
@@ -267,9 +261,10 @@ def _begins_with_the_run(facts: Facts, track: Track) -> bool:
 class Exploded(Rule):
     """A term of the loss or a gradient has grown by orders of magnitude.
 
-    What it checks: columns whose value has no good direction (a discriminator's loss, a gradient norm, a total with an adversarial term,
+    What it checks: columns whose value has no good direction (a GAN's losses, a gradient norm, a total with an adversarial term,
     a regulariser; a KL, a quantiser's loss or feature matching only where no reconstruction is logged): the size now 100 times the largest
-    of the first fifth of the rows and more, 10 times it and more for 8 rows.
+    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss a late level of 30 times
+    its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
 
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
     whatever the other columns do, and its gradient reaches the generator.
@@ -288,11 +283,14 @@ class Exploded(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         judged = any(t.role.name in ("reconstruction", "quality") for t in facts.tracks.values())
-        for track in facts.tracks.values():
-            growth = track.growth
+        # a column that may be this loss or that has left the range of both
+        doubtful = [m for m in facts.run if facts.view.role(m).could_be and facts.view.has(m)]
+        for track in (*facts.tracks.values(), *(facts.tracks[m] for m in doubtful)):
+            growth = _of_a_gan(track) if track.role.name in OF_A_GAN else track.growth
+            limit = OF_A_GAN.get(track.role.name, EXPLODED)
             if (
                 growth is None
-                or growth.ratio < EXPLODED
+                or growth.ratio < limit
                 or track.worse is not None
                 or track.role.split not in ("train", "epoch")
             ):
@@ -313,3 +311,15 @@ class Exploded(Rule):
                     Evidence("now / first rows", growth.ratio, "x"),
                 ),
             )
+
+
+def _of_a_gan(track: Track) -> Growth | None:
+    """Growth of a GAN's loss from its first fifth, in units of 1 at least: logits swing, so levels are compared and not every row."""
+    size = np.abs(track.series.values)
+    rows, late = np.flatnonzero(size), max(LASTS, len(size) // 20)
+    if len(rows) < max(ENOUGH, 3 * LASTS):
+        return None
+    before = max(1.0, level(size[rows[: len(rows) // 5]]))
+    beyond = np.flatnonzero(rolling_median(size, 5) > 3 * before)
+    step = int(track.series.steps[beyond[0]]) if len(beyond) else track.steps[1]
+    return Growth(step, before, level(size[-late:]) / before)

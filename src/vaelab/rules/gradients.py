@@ -9,45 +9,9 @@ import numpy as np
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.words import number, rough
+from vaelab.words import number
 
 TINY = 1e-6
-
-
-class ClipAlwaysActive(Rule):
-    """Gradient clipping is active on most steps.
-
-    What it checks: the share of logged steps whose pre-clip ``grad_norm`` exceeds clip_grad; where ``clip_share`` is logged, the
-    share of all steps.
-
-    Why it matters: the printed norm is the one before clipping. Above the threshold on every step, the clip no longer
-    guards against outliers; it normalises the step. With Adam that is harmless while it is steady.
-
-    Evidence it needs: ``grad_norm`` and clip_grad, declared.
-
-    What to do: set the threshold near the 90th percentile of the printed norm.
-
-    References: google tuning_playbook; flood-forecasting#298; cause E4.
-    """
-
-    code = "OPT401"
-    name = "clip-always-active"
-    finds = ("gradient_norm", "too-high")
-    needs = ("grad_norm", "config")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        o = facts.optimiser
-        if o.clipped is None or o.clipped < 0.5 or o.clip is None:
-            return
-        void = "" if facts.view.trainer.clip_before_step else " In this trainer the clip has no effect at all."
-        which = "steps" if facts.view.has("clip_share") else "logged steps"
-        yield self.finding(
-            f"{o.clipped:.0%} of the {which} are clipped (median factor {o.coefficient:.2g}): clip_grad {o.clip:g} is"
-            f" below the usual norm {number(o.grad_norm or 0.0)}; {rough(o.suggested or 0.0)} would cut outliers only.{void}",
-            size=o.clipped,
-            metrics=("grad_norm",),
-            evidence=(Evidence("share clipped", o.clipped), Evidence("90th percentile", o.suggested or 0.0)),
-        )
 
 
 class GradientGrows(Rule):
@@ -127,6 +91,6 @@ class GradientsTiny(Rule):
             f"Gradients are tiny: {largest} stands at {norms[largest]:.2g}, of the order of Adam's epsilon (1e-8): next to nothing is"
             f" learned from them.{many}",
             metrics=(largest,),
-            steps=(int(series.steps[0]), int(series.steps[-1])),
+            steps=series.span,
             evidence=(Evidence("gradient norm", norms[largest]), Evidence("logged norms", float(len(norms)))),
         )

@@ -17,7 +17,8 @@ Severity = Literal["info", "warn", "critical"]
 @dataclass(frozen=True)
 class Harm:
     """``least``: severity of any size. ``warn``, ``critical``: sizes from which it is that grave, in ``unit``. ``with_cost``: severity
-    where the run already shows the damage (``costs``), whatever the size. ``why``: the reason for the limits."""
+    where the run already shows the damage (``costs``), whatever the size. ``wasted``: where it is critical, more steps of the same run
+    are wasted: it is to be stopped. ``why``: the reason for the limits."""
 
     why: str
     least: Severity = "warn"
@@ -25,21 +26,22 @@ class Harm:
     warn: float = math.inf
     critical: float = math.inf
     with_cost: Severity = "critical"
+    wasted: bool = False
 
 
-def _same(severity: Severity, why: str, *codes: str) -> dict[str, Harm]:
-    return {code: Harm(why, severity, with_cost=severity) for code in codes}
+def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> dict[str, Harm]:
+    return {code: Harm(why, severity, with_cost=severity, wasted=wasted) for code in codes}
 
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV310", "ADV312", "ADV313", "ADV316", "ADV332", "ADV333", "DAT703", "KL207", "KL208", "KL228", "KL232", "MET1005",
-            "NUM503", "NUM506", "OPT401", "OPT406", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803",
-            "SCH605"),
-    **_same("critical", "nothing is learned, or what is learned is worthless, until it is mended",
-            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL201", "KL222", "KL226", "NUM502", "NUM505", "NUM507",
-            "NUM509", "OPT409", "REC107", "REC113", "REC116", "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC131",
-            "REC132", "REC136"),
+            "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "DAT703", "KL207", "KL228", "KL232", "MET1005",
+            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
+    **_same("critical", "what is learned is worth little until it is mended",
+            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
+            "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
+    **_same("critical", "nothing is learned, or the run has ended, until it is mended",
+            "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
     # adversarial
     "ADV301": Harm("a plain VAE may be meant; not where adversarial columns are logged", "info", with_cost="warn"),
     "ADV303": Harm("a discriminator that is known to be useless trains nothing; one at chance may be an equilibrium", "critical"),
@@ -48,16 +50,17 @@ HARM: Mapping[str, Harm] = {
     "ADV307": Harm("2.6 dB of a squared error are no trade any more", unit="times the level before", critical=1.8),
     "ADV308": Harm("a share by value harms where the reconstruction has suffered", unit="GAN term / nll"),
     "ADV309": Harm("recipes use 0.05 to 1; at 5 and a doubled reconstruction the adversary leads", unit="disc_weight"),
+    "ADV310": Harm("a clamp that holds for some rows is noise; most of the time the weight balances nothing", "info", with_cost="warn"),
     "ADV311": Harm("at 1.4 times chance the loss has left what any skill explains", unit="disc_loss / chance", critical=1.4),
     "ADV331": Harm("a young discriminator may still learn", "info"),
     # data
-    "DAT701": Harm("from 1.8 times on, still there at the end, the model fits other data", unit="level now / before", critical=1.8),
+    "DAT701": Harm("from 1.8 times on, still there at the end, the model fits other data", unit="level now / before", critical=1.8, wasted=True),
     "DAT702": Harm("single damaged files do not matter; more than 20 do", "info", "messages", warn=21, with_cost="warn"),
     "DAT706": Harm("three times easier at once is no curriculum", unit="level before / after", critical=3),
     "DAT710": Harm("a step of a few hundred times may be one bad update; of 1,000 times it is a sample", unit="largest / rows", critical=1000),
     # KL and latent
     "KL203": Harm("0.01 costs detail, 0.3 rewrites the latent", unit="effective beta", critical=0.3),
-    "KL205": Harm("4 dB lost to the KL", unit="rec_loss now / first", critical=2.5),
+    "KL205": Harm("4 dB lost to the KL", unit="rec_loss now / first", critical=2.5, wasted=True),
     "KL206": Harm("50 nats an input value are near overflow", unit="nats per input value", critical=50),
     "KL209": Harm("below 0.3% of its level the latent is empty", unit="level before / now", critical=1 / 0.003),
     "KL210": Harm("at 40 times its level latent scale and outliers have left any use", unit="times its settled level", critical=40),
@@ -69,18 +72,20 @@ HARM: Mapping[str, Harm] = {
     "KL229": Harm("2 dB between sample and mean are seen", "info", "dB", warn=2),
     # metrics by their direction: critical sizes by role in ``severity.BY_ROLE``
     "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
+    "MET1009": Harm("a small model may be at its limit early; not where held-out data become worse meanwhile"),
+    "MET1010": Harm("a run may recover from it; what came of it says whether it did"),
     "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
     "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics
-    "NUM501": Harm("a NaN that passes is a skipped step; one that stays is the end of the run"),
+    "NUM501": Harm("a NaN that passes is a skipped step; one that stays is the end of the run", wasted=True),
     "NUM504": Harm("below a scale of 1 the gradients themselves are not finite"),
     "NUM508": Harm("a constant 0 is a term that is switched off", "info", with_cost="warn"),
     # optimisation
     "OPT402": Harm("a norm that came back has done no lasting harm", "info", "peak / early norm", with_cost="warn"),
-    "OPT403": Harm("the rate throws the weights out of place; without the KL beside it that is not sure", "critical"),
+    "OPT403": Harm("the rate throws the weights out of place; without the KL beside it that is not sure", "critical", wasted=True),
     "OPT404": Harm("a restart of a schedule is harmless; beyond the highest rate before, or with the loss, it is not", unit="times"),
-    "OPT405": Harm("with Adam every weight moves by the rate at each step; it harms where the outcome is poor", unit="peak rate"),
-    "OPT407": Harm("nothing is trained; a printed 0 may be rounding", "critical"),
+    "OPT405": Harm("with Adam every weight moves by the rate at each step; it harms where the outcome is poor", unit="peak rate", wasted=True),
+    "OPT407": Harm("nothing is trained; a printed 0 may be rounding", "critical", wasted=True),
     # reconstruction
     "REC101": Harm("a rise is weighed by other rules, unless it is large", "info", "end / start of the phase", with_cost="warn"),
     "REC102": Harm("4 dB worse than the first rows", unit="now / first level", critical=2.5),
@@ -101,5 +106,6 @@ HARM: Mapping[str, Harm] = {
     "SCH601": Harm("a size that this trainer is known to ignore explains itself", "info", with_cost="warn"),
     "SCH602": Harm("three times another weight is another loss", unit="larger / smaller ratio", critical=3),
     "SCH604": Harm("it harms where the term is most of the loss"),
+    "SCH607": Harm("a schedule may mean it; it harms where the run has become worse since", "info", "weight after / before", warn=100),
     "SCH606": Harm("it harms where the KL shows it", unit="weight after / before"),
 }  # fmt: skip

@@ -10,7 +10,8 @@ from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
+from vaelab.rules.evaluated import TRAINED
+from vaelab.rules.evaluated_pictures import is_local_grid
 from vaelab.words import number
 
 TRAINING = "rec_loss|rec_mse|total_loss"
@@ -90,7 +91,7 @@ class ValidationGap(Rule):
             f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
             f" {number(train)}: the model fits its training data and not the held-out data.",
             size=late / best,
-            certainty=CERTAIN if (late > 2 * train) else DOUBTFUL,
+            sure=late > 2 * train,
             metrics=names,
             steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
             evidence=(Evidence("validation / training", late / train, "x"),),
@@ -209,8 +210,45 @@ class GapWidens(Rule):
             f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
             " samples only.",
             size=now,
-            certainty=CERTAIN if sure else DOUBTFUL,
+            sure=sure,
             metrics=names,
-            steps=(int(val.steps[0]), int(val.steps[-1])),
+            steps=val.span,
             evidence=(Evidence("held-out / training, first", float(ratio[0]), "x"), Evidence("now", now, "x")),
+        )
+
+
+class GridInValidation(Rule):
+    """A grid lies over the held-out reconstructions of the run.
+
+    What it checks: the latest ``val/grid_peak`` at 1.5 or more with half an 8-bit level of ``val/grid_level``, of the averaged
+    weights where those are validated, in a model that explains more than half of the variance.
+
+    Why it matters: no loss shows it and the eye does; a diffusion model learns to make it too.
+
+    Evidence it needs: ``grid_peak`` and ``grid_level`` of a validation, as ``vaelab train`` logs them.
+
+    What to do: look at the previews; resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight
+    of the GAN if the grid came with it.
+
+    References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5; REC121 finds it in a checkpoint.
+    """
+
+    code = "REC139"
+    name = "grid-in-validation"
+    finds = ("output", "unstable")
+    needs = ("val/grid_peak|val_ema/grid_peak",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        part = "val_ema" if facts.view.has("val_ema/grid_peak") else "val"
+        peak, level = (facts.view.series(f"{part}/{name}") for name in ("grid_peak", "grid_level"))
+        explained = skill(facts)
+        if not len(level) or not is_local_grid(peak.now, level.now) or explained is None or explained <= TRAINED:
+            return
+        yield self.finding(
+            f"A pattern at the decoder's strides lies over held-out reconstructions: {peak.now:.1f} times the power of its"
+            f" neighbourhood in the spectrum, an amplitude of {level.now:.1f} 8-bit levels.",
+            size=level.now,
+            metrics=(f"{part}/grid_peak",),
+            steps=(int(peak.steps[-1]), int(peak.steps[-1])),
+            evidence=(facts.view.evidence(f"{part}/grid_peak", int(peak.rows[-1])),),
         )

@@ -58,7 +58,7 @@ class FallsWhileRecRises(Rule):
             " from the latent and the reconstruction pays.",
             size=a,
             metrics=("kl_loss", "rec_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("kl_loss now / first", b, "x"), Evidence("rec_loss now / first", a, "x")),
         )
 
@@ -114,8 +114,8 @@ class Explodes(Rule):
         jumped = jump is not None and jump.kl_ratio is not None and jump.kl_ratio > 50
         if not jumped and (per_input is None or per_input < 50) and (peak_per_input is None or peak_per_input < 1000):
             return
-        worse = facts.changes.late is not None and facts.changes.best is not None
-        bad = worse and facts.changes.late > 1.25 * facts.changes.best  # type: ignore[operator]
+        track = facts.changes.track
+        bad = track is not None and track.now > 1.25 * track.best
         amount = f" ({number(per_input)} nats per input value)" if per_input is not None else ""
         text = f"kl_loss stands at {number(late)}{amount}, its smoothed peak is {number(peak)}: the posterior has left any useful range."
         if jumped and jump is not None:
@@ -187,7 +187,7 @@ class Grows(Rule):
             f"kl_loss rose from {number(a)} to {number(b)} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
             size=b / max(a, 1e-300),
             metrics=("kl_loss",),
-            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            steps=kl.span,
             evidence=(Evidence("early", a), Evidence("now", b)),
         )
 
@@ -283,7 +283,7 @@ class GrowsManyTimes(Rule):
         smooth = np.log(rolling_median(kl.values, max(5, len(kl) // 50)))
         third = len(smooth) // 3
         settled = level(smooth[third // 2 : third + third // 2])
-        late = math.log(kl.now)
+        late = float(np.log(kl.now))
         if late - settled < math.log(10):
             return
         a = level(rec.values[len(rec) // 3 : len(rec) // 2])
@@ -293,12 +293,15 @@ class GrowsManyTimes(Rule):
             return
         start = int(kl.steps[above[0]])
         yield self.finding(
-            f"kl_loss has grown {math.exp(late - settled):.3g} times over its settled level ({number(math.exp(settled))} to"
-            f" {number(math.exp(late))}, from about step {start:,}) while rec_loss went from {number(a)} to {number(b)}.",
-            size=math.exp(late - settled),
+            f"kl_loss has grown {float(np.exp(late - settled)):.3g} times over its settled level ({number(float(np.exp(settled)))} to"
+            f" {number(float(np.exp(late)))}, from about step {start:,}) while rec_loss went from {number(a)} to {number(b)}.",
+            size=float(np.exp(late - settled)),
             metrics=("kl_loss",),
             steps=(start, int(kl.steps[-1])),
-            evidence=(Evidence("settled level", math.exp(settled)), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
+            evidence=(
+                Evidence("settled level", float(np.exp(settled))),
+                facts.view.evidence("kl_loss", int(kl.rows[-1])),
+            ),
         )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import largest_shift
+from vaelab.analysis import Series, largest_shift
+from vaelab.catalog import METRICS
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray, IntArray
 from vaelab.words import number, rough, share_text
 
@@ -50,7 +51,7 @@ class Dominates(Rule):
             text + " The KL weight is the first suspect for any loss of detail.",
             size=max(first, now),
             metrics=("kl_loss",),
-            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            steps=kl.span,
             evidence=(Evidence("share first", first), Evidence("share now", now)),
         )
 
@@ -80,52 +81,19 @@ class WeightOutOfFamily(Rule):
         # with an assumed clip size only a large excess counts
         if beta is None or beta <= (1.0 if facts.scales.clip_assumed else 1e-2):
             return
-        solved = facts.algebra.solved.get("kl_weight")
-        weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
+        weight = in_force(facts.view, facts.algebra.solved, "kl_weight")
         logvar = facts.view.series("logvar")
         learned = len(logvar) > 0 and bool(np.any(logvar.values))
         # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
         heavy = beta > (1.0 if facts.scales.clip_assumed else 0.3) and not learned
         yield self.finding(
-            f"kl_weight {weight:g} is an effective beta of {rough(beta)} in sum/sum units"
+            f"With kl_weight {weight:g} one nat of KL weighs {rough(beta)} against the summed pixel loss (effective beta)"
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
             size=beta,
-            certainty=CERTAIN if (heavy) else DOUBTFUL,
+            sure=heavy,
             metrics=("kl_loss",),
             evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
-        )
-
-
-class NoEffect(Rule):
-    """The KL term has no effect on the loss.
-
-    What it checks: the weighted KL as a share of the loss by value stays below 0.1%.
-
-    Why it matters: it is how latent-diffusion-type tokenizers are built, and no fault; but then the KL value tells how
-    certain the encoder is, not how good.
-
-    Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved.
-
-    What to do: judge the latent by its statistics (std, dead channels, logvar floor), not by this number.
-
-    References: users' analyses of real runs, checked against the trainers' code.
-    """
-
-    code = "KL208"
-    name = "kl-without-effect"
-    finds = ("kl", "as-expected")
-    needs = ("kl_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        now, first = facts.algebra.shares_now.get("KL"), facts.algebra.shares_first.get("KL")
-        if now is None or first is None or max(now, first) >= 1e-3:
-            return
-        yield self.finding(
-            f"The KL term is {share_text(now)} of the loss by value: it does not drive training. That is the design of"
-            " latent-diffusion tokenizers.",
-            metrics=("kl_loss",),
-            evidence=(Evidence("share of the loss", now),),
         )
 
 
@@ -199,3 +167,74 @@ def _weights(facts: Facts) -> tuple[FloatArray, IntArray]:
     if gan.state == "active":
         keep &= rows < (gan.start_row or 0)
     return difference[keep] / values["kl_loss"][keep], rows[keep]
+
+
+class LoggedWeightChanges(Rule):
+    """A loss weight that the log holds has changed, and what came of it.
+
+    What it checks: columns of weights (``kl_weight``, ``disc_weight``, ``perceptual_weight``, any other): a change by 2.5 times and more
+    from one row to the next, or a growth by 10 times since its first value. Critical where a reconstruction or a score is clearly worse
+    since, or the KL fell to a twentieth under a larger KL weight; a growth without either is a schedule, and is not said.
+
+    Why it matters: a term that weighs more takes from the others. The weight is then the cause, not the data or the rate.
+
+    Evidence it needs: the weight's column, 12 rows.
+
+    What to do: go back to the checkpoint before the change; set the weight back, or end the schedule at the value that it had there.
+
+    References: causes C2, D19, E6, H8.
+    """
+
+    code = "SCH607"
+    name = "logged-weight-changes"
+    finds = ("", "jumped")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.view.of("weight"):
+            weight = facts.view.series(metric)
+            changed = _change(facts, metric, weight)
+            if changed is None or metric == "disc_factor":
+                continue
+            step, before, after, at_once = changed
+            worse = _worse_since(facts, step, metric == "kl_weight" and after > before)
+            if not worse and not at_once:
+                continue
+            how = (
+                f"went from {number(before)} to {number(after)}{' at' if at_once else ', growing since'} step {step:,}"
+            )
+            yield self.finding(
+                f"The loss weight {metric} {how}{f', and since then {worse}' if worse else ''}.",
+                subject=metric if metric in METRICS else "weight",
+                size=max(after, before) / min(after, before) if min(after, before) > 0 else None,
+                costs=bool(worse),
+                metrics=(metric,),
+                steps=(step, int(weight.steps[-1])),
+                evidence=(Evidence("weight before", before), Evidence("weight after", after)),
+            )
+
+
+def _change(facts: Facts, metric: str, weight: Series) -> tuple[int, float, float, bool] | None:
+    """``(step, before, after, at once)`` of the largest change of a weight; None where it holds."""
+    jumps = [(step, a, b, True) for m, step, a, b in facts.optimiser.weight_jumps if m == metric]
+    if jumps:
+        return max(jumps, key=lambda j: max(j[1:3]) / max(min(j[1:3]), 1e-300))
+    positive = np.flatnonzero(weight.values > 0)
+    if len(weight) < 12 or not len(positive):
+        return None
+    first, now = float(weight.values[positive[0]]), weight.now
+    grown = np.flatnonzero(weight.values > 3 * first)
+    return (int(weight.steps[grown[0]]), first, now, False) if now >= 10 * first else None
+
+
+def _worse_since(facts: Facts, step: int, heavier_kl: bool) -> str:
+    """What became worse since ``step``, in words; empty if nothing did."""
+    for metric in facts.view.of("reconstruction", "quality"):
+        track = facts.tracks[metric]
+        last = int(track.series.steps[max(0, int(np.searchsorted(track.series.steps, step)) - 1)])
+        if track.certain and (track.worse or 1.0) >= 1.3 and track.onset >= last:
+            return f"{metric} has become {number(track.worse or 1.0)} times worse"
+    kl = facts.view.series("kl_loss")
+    before = kl.between(int(kl.steps[0]), step - 1) if len(kl) else kl
+    if heavier_kl and len(before) >= 3 and 0 <= kl.now < 0.05 * before.now:
+        return f"kl_loss fell to {kl.now / before.now:.1%} of its level"
+    return ""

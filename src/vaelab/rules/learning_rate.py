@@ -9,7 +9,6 @@ import numpy as np
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 HIGH_RATE = 0.003
@@ -69,9 +68,9 @@ class LossRisesWithRate(Rule):
             f"rec_loss rose {after / first:.3g} times (to {after:.4g}) while the learning rate rose to {warm_up.peak:g},"
             f" {kl_said}",
             size=after / first,
-            certainty=CERTAIN if (known) else DOUBTFUL,
+            sure=known,
             metrics=("rec_loss", "lr"),
-            steps=(int(part.steps[0]), int(part.steps[-1])),
+            steps=part.span,
             evidence=(
                 Evidence("rec_loss first", first),
                 Evidence("rec_loss after", after),
@@ -178,34 +177,53 @@ class RateOutOfFamily(Rule):
         )
 
 
-class RateUnreadable(Rule):
-    """The printed learning rate cannot be read.
+class RateCannotTrain(Rule):
+    """At this learning rate nothing can be learned in the steps that were done.
 
-    What it checks: ``lr`` printed with so few decimals that it shows 0.00000 or one digit.
+    What it checks: a learning rate below zero; or one whose sum over the steps of the log is below 0.001, over 40 rows in which the
+    reconstruction (or a held-out score, or the total) has improved by less than 1.15 times.
 
-    Why it matters: RadioDiff prints 5e-6 as 0.00001 or 0.00000; that is rounding, not a rate of 0.
+    Why it matters: with Adam a weight moves by at most about the learning rate at each step, so their sum bounds the whole way that it can go;
+    weights have a size of about 0.02 to 0.1. Below zero every step goes uphill.
 
-    Evidence it needs: ``lr`` and its printed decimals.
+    Evidence it needs: ``lr`` with readable decimals and rows that are steps.
 
-    What to do: take the rate from TensorBoard or the config; print it in scientific notation.
+    What to do: 1e-4 is the usual order; print what the optimizer holds, not what the configuration says.
 
-    References: RadioDiff's dict2str; cause F7.
+    References: Kingma and Ba 2015 (bound of Adam's step); cause E2.
     """
 
-    code = "OPT406"
-    name = "learning-rate-unreadable"
-    finds = ("learning_rate", "unreadable")
+    code = "OPT411"
+    name = "learning-rate-cannot-train"
+    finds = ("learning_rate", "too-low")
     needs = ("lr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.optimiser.lr_unreadable:
-            declared = facts.view.number("lr")
-            said = f" The config says {declared:g}." if declared is not None else ""
+        lr = facts.view.series("lr")
+        evidence = (facts.view.evidence("lr", int(lr.rows[-1])),)
+        steps = (int(lr.steps[0]), int(lr.steps[-1]))
+        if lr.values.max() < 0:
             yield self.finding(
-                f"lr is printed with {facts.run.decimals.get('lr')} decimals and reads {facts.optimiser.lr_now:g}:"
-                f" {'one digit, no more' if facts.optimiser.lr_now else 'rounding, not a real zero'}.{said}",
-                metrics=("lr",),
-            )
+                f"The learning rate is below zero ({lr.values[-1]:.3g}): every step makes the loss worse, or the column is no rate.",
+                metrics=("lr",), steps=steps, evidence=evidence,
+            )  # fmt: skip
+            return
+        unknown = facts.view.lr_unreadable or facts.run.step_unit != "step" or not lr.values.any()
+        tracks = [t for t in facts.tracks.values() if t.improved is not None and t.role.name in OUTCOME]
+        if unknown or not tracks or max(t.rows for t in tracks) < 40 or max(t.improved or 0.0 for t in tracks) > 1.15:
+            return
+        way = float(np.mean(np.maximum(lr.high, facts.view.lr_least))) * (steps[1] - steps[0])
+        if way >= SHORT_WAY:
+            return
+        yield self.finding(
+            f"The learning rate is at most {lr.values.max():.2g}: in {steps[1] - steps[0]:,} steps no weight can move by more than about"
+            f" {way:.1g} with Adam, and {tracks[0].metric} stands at {number(tracks[0].now)} after {number(tracks[0].first)}.",
+            metrics=("lr", tracks[0].metric), steps=steps, evidence=(*evidence, Evidence("sum of lr over the steps", way)),
+        )  # fmt: skip
+
+
+OUTCOME = ("reconstruction", "quality", "total")
+SHORT_WAY = 1e-3
 
 
 class RateZero(Rule):
@@ -253,7 +271,7 @@ class RateZero(Rule):
         )
         yield self.finding(
             text,
-            certainty=CERTAIN if (not rounded) else DOUBTFUL,
+            sure=not rounded,
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
             evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),

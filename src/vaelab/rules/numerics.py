@@ -8,6 +8,7 @@ import numpy as np
 
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.breakdown import lost_from
 from vaelab.rules.base import Finding, Rule
 from vaelab.run import IntArray
 
@@ -17,11 +18,7 @@ LOSSES = (
     "unknown",
 )  # fmt: skip
 """Roles whose NaN says that the run is lost; a rate, a timing or a score may be NaN for other reasons."""
-
-
 MAIN = ("rec_loss", "nll_loss", "total_loss")
-
-
 NOT_OF_TRAINING = ("val/", "val_ema/", "test/", "epoch/")
 
 
@@ -99,15 +96,9 @@ class NonFinite(Rule):
 
 def breaks_off(facts: Facts) -> int | None:
     """Step at which a loss stops being a number for good, or the log says that the run broke off; None if neither."""
-    run, ends = facts.run, []
-    for metric in facts.view.of("reconstruction", "kl", "total"):
-        column = run.columns[metric]
-        logged = np.flatnonzero(column.logged)
-        if len(logged) and not np.isfinite(column.values[logged[-1]]):
-            finite = np.isfinite(column.values[logged])
-            ends.append(
-                int(run.steps[logged[int(np.flatnonzero(finite)[-1]) + 1]]) if finite.any() else int(run.steps[0])
-            )
+    run = facts.run
+    lost = (lost_from(run.columns[metric]) for metric in facts.view.of("reconstruction", "kl", "total"))
+    ends = [int(run.steps[row]) for row in lost if row is not None]
     if not ends and len(run) and any(e.kind in ("crash", "non_finite_stop") for e in run.events[-1:]):
         ends.append(int(run.steps[-1]))
     return min(ends, default=None)
@@ -184,15 +175,15 @@ class CalmBeforeNonFinite(Rule):
         stopped = any(e.kind == "non_finite_stop" for e in facts.run.events)
         column = facts.run.columns.get("rec_loss")
         broken = column is not None and bool(np.any(column.logged & ~np.isfinite(column.values)))
-        rec, c = facts.view.series("rec_loss"), facts.changes
-        if not (stopped or broken) or len(rec) < 6 or c.late is None or not c.best:
+        rec, track = facts.view.series("rec_loss"), facts.changes.track
+        if not (stopped or broken) or len(rec) < 6 or track is None:
             return
-        if c.late > 1.8 * c.best or rec.values[-1] > 3 * c.late or rec.values[0] < 0.6 * c.late:
+        if track.now > 1.8 * track.best or rec.values[-1] > 3 * track.now or rec.values[0] < 0.6 * track.now:
             return
         if facts.breakdown is not None and facts.breakdown.kind != "calm":
             return
         yield self.finding(
-            f"The rows before the non-finite loss are calm (rec_loss {c.late:.4g}, best {c.best:.4g}): a damaged sample or one"
+            f"The rows before the non-finite loss are calm (rec_loss {track.now:.4g}, best {track.best:.4g}): a damaged sample or one"
             " overflow, not a divergence that was under way.",
             metrics=("rec_loss",),
             steps=(int(rec.steps[-1]), int(rec.steps[-1])),
@@ -293,18 +284,17 @@ class NoFiniteGradient(Rule):
             column = facts.run.columns.get(name)
             if column is None:
                 continue
-            rows = np.flatnonzero(column.logged)
-            finite = np.flatnonzero(np.isfinite(column.values[rows]))
-            first = int(finite[-1]) + 1 if len(finite) else 0
-            if len(rows) - first < 8:
+            first = lost_from(column)
+            rows = int(column.logged[first:].sum()) if first is not None else 0
+            if first is None or rows < 8:
                 continue
-            step = int(facts.run.steps[rows[first]])
+            step = int(facts.run.steps[first])
             if facts.breakdown is not None and facts.breakdown.step <= step:
                 continue  # losses that are not finite have no finite gradient
             yield self.finding(
-                f"{name} is inf or NaN in all {len(rows) - first} rows from step {step:,} to the end: no update is finite, so"
+                f"{name} is inf or NaN in all {rows} rows from step {step:,} to the end: no update is finite, so"
                 " the steps are skipped or the weights are lost.",
                 metrics=(name,),
                 steps=(step, int(facts.run.steps[-1])),
-                evidence=(Evidence("rows", float(len(rows) - first)),),
+                evidence=(Evidence("rows", float(rows)),),
             )

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vaelab.facts import Evidence, Facts
-from vaelab.rules.base import Finding, Rule
+from vaelab.rules.measured import Numbers, Probed
 from vaelab.words import number
 
-SCALE_OFF, SCALE_FAR_OFF = 1.25, 2.0
+SCALE_OFF = 1.25
 
 
-def probed(facts: Facts, name: str) -> float:
-    """What the probe measured under ``name``; NaN where it did not."""
-    return facts.run.measured.get(f"probe.{name}", float("nan"))
-
-
-def at_step(facts: Facts) -> tuple[int | None, int | None]:
-    """The step of the checkpoint that was probed, as both ends of a finding; nothing where it is not known."""
-    step = facts.run.measured.get("probe.step")
-    return (None, None) if step is None else (int(step), int(step))
-
-
-def evidence(facts: Facts, name: str, unit: str = "") -> Evidence:
-    return Evidence(f"probe.{name}", probed(facts, name), unit)
-
-
-class DeadChannelsMeasured(Rule):
+class DeadChannelsMeasured(Probed):
     """Some latent channels carry nothing, measured on clips.
 
     What it checks: channels whose posterior mean varies over the data by no more than 0.01 (active units), and which are
@@ -34,8 +18,6 @@ class DeadChannelsMeasured(Rule):
 
     Why it matters: the reconstruction stops at the quality of the channels that are left, and a diffusion model on this
     latent has to learn channels of pure noise.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: a lower KL weight from the start, or a KL warm-up; a dead channel seldom comes back by itself.
 
@@ -46,28 +28,27 @@ class DeadChannelsMeasured(Rule):
     name = "dead-channels-measured"
     finds = ("latent", "collapsed")
     needs = ("probe.dead_channels", "probe.latent_channels")
+    shows = ("dead_channels", "active_share")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        dead, channels = probed(facts, "dead_channels"), probed(facts, "latent_channels")
+    def says(self, of: Numbers) -> str:
+        dead, channels = of["dead_channels"], of["latent_channels"]
         if not 0 < dead < channels:
-            return
-        yield self.finding(
-            f"{int(dead)} of {int(channels)} latent channels carry nothing: their mean does not change with the input.",
-            size=dead / channels,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "dead_channels"), evidence(facts, "active_share")),
+            return ""
+        return (
+            f"{int(dead)} of {int(channels)} latent channels carry nothing: their mean does not change with the input."
         )
 
+    def size(self, of: Numbers) -> float:
+        return of["dead_channels"] / of["latent_channels"]
 
-class CollapseMeasured(Rule):
+
+class CollapseMeasured(Probed):
     """No latent channel carries anything, measured on clips.
 
     What it checks: every channel is dead in the sense of KL221.
 
     Why it matters: the decoder cannot know which input it is to paint. This is posterior collapse, seen in the latent
     itself and not concluded from a small KL.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: lower the KL weight a hundredfold, or warm it up from 0; check whether the KL is summed or averaged.
 
@@ -78,21 +59,16 @@ class CollapseMeasured(Rule):
     name = "posterior-collapse-measured"
     finds = ("latent", "collapsed")
     needs = ("probe.dead_channels", "probe.latent_channels")
+    shows = ("dead_channels", "latent_channels")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        dead, channels = probed(facts, "dead_channels"), probed(facts, "latent_channels")
-        if dead < channels:
-            return
-        nats = probed(facts, "kl_nats_per_element")
-        said = f" at {nats:.2g} nats an element" if nats == nats else ""
-        yield self.finding(
-            f"All {int(channels)} latent channels are the same for every input{said}: the posterior has collapsed.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "dead_channels"), evidence(facts, "latent_channels")),
-        )
+    def says(self, of: Numbers) -> str:
+        if of["dead_channels"] < of["latent_channels"]:
+            return ""
+        nats = f" at {of['kl_nats_per_element']:.2g} nats an element" if "kl_nats_per_element" in of else ""
+        return f"All {int(of['latent_channels'])} latent channels are the same for every input{nats}: the posterior has collapsed."
 
 
-class OutlierChannel(Rule):
+class OutlierChannel(Probed):
     """A latent channel is many times larger than the others.
 
     What it checks: the standard deviation of each channel over that of the median living channel; above 5.
@@ -112,29 +88,26 @@ class OutlierChannel(Rule):
     name = "outlier-channel"
     finds = ("latent", "too-high")
     needs = ("probe.largest_channel_std_ratio", "probe.outlier_channels")
+    shows = ("largest_channel_std_ratio x", "outlier_channels")
+    sized_by = "largest_channel_std_ratio"
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        count, ratio = probed(facts, "outlier_channels"), probed(facts, "largest_channel_std_ratio")
+    def says(self, of: Numbers) -> str:
+        count = of["outlier_channels"]
         if count < 1:
-            return
-        yield self.finding(
+            return ""
+        return (
             f"{int(count)} latent channel{'s are' if count > 1 else ' is'} far larger than the others: the largest has"
-            f" {ratio:.3g} times the median channel's standard deviation.",
-            size=ratio,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "largest_channel_std_ratio", "x"), evidence(facts, "outlier_channels")),
+            f" {of['largest_channel_std_ratio']:.3g} times the median channel's standard deviation."
         )
 
 
-class HotSpots(Rule):
+class HotSpots(Probed):
     """Single latent values lie far outside the range of their channel.
 
     What it checks: the largest distance of a posterior mean from its channel's mean, in the channel's standard deviations;
     above 15 (a Gaussian of a million values reaches 5).
 
     Why it matters: such spots show as blobs in the output, and a diffusion model cannot hit them.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: look where they sit (channels.png); other normalisation layers, or a penalty on outliers.
 
@@ -145,20 +118,17 @@ class HotSpots(Rule):
     name = "outlier-latents"
     finds = ("latent", "too-high")
     needs = ("probe.latent_max_over_std",)
+    shows = ("latent_max_over_std x",)
+    sized_by = "latent_max_over_std"
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        farthest = probed(facts, "latent_max_over_std")
+    def says(self, of: Numbers) -> str:
+        farthest = of["latent_max_over_std"]
         if farthest <= 15:
-            return
-        yield self.finding(
-            f"A latent value lies {farthest:.3g} standard deviations from the mean of its channel: a hot spot.",
-            size=farthest,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "latent_max_over_std", "x"),),
-        )
+            return ""
+        return f"A latent value lies {farthest:.3g} standard deviations from the mean of its channel: a hot spot."
 
 
-class LogvarAtFloor(Rule):
+class LogvarAtFloor(Probed):
     """The posterior's log-variance sits at its lower clamp.
 
     What it checks: the share of log-variances at or below -29, measured on clips; above 5%.
@@ -178,20 +148,19 @@ class LogvarAtFloor(Rule):
     name = "logvar-at-floor"
     finds = ("latent", "too-low")
     needs = ("probe.logvar_floor_share",)
+    shows = ("logvar_floor_share", "kl_logvar_part nats")
+    sized_by = "logvar_floor_share"
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        share = probed(facts, "logvar_floor_share")
+    def says(self, of: Numbers) -> str:
+        share = of["logvar_floor_share"]
         if share <= 0.05:
-            return
-        yield self.finding(
-            f"{share:.0%} of the posterior's log-variances sit at their floor of -30: no noise and no gradient there.",
-            size=share,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "logvar_floor_share"), evidence(facts, "kl_logvar_part", "nats")),
+            return ""
+        return (
+            f"{share:.0%} of the posterior's log-variances sit at their floor of -30: no noise and no gradient there."
         )
 
 
-class LogvarAtCeiling(Rule):
+class LogvarAtCeiling(Probed):
     """The posterior's log-variance sits at its upper clamp.
 
     What it checks: the share of log-variances at or above 19, measured on clips; above 1%.
@@ -209,20 +178,17 @@ class LogvarAtCeiling(Rule):
     name = "logvar-at-ceiling"
     finds = ("latent", "too-high")
     needs = ("probe.logvar_ceiling_share",)
+    shows = ("logvar_ceiling_share",)
+    sized_by = "logvar_ceiling_share"
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        share = probed(facts, "logvar_ceiling_share")
+    def says(self, of: Numbers) -> str:
+        share = of["logvar_ceiling_share"]
         if share <= 0.01:
-            return
-        yield self.finding(
-            f"{share:.0%} of the posterior's log-variances sit at their ceiling of 20: samples of this latent are noise.",
-            size=share,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "logvar_ceiling_share"),),
-        )
+            return ""
+        return f"{share:.0%} of the posterior's log-variances sit at their ceiling of 20: samples of this latent are noise."
 
 
-class ScaleFactorOff(Rule):
+class ScaleFactorOff(Probed):
     """The declared scale factor does not bring the latents to a standard deviation of 1.
 
     What it checks: standard deviation of the latents x the declared factor, outside 0.8 to 1.25; critical outside 0.5 to 2.
@@ -231,8 +197,6 @@ class ScaleFactorOff(Rule):
 
     Why it matters: a diffusion model is made for latents of standard deviation 1. With a stale factor the VAE's log is
     perfect and every picture of the pipeline is burnt, grey or noisy.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: paste the factor that vaelab probe prints, computed from the final weights.
 
@@ -244,32 +208,32 @@ class ScaleFactorOff(Rule):
     finds = ("scale_factor", "contradicts")
     needs = ("probe.declared_scale_product|probe.default_scale_product", "probe.scale_factor")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        declared = "probe.declared_scale_product" in facts.run.measured
-        name = "declared_scale_product" if declared else "default_scale_product"
-        product, right = probed(facts, name), probed(facts, "scale_factor")
-        away = max(product, 1 / max(product, 1e-12))
-        if away <= SCALE_OFF:
-            return
-        if declared:
-            text = f"Latents times the declared scale factor have a standard deviation of {number(product)} and not 1:"
-            text += f" the factor of these weights is {number(right)}."
-        else:
-            text = (
-                "config.json has the scale factor that its class sets by default; with it these latents have a standard"
+    def says(self, of: Numbers) -> str:
+        product, right = of[self.product(of)], number(of["scale_factor"])
+        if max(product, 1 / max(product, 1e-12)) <= SCALE_OFF:
+            return ""
+        if "declared_scale_product" in of:
+            return (
+                f"Latents times the declared scale factor have a standard deviation of {number(product)} and not 1:"
+                f" the factor of these weights is {right}."
             )
-            text += (
-                f" deviation of {number(product)}. Paste {number(right)} before a diffusion model is trained on them."
-            )
-        yield self.finding(
-            text,
-            size=away if declared else None,
-            steps=at_step(facts),
-            evidence=(evidence(facts, name), evidence(facts, "scale_factor")),
+        return (
+            "config.json has the scale factor that its class sets by default; with it these latents have a standard"
+            f" deviation of {number(product)}. Paste {right} before a diffusion model is trained on them."
         )
 
+    def product(self, of: Numbers) -> str:
+        return "declared_scale_product" if "declared_scale_product" in of else "default_scale_product"
 
-class TwoScales(Rule):
+    def rests_on(self, of: Numbers) -> Iterable[str]:
+        return self.product(of), "scale_factor"
+
+    def size(self, of: Numbers) -> float | None:
+        product = of["declared_scale_product"]
+        return max(product, 1 / max(product, 1e-12)) if product == product else None
+
+
+class TwoScales(Probed):
     """The first frame of a clip needs another scale factor than the rest.
 
     What it checks: standard deviation of the first frame's latents over that of the others, outside 0.75 to 1.33.
@@ -288,20 +252,19 @@ class TwoScales(Rule):
     name = "first-frame-scale-differs"
     finds = ("scale_factor", "contradicts")
     needs = ("probe.first_frame_std_ratio",)
+    shows = ("first_frame_std_ratio x",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        ratio = probed(facts, "first_frame_std_ratio")
+    def says(self, of: Numbers) -> str:
+        ratio = of["first_frame_std_ratio"]
         if 0.75 <= ratio <= 1.33:
-            return
-        yield self.finding(
+            return ""
+        return (
             f"Latents of the first frame have {ratio:.2f} times the standard deviation of the others: give each its own"
-            " scale factor.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "first_frame_std_ratio", "x"),),
+            " scale factor."
         )
 
 
-class SamplingCosts(Rule):
+class SamplingCosts(Probed):
     """Decoding a sample of the posterior is much worse than decoding its mean.
 
     What it checks: PSNR of the mean less PSNR of a sample, over 0.5 dB; a warning over 2 dB.
@@ -320,28 +283,24 @@ class SamplingCosts(Rule):
     name = "sampling-costs-quality"
     finds = ("latent", "unstable")
     needs = ("probe.psnr_lost_by_sampling", "probe.psnr")
+    shows = ("psnr_lost_by_sampling dB", "psnr dB")
+    sized_by = "psnr_lost_by_sampling"
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        lost = probed(facts, "psnr_lost_by_sampling")
+    def says(self, of: Numbers) -> str:
+        lost = of["psnr_lost_by_sampling"]
         if lost <= 0.5:
-            return
-        yield self.finding(
-            f"Decoding a sample of the posterior costs {lost:.1f} dB against decoding its mean ({probed(facts, 'psnr'):.1f}"
-            " dB).",
-            size=lost,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "psnr_lost_by_sampling", "dB"), evidence(facts, "psnr", "dB")),
+            return ""
+        return (
+            f"Decoding a sample of the posterior costs {lost:.1f} dB against decoding its mean ({of['psnr']:.1f} dB)."
         )
 
 
-class LatentFarFromPrior(Rule):
+class LatentFarFromPrior(Probed):
     """The latent is far larger than any that is used.
 
     What it checks: standard deviation of the latents above 20. Published autoencoders lie between 0.9 and 8.
 
     Why it matters: the latent has grown without bound; largest values and the scale factor move with every checkpoint.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: raise the KL weight ten- to hundredfold; compare several checkpoints: bounded is no fault.
 
@@ -352,27 +311,22 @@ class LatentFarFromPrior(Rule):
     name = "latent-very-large"
     finds = ("latent", "too-high")
     needs = ("probe.latent_std",)
+    shows = ("latent_std", "kl_mean_part nats")
+    sized_by = "latent_std"
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        spread = probed(facts, "latent_std")
+    def says(self, of: Numbers) -> str:
+        spread = of["latent_std"]
         if spread <= 20:
-            return
-        yield self.finding(
-            f"The latents have a standard deviation of {number(spread)}, where published autoencoders have 0.9 to 8.",
-            size=spread,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "latent_std"), evidence(facts, "kl_mean_part", "nats")),
-        )
+            return ""
+        return f"The latents have a standard deviation of {number(spread)}, where published autoencoders have 0.9 to 8."
 
 
-class LatentAlive(Rule):
+class LatentAlive(Probed):
     """Every latent channel carries information, measured on clips.
 
     What it checks: no channel is dead in the sense of KL221.
 
     Why it matters: it speaks against posterior collapse and dead channels, which a log can only suspect from a small KL.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: nothing.
 
@@ -383,12 +337,7 @@ class LatentAlive(Rule):
     name = "latent-alive"
     finds = ("latent", "as-expected")
     needs = ("probe.dead_channels", "probe.latent_channels")
+    shows = ("active_share",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        if probed(facts, "dead_channels") > 0:
-            return
-        yield self.finding(
-            f"All {int(probed(facts, 'latent_channels'))} latent channels carry information.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "active_share"),),
-        )
+    def says(self, of: Numbers) -> str:
+        return "" if of["dead_channels"] > 0 else f"All {int(of['latent_channels'])} latent channels carry information."

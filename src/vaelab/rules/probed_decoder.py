@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from vaelab.facts import Facts
-from vaelab.rules.base import Finding, Rule
-from vaelab.rules.probed import at_step, evidence, probed
+from vaelab.rules.evaluated import TRAINED
+from vaelab.rules.evaluated_pictures import LOCAL_GRID, local_grid
+from vaelab.rules.measured import Numbers, Probed
 
 
-class OutputIgnoresLatent(Rule):
+class OutputIgnoresLatent(Probed):
     """The decoder gives the same output whatever latent it gets.
 
     What it checks: squared change of the output when the latent of another clip is decoded, over the squared difference of
     the two clips; below 2%.
 
     Why it matters: the decoder is dead or has learned a constant picture; no loss weight helps before that is mended.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: look at the latent first: if that is dead too, it is posterior collapse; if it is alive, the decoder is
     broken: go back to the checkpoint before the reconstruction jumped.
@@ -29,27 +25,24 @@ class OutputIgnoresLatent(Rule):
     name = "decoder-ignores-latent"
     finds = ("output", "collapsed")
     needs = ("probe.decoder_response",)
+    shows = ("decoder_response", "active_share")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        response, bypass = probed(facts, "decoder_response"), probed(facts, "latent_bypass")
-        if response >= 0.02 or bypass > 2:
-            return
-        yield self.finding(
+    def says(self, of: Numbers) -> str:
+        response = of["decoder_response"]
+        if response >= 0.02 or of["latent_bypass"] > 2:
+            return ""
+        return (
             f"The decoder's output changes by {response:.1%} of what it should when it gets the latent of another clip: it"
-            " ignores its latent.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "decoder_response"), evidence(facts, "active_share")),
+            " ignores its latent."
         )
 
 
-class OutputFollowsLatent(Rule):
+class OutputFollowsLatent(Probed):
     """The decoder's output follows its latent.
 
     What it checks: as REC131; between 10% and what the clips differ by, and nearer to the clip of the latent.
 
     Why it matters: it speaks against a dead decoder, which a log can only suspect from a high loss.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: nothing.
 
@@ -60,20 +53,19 @@ class OutputFollowsLatent(Rule):
     name = "decoder-follows-latent"
     finds = ("output", "as-expected")
     needs = ("probe.decoder_response", "probe.latent_bypass")
+    shows = ("decoder_response", "latent_bypass x")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        response, bypass = probed(facts, "decoder_response"), probed(facts, "latent_bypass")
-        if response < 0.1 or bypass >= 1:
-            return
-        yield self.finding(
+    def says(self, of: Numbers) -> str:
+        response = of["decoder_response"]
+        if response < 0.1 or of["latent_bypass"] >= 1:
+            return ""
+        return (
             f"With the latent of another clip the output changes by {response:.0%} of what the clips differ by, towards that"
-            " clip: the decoder follows its latent.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "decoder_response"), evidence(facts, "latent_bypass", "x")),
+            " clip: the decoder follows its latent."
         )
 
 
-class OutputBypassesLatent(Rule):
+class OutputBypassesLatent(Probed):
     """The output is the clip that was encoded last, and not the one whose latent was decoded.
 
     What it checks: the latent of another clip is decoded right after a clip was encoded; squared distance of the output to
@@ -81,8 +73,6 @@ class OutputBypassesLatent(Rule):
 
     Why it matters: something besides the latent leads from encoder to decoder (features kept in the module, a skip
     connection): the reconstruction says nothing of the latent, and a generated latent decodes to garbage.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: remove the connection; decode a saved latent in a new process.
 
@@ -93,20 +83,19 @@ class OutputBypassesLatent(Rule):
     name = "output-bypasses-latent"
     finds = ("output", "contradicts")
     needs = ("probe.latent_bypass",)
+    shows = ("latent_bypass x",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        bypass = probed(facts, "latent_bypass")
+    def says(self, of: Numbers) -> str:
+        bypass = of["latent_bypass"]
         if bypass <= 2:
-            return
-        yield self.finding(
+            return ""
+        return (
             f"Decoding another clip's latent gives back the clip that was encoded last ({bypass:.3g} times closer): the"
-            " output comes past the latent.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "latent_bypass", "x"),),
+            " output comes past the latent."
         )
 
 
-class NoBottleneck(Rule):
+class NoBottleneck(Probed):
     """The latent has room for every value of the clip.
 
     What it checks: values of the clip over values of its latent, below 1.
@@ -125,19 +114,16 @@ class NoBottleneck(Rule):
     name = "no-bottleneck"
     finds = ("latent", "too-high")
     needs = ("probe.values_per_latent",)
+    shows = ("values_per_latent",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        ratio = probed(facts, "values_per_latent")
+    def says(self, of: Numbers) -> str:
+        ratio = of["values_per_latent"]
         if ratio >= 1:
-            return
-        yield self.finding(
-            f"The latent holds {1 / ratio:.2g} values for each value of the clip: the model can copy its input.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "values_per_latent"),),
-        )
+            return ""
+        return f"The latent holds {1 / ratio:.2g} values for each value of the clip: the model can copy its input."
 
 
-class NotCausal(Rule):
+class NotCausal(Probed):
     """A model that encodes the first frame alone lets later frames act on earlier ones.
 
     What it checks: one latent cell is changed: the largest change in earlier frames over the largest change; and the last
@@ -160,20 +146,17 @@ class NotCausal(Rule):
     finds = ("output", "contradicts")
     needs = ("probe.decoder_to_past|probe.encoder_to_past",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        parts = {part: probed(facts, f"{part}_to_past") for part in ("decoder", "encoder")}
-        leaks = [part for part, value in parts.items() if value > 0.01]
-        if not leaks:
-            return
-        said = " and ".join(f"the {part} by {parts[part]:.0%}" for part in leaks)
-        yield self.finding(
-            f"Later frames act on earlier ones, of their own effect {said}: the model is not causal.",
-            steps=at_step(facts),
-            evidence=tuple(evidence(facts, f"{part}_to_past") for part in leaks),
+    def says(self, of: Numbers) -> str:
+        parts = " and ".join(f"the {name.removesuffix('_to_past')} by {of[name]:.0%}" for name in self.rests_on(of))
+        return (
+            f"Later frames act on earlier ones, of their own effect {parts}: the model is not causal." if parts else ""
         )
 
+    def rests_on(self, of: Numbers) -> list[str]:
+        return [name for name in ("decoder_to_past", "encoder_to_past") if of[name] > 0.01]
 
-class FragileDecoder(Rule):
+
+class FragileDecoder(Probed):
     """A little noise on the latent costs the decoder much.
 
     What it checks: PSNR between the output with noise of a tenth of each channel's standard deviation and the one without;
@@ -181,8 +164,6 @@ class FragileDecoder(Rule):
 
     Why it matters: a diffusion model never hits a latent exactly. What its error costs is decided here, and training with a
     tiny KL weight never shows the decoder a noisy latent.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: a larger KL weight, or noise on the latent while the decoder is trained.
 
@@ -193,14 +174,36 @@ class FragileDecoder(Rule):
     name = "decoder-fragile"
     finds = ("output", "unstable")
     needs = ("probe.psnr_of_noise_tenth",)
+    shows = ("psnr_of_noise_tenth dB",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        value = probed(facts, "psnr_of_noise_tenth")
+    def says(self, of: Numbers) -> str:
+        value = of["psnr_of_noise_tenth"]
         if value >= 20:
-            return
-        yield self.finding(
+            return ""
+        return (
             f"Noise of a tenth of the latent's standard deviation changes the output by {value:.1f} dB PSNR: a small error of"
-            " a diffusion model will show.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "psnr_of_noise_tenth", "dB"),),
+            " a diffusion model will show."
         )
+
+
+class GridInProbedOutput(Probed):
+    """A grid follows the content of the decoder's output, measured on clips.
+
+    What it checks: as the second part of REC121, on the clips of a probe, where the output follows its latent.
+
+    Why it matters: no loss shows it, the eye does, and a diffusion model learns to make it too.
+
+    What to do: as REC121.
+
+    References: REC121; Odena et al. 2016; cause B5.
+    """
+
+    code = "REC140"
+    name = "grid-in-probed-output"
+    finds = ("output", "unstable")
+    needs = ("probe.local_grid_peak", "probe.decoder_response")
+    shows = LOCAL_GRID
+    sized_by = "local_grid_level"
+
+    def says(self, of: Numbers) -> str:
+        return local_grid(of) if of["decoder_response"] > TRAINED else ""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from vaelab.facts import Facts
-from vaelab.rules.base import Finding, Rule
-from vaelab.rules.probed import at_step, evidence, probed
+from vaelab.rules.measured import Numbers, Probed
 from vaelab.words import number
 
 YOUNG_UPDATES = 500
 """Updates of the discriminator before which its lack of skill is no fault."""
 
 
-class UselessDiscriminator(Rule):
+class UselessDiscriminator(Probed):
     """The discriminator tells neither reconstructions nor blurred reconstructions from data.
 
     What it checks: on held-out clips, the probability that a patch of the data scores above one of the reconstruction, and
@@ -34,24 +30,22 @@ class UselessDiscriminator(Rule):
     name = "discriminator-useless"
     finds = ("discriminator", "at-chance")
     needs = ("probe.disc_tells_fake_high", "probe.disc_tells_blurred_high")
+    shows = ("disc_tells_fake", "disc_tells_blurred")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        fake, blurred = probed(facts, "disc_tells_fake_high"), probed(facts, "disc_tells_blurred_high")
-        if fake >= 0.7 or blurred >= 0.7:
-            return
-        updates = probed(facts, "disc_updates")
-        young = updates < YOUNG_UPDATES
-        age = f" It has had {int(updates)} updates: look again later." if young else ""
-        yield self.finding(
-            f"On held-out clips the discriminator tells reconstructions from data with {probed(facts, 'disc_tells_fake'):.2f}"
-            f" and blurred ones with {probed(facts, 'disc_tells_blurred'):.2f}, where 0.5 is chance: it is useless.{age}",
-            costs=not young,
-            steps=at_step(facts),
-            evidence=(evidence(facts, "disc_tells_fake"), evidence(facts, "disc_tells_blurred")),
+    def says(self, of: Numbers) -> str:
+        if of["disc_tells_fake_high"] >= 0.7 or of["disc_tells_blurred_high"] >= 0.7:
+            return ""
+        age = "" if self.costs(of) else f" It has had {int(of['disc_updates'])} updates: look again later."
+        return (
+            f"On held-out clips the discriminator tells reconstructions from data with {of['disc_tells_fake']:.2f}"
+            f" and blurred ones with {of['disc_tells_blurred']:.2f}, where 0.5 is chance: it is useless.{age}"
         )
 
+    def costs(self, of: Numbers) -> bool:
+        return not of["disc_updates"] < YOUNG_UPDATES
 
-class Equilibrium(Rule):
+
+class Equilibrium(Probed):
     """The discriminator is near chance on reconstructions and does tell blurred ones: an equilibrium.
 
     What it checks: on held-out clips, the upper end of the interval for reconstructions below 0.7 and the lower end for
@@ -70,19 +64,18 @@ class Equilibrium(Rule):
     name = "discriminator-in-equilibrium"
     finds = ("discriminator", "as-expected")
     needs = ("probe.disc_tells_fake_high", "probe.disc_tells_blurred_low")
+    shows = ("disc_tells_fake", "disc_tells_blurred")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        if probed(facts, "disc_tells_fake_high") >= 0.7 or probed(facts, "disc_tells_blurred_low") <= 0.75:
-            return
-        yield self.finding(
-            f"The discriminator is near chance on held-out reconstructions ({probed(facts, 'disc_tells_fake'):.2f}) and tells"
-            f" blurred ones ({probed(facts, 'disc_tells_blurred'):.2f}): an equilibrium, not a useless discriminator.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "disc_tells_fake"), evidence(facts, "disc_tells_blurred")),
+    def says(self, of: Numbers) -> str:
+        if of["disc_tells_fake_high"] >= 0.7 or of["disc_tells_blurred_low"] <= 0.75:
+            return ""
+        return (
+            f"The discriminator is near chance on held-out reconstructions ({of['disc_tells_fake']:.2f}) and tells"
+            f" blurred ones ({of['disc_tells_blurred']:.2f}): an equilibrium, not a useless discriminator."
         )
 
 
-class BlindToBlur(Rule):
+class BlindToBlur(Probed):
     """The discriminator tells reconstructions from data, but not once they are blurred.
 
     What it checks: on held-out clips, the lower end of the interval for reconstructions above 0.75 and the upper end for
@@ -102,20 +95,19 @@ class BlindToBlur(Rule):
     name = "discriminator-blind-to-blur"
     finds = ("discriminator", "at-chance")
     needs = ("probe.disc_tells_fake_low", "probe.disc_tells_blurred_high")
+    shows = ("disc_tells_fake", "disc_tells_blurred")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        low, high = probed(facts, "disc_tells_fake_low"), probed(facts, "disc_tells_blurred_high")
-        if low <= 0.75 or high >= low - 0.1:
-            return
-        yield self.finding(
-            f"The discriminator tells held-out reconstructions ({probed(facts, 'disc_tells_fake'):.2f}) but not blurred ones"
-            f" ({probed(facts, 'disc_tells_blurred'):.2f}): it goes by an artefact, not by blur.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "disc_tells_fake"), evidence(facts, "disc_tells_blurred")),
+    def says(self, of: Numbers) -> str:
+        low = of["disc_tells_fake_low"]
+        if low <= 0.75 or of["disc_tells_blurred_high"] >= low - 0.1:
+            return ""
+        return (
+            f"The discriminator tells held-out reconstructions ({of['disc_tells_fake']:.2f}) but not blurred ones"
+            f" ({of['disc_tells_blurred']:.2f}): it goes by an artefact, not by blur."
         )
 
 
-class SaturatedDiscriminator(Rule):
+class SaturatedDiscriminator(Probed):
     """On held-out clips the discriminator has won.
 
     What it checks: its loss below 0.15 of the chance level, and reconstructions told from data with 0.97 and more.
@@ -135,20 +127,19 @@ class SaturatedDiscriminator(Rule):
     name = "discriminator-wins-held-out"
     finds = ("discriminator", "saturated")
     needs = ("probe.disc_loss_over_chance", "probe.disc_tells_fake")
+    shows = ("disc_loss_over_chance", "disc_tells_fake")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        loss, tells = probed(facts, "disc_loss_over_chance"), probed(facts, "disc_tells_fake")
+    def says(self, of: Numbers) -> str:
+        loss, tells = of["disc_loss_over_chance"], of["disc_tells_fake"]
         if loss >= 0.15 or tells < 0.97:
-            return
-        yield self.finding(
+            return ""
+        return (
             f"On held-out clips disc_loss is {loss:.2f} times its chance level, and reconstructions are told from data with"
-            f" {tells:.3f}: the discriminator has won.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "disc_loss_over_chance"), evidence(facts, "disc_tells_fake")),
+            f" {tells:.3f}: the discriminator has won."
         )
 
 
-class MemorisingDiscriminator(Rule):
+class MemorisingDiscriminator(Probed):
     """The discriminator's gap is far larger on training clips than on held-out ones.
 
     What it checks: mean logit of data less that of reconstructions, on training and on held-out clips: the difference of
@@ -167,20 +158,19 @@ class MemorisingDiscriminator(Rule):
     name = "discriminator-memorises"
     finds = ("discriminator", "contradicts")
     needs = ("probe.disc_memory_low", "probe.disc_gap", "probe.disc_gap_training")
+    shows = ("disc_gap_training", "disc_gap")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        training, held_out = probed(facts, "disc_gap_training"), probed(facts, "disc_gap")
-        if probed(facts, "disc_memory_low") <= 0 or training < 1.5 * max(held_out, 0.0):
-            return
-        yield self.finding(
+    def says(self, of: Numbers) -> str:
+        training, held_out = of["disc_gap_training"], of["disc_gap"]
+        if of["disc_memory_low"] <= 0 or training < 1.5 * max(held_out, 0.0):
+            return ""
+        return (
             f"The discriminator's logit gap is {number(training)} on training clips and {number(held_out)} on held-out ones:"
-            " it knows its training data by heart.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "disc_gap_training"), evidence(facts, "disc_gap")),
+            " it knows its training data by heart."
         )
 
 
-class GanGradientShare(Rule):
+class GanGradientShare(Probed):
     """The GAN's gradient is nearly all, or nearly nothing, of the gradient at the decoder's last layer.
 
     What it checks: its share in the sum of the gradient norms of the weighted terms: above 0.8, or below 0.0001 although
@@ -202,20 +192,17 @@ class GanGradientShare(Rule):
     name = "gan-gradient-share"
     finds = ("generator_adversarial", "too-high")
     needs = ("probe.gradient_share_gan",)
+    shows = ("gradient_share_gan",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        share = probed(facts, "gradient_share_gan")
+    def says(self, of: Numbers) -> str:
+        share = of["gradient_share_gan"]
         if 1e-4 <= share <= 0.8:
-            return
-        text = "all but everything" if share > 0.8 else "nothing"
-        yield self.finding(
-            f"The GAN's share of the gradient at the decoder's last layer is {share:.2%}: {text}.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "gradient_share_gan"),),
-        )
+            return ""
+        what = "all but everything" if share > 0.8 else "nothing"
+        return f"The GAN's share of the gradient at the decoder's last layer is {share:.2%}: {what}."
 
 
-class KlGradientShare(Rule):
+class KlGradientShare(Probed):
     """The KL has most of the gradient that reaches the encoder.
 
     What it checks: its share in the sum of the gradient norms at the posterior's mean and logvar; above 0.5.
@@ -234,19 +221,18 @@ class KlGradientShare(Rule):
     name = "kl-gradient-dominates"
     finds = ("kl", "too-high")
     needs = ("probe.latent_gradient_share_kl",)
+    shows = ("latent_gradient_share_kl",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        share = probed(facts, "latent_gradient_share_kl")
-        if share <= 0.5:
-            return
-        yield self.finding(
-            f"{share:.0%} of the gradient at the latent is the KL's: it decides what the encoder learns.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "latent_gradient_share_kl"),),
+    def says(self, of: Numbers) -> str:
+        share = of["latent_gradient_share_kl"]
+        return (
+            f"{share:.0%} of the gradient at the latent is the KL's: it decides what the encoder learns."
+            if share > 0.5
+            else ""
         )
 
 
-class PerceptualGradientDead(Rule):
+class PerceptualGradientDead(Probed):
     """The perceptual loss has a weight but passes no gradient to the output.
 
     What it checks: its share in the sum of gradient norms at the reconstruction; below 0.00001.
@@ -265,25 +251,22 @@ class PerceptualGradientDead(Rule):
     name = "perceptual-gradient-dead"
     finds = ("perceptual", "zero")
     needs = ("probe.perceptual_gradient",)
+    shows = ("perceptual_gradient",)
+    about = ("perceptual_loss",)
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        share = probed(facts, "perceptual_gradient")
-        if share >= 1e-5:
-            return
-        yield self.finding(
-            "The perceptual loss passes no gradient to the output: it is computed, logged, and trains nothing.",
-            metrics=("perceptual_loss",) if "perceptual_loss" in facts.run else (),
-            steps=at_step(facts),
-            evidence=(evidence(facts, "perceptual_gradient"),),
-        )
+    def says(self, of: Numbers) -> str:
+        if of["perceptual_gradient"] >= 1e-5:
+            return ""
+        return "The perceptual loss passes no gradient to the output: it is computed, logged, and trains nothing."
 
 
-class ClipMeasured(Rule):
+class ClipMeasured(Probed):
     """The gradient is clipped on most updates, measured.
 
     What it checks: the share of measured updates whose gradient norm is above clip_grad; above one half.
 
-    Why it matters: as OPT401, for logs without a grad_norm. With Adam a constant clip changes little.
+    Why it matters: above the threshold on most steps, the clip no longer guards against outliers; it normalises the step. With
+    Adam a constant clip changes little.
 
     Evidence it needs: vaelab probe --discriminator.
 
@@ -296,14 +279,13 @@ class ClipMeasured(Rule):
     name = "clip-on-most-updates"
     finds = ("gradient_norm", "too-high")
     needs = ("probe.clip_share", "probe.grad_norm_p90")
+    shows = ("clip_share", "grad_norm_p90")
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        share = probed(facts, "clip_share")
+    def says(self, of: Numbers) -> str:
+        share = of["clip_share"]
         if share <= 0.5:
-            return
-        yield self.finding(
-            f"{share:.0%} of the measured updates are clipped: clip_grad is {number(probed(facts, 'clip_grad'))}, the 90th"
-            f" percentile of the norm {number(probed(facts, 'grad_norm_p90'))}.",
-            steps=at_step(facts),
-            evidence=(evidence(facts, "clip_share"), evidence(facts, "grad_norm_p90")),
+            return ""
+        return (
+            f"{share:.0%} of the measured updates are clipped: clip_grad is {number(of['clip_grad'])}, the 90th"
+            f" percentile of the norm {number(of['grad_norm_p90'])}."
         )

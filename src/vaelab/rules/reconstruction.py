@@ -10,7 +10,6 @@ import numpy as np
 from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number, rough
 
 
@@ -113,7 +112,7 @@ class WorseThanStart(Rule):
             f" {int(rec.steps[-1]):,}, with no GAN involved.",
             size=ratio,
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(
                 facts.view.evidence("rec_loss", int(rec.rows[0])),
                 facts.view.evidence("rec_loss", int(rec.rows[-1])),
@@ -149,6 +148,7 @@ class SuddenJump(Rule):
         ratio = jump.remaining if not stays else jump.ratio
         where = {
             "lr-jump": "on the rows where the learning rate jumps",
+            "weight-jump": "on the rows where a loss weight changes",
             "resume": "at the resume",
             "epoch-start": "at the start of an epoch, with the learning rate and the GAN unchanged",
         }.get(jump.coincides, "with the learning rate and the GAN unchanged")
@@ -157,7 +157,7 @@ class SuddenJump(Rule):
             f"rec_loss jumped {jump.ratio:.3g} times ({number(jump.before)} to {number(jump.after)}) between step"
             f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
             size=jump.remaining,
-            certainty=CERTAIN if (jump.ratio >= 2) else DOUBTFUL,
+            sure=jump.ratio >= 2,
             metrics=("rec_loss",),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(
@@ -174,7 +174,7 @@ class IsolatedSpikes(Rule):
     What it checks: single rows of ``rec_loss`` far above the rolling median (8 robust sigmas and 1.5 times) with the old
     level right after them. Critical where three and more of them are ten times that level.
 
-    Why it matters: a spike that returns is a sample, not the optimiser; one that does not return is something else.
+    Why it matters: a spike that is gone at the next row is a sample, or one bad update; one that does not return is something else.
 
     Evidence it needs: ``rec_loss`` with at least 20 rows.
 
@@ -189,10 +189,10 @@ class IsolatedSpikes(Rule):
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        spikes, rec = facts.changes.spikes, facts.view.series("rec_loss")
-        if not len(spikes) or len(rec) < 20 or facts.phases.origin == "unknown":
+        rec, track = facts.view.series("rec_loss"), facts.changes.track
+        if track is None or len(rec) < 20 or facts.phases.origin == "unknown":
             return
-        spikes = spikes[spikes > rec.steps[min(5, len(rec) - 1)]]
+        spikes = track.spikes[track.spikes > rec.steps[min(5, len(rec) - 1)]]
         shock = facts.phases.shock("rec_loss")
         if shock is not None and shock.seen and facts.phases.gan.start_step is not None:
             spikes = spikes[spikes < facts.phases.gan.start_step]
@@ -204,7 +204,7 @@ class IsolatedSpikes(Rule):
         huge = int(np.sum(heights >= 10)) >= 3
         yield self.finding(
             f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, up to {number(float(heights.max()))}"
-            f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, not the optimiser.",
+            f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, or single bad updates.",
             size=share if len(spikes) >= 5 else None,
             costs=huge,
             metrics=("rec_loss",),
@@ -253,7 +253,7 @@ class Plateau(Rule):
         yield self.finding(
             f"rec_loss is flat at {number(level(rec.values))} since step {int(rec.steps[0]):,}: {why}.",
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("level", level(rec.values)),),
             phase=phase.kind,
         )
@@ -280,30 +280,30 @@ class DriftsUp(Rule):
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        drift, jump, shock = facts.changes.drift, facts.changes.jump, facts.phases.shock("rec_loss")
-        if drift is None:
+        track, drift = facts.changes.track, facts.changes.drift
+        jump, shock = facts.changes.jump, facts.phases.shock("rec_loss")
+        if track is None or drift is None:
             return
+        ratio = track.now / track.best
         lasting = shock is not None and shock.recovered_step is None and shock.seen
-        explained = jump is not None and jump.remaining > 1.3 and abs(math.log(drift.ratio / jump.remaining)) < 0.7
-        if lasting or explained or (facts.phases.origin == "pretrained" and drift.best_step == facts.run.steps[0]):
+        explained = jump is not None and jump.remaining > 1.3 and abs(np.log(ratio / jump.remaining)) < 0.7
+        if lasting or explained or (facts.phases.origin == "pretrained" and track.best_step == facts.run.steps[0]):
             return
         moved = [
-            f"{name} {value:.2g} times"
-            for name, value in (("kl_loss", drift.kl_ratio), ("grad_norm", drift.grad_ratio), ("lr", drift.lr_ratio))
-            if value is not None and value >= 0.01 and not 0.95 < value < 1.05
+            f"{name} {value:.2g} times" for name, value in drift.items() if value >= 0.01 and not 0.95 < value < 1.05
         ]
         also = f" Since then: {', '.join(moved)}." if moved else ""
         broke = facts.breakdown is not None and not math.isfinite(facts.run["rec_loss"][-1])
         yield self.finding(
-            f"rec_loss {'stood' if broke else 'stands'} at {number(drift.late)}{' before it became NaN' if broke else ''},"
-            f" {rough(drift.ratio)} times its best level ({number(drift.best)} at step"
-            f" {drift.best_step:,}); it left it at about step {drift.onset:,} and has not come back.{also}",
-            size=drift.ratio,
+            f"rec_loss {'stood' if broke else 'stands'} at {number(track.now)}{' before it became NaN' if broke else ''},"
+            f" {rough(ratio)} times its best level ({number(track.best)} at step"
+            f" {track.best_step:,}); it left it at about step {track.onset:,} and has not come back.{also}",
+            size=ratio,
             metrics=("rec_loss",),
-            steps=(drift.onset, int(facts.run.steps[-1])),
+            steps=(track.onset, int(facts.run.steps[-1])),
             evidence=(
-                Evidence("best level", drift.best, step=drift.best_step),
-                Evidence("now / best", drift.ratio, "x"),
+                Evidence("best level", track.best, step=track.best_step),
+                Evidence("now / best", ratio, "x"),
             ),
         )
 
@@ -355,6 +355,6 @@ class NllRises(Rule):
             f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}{'' if facts.ended else ': stop and look'}. {which}",
             size=ratio,
             metrics=(name,),
-            steps=(int(nll.steps[0]), int(nll.steps[-1])),
+            steps=nll.span,
             evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
         )

@@ -9,7 +9,6 @@ import numpy as np
 from vaelab.analysis import level, noise
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray
 
 
@@ -58,7 +57,7 @@ class ResumeSpike(Rule):
                 f"{' and has not come back' if stays else ''}: the optimizer state (or other weights) was probably not"
                 " restored.",
                 size=level(after) / level(before),
-                certainty=CERTAIN if (stays) else DOUBTFUL,
+                sure=stays,
                 metrics=(metric,),
                 steps=(step, step),
                 evidence=(Evidence("before", level(before)), Evidence("after", level(after))),
@@ -96,7 +95,7 @@ class ResumeLosesDiscriminator(Rule):
                 yield self.finding(
                     f"disc_loss went back from {level(before):.3g} to chance ({float(after[0]):.3g}) at the resume of step"
                     f" {step:,}: the discriminator was not restored.",
-                    certainty=CERTAIN if (not over) else DOUBTFUL,
+                    sure=not over,
                     metrics=("disc_loss",),
                     steps=(step, step),
                     evidence=(Evidence("before", level(before)), Evidence("after", float(after[0]))),

@@ -9,6 +9,7 @@ import numpy as np
 
 from vaelab.analysis import largest_shift, level
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
 
@@ -81,38 +82,6 @@ class DeclaredMismatch(Rule):
                     costs=not (pixels and ignored),
                     evidence=(Evidence("declared", solved.declared or 0.0), Evidence("solved", solved.value)),
                 )
-
-
-class OptionIgnored(Rule):
-    """A declared optimizer option is not among those the optimizer got.
-
-    What it checks: ``opt_betas`` of the command line against the ``Optimizer config`` that Pyramid-Flow prints.
-
-    Why it matters: the run uses AdamW's default betas (0.9, 0.999), whatever the command line says; two runs that differ
-    in it only do not differ.
-
-    Evidence it needs: a console log with the command line and ``Optimizer config: {...}``.
-
-    What to do: pass the betas where the optimizer is built, or drop the option.
-
-    References: Pyramid-Flow's optimizer factory; cause E7.
-    """
-
-    code = "SCH605"
-    name = "option-not-passed-on"
-    finds = ("run", "contradicts")
-    needs = ("config",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        betas = facts.run.config.get("opt_betas")
-        used = [k.removeprefix("optimizer_config.") for k in facts.run.raw_config if k.startswith("optimizer_config.")]
-        if betas is None or not used or any("beta" in name for name in used):
-            return
-        yield self.finding(
-            f"opt_betas {betas} is declared, but the optimizer was built with {', '.join(used)} only: it runs with AdamW's"
-            " (0.9, 0.999).",
-            evidence=(Evidence("opt_betas", str(betas)), Evidence("passed on", ", ".join(used))),
-        )
 
 
 class WeightsChange(Rule):
@@ -241,8 +210,7 @@ class WeightsOutOfFamily(Rule):
 def _perceptual_share(facts: Facts, weight: float) -> float | None:
     """weight x perceptual_loss over itself and the pixel term, late in the log; None where the log lacks one of them."""
     rec, per = facts.view.series("rec_loss"), facts.view.series("perceptual_loss")
-    solved = facts.algebra.solved.get("pixelloss_weight")
-    pixel = solved.value if solved is not None and solved.value is not None else facts.view.number("pixelloss_weight")
+    pixel = in_force(facts.view, facts.algebra.solved, "pixelloss_weight")
     if not len(rec) or not len(per) or "lpips" in facts.view.trainer.rec_kind:
         return None
     perceptual = weight * per.now

@@ -10,6 +10,7 @@ from vaelab.rules.harm import HARM, Harm, Severity
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
+    from vaelab.rules.base import Finding
 
 SEVERITY_ORDER: dict[str, int] = {"info": 0, "warn": 1, "critical": 2}
 CERTAIN, DOUBTFUL = 0.95, 0.5
@@ -47,3 +48,11 @@ def capped(facts: Facts, severity: Severity, metrics: tuple[str, ...]) -> Severi
         return "info"  # it is logged and trains nothing
     doubtful = role is not None and role.standing == "ambiguous"
     return "warn" if doubtful and severity == "critical" else severity
+
+
+def wastes(facts: Facts, finding: Finding) -> bool:
+    """Whether more steps of the same run are wasted after ``finding``. Held-out losses alone do not say so of the training; broken
+    outputs (``val/non_finite``) do."""
+    of_losses = finding.metrics and not any(m.endswith("/non_finite") for m in finding.metrics)
+    held_out = of_losses and all(facts.view.role(m).split in ("val", "test", "ema") for m in finding.metrics)
+    return finding.severity == "critical" and HARM.get(finding.code, _UNLISTED).wasted and not held_out

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, reason
 from vaelab.files import read_text
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
@@ -63,7 +63,7 @@ class Checkpoints:
             self._write(work, step, done, plain)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             raise CheckpointError(
-                f"the checkpoint after {done} steps cannot be written in {self.folder} ({_first_line(error)}). Older ones are"
+                f"the checkpoint after {done} steps cannot be written in {self.folder} ({reason(error)}). Older ones are"
                 f" whole: make room and go on with vaelab resume {self.folder.parent}"
             ) from None
         if self.ranks.is_main:
@@ -116,7 +116,7 @@ class Checkpoints:
             step.load_state_dict(state["step"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"{path} does not fit this run's networks ({_first_line(error)}). Resume with the config.yaml it was written with."
+                f"{path} does not fit this run's networks ({reason(error)}). Resume with the config.yaml it was written with."
             ) from None
         own = path / f"rank-{self.ranks.rank}.pt"
         if state["world"] == self.ranks.world and own.exists():
@@ -199,9 +199,7 @@ def _load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: the checkpoint is not whole. Resume from another one.") from None
     except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({_first_line(error)}). Resume from another checkpoint."
-        ) from None
+        raise CheckpointError(f"{path} cannot be read ({reason(error)}). Resume from another checkpoint.") from None
 
 
 def _load_weights(network: torch.nn.Module, path: Path) -> None:
@@ -211,13 +209,9 @@ def _load_weights(network: torch.nn.Module, path: Path) -> None:
         raise CheckpointError(f"{path} is missing: the checkpoint is not whole. Resume from another one.") from None
     except Exception as error:
         raise CheckpointError(
-            f"the weights in {path} do not fit or cannot be read ({_first_line(error)}). Resume with the config.yaml they"
+            f"the weights in {path} do not fit or cannot be read ({reason(error)}). Resume with the config.yaml they"
             " were written with, or from another checkpoint."
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:

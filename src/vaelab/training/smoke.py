@@ -26,10 +26,12 @@ from vaelab.training.build import build_step
 from vaelab.training.checkpoint import Checkpoints
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.run_log import METRICS
-from vaelab.training.screen import Screen
+from vaelab.training.screen import Silent
 from vaelab.training.smoke_identities import largest_difference
 from vaelab.training.step import TrainingStep
 from vaelab.training.trainer import Trainer
+
+Report = Callable[[str, int, int], None]
 
 TOLERANCE = 1e-4  # of the identities, relative
 DISC_STEPS = 24
@@ -50,12 +52,22 @@ class Check:
     values: dict[str, float] = field(default_factory=dict)
 
 
-def smoke(config: TrainConfig, folder: Path, ranks: Ranks, screen: Screen | None = None) -> list[Check]:
+class _Steps(Silent):
+    """The trainer's screen: only the number of its steps is of interest."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self.report, self.total = report, total
+
+    def row(self, step: int, phase: str, values: Mapping[str, float]) -> None:
+        self.report("training", step + 1, self.total)
+
+
+def smoke(config: TrainConfig, folder: Path, ranks: Ranks, report: Report = lambda *_: None) -> list[Check]:
     """Run ``config`` (from ``short_settings``) to its end in ``folder``, and check it. All ranks call it; rank 0's list counts.
 
-    Raises VaelabError where the run cannot start, and KeyboardInterrupt if it was interrupted.
+    report: called with what is being done, how much of it is, and the whole. Raises VaelabError where the run cannot start, and KeyboardInterrupt if it was interrupted.
     """
-    trainer = Trainer(config, folder, ranks, screen)
+    trainer = Trainer(config, folder, ranks, _Steps(report, config.run.steps))
     step = trainer.step
     averaged = None if step.ema is None else checksum(step.ema.network)
     outcome = trainer.run()
@@ -63,16 +75,20 @@ def smoke(config: TrainConfig, folder: Path, ranks: Ranks, screen: Screen | None
         raise KeyboardInterrupt
     rows = _rows(folder) if ranks.is_main else []
     x = from_uint8(_batch(trainer).to(ranks.device))
-    checks = [
-        _all_steps(outcome.done, outcome.reason, config, trainer.counters.skipped),
-        _identities(rows, config) if ranks.is_main else Check("identities", None, ""),
-        _ema(step, averaged),
-        _checkpoint(trainer),
+    in_order: list[Callable[[], Check]] = [
+        lambda: _all_steps(trainer, outcome.reason),
+        lambda: _identities(rows, config) if ranks.is_main else Check("identities", None, ""),
+        lambda: _ema(step, averaged),
+        lambda: _checkpoint(trainer),
+        lambda: _perceptual(step, x),
+        lambda: _clipping(step, x, config),
+        lambda: _discriminator(trainer),
+        lambda: _ranks(step, ranks),  # the last one: after every update
     ]
-    checks.append(_perceptual(step, x))
-    checks.append(_clipping(step, x, config))
-    checks.append(_discriminator(trainer))
-    checks.append(_ranks(step, ranks))  # the last one: after every update
+    checks = []
+    for number, check in enumerate(in_order):
+        report("checking", number, len(in_order))
+        checks.append(check())
     return checks
 
 
@@ -93,8 +109,10 @@ def _batch(trainer: Trainer) -> torch.Tensor:
         return next(batches).pixels
 
 
-def _all_steps(done: int, reason: str, config: TrainConfig, skipped: int) -> Check:
+def _all_steps(trainer: Trainer, reason: str) -> Check:
+    config, done, skipped = trainer.config, trainer.counters.done, trainer.counters.skipped
     text = f"{done} of {config.run.steps} updates, {skipped} of them skipped because a gradient was not finite"
+    text += _torchs_fault(trainer) if skipped else ""
     passed = done == config.run.steps and skipped == 0
     text = text if reason == "finished" else f"{text}; the run ended early ({reason})"
     return Check("steps", passed, text, {"steps": done, "skipped": skipped})
@@ -146,20 +164,38 @@ def _discriminator(trainer: Trainer) -> Check:
     fake = _blurred(step, real)
     before = _judged(step, real, fake)
     rate = max(DISC_RATE, step.disc_lr(run.steps - 1))
+    finite: list[bool] = []
     with train_batches(
         trainer.data.train, config.data, run.batch_size, run.seed + 1, rank=ranks.rank, world=ranks.world
     ) as batches:
         for _ in range(DISC_STEPS):
             x = from_uint8(next(batches).pixels.to(ranks.device))
             step._discriminator_pass(x, _blurred(step, x), 1.0)
-            step.disc_update.apply(rate)
+            finite.append(bool(step.disc_update.apply(rate).finite))
     after = _judged(step, real, fake)
     text = (
         f"after {DISC_STEPS} steps at a rate of {rate:g} it ranks {after[0]:.0%} of held-out pairs of a picture and a blurred"
         f" reconstruction right (before {before[0]:.0%}, chance 50%); its loss there {before[1]:.3f} -> {after[1]:.3f}"
     )
+    skipped = finite.count(False)
     values = {"accuracy": after[0], "accuracy_before": before[0], "loss": after[1], "loss_before": before[1]}
+    values["skipped"] = skipped
+    if skipped:
+        text = f"{skipped} of {DISC_STEPS} of its gradients hold NaN or infinity{_torchs_fault(trainer)}; {text}"
+        return Check(name, False, text, values)
     return Check(name, after[0] >= ABOVE_CHANCE and after[1] < LOSS_FALLS * before[1], text, values)
+
+
+def _torchs_fault(trainer: Trainer) -> str:
+    """What is known to make NaN out of sound numbers, where these settings meet it; else empty."""
+    network, precision = trainer.step.discriminator, trainer.config.optim.precision
+    has_3d = network is not None and any(isinstance(layer, torch.nn.Conv3d) for layer in network.modules())
+    if trainer.ranks.device.type != "cpu" or precision == "fp32" or not has_3d:
+        return ""
+    return (
+        f" (on a CPU torch's Conv3d does so in {precision} now and then where it has few channels: set optim.precision=fp32,"
+        " or loss.disc=patch2d)"
+    )
 
 
 @torch.no_grad()

@@ -127,7 +127,8 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the last step. Ctrl-C and SIGTERM save a checkpoint first."""
         self.screen.start(self.counters.done, self.config.run.steps)
-        for text in (*self.data.notes, *doubts(self.config, len(self.data.train), self.ranks.world)):
+        in_diffusers = filter(None, [self.step.autoencoder.in_diffusers])
+        for text in (*self.data.notes, *doubts(self.config, len(self.data.train), self.ranks.world), *in_diffusers):
             self._event("note", text=text)
             self.screen.say(text, "watch")
         reason = "finished"
@@ -300,6 +301,7 @@ class Trainer:
 
     def _save(self, event: bool = True) -> None:
         self._check_finite()
+        self.step.check_frozen()
         state = {"counters": vars(self.counters), "watch": self.watch.state_dict(), "window": self.window.state_dict()}
         path = self.checkpoints.save(self.step, self.counters.done, state)
         self.saved = self.counters.done

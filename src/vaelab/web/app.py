@@ -33,10 +33,9 @@ ALIVE_SECONDS = 15
 SEND_TIMEOUT = 30.0
 """A page that takes nothing for so many seconds is disconnected; it may connect again."""
 
-MOST_CLIENTS = 1000
 MOST_METRICS = 8
 LEAST_POINTS, MOST_POINTS = 10, 20_000  # of one answer
-_SHARED = ("uPlot.iife.min.js", "uPlot.min.css", "report.css", "dark.css", "charts.js")
+_SHARED = ("uPlot.iife.min.js", "uPlot.min.css", "report.css", "dark.css", "chart-drawing.js", "charts.js")
 _OWN = ("live.css", "theme.js", "live.js", "run-list.js", "run-page.js", "point-loader.js",
         "previews.js", "feed.js", "feed-worker.js")  # fmt: skip
 _TYPES = {"js": "text/javascript", "css": "text/css"}
@@ -108,8 +107,6 @@ class _Pages:
 
     async def events(self, request: Request) -> Response:
         feed = self.poller.feed
-        if feed.clients >= MOST_CLIENTS:
-            raise HTTPException(503, f"{MOST_CLIENTS} pages are open already: close some.")
 
         async def states() -> AsyncIterator[ServerSentEvent]:
             async for number, text in feed.texts():

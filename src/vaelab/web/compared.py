@@ -37,7 +37,10 @@ def comparison(views: Sequence[RunView]) -> dict[str, Any]:
             "phases": [],
             "markers": [],
         },
-        "charts": [{**chart, "lines": labels, "level": None} for chart in _charts(found)],
+        "charts": [
+            {**chart, "lines": labels, "levels": [], "natural": None, "shade": None, "code": "", "place": "main"}
+            for chart in _charts(found)
+        ],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -9,9 +10,11 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 
+import h11
 import uvicorn
 from rich.console import Console
 from sse_starlette.sse import AppStatus
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vaelab.errors import ConfigError
 from vaelab.live import Change, Watcher
@@ -21,6 +24,14 @@ from vaelab.web.poller import Poller
 
 PORT = 8765
 STOP_SECONDS = 3
+
+REQUEST_SECONDS = 20.0
+"""A connection that has not sent a whole request after so long is closed."""
+
+MOST_CONNECTIONS = 1000
+"""Requests beyond them are answered with 503. Fewer where the system allows fewer open files."""
+
+OTHER_FILES = 100  # open files that are no connections: logs, libraries, previews
 
 
 class Server:
@@ -47,6 +58,7 @@ class Server:
         config = uvicorn.Config(
             create_app(self.poller, host, self.port, self.token), log_level="warning", access_log=False,
             server_header=False, lifespan="on", ws="none", timeout_graceful_shutdown=STOP_SECONDS,
+            http=_Protocol, limit_concurrency=most_connections(),
         )  # fmt: skip
         self._server = _Uvicorn(config, self.poller)
         self._thread: threading.Thread | None = None
@@ -121,6 +133,47 @@ def serve(
         server.run()
     finally:
         server.stop()
+
+
+def most_connections() -> int:
+    """``MOST_CONNECTIONS``, or what the limit on open files leaves: beyond it connections would not even be answered."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return MOST_CONNECTIONS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, allowed - OTHER_FILES))
+    )
+
+
+class _Protocol(H11Protocol):
+    """Closes a connection whose request does not come: uvicorn waits for one for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+            self._stop_waiting()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class _Uvicorn(uvicorn.Server):

@@ -13,7 +13,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader
 from vaelab.diagnosis import Diagnosis
 from vaelab.live import Change, SeenFinding, WatchedRun
 from vaelab.live.milestones import duration, milestones
-from vaelab.report.charts import about_chart, charts, steps_of
+from vaelab.report.charts import charts, steps_of
+from vaelab.report.first_view import without_cause
+from vaelab.report.glossary import explanations
 from vaelab.report.html import findings_layout, run_layout
 from vaelab.report.layout import headline, plain
 from vaelab.report.markdown import environment
@@ -87,7 +89,7 @@ class RunView:
         d = self.diagnosis
         page = {**self.summary, "parts": self._parts(), "previews": self._previews()}
         if d is not None:
-            page |= {"axis": steps_of(d), "charts": [about_chart(d, metrics) for metrics in charts(d)]}
+            page |= {"axis": steps_of(d), "charts": [about for _, about in charts(d)]}
         return page
 
     def _parts(self) -> dict[str, str]:
@@ -141,6 +143,7 @@ def view_of(watched: WatchedRun, version: str, name: str, row_at: float, files: 
 def templates() -> Environment:
     """The report's templates and functions, with those of the live page; all text is escaped."""
     env = environment(autoescape=True)
+    env.globals.update(without_cause=without_cause, explanations=explanations())
     env.loader = ChoiceLoader([*([env.loader] if env.loader else []), PackageLoader("vaelab.web")])
     return env
 

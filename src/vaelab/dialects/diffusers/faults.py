@@ -68,7 +68,7 @@ BUGS = (
         "give --validation_image and --report_to wandb",
         _NO_VALIDATION_IMAGE,
         ("report_to",),
-        ("--validation_image FILE.png",),
+        ("--validation_image FILE.png --report_to wandb",),
     ),
     Bug(
         "DF-7",

@@ -13,7 +13,7 @@ from typing import Any
 from diffusers import AutoencoderKL
 from torch import nn
 
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, reason
 from vaelab.models.convert.state import State
 
 TITLE = "CompVis (RadioDiff, Stable Diffusion)"
@@ -38,9 +38,8 @@ def convert(state: State, path: Path) -> nn.Module:
         module: Any = AutoencoderKL(**arguments)
         module.load_state_dict(_renamed(state, len(arguments["block_out_channels"])))
     except (KeyError, ValueError, RuntimeError) as error:
-        detail = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"{path} has the names of CompVis' AutoencoderKL, but does not fit it: {detail}"
+            f"{path} has the names of CompVis' AutoencoderKL, but does not fit it: {reason(error, 300)}"
         ) from None
     return module
 

@@ -33,7 +33,7 @@ DIALECTS = (
             "disc_factor": "0 before disc_start, grows over disc_ramp steps; multiplies g_loss only",
             "disc_loss": "loss.disc_factor * 0.5 * (loss of real + loss of fake), hinge or cross-entropy, without LeCam;"
             " from disc_start - disc_warmup on",
-            "lecam_loss": "added to disc_loss with loss.lecam_weight for the discriminator's update",
+            "lecam_loss": "loss.disc_factor * loss.lecam_weight * it is added to disc_loss for the discriminator's update",
             "grad_norm": "norm before clipping",
             "clip_coefficient": "min(1, clip_grad / grad_norm) of this step",
             "clip_share": "share of the steps since the row before that were clipped",

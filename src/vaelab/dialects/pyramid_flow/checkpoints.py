@@ -21,7 +21,7 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import nn
 from torch.nn import functional
 
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, reason
 from vaelab.files import read_text
 from vaelab.models.causal_layers import FrameNorm, fold_frames, unfold_frames
 from vaelab.models.convert.state import State
@@ -248,8 +248,9 @@ def convert(state: State, path: Path) -> nn.Module:
         )
         module.load_state_dict(state)
     except (KeyError, ValueError, RuntimeError) as error:
-        detail = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{path} has the names of Pyramid-Flow's VAE, but does not fit it: {detail}") from None
+        raise CheckpointError(
+            f"{path} has the names of Pyramid-Flow's VAE, but does not fit it: {reason(error, 300)}"
+        ) from None
     return module
 
 

@@ -195,12 +195,15 @@ def _gan(d: Draft, steps: int) -> None:
     else:
         d.maps(f"{LOSS}gen_loss_cross_entropy", "", None, "-mean(logits) in both")
     if f"{LOSS}lecam_loss_weight" in d.options:
+        weight = d.get(f"{LOSS}lecam_loss_weight", 0.0)
         d.maps(
             f"{LOSS}lecam_loss_weight",
             "loss.lecam_weight",
-            d.get(f"{LOSS}lecam_loss_weight", 0.0),
-            "its means are saved in the checkpoint here, and validation does not touch them",
+            weight,
+            "its means are saved in the checkpoint here, and neither validation nor batches before disc_start move them",
         )
+        if weight:
+            d.fixed("start of LeCam's means", "loss.lecam_init", "zero")
 
 
 def _optimizers(d: Draft) -> None:

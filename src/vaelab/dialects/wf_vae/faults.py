@@ -96,7 +96,7 @@ BUGS = (
         "--disc_start 0, or add --find_unused_parameters",
         BEFORE_START & _NO_UNUSED & (ONE_GPU | SEVERAL_GPUS),
         ("disc_start",),
-        ("--find_unused_parameters",),
+        ("--find_unused_parameters   or --disc_start 0",),
     ),
     Bug(
         "WF-9",

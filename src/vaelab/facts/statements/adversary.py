@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vaelab.analysis import Trend, level
 from vaelab.facts.adversary import CHANCE_DETAIL, Adversary, known_disc_weight
 from vaelab.facts.algebra import Algebra
@@ -10,15 +12,14 @@ from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 
 
-def of_adversary(view: View, gan: Gan, algebra: Algebra, a: Adversary) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
+def of_adversary(view: View, gan: Gan, algebra: Algebra, a: Adversary) -> Iterator[Fact]:
     disc_weight = known_disc_weight(view, algebra)
     if a.chance is not None and not a.chance_known and a.disc_loss is not None:
         text = (
             f"disc_loss is at chance near {a.chance:.3g} ({a.family_how}). It stands at {a.disc_loss:.3g},"
             f" {a.disc_loss / a.chance:.2g} times that."
         )
-        facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance))
+        yield Fact("disc_loss_family", "adversary", text, "inferred", a.chance)
     elif a.chance is not None:
         scaled = "" if a.scale == 1 else f" times {a.scale:g}"
         text = f"disc_loss is the {a.family} loss{scaled} ({a.family_how}): {a.chance:.3g} is chance level ({CHANCE_DETAIL[a.family]})."
@@ -29,16 +30,16 @@ def of_adversary(view: View, gan: Gan, algebra: Algebra, a: Adversary) -> tuple[
             text += "."
             if abs(a.disc_loss - a.chance) < 0.03 * a.chance and (a.gap is None or abs(a.gap) < 0.1):
                 text += " The discriminator does not separate real from fake."
-        facts.append(Fact("disc_loss_family", "adversary", text, "inferred", a.chance, low=a.chance, high=a.chance))
+        yield Fact("disc_loss_family", "adversary", text, "inferred", a.chance, low=a.chance, high=a.chance)
     elif a.disc_loss is not None:
         text = f"disc_loss stands at {a.disc_loss:.3g}; its loss family is not known, so neither is its chance level."
-        facts.append(Fact("disc_loss_family", "adversary", text, "cannot-tell"))
+        yield Fact("disc_loss_family", "adversary", text, "cannot-tell")
     if a.gap is not None and a.real is not None and a.fake is not None:
         text = f"logits_real {a.real:.3g}, logits_fake {a.fake:.3g}: the gap is {a.gap:.3g}."
         if a.gap <= 0:
             text += " The gap is not positive: the discriminator is at or below chance, uninformative rather than in balance."
         text += _moves("The gap", a.gap_trend)
-        facts.append(Fact("logit_gap", "adversary", text, "inferred", a.gap))
+        yield Fact("logit_gap", "adversary", text, "inferred", a.gap)
     if a.d_weight is not None and disc_weight:
         ratio = a.d_weight / disc_weight
         text = (
@@ -55,11 +56,10 @@ def of_adversary(view: View, gan: Gan, algebra: Algebra, a: Adversary) -> tuple[
         text += _moves("It", a.d_weight_trend)
         if a.at_clamp:
             text += f" In {a.at_clamp:.0%} of the rows d_weight stands at its clamp ({disc_weight * view.trainer.clamp:,.0f}): the GAN gradient is nearly zero."
-        facts.append(Fact("d_weight", "adversary", text, "inferred", ratio, "x"))
+        yield Fact("d_weight", "adversary", text, "inferred", ratio, "x")
     if a.negative_total > 0:
         text = f"total_loss is negative in {a.negative_total:.0%} of the GAN rows: {why_negative(view)}"
-        facts.append(Fact("negative_total", "adversary", text, "inferred", a.negative_total))
-    return tuple(facts)
+        yield Fact("negative_total", "adversary", text, "inferred", a.negative_total)
 
 
 def why_negative(view: View) -> str:

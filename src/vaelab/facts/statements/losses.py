@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -14,17 +15,14 @@ from vaelab.facts.view import View
 from vaelab.words import number, share_text
 
 
-def of_losses(view: View, algebra: Algebra) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
+def of_losses(view: View, algebra: Algebra) -> Iterator[Fact]:
     standing: Standing
     for s in algebra.solved.values():
         standing = "declared" if s.how == "declared" else "inferred" if s.status == "closes" else "cannot-tell"
-        facts.append(Fact(s.name, "algebra", s.text, standing, s.value, "", s.low, s.high))
+        yield Fact(s.name, "algebra", s.text, standing, s.value, "", s.low, s.high)
         if s.contradicts_declared and s.value is not None and s.low is not None and s.high is not None:
-            facts.append(
-                Fact(f"{s.name}_mismatch", "algebra", f"The config declares {s.name} {s.declared:g}, the columns say"
-                     f" {number(s.value)} ({number(s.low)} to {number(s.high)}).", "inferred", s.value, "", s.low, s.high)
-            )  # fmt: skip
+            text = f"The config declares {s.name} {s.declared:g}, the columns say {number(s.value)} ({number(s.low)} to {number(s.high)})."
+            yield Fact(f"{s.name}_mismatch", "algebra", text, "inferred", s.value, "", s.low, s.high)
     logvar, rec = view.series("logvar"), view.series("rec_loss")
     if len(logvar) and len(rec) and np.any(logvar.values) and rec.values[-1] > 0:
         best, nll = math.log(float(rec.values[-1])), view.series("nll_loss")
@@ -39,22 +37,17 @@ def of_losses(view: View, algebra: Algebra) -> tuple[Fact, ...]:
         )
         if len(nll) and nll.values[-1] < 0:
             text += f" nll_loss {number(nll.values[-1])} is negative for this reason; it is no fault."
-        facts.append(Fact("learned_logvar", "algebra", text, "known", float(logvar.values[-1])))
+        yield Fact("learned_logvar", "algebra", text, "known", float(logvar.values[-1]))
     for identity in algebra.identities:
         told = identity.status != "cannot-tell"
         text = identity.text if identity.text.startswith(identity.formula) else f"{identity.formula}: {identity.text}"
         standing = "inferred" if told else "cannot-tell"
-        facts.append(Fact(f"identity_{identity.name}", "algebra", text, standing, identity.residual))
+        yield Fact(f"identity_{identity.name}", "algebra", text, standing, identity.residual)
     if view.trainer.half_total_in and view.run.format in view.trainer.half_total_in:
-        facts.append(Fact("total_halved", "algebra", "In this TensorBoard log total_loss is (generator loss +"
-                          " discriminator loss) / 2: twice the column is the loss.", "known", 0.5))  # fmt: skip
-    for when, shares in (("first", algebra.shares_first), ("now", algebra.shares_now)):
-        if len(shares) > 1:
-            said = ", ".join(f"{name} {share_text(v)}" for name, v in sorted(shares.items(), key=lambda t: -t[1]))
-            at = "At the first row" if when == "first" else "Now"
-            text = f"{at} the terms' shares of the loss by value (not of the gradient) are: {said}."
-            evidence = tuple(Evidence(name, v) for name, v in shares.items())
-            facts.append(Fact(f"shares_{when}", "algebra", text, "inferred", evidence=evidence))
+        text = "In this TensorBoard log total_loss is (generator loss + discriminator loss) / 2: twice the column is the loss."
+        yield Fact("total_halved", "algebra", text, "known", 0.5)
+    for when, at, shares in (("first", "At the first row", algebra.shares_first), ("now", "Now", algebra.shares_now)):
+        yield from _shares(when, f"{at} the terms' shares of the loss by value (not of the gradient) are", shares)
     kl = algebra.solved.get("kl_weight")
     if kl and kl.value is not None and view.has("kl_loss"):
         rows = view.series("kl_loss")
@@ -71,21 +64,20 @@ def of_losses(view: View, algebra: Algebra) -> tuple[Fact, ...]:
         )
         effect = ""
         if share is not None and share < 0.001 and (start is None or start < 0.001):
-            effect = " It does not drive the loss."
-        facts.append(
-            Fact("kl_term", "algebra", f"The weighted KL term is {part:.2g}{of}{started}.{effect}", "inferred", part)
-        )
-    return tuple(facts)
+            effect = " It does not drive the loss: that is the design of latent-diffusion tokenizers."
+        yield Fact("kl_term", "algebra", f"The weighted KL term is {part:.2g}{of}{started}.{effect}", "inferred", part)
 
 
-def of_shares(algebra: Algebra, phases: Phases) -> tuple[Fact, ...]:
+def of_shares(algebra: Algebra, phases: Phases) -> Iterator[Fact]:
     """Shares of every term of the loss by value, one statement a phase."""
-    told = []
     for phase in phases.phases if len(phases.phases) > 1 else ():
-        shares = algebra.shares(phase.rows)
-        if len(shares) > 1:
-            said = ", ".join(f"{m} {share_text(v)}" for m, v in sorted(shares.items(), key=lambda t: -t[1]))
-            text = f"Over the {phase.title} phase the shares of the loss by value are: {said}."
-            evidence = tuple(Evidence(m, v) for m, v in shares.items())
-            told.append(Fact(f"shares_{phase.kind}", "algebra", text, "inferred", evidence=evidence))
-    return tuple(told)
+        lead = f"Over the {phase.title} phase the shares of the loss by value are"
+        yield from _shares(phase.kind, lead, algebra.shares(phase.rows))
+
+
+def _shares(name: str, lead: str, shares: Mapping[str, float]) -> Iterator[Fact]:
+    """Nothing where the loss has one term, or the shares are not known."""
+    if len(shares) > 1:
+        said = ", ".join(f"{term} {share_text(v)}" for term, v in sorted(shares.items(), key=lambda t: -t[1]))
+        evidence = tuple(Evidence(term, v) for term, v in shares.items())
+        yield Fact(f"shares_{name}", "algebra", f"{lead}: {said}.", "inferred", evidence=evidence)

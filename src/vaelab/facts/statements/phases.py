@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,11 +13,10 @@ from vaelab.facts.view import View
 from vaelab.words import number
 
 
-def of_phases(view: View, phases: Phases) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
+def of_phases(view: View, phases: Phases) -> Iterator[Fact]:
     run, warm_up, gan, origin, share = view.run, phases.warm_up, phases.gan, phases.origin, phases.lr_now_share
     if not len(run):
-        return ()
+        return
     last = int(run.steps[-1])
     if warm_up is not None:
         if warm_up.end_step is None:
@@ -25,7 +25,7 @@ def of_phases(view: View, phases: Phases) -> tuple[Fact, ...]:
             text = f"The learning rate is still warming up: {now:g} of {warm_up.peak:g} at step {last:,}{ahead}."
         else:
             text = f"Warm-up: {warm_up.shape}, from {warm_up.first:g} to {warm_up.peak:g} by step {warm_up.end_step:,}."
-        facts.append(Fact("warm_up", "phases", text, "inferred", float(warm_up.end_step or last), "step"))
+        yield Fact("warm_up", "phases", text, "inferred", float(warm_up.end_step or last), "step")
     lr = view.series("lr")
     rec = view.series("rec_loss")
     if len(lr) and len(rec) and lr.values[0] == 0 and origin == "pretrained":
@@ -33,30 +33,29 @@ def of_phases(view: View, phases: Phases) -> tuple[Fact, ...]:
             f"The low start (rec_loss {rec.values[0]:g}) is a pretrained model: the learning rate is 0 at step"
             f" {int(lr.steps[0]):,}, so nothing has been trained yet."
         )
-        facts.append(
-            Fact("origin", "phases", text, "inferred", origin, evidence=(view.evidence("rec_loss", int(rec.rows[0])),))
+        yield Fact(
+            "origin", "phases", text, "inferred", origin, evidence=(view.evidence("rec_loss", int(rec.rows[0])),)
         )
     elif origin == "pretrained":
         text = f"The first value (rec_loss {rec.values[0]:g}) is that of a trained model: this run fine-tunes."
-        facts.append(Fact("origin", "phases", text, "inferred", origin))
+        yield Fact("origin", "phases", text, "inferred", origin)
     elif origin == "resumed":
         text = (
             f"The log begins at step {int(run.steps[0]):,} with rec_loss {rec.values[0]:g}, its later level: this run"
             " continues an earlier one."
         )
-        facts.append(Fact("origin", "phases", text, "inferred", origin))
-    facts.append(_gan_fact(view, gan, warm_up, last))
+        yield Fact("origin", "phases", text, "inferred", origin)
+    yield _gan_fact(view, gan, warm_up, last)
     for shock in phases.shocks:
-        facts.append(_shock_fact(view, shock))
+        yield _shock_fact(view, shock)
     if share is not None and share < 0.1 and (warm_up is None or warm_up.end_step is not None) and len(lr) > 2:
         said = view.lr_share[1] if view.lr_share is not None else ""
         text = f"The learning rate has decayed to {said} of its peak: little can change from here on."
-        facts.append(Fact("lr_decay", "phases", text, "inferred", share, ""))
+        yield Fact("lr_decay", "phases", text, "inferred", share, "")
     for step in phases.resumes:
-        facts.append(
-            Fact(f"resume_{step}", "phases", f"The run was resumed at step {step:,}.", "inferred", float(step), "step")
+        yield Fact(
+            f"resume_{step}", "phases", f"The run was resumed at step {step:,}.", "inferred", float(step), "step"
         )
-    return tuple(facts)
 
 
 def _gan_fact(view: View, gan: Gan, warm_up: WarmUp | None, last: int) -> Fact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,23 +14,23 @@ from vaelab.facts.view import View
 from vaelab.words import rough
 
 
-def of_optimiser(view: View, found: Optimiser) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
+def of_optimiser(view: View, found: Optimiser) -> Iterator[Fact]:
     lr = view.series("lr")
     if found.grad_norm is not None:
-        facts.append(Fact("clip", "optimiser", _clip(view, found), "known", found.clipped))
+        yield Fact("clip", "optimiser", _clip(view, found), "known", found.clipped)
     if found.lr_unreadable:
         decimals = view.run.columns["lr"].decimals
-        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard."
-        facts.append(Fact("lr", "optimiser", text, "cannot-tell"))
+        declared = view.number("lr")
+        said = f" The config says {declared:g}." if declared is not None else ""
+        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard.{said}"
+        yield Fact("lr", "optimiser", text, "cannot-tell")
     elif len(lr) > 2:
         now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
         text = f"The learning rate {now} at step {int(lr.steps[-1]):,} (peak {found.lr_peak:.3g})."
-        facts.append(Fact("lr", "optimiser", text, "known", found.lr_now))
+        yield Fact("lr", "optimiser", text, "known", found.lr_now)
         for step, ratio in found.lr_jumps:
             text = f"The learning rate jumped {ratio:.3g} times at step {step:,}."
-            facts.append(Fact(f"lr_jump_{step}", "optimiser", text, "known", ratio, "x"))
-    return tuple(facts)
+            yield Fact(f"lr_jump_{step}", "optimiser", text, "known", ratio, "x")
 
 
 def _clip(view: View, found: Optimiser) -> str:
@@ -52,12 +53,12 @@ def _clip(view: View, found: Optimiser) -> str:
     return text + multiple
 
 
-def of_changes(view: View, changes: Changes) -> tuple[Fact, ...]:
+def of_changes(view: View, changes: Changes) -> Iterator[Fact]:
     jump = changes.jump
-    if jump is None:
-        return ()
+    if jump is None or changes.track is None:
+        return
     text = (
-        f"{changes.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
+        f"{changes.track.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
         f" {jump.before_step:,} and {jump.step:,}"
     )
     cause = {
@@ -69,26 +70,25 @@ def of_changes(view: View, changes: Changes) -> tuple[Fact, ...]:
     lr = view.series("lr")
     at = int(np.searchsorted(lr.steps, jump.step))
     rate = f" The learning rate there is {lr.values[min(at, len(lr) - 1)]:.3g}." if len(lr) else ""
-    return (Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x"),)
+    yield Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x")
 
 
-def of_progress(view: View, progress: Progress) -> tuple[Fact, ...]:
+def of_progress(view: View, progress: Progress) -> Iterator[Fact]:
     if not len(view.run):
-        return ()
+        return
     last, planned, seconds = progress.step, view.number("total_steps"), progress.seconds
     if progress.share is not None and planned:
         text = f"Progress: step {last:,} of {planned:,.0f} ({last / planned:.1%})."
-        facts = [Fact("progress", "progress", text, "declared", progress.share)]
+        yield Fact("progress", "progress", text, "declared", progress.share)
     else:
         text = f"Step {last:,}; how many steps are planned is not in the log."
-        facts = [Fact("progress", "progress", text, "cannot-tell")]
+        yield Fact("progress", "progress", text, "cannot-tell")
     if progress.milestone is not None:
         name, step = progress.milestone
         text = f"Next milestone: {name} at step {step:,}, {step - last:,} steps to go"
         if seconds and math.isfinite(seconds) and seconds > 0:
             text += f", about {_duration((step - last) * seconds)} at {seconds:.3g} s a step"
-        facts.append(Fact("milestone", "progress", text + ".", "inferred", float(step), "step"))
-    return tuple(facts)
+        yield Fact("milestone", "progress", text + ".", "inferred", float(step), "step")
 
 
 def _duration(seconds: float) -> str:

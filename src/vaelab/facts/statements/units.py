@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from vaelab.facts.base import Evidence, Fact, Standing
+from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.facts.scales import Scales
 from vaelab.facts.view import View
 from vaelab.words import number, rough
 
 
-def of_units(view: View, scales: Scales) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
+def of_units(view: View, scales: Scales) -> Iterator[Fact]:
     rec = view.series("rec_loss")
     if len(rec):
-        facts.extend(_rec_facts(view, scales))
+        yield from _rec_facts(view, scales)
     kl = view.series("kl_loss")
     if len(kl):
-        facts.append(_kl_fact(view, scales))
+        yield _kl_fact(view, scales)
     if scales.effective_beta is not None:
-        text = f"The KL weight is {rough(scales.effective_beta)} in sum/sum units (effective beta); latent-diffusion uses 1e-6."
+        text = f"One nat of KL weighs {rough(scales.effective_beta)} against the summed pixel loss (effective beta); latent-diffusion uses 1e-6."
         if scales.effective_beta > 1e-2:
             text += f" That is {rough(scales.effective_beta / 1e-6)} times more."
         standing: Standing = "bounded" if scales.clip_assumed else "inferred"
-        facts.append(Fact("effective_beta", "units", text, standing, scales.effective_beta))
+        yield Fact("effective_beta", "units", text, standing, scales.effective_beta)
     faults = view.trainer.known_faults
     if faults:
         text = f"Known faults of {view.trainer.title} that no log can show: " + "; ".join(f.text for f in faults) + "."
-        facts.append(Fact("known_faults", "trainer", text, "known"))
-    return tuple(facts)
+        yield Fact("known_faults", "trainer", text, "known")
 
 
-def _rec_facts(view: View, scales: Scales) -> list[Fact]:
+def _rec_facts(view: View, scales: Scales) -> Iterator[Fact]:
     name = scales.error if scales.psnr_exact and view.has(scales.error) else "rec_loss"
     rec = view.series(name)
     first, now = float(rec.values[0]), rec.now
-    facts = []
     row_first, row_last = int(rec.rows[0]), int(rec.rows[-1])
     if scales.psnr_exact:
         a, b = scales.psnr(first), scales.psnr(now)
@@ -50,29 +49,21 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
                 f" {number(now)} ({b:.1f} dB, step {int(rec.steps[-1]):,}): {b - a:+.1f} dB."
             )
         evidence = (view.evidence(name, row_first), view.evidence(name, row_last))
-        facts.append(Fact("psnr", "units", text, "known", b, "dB", evidence=evidence))
+        yield Fact("psnr", "units", text, "known", b, "dB", evidence=evidence)
     elif scales.mse_bound is not None:
         bound = scales.psnr_bound(now)
-        what = {
-            "l1+mse+lpips": "L1 + MSE + LPIPS",
-            "l1+lpips": "L1 + LPIPS",
-            "l1": "L1",
-            "l1+mse": "L1 + MSE",
-            "charbonnier": "the Charbonnier loss",
-            "mse+lpips": "MSE + LPIPS",
-            "l1-sum": "L1 summed over a frame",
-        }
-        loss = what.get(view.trainer.rec_kind, view.trainer.rec_kind)
+        kind = view.trainer.rec_kind
+        loss = REC_KINDS[kind].title if kind in REC_KINDS else kind
         text = f"rec_loss here is {loss}, so PSNR cannot be read from it"
         if bound is None:
             text += f"; {number(now)} is 0 or below and bounds nothing."
         else:
             text += f"; {number(now)} bounds the MSE by {scales.mse_bound * now:.2g} (PSNR at least {bound:.1f} dB)."
-        facts.append(Fact("psnr", "units", text, "bounded", bound, "dB", low=bound))
+        yield Fact("psnr", "units", text, "bounded", bound, "dB", low=bound)
         if len(rec) > 1 and first > 0:
             low = float(rec.low.min())
             text = f"rec_loss {'fell' if now < first else 'rose'} from {number(first)} to {number(now)} ({now / first - 1:+.0%}); lowest {number(low)} ({low / first - 1:+.0%})."
-            facts.append(Fact("rec_change", "units", text, "known", now / first - 1))
+            yield Fact("rec_change", "units", text, "known", now / first - 1)
     else:
         text = {
             "l1-sum": "rec_loss here is the L1 error summed over a frame: declare the resolution to bound the PSNR.",
@@ -84,13 +75,12 @@ def _rec_facts(view: View, scales: Scales) -> list[Fact]:
         )
         if len(rec) > 1 and first > 0:
             text += f" It went from {number(first)} to {number(now)} ({now / first - 1:+.0%})."
-        facts.append(Fact("psnr", "units", text, "cannot-tell"))
+        yield Fact("psnr", "units", text, "cannot-tell")
     total = view.series("total_loss")
     if len(total) > 1 and float(total.values[0]) > 0:
         last = total.now
         text = f"total_loss went from {number(total.values[0])} to {number(last)} ({last / float(total.values[0]) - 1:+.0%})."
-        facts.append(Fact("total_change", "units", text, "known", last / float(total.values[0]) - 1))
-    return facts
+        yield Fact("total_change", "units", text, "known", last / float(total.values[0]) - 1)
 
 
 def _kl_fact(view: View, scales: Scales) -> Fact:
@@ -133,8 +123,8 @@ def _short(value: float) -> str:
     return f"{value:.3f}" if value < 0.995 else f"{value:.1f}"
 
 
-def of_signs(negated: tuple[str, ...]) -> tuple[Fact, ...]:
+def of_signs(negated: tuple[str, ...]) -> Iterator[Fact]:
     if not negated:
-        return ()
+        return
     text = f"{', '.join(negated)} {'is' if len(negated) == 1 else 'are'} logged with a minus sign: a KL divergence is never negative."
-    return (Fact("kl_sign", "units", f"{text} Its size is what is judged here.", "inferred"),)
+    yield Fact("kl_sign", "units", f"{text} Its size is what is judged here.", "inferred")

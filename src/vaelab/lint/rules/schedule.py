@@ -73,8 +73,9 @@ class GanFlagMissing(LintRule):
     def check(self, plan: Plan) -> Iterable[LintFinding]:
         if plan.own or plan.gan.built is not False or not plan.gan.asked or "gan" not in plan.keys:
             return
-        reachable = (plan.gan.start or 0) < (plan.schedule.updates or float("inf"))
-        end = "; training would stop with an error at disc_start" if plan.gan.fails_unbuilt and reachable else ""
+        if (plan.gan.start or 0) >= (plan.schedule.updates or float("inf")):
+            return  # LNT101 says that the GAN never starts, and what to do
+        end = "; training would stop with an error at disc_start" if plan.gan.fails_unbuilt else ""
         yield self.finding(
             "critical",
             f"{plan.written('gan')} is missing: no discriminator is built, so the GAN's options have no effect{end}",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from vaelab.dialects.plan import Plan
 from vaelab.lint.base import LintFinding, LintRule
+from vaelab.rules.base import Severity
 from vaelab.words import number
 
 PLACEHOLDER = re.compile(
@@ -266,3 +267,25 @@ class PictureSmallerThanDiscriminator(LintRule):
                 "size",
                 patch=[f"loss.disc_layers={fitting}"],
             )
+
+
+class RefusedByTrain(LintRule):
+    """vaelab train would refuse these settings.
+
+    What it checks: in vaelab's own settings, what keeps a training from starting and shows without a look at the data: no
+    data.path, several frames from a source of single images, options that the source does not have.
+
+    Why it matters: a job that waits for hours in a queue ends at once, with the sentence that is shown here.
+
+    What to do: as the sentence says. A missing data.path is only a warning, since it may be given on the command line.
+
+    References: the checks that vaelab train itself makes
+    """
+
+    code = "LNT209"
+    name = "refused-by-train"
+
+    def check(self, plan: Plan) -> Iterable[LintFinding]:
+        for option, why in plan.refused:
+            severity: Severity = "warn" if option == "data.path" else "critical"
+            yield self.finding(severity, f"vaelab train refuses this: {why}", plan, option, "data.source")

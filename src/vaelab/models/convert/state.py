@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickletools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, reason
+from vaelab.files import open_regular, read_start
 
 State = dict[str, torch.Tensor]
 
@@ -50,9 +52,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     except CheckpointError:
         raise
     except Exception as error:  # torch, pickle, zipfile and safetensors raise many types on a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"{path} cannot be read as weights ({reason}): it may be cut off or of another kind. Copy it again."
+            f"{path} cannot be read as weights: {_instead(path) or reason(error) + _CUT_OFF}"
         ) from None
     if not isinstance(content, Mapping):
         raise CheckpointError(
@@ -61,12 +62,34 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
+_CUT_OFF = ". It may be cut off or of another kind: copy it again."
+_OTHERS = {
+    b"version https://git-lfs": "it is a pointer of Git LFS, not the file itself. Run git lfs pull where it came from.",
+    b"<": "it is a web page, not the file: the download failed. Download it again.",
+}
+
+
+def _instead(path: Path) -> str:
+    """What a file is that is no file of weights, if its first bytes tell."""
+    start = read_start(path, 64).lstrip()
+    return next((text for begin, text in _OTHERS.items() if start.startswith(begin)), "")
+
+
 def _unpickle(path: Path) -> Any:
     """Tensors, and empty stand-ins for all other classes (settings, callbacks): nothing of the file is ever called."""
-    foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    is_zip = read_start(path, 2) == b"PK"
+    foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path) if is_zip else _classes_before_zip(path)
     stand_ins: list[Any] = [(type(name.rpartition(".")[2], (_StandIn,), {}), name) for name in foreign]
     with torch.serialization.safe_globals(stand_ins):
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _classes_before_zip(path: Path) -> list[str]:
+    """Names of all classes in a file as torch wrote it before version 1.6: four pickles (a number, the version, the machine, the
+    content), then the bytes of the tensors. torch's own classes come first when it is read, so a stand-in does not hide them."""
+    with open_regular(path) as file:
+        opcodes = [found for _ in range(4) for found in pickletools.genops(file)]
+    return [str(name).replace(" ", ".") for opcode, name, _ in opcodes if opcode.name == "GLOBAL"]
 
 
 class _StandIn:

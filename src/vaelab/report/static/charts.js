@@ -1,93 +1,5 @@
-"use strict";
-// The charts of one run, or of several over each other, drawn with uPlot: phases shaded, events marked, zoom and cursor
-// shared by all of them. Used by the report (all points in the page) and by the live page (points asked of the server).
-
-// A canvas knows no CSS variables: read them.
-const cssColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-const formatStep = (v) => v == null ? "-" : v.toLocaleString("en-US", { maximumFractionDigits: 0 });
-
-function formatValue(v) {
-  if (v == null) return "-";
-  const size = Math.abs(v);
-  if (size !== 0 && (size >= 1e7 || size < 1e-4)) return v.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-  return v.toLocaleString("en-US", size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 4 });
-}
-
-// Lowest and highest number of all lines; no spread into Math.min, which fails on long lists.
-function extremes(lines) {
-  let low = Infinity, high = -Infinity;
-  for (const line of lines) for (const v of line) if (v != null) { low = Math.min(low, v); high = Math.max(high, v); }
-  return [low, high];
-}
-
-// Over many decades a log axis has lines at powers of ten only.
-const gridLines = (u, splits) => u.scales.y.distr === 3 && u.scales.y.max > 300 * u.scales.y.min
-  ? splits.map((v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null) : splits;
-
-// Room for the longest number, and for most charts the same.
-const axisSize = (_, texts) => Math.max(62, 16 + 7.5 * Math.max(0, ...(texts ?? []).map((text) => text.length)));
-
-// A flat curve lies in the middle of its plot.
-function linearRange(low, high) {
-  if (low == null) return [0, 1];
-  return low === high ? [low - (Math.abs(low) || 1) / 10, high + (Math.abs(high) || 1) / 10]
-    : uPlot.rangeNum(low, high, 0.1, true);
-}
-
-// Draw inside the plot only, in pixels of the device.
-function inPlot(u, draw) {
-  const { left, top, width, height } = u.bbox;
-  u.ctx.save();
-  u.ctx.beginPath();
-  u.ctx.rect(left, top, width, height);
-  u.ctx.clip();
-  draw(u.ctx, u.bbox, devicePixelRatio);
-  u.ctx.restore();
-}
-
-const shadePhases = (u, phases) => inPlot(u, (ctx, { top, height }) => {
-  ctx.globalAlpha = Number(cssColour("shade"));
-  for (const phase of phases) {
-    const from = u.valToPos(phase.first, "x", true), to = u.valToPos(phase.last, "x", true);
-    ctx.fillStyle = cssColour(`phase-${phase.kind}`);
-    ctx.fillRect(from, top, to - from, height);
-  }
-});
-
-const drawMarks = (u, markers, chart) => inPlot(u, (ctx, { left, top, width, height }, ratio) => {
-  ctx.lineWidth = ratio;
-  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-  ctx.textAlign = "left";
-  ctx.textBaseline = "alphabetic";
-  ctx.strokeStyle = ctx.fillStyle = cssColour("mark");
-  ctx.setLineDash([5 * ratio, 4 * ratio]);
-  let lastLabel = -Infinity;
-  for (const marker of markers) {
-    const x = u.valToPos(marker.step, "x", true);
-    ctx.beginPath();
-    ctx.moveTo(x, top);
-    ctx.lineTo(x, top + height);
-    ctx.stroke();
-    const size = ctx.measureText(marker.label).width;
-    const at = Math.min(x + 3 * ratio, left + width - size);
-    if (x >= left && x <= left + width && at > lastLabel) {
-      ctx.fillText(marker.label, at, top + 11 * ratio);
-      lastLabel = at + size + 6 * ratio;
-    }
-  }
-  if (chart.level != null) {
-    const y = u.valToPos(chart.level, "y", true);
-    ctx.setLineDash([2 * ratio, 3 * ratio]);
-    ctx.beginPath();
-    ctx.moveTo(left, y);
-    ctx.lineTo(left + width, y);
-    ctx.stroke();
-    ctx.fillText("chance level", left + 4 * ratio, y - 4 * ratio);
-  }
-  ctx.fillStyle = cssColour("bad");
-  for (const step of chart.notFinite) ctx.fillText("x", u.valToPos(step, "x", true) - 3 * ratio, top + height - 4 * ratio);
-});
+// The charts of one run, or of several over each other, drawn with uPlot: zoom and cursor shared by all of them. Used by the
+// report (all points in the page) and by the live page (points asked of the server).
 
 class ChartSet {
   // axis: {stepUnit, steps: [first, last], phases, markers}. onRange: called when other steps are shown.
@@ -95,33 +7,44 @@ class ChartSet {
     Object.assign(this, { parent, key, axis, onRange, entries: [], range: [...axis.steps] });
   }
 
-  // chart: {metrics, title, original, rows, level, decibels}, and x, y, notFinite once they are known.
+  // chart: {metrics, title, original, rows, place, levels, natural, shade, decibels}, and x, y, notFinite once they are known.
   add(chart) {
+    const make = (tag, parent, more = {}) => Object.assign(parent.appendChild(document.createElement(tag)), more);
     const figure = document.createElement("section");
     figure.className = "chart";
     figure.tabIndex = 0;
-    figure.setAttribute("aria-label", `Plot of ${chart.title}. Arrow keys move, plus and minus zoom, 0 shows all steps.`);
-    const header = document.createElement("header");
-    const title = document.createElement("h3");
-    const button = document.createElement("button");
-    button.type = "button";
-    const box = document.createElement("div");
-    header.append(title, button);
-    figure.append(header, box);
-    this.parent.append(figure);
-    const entry = { set: this, chart, box, figure, title, button, log: null, plot: null };
-    button.addEventListener("click", () => { entry.log = !entry.log; this.build(entry); });
+    figure.setAttribute("role", "group");
+    const header = make("header", figure);
+    const title = make("h3", header);
+    const label = make("label", header, { className: "switch" });
+    const log = make("input", label, { type: "checkbox" });
+    log.setAttribute("role", "switch");
+    make("span", label, { textContent: "log" });
+    const readout = make("p", figure, { className: "readout" });
+    const box = make("div", figure, { className: "plot" });
+    const entry = { set: this, chart, box, figure, title, switch: log, readout, log: null, plot: null };
+    log.addEventListener("change", () => { entry.log = log.checked; this.build(entry); });
     figure.addEventListener("keydown", (event) => this.#onKey(event));
+    box.addEventListener("wheel", (event) => this.#onWheel(event, entry), { passive: false });
     this.entries.push(entry);
     this.describe(entry, chart);
     return entry;
   }
 
-  // Texts of a chart that may change while the run goes on.
+  // Texts of a chart, and its place on the page, which may change while the run goes on.
   describe(entry, about) {
     Object.assign(entry.chart, about);
-    entry.title.textContent = entry.chart.title;
-    entry.title.title = `in the log: ${entry.chart.original}; ${entry.chart.rows.toLocaleString("en-US")} values`;
+    const { title, original, rows, place } = entry.chart;
+    entry.title.textContent = title;
+    entry.title.title = `in the log: ${original}; ${rows.toLocaleString("en-US")} values`;
+    if (entry.place !== place) this.parent.querySelector(`.${place}-charts`).append(entry.figure);
+    entry.place = place;
+    this.#showReadout(entry);
+    const dull = this.parent.querySelector("details.dull"), count = this.entries.filter((e) => e.place === "dull").length;
+    if (!dull) return;
+    dull.hidden = count === 0;
+    dull.querySelector("summary").textContent = `${count} plot${count === 1 ? "" : "s"} of columns that never move`;
+    dull.ontoggle ??= () => { this.draw(); this.resize(); };
   }
 
   remove(entry) {
@@ -133,10 +56,12 @@ class ChartSet {
   // Show only charts whose title or name in the log holds `text`; without a text the first `most`.
   filter(text, most = Infinity) {
     const part = text.trim().toLowerCase();
-    this.entries.forEach(({ chart, figure }, i) => {
+    let count = 0;
+    for (const { chart, figure, place } of this.entries) {
       const name = `${chart.title} ${chart.original} ${chart.metrics.join(" ")}`.toLowerCase();
-      figure.hidden = part ? !name.includes(part) : i >= most;
-    });
+      if (place === "main") count += 1;
+      if (place !== "first") figure.hidden = part ? !name.includes(part) : place === "main" && count > most;
+    }
     this.resize();
   }
 
@@ -145,6 +70,7 @@ class ChartSet {
     Object.assign(entry.chart, points);
     const [low] = extremes(entry.chart.y);
     if (!entry.plot || (entry.log && low <= 0)) return this.build(entry);
+    this.#showReadout(entry);
     entry.plot.batch(() => {
       entry.plot.setData([entry.chart.x, ...entry.chart.y], false);
       entry.plot.setScale("x", { min: this.range[0], max: this.range[1] });
@@ -163,7 +89,7 @@ class ChartSet {
 
   // Charts of a hidden run have no width: they are drawn when their run is shown.
   draw() {
-    for (const entry of this.entries) if (!entry.plot && entry.chart.x) this.build(entry);
+    for (const entry of this.entries) if (!entry.plot && entry.chart.x && entry.figure.checkVisibility()) this.build(entry);
   }
 
   redraw() {
@@ -181,6 +107,8 @@ class ChartSet {
     for (const { plot } of this.entries) {
       if (plot && (plot.scales.x.min !== from || plot.scales.x.max !== to)) plot.setScale("x", { min: from, max: to });
     }
+    const [first, last] = this.axis.steps;
+    this.parent.classList.toggle("zoomed", from > first || to < last);
     if (other) this.onRange();
   }
 
@@ -214,45 +142,62 @@ class ChartSet {
   }
 
   build(entry) {
-    const { chart, box, button } = entry;
+    const { chart, box, switch: log } = entry;
     const [low, high] = extremes(chart.y);
-    // A layout choice only: positive values that span more than a decade start on a log axis.
-    entry.log = low > 0 && (entry.log ?? (!chart.decibels && high / low > 10));
-    button.disabled = !(low > 0);
-    button.textContent = entry.log ? "log axis" : "linear axis";
-    button.title = button.disabled ? "A log axis needs positive values" : "Change between log and linear axis";
+    // A layout choice only: positive values that span more than a decade start on a log axis, as do errors with a PSNR beside them.
+    entry.log = low > 0 && (entry.log ?? (chart.natural?.kind === "db" || (!chart.decibels && high / low > 10)));
+    log.disabled = !(low > 0);
+    log.checked = entry.log;
+    log.parentElement.title = log.disabled ? "A log axis needs positive values" : "Logarithmic or linear axis";
     entry.plot?.destroy();
     box.textContent = "";
+    entry.levels = nearLevels(chart.levels, low, high);
     entry.plot = new uPlot(this.#options(entry), [chart.x, ...chart.y], box);
     entry.plot.setScale("x", { min: this.range[0], max: this.range[1] });
     // uPlot's own double click shows only what this chart holds; all charts of a run show the same steps
     entry.plot.over.addEventListener("dblclick", () => this.command("zoom-out"));
+    this.#showReadout(entry);
   }
 
-  #options({ chart, box, log }) {
+  #options({ chart, box, log, levels, place }) {
     const axis = {
       stroke: cssColour("ink"), grid: { stroke: cssColour("rule"), width: 1 }, ticks: { stroke: cssColour("rule"), width: 1 },
       font: "12px system-ui, sans-serif",
     };
+    const numbers = (convert) => (_, ticks) => ticks.map((v) => v == null ? "" : formatValue(convert(v)));
+    const { natural } = chart;
+    const second = natural && {
+      ...axis, side: 1, scale: "y", size: axisSize, grid: { show: false }, splits: (u) => naturalSplits(natural, u.scales.y), filter: (_, splits) => splits,
+      values: numbers((v) => Number(toNatural(natural, v).toPrecision(4))), label: `${natural.name} (${natural.unit})`, labelSize: 18,
+      labelFont: "12px system-ui, sans-serif",
+    };
     return {
       width: Math.max(box.clientWidth, 200),
-      height: 230,
-      cursor: { sync: { key: this.key, scales: ["x", null] }, drag: { x: true, y: false } },
-      scales: { x: { time: false }, y: log ? { distr: 3 } : { distr: 1, range: (_, low, high) => linearRange(low, high) } },
+      height: place === "first" ? 250 : 190,
+      legend: { show: false },
+      cursor: { sync: { key: this.key, scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } },
+      scales: {
+        x: { time: false }, y: { distr: log ? 3 : 1, range: (_, low, high) => valueRange(low, high, levels, log) },
+      },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70 },
-        { ...axis, size: axisSize, grid: { ...axis.grid, filter: gridLines }, values: (_, ticks) => ticks.map((v) => v == null ? "" : formatValue(v)) },
+        { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70, size: 34 },
+        {
+          ...axis, size: axisSize, values: numbers((v) => v), filter: (_, splits) => splits,
+          ...(log ? { splits: (u) => logSplits(u.scales.y.min, u.scales.y.max) } : {}),
+        },
+        ...(second ? [second] : []),
       ],
       series: [
-        { label: this.axis.stepUnit, value: (_, v) => formatStep(v) },
+        { label: this.axis.stepUnit },
         ...(chart.lines ?? chart.metrics).map((name, i) => ({
           label: name, stroke: cssColour(`line-${i % 8}`), width: 1.5, dash: i < 8 ? undefined : [6, 4], spanGaps: true,
-          value: (_, v) => formatValue(v), points: { show: (u, _, from, to) => to - from < u.bbox.width / devicePixelRatio / 20 },
+          points: { show: (u, _, from, to) => to - from < u.bbox.width / devicePixelRatio / 20 },
         })),
       ],
       hooks: {
-        drawClear: [(u) => shadePhases(u, this.axis.phases)],
-        draw: [(u) => drawMarks(u, this.axis.markers, chart)],
+        drawClear: [(u) => shade(u, this.axis.phases, chart, levels)],
+        draw: [(u) => drawMarks(u, this.axis.markers, chart, levels)],
+        setCursor: [(u) => this.#showReadout(this.entries.find((entry) => entry.plot === u), u.cursor.idx)],
         setScale: [(u, key) => {
           const { min, max } = u.scales.x;
           if (key === "x" && min != null && u.status === 1) this.zoom(min, max);
@@ -261,31 +206,51 @@ class ChartSet {
     };
   }
 
+  // Under the title: the values at the cursor, else the newest ones.
+  #showReadout(entry, row = null) {
+    if (!entry) return;
+    const { chart, readout, figure } = entry;
+    const names = chart.lines ?? chart.metrics;
+    if (!chart.x) { readout.textContent = "loading ..."; return; }
+    const newest = (line) => { for (let i = line.length - 1; i >= 0; i -= 1) if (line[i] != null) return line[i]; return null; };
+    const texts = chart.y.map((line) => {
+      const value = row == null ? newest(line) : line[row];
+      const more = chart.natural && value > 0 ? ` (${formatValue(Number(toNatural(chart.natural, value).toPrecision(4)))} ${chart.natural.unit})` : "";
+      return formatValue(value) + more;
+    });
+    const where = row == null ? "last" : `${this.axis.stepUnit} ${formatStep(chart.x[row])}`;
+    readout.textContent = "";
+    readout.append(`${where} `);
+    texts.forEach((text, i) => {
+      const part = readout.appendChild(document.createElement("span"));
+      if (names.length > 1) {
+        part.append(Object.assign(document.createElement("i"), { className: `line line-${i % 8}` }), `${names[i]} `);
+      }
+      part.append(Object.assign(document.createElement("b"), { textContent: text }));
+    });
+    if (row != null) return;
+    const levels = chart.levels.map((level) => level.label).join("; ");
+    figure.setAttribute("aria-label", `Plot of ${chart.title}: last ${texts.join(", ")}${levels ? `; lines: ${levels}` : ""}. `
+      + "Arrow keys move, plus and minus zoom, 0 shows all steps.");
+  }
+
+  // Ctrl and the wheel (or two fingers on a touch pad) zoom about the pointer; the wheel alone scrolls the page.
+  #onWheel(event, { plot }) {
+    if (!(event.ctrlKey || event.metaKey) || !plot) return;
+    event.preventDefault();
+    const [first, last] = this.axis.steps, [from, to] = this.range;
+    const at = plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
+    const factor = event.deltaY > 0 ? 1.25 : 0.8;
+    this.zoom(Math.max(at - (at - from) * factor, Math.min(first, from)), Math.min(at + (to - at) * factor, Math.max(last, to)));
+  }
+
   #onKey(event) {
     const commands = {
       ArrowLeft: "earlier", ArrowRight: "later", "+": "zoom-in", "=": "zoom-in", "-": "zoom-less", "0": "zoom-out",
       Escape: "zoom-out", End: "newest",
     };
-    if (event.target.tagName === "BUTTON" || event.ctrlKey || event.metaKey || event.altKey || !commands[event.key]) return;
+    if (["BUTTON", "INPUT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey || !commands[event.key]) return;
     this.command(commands[event.key]);
     event.preventDefault();
   }
-}
-
-// Copies the text of the <pre> beside a button.
-async function copyBlock(button) {
-  const block = button.parentElement.querySelector("pre");
-  try {
-    await navigator.clipboard.writeText(block.textContent);
-    button.textContent = "copied";
-  } catch {
-    getSelection().selectAllChildren(block);
-    button.textContent = "selected: press Ctrl+C";
-  }
-}
-
-// Calls a function once, a moment after the last of many calls.
-function settled(call, milliseconds) {
-  let waiting = 0;
-  return () => { clearTimeout(waiting); waiting = setTimeout(call, milliseconds); };
 }

@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const articles = [...document.querySelectorAll(".run")];
   const sets = data.map((run, i) => {
-    const set = new ChartSet(articles[i].querySelector(".charts"), `run-${i}`, run);
+    const set = new ChartSet(articles[i], `run-${i}`, run);
     run.charts.forEach((chart) => set.add(chart));
     articles[i].querySelector(".chart-filter input").addEventListener("input", (event) => set.filter(event.target.value));
     return set;
@@ -30,8 +30,14 @@
   select?.addEventListener("change", () => show(chosen()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => sets.forEach((set) => set.redraw()));
   addEventListener("resize", settled(() => sets.forEach((set) => set.resize()), 100));
-  addEventListener("beforeprint", () => show(null));
-  addEventListener("afterprint", () => show(chosen()));
+  // on paper: all runs, in the colours of the light scheme
+  const print = (on) => {
+    document.documentElement.classList.toggle("paper", on);
+    show(on ? null : chosen());
+    sets.forEach((set) => set.redraw());
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   show(chosen());
   window.vaelab = { charts: sets.map((set) => set.entries) };
 })();

@@ -19,7 +19,7 @@ export class RunPage {
     this.more = document.createElement("button");
     this.more.type = "button";
     this.more.addEventListener("click", () => { this.all = !this.all; this.#filter(); });
-    article.querySelector(".charts").after(this.more);
+    article.querySelector(".main-charts").after(this.more);
     document.addEventListener("selectionchange", () => this.#replaceParts());
   }
 
@@ -30,7 +30,7 @@ export class RunPage {
     this.set = this.loader = null;
     this.all = false;
     this.text.value = "";
-    this.article.querySelector(".charts").textContent = "";
+    for (const charts of this.article.querySelectorAll(".charts")) charts.textContent = "";
     this.parts = {};
     for (const section of this.article.querySelectorAll("[data-part]")) section.textContent = section.shown = "";
   }
@@ -39,10 +39,10 @@ export class RunPage {
   show({ version, parts, axis, charts }) {
     this.parts = parts;
     this.#replaceParts();
-    this.article.querySelector(".charts").parentElement.hidden = !charts?.length;
+    this.article.querySelector(".main-charts").parentElement.hidden = !charts?.length;
     if (!charts) return;
     if (!this.set) {
-      this.set = new ChartSet(this.article.querySelector(".charts"), this.key, axis);
+      this.set = new ChartSet(this.article, this.key, axis);
       this.loader = new PointLoader(this.set, this.address);
     } else {
       this.set.setAxis(axis);
@@ -81,7 +81,7 @@ export class RunPage {
   }
 
   #filter() {
-    const count = this.set?.entries.length ?? 0;
+    const count = this.set?.entries.filter((entry) => entry.place === "main").length ?? 0;
     this.set?.filter(this.text.value, this.all ? Infinity : FIRST_CHARTS);
     this.loader?.refresh();
     this.more.hidden = count <= FIRST_CHARTS || this.text.value.trim() !== "";

@@ -1,0 +1,126 @@
+"""Layout of the pages in a real browser, at the widths of a desktop, a tablet and a phone, light and dark: the verdict and the change
+are seen first, nothing is cut, nothing scrolls sideways, and all text can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import test_html_browser
+import vaelab
+from helpers_report import hostile_diagnosis, make_diagnosis
+from vaelab.diagnosis import Diagnosis
+from vaelab.report import to_html
+from web_helpers import server, wait
+
+browser = test_html_browser.browser
+LOGS = Path(__file__).parents[1] / "examples/logs"
+SCREENS = [(1440, 900), (768, 1024), (390, 844)]
+
+CUT = """
+const inScroll = (e) => e.closest('.scroll, .jump, nav, .u-wrap, .charts canvas, .unseen, .skip, svg');
+return [...document.querySelectorAll('main *')].filter((e) => {
+  if (!e.checkVisibility() || inScroll(e)) return false;
+  const box = e.getBoundingClientRect();
+  const hides = ['hidden', 'clip'].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1;
+  return box.width > 0 && (box.right > innerWidth + 1 || box.left < -1 || hides);
+}).map((e) => e.outerHTML.slice(0, 120));
+"""
+
+# WCAG 2: 4.5 to 1 for text, 3 to 1 for large or bold large text
+UNREADABLE = """
+const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return { rgb: [r, g, b], a }; };
+const light = (rgb) => {
+  const [r, g, b] = rgb.map((v) => v / 255).map((v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+function behind(e) {
+  for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.a > .99) return c.rgb; }
+  return [255, 255, 255];
+}
+const texts = [...document.querySelectorAll('main *, .top *')].filter((e) =>
+  e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && !e.closest('svg, :disabled, option, .unseen'));
+return texts.filter((e) => {
+  const style = getComputedStyle(e), front = light(parse(style.color).rgb), back = light(behind(e));
+  const ratio = (Math.max(front, back) + .05) / (Math.min(front, back) + .05);
+  return ratio < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5);
+}).map((e) => e.outerHTML.slice(0, 120));
+"""
+
+BOTTOM = "return arguments[0].map((s) => document.querySelector(s).getBoundingClientRect().bottom)"
+
+
+@pytest.fixture
+def at_screen(browser: Any) -> Iterator[Callable[[int, int, str], None]]:
+    """Make the browser a screen of this size and colour scheme."""
+
+    def set_screen(width: int, height: int, scheme: str) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    yield set_screen
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def check(browser: Any, width: int, height: int) -> None:
+    """The invariants of any page with a run on it."""
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script("return scrollY") == 0
+    assert max(browser.execute_script(BOTTOM, [".verdict", ".change"])) < height
+    assert (
+        browser.execute_script("return document.querySelector('.first-charts canvas').getBoundingClientRect().top")
+        < height
+    )
+    assert browser.execute_script(CUT) == []
+    assert browser.execute_script(UNREADABLE) == []
+
+
+def collapse() -> Diagnosis:
+    return vaelab.diagnose(vaelab.read(str(LOGS / "radiodiff-collapse/train.log")))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("made", [collapse, make_diagnosis, hostile_diagnosis])
+def test_a_report_is_seen_in_full(
+    browser: Any, at_screen: Callable[..., None], tmp_path: Path, made: Callable[[], Diagnosis], scheme: str
+) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(to_html([made()]), "utf-8")
+    for width, height in SCREENS:
+        at_screen(width, height, scheme)
+        browser.get(page.as_uri())
+        wait(lambda: browser.execute_script("return Boolean(window.vaelab?.charts[0][0].plot)"))
+        browser.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        check(browser, width, height)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_live_page_is_seen_in_full(browser: Any, at_screen: Callable[..., None], scheme: str) -> None:
+    at = server(LOGS).start()
+    drawn = "return Boolean(globalThis.vaelab) && (vaelab.pages.run.set?.entries ?? []).some((e) => e.plot)"
+    try:
+        for width, height in SCREENS:
+            at_screen(width, height, scheme)
+            browser.get(at.url)
+            wait(lambda: browser.execute_script(drawn))
+            check(browser, width, height)
+    finally:
+        browser.get("about:blank")
+        at.stop()
+
+
+def test_a_report_is_short(browser: Any, at_screen: Callable[..., None], tmp_path: Path) -> None:
+    """It was 9,000 pixels high on a desktop and 16,600 on a phone."""
+    page = tmp_path / "report.html"
+    page.write_text(to_html([collapse()]), "utf-8")
+    for width, most in ((1440, 5000), (390, 8500)):
+        at_screen(width, 900, "light")
+        browser.get(page.as_uri())
+        wait(lambda: browser.execute_script("return Boolean(window.vaelab)"))
+        assert browser.execute_script("return document.documentElement.scrollHeight") < most
