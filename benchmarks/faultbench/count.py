@@ -1,6 +1,6 @@
 """Count how often each finding is seen in healthy runs, in faulty runs and with each cause; the tune part only.
 
-    python benchmarks/faultbench/count.py             cross-validated: half of the mechanisms counts, the other half is judged
+    python benchmarks/faultbench/count.py             from the saved verdicts; cross-validated: half of the mechanisms counts, the other half is judged
     python benchmarks/faultbench/count.py --write     src/vaelab/causes/rates.json from the whole tune part
 
 Rates are shrunk towards the words of the causes' entries, as if so many runs more had been seen that follow the words.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import measures
 from replay import Judged
-from score import judge_all
+from score import RESULTS, judge_all, load_results
 from truth import FILE, RUNS, Truth, load
 
 from vaelab.causes import CAUSES, infer
@@ -86,19 +86,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=Path, default=RUNS)
     parser.add_argument("--truth", type=Path, default=FILE)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    truths = [
-        t
-        for t in load(options.truth)
-        if t.split == "tune" and t.kind != "undecided" and (options.logs / t.name).exists()
-    ]
-    judge = partial(with_rates, logs=options.logs, jobs=options.jobs)
-    words = judge({}, truths)
+    words = [r for r in load_results(load(options.truth), options.results) if r.truth.split == "tune"]
     if options.write:
         RATES.write_text(json.dumps(counted(words), indent=1, sort_keys=True) + "\n")
         return
+    truths = [r.truth for r in words]
+    judge = partial(with_rates, logs=options.logs, jobs=options.jobs)
     checked: list[Judged] = []
     for part in (0, 1):
         rates = counted(r for r in words if fold(r.truth) != part)
