@@ -64,8 +64,9 @@ def test_the_terminal_shows_the_usual_formulas_and_says_how_to_get_another() -> 
 @pytest.mark.parametrize("word", ["kl_weight", "loss.kl_weight", "klloss_weight"])
 def test_a_weight_is_explained_as_a_setting(word: str) -> None:
     explanation = explain(word)
-    assert (explanation.kind, explanation.name) == ("setting", "kl_weight")
+    assert (explanation.kind, explanation.name) == ("metric" if word == "kl_weight" else "setting", "kl_weight")
     text = str(explanation)
+    assert "loss.kl_weight: number >= 0; default 1e-06" in text
     assert "kl_loss (KL loss)" in text and "effective beta" in text and "C2 kl-weight-too-big" in text
 
 

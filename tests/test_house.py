@@ -51,6 +51,12 @@ def test_links_of_documents_lead_somewhere() -> None:
                 assert not target or (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        for page in re.findall(r"docs/([\w-]+\.md)", path.read_text(encoding="utf-8")):
+            assert (ROOT / "docs" / page).is_file(), f"{path.relative_to(ROOT)} names docs/{page}"
+
+
 def test_the_make_targets_that_documents_name_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in ("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/speed.md"):

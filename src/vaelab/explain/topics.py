@@ -43,7 +43,7 @@ def explain(topic: str, trainer: str | None = None) -> Explanation:
     if rule is not None:
         return explain_rule(rule)
     if (metric := _metric(word)) is not None:
-        return explain_metric(metric, chosen)
+        return _with_setting(explain_metric(metric, chosen), word)
     if key in _trainer_keys():
         return explain_trainer(_trainer_keys()[key])
     if key in _bugs():
@@ -51,6 +51,14 @@ def explain(topic: str, trainer: str | None = None) -> Explanation:
     if (setting := explain_setting(word)) is not None:
         return setting
     raise ConfigError(_unknown(word))
+
+
+def _with_setting(metric: Explanation, word: str) -> Explanation:
+    """``metric`` with what it is as a setting, where it is one too: a weight or a rate that trainers also log."""
+    setting = explain_setting(word)
+    known = {section.heading for section in metric.sections}
+    added = () if setting is None else tuple(s for s in setting.sections if s.heading not in known)
+    return replace(metric, sections=metric.sections + added)
 
 
 def explain_in_run(topic: str, run: Run, trainer: str | None = None) -> Explanation:

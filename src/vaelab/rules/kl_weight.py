@@ -9,6 +9,7 @@ import numpy as np
 from vaelab.analysis import Series, largest_shift
 from vaelab.catalog import METRICS
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
 from vaelab.run import FloatArray, IntArray
 from vaelab.words import number, rough, share_text
@@ -80,8 +81,7 @@ class WeightOutOfFamily(Rule):
         # with an assumed clip size only a large excess counts
         if beta is None or beta <= (1.0 if facts.scales.clip_assumed else 1e-2):
             return
-        solved = facts.algebra.solved.get("kl_weight")
-        weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
+        weight = in_force(facts.view, facts.algebra.solved, "kl_weight")
         logvar = facts.view.series("logvar")
         learned = len(logvar) > 0 and bool(np.any(logvar.values))
         # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent

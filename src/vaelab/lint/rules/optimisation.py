@@ -151,7 +151,7 @@ class ClipActsAlways(LintRule):
 
     What to do: 20,000 to 400,000 for a sum, or nll_reduction mean and a limit of 1.
 
-    References: E4; docs/presets.md, radio-map-small
+    References: E4; the preset radio-map-small
     """
 
     code = "LNT405"
