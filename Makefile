@@ -1,4 +1,4 @@
-# make demo   train video-tiny, watched         make test   everything that CI checks
+# make demo   train a small video VAE, watched         make test   everything that CI checks
 PYTHON ?= python3
 JOBS   ?= 2
 VENV   := .venv
@@ -6,15 +6,16 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo logs test fuzz browser sshd bench faultbench site audit release clean
+.PHONY: help demo logs test fuzz kills browser sshd bench faultbench site audit release clean
 
 help:
-	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
+	@echo "make demo    install vaelab into $(VENV), train the preset demo in $(DEMO)/run, with its report"
 	@echo "make logs    diagnose the logs in examples/, write reports to $(DEMO)/"
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
 	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
+	@echo "make kills   a training of two processes killed at 20 random moments, in bf16 and in fp16 (half an hour)"
 	@echo "make bench   speed of reading, diagnosis and the training step (some minutes)"
-	@echo "make faultbench  runs with planted faults: train those that are missing, score the diagnosis"
+	@echo "make faultbench  runs with planted faults: train those that are missing, score the tune part"
 	@echo "make site    the documentation with search in site/, its generated pages included"
 	@echo "make release wheel and sdist in dist/, tried in a fresh environment of each Python (PYTHONS=...)"
 	@echo "make audit   known holes in what is installed, asked of a public database (needs the network)"
@@ -22,7 +23,7 @@ help:
 
 # A demo that was interrupted goes on; "make clean demo" begins anew.
 demo: $(VENV)/installed-train
-	@$(BIN)/vaelab train video-tiny --output $(DEMO)/video-tiny --resume
+	@$(BIN)/vaelab train demo --output $(DEMO)/run --resume
 
 # diagnose ends with 1 when a run is sick, as three of the example runs are: only 2 is an error.
 logs: $(VENV)/installed-plots
@@ -49,6 +50,11 @@ EXAMPLES ?= 100000
 fuzz: $(VENV)/installed-test
 	VAELAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/fuzz
 
+# In CI two moments for each precision.
+KILLS ?= 20
+kills: $(VENV)/installed-test
+	VAELAB_KILLS=$(KILLS) $(BIN)/python -m pytest -s tests/test_kills.py
+
 bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_text.py --mb 100
 	$(BIN)/python benchmarks/bench_records.py --mb 100
@@ -56,12 +62,13 @@ bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py
 
-# Runs whose logs are in the repository are not trained again. Other tools, in an environment of their own
-# (benchmarks/faultbench/peers.txt), are scored too where it is named: make faultbench PEERS=/that/environment/bin/python
+# Runs that are in the cache ($$XDG_CACHE_HOME or ~/.cache, vaelab-faultbench) are not trained again: an hour of one core for all.
+# Other tools, in an environment of their own (benchmarks/faultbench/peers.txt), are asked too where it is named:
+# make faultbench PEERS=/that/environment/bin/python
 faultbench: $(VENV)/installed-train $(VENV)/installed-bench
 	$(BIN)/python benchmarks/faultbench/generate.py
 	$(if $(PEERS),$(BIN)/python benchmarks/faultbench/peers.py --python $(PEERS) --write)
-	$(BIN)/python benchmarks/faultbench/score.py --write
+	$(BIN)/python benchmarks/faultbench/score.py --misses
 
 site: $(VENV)/installed-docs
 	$(BIN)/python docs/make_pages.py

@@ -1,11 +1,14 @@
 """How long does the diagnosis take against reading the same log?
 
     python benchmarks/bench_diagnose.py [--rows 1000000] [--runs 400]
+    python benchmarks/bench_diagnose.py --whole
 
 Writes one run in every kind of format (console lines of several shapes, CSV, JSON lines, TensorBoard) to a temporary folder, reads
 and diagnoses each, and prints CPU seconds and the ratio diagnosis / reading (below 1: the diagnosis takes less time than reading).
 
 Then a folder of many small runs is judged by one process and on all cores, in turns, as ``vaelab diagnose FOLDER`` does it.
+
+``--whole``: CPU seconds of ``vaelab diagnose`` of a CSV of 1,000 rows as a whole process, and of processes that only import what it needs.
 """
 
 from __future__ import annotations
@@ -13,6 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -156,12 +163,41 @@ def folder_of_runs(runs: int, rows: int = 200) -> None:
         print(f"This machine has {os.cpu_count()} core: there is nothing to compare.")
 
 
+def whole_process(repeats: int = 10) -> None:
+    """Least and median CPU seconds, in turns; the first time, which compiles the modules, is not counted."""
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "metrics.csv")
+        write_csv(log, columns(1000))
+        commands = {
+            "vaelab diagnose": ["-m", "vaelab", "diagnose", str(log)],
+            **{f"import {name}": ["-c", f"import {name}"] for name in ("numpy", "typer, pydantic", "rich.console")},
+            "only Python": ["-c", ""],
+        }
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
+        for repeat in range(repeats + 1):
+            for title, command in commands.items():
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run([sys.executable, *command], env=environment, capture_output=True, check=False)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                if repeat:
+                    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                    times.setdefault(title, []).append(seconds)
+    print("| process | least CPU s | median |\n|---|---|---|")
+    for title, seconds_of in times.items():
+        print(f"| {title} | {min(seconds_of):.3f} | {statistics.median(seconds_of):.3f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=400, help="runs of the folder; 0 leaves it out")
     parser.add_argument("--only", default="", help="formats whose name contains this text")
+    parser.add_argument("--whole", action="store_true", help="only the whole process of a small log")
     options = parser.parse_args()
+    if options.whole:
+        whole_process()
+        return
     rows = options.rows
     data = columns(rows)
     print("| log | MB | rows read | reading, CPU s | diagnosis, CPU s | diagnosis / reading | status |")

@@ -1,6 +1,6 @@
 """One process of the DDP tests, or the single process they are compared with.
 
-usage: ddp_worker.py OUT adaptive|fixed ACCUMULATE [--bypass] [--long]
+usage: ddp_worker.py OUT adaptive|fixed ACCUMULATE [--bypass] [--freeze] [--long]
 Takes its share of a fixed joined batch, makes two updates, and rank 0 saves the gradients before each update, the weights
 after them, and what was measured. --long: 50 updates with spectral norm, of the start of the GAN too, without the gradients.
 """
@@ -22,13 +22,16 @@ LONG = 50
 EPS = 1e-4  # of Adam: with its usual 1e-8 a gradient that is nothing but rounding moves a weight as far as any other
 
 
-def main(out: Path, mode: str, accumulate: int, bypass: bool, long: bool) -> None:
+def main(out: Path, mode: str, accumulate: int, bypass: bool, freeze: bool, long: bool) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     ranks = distributed.start("cpu")
     start = {} if long else {"loss__disc_start": 0, "loss__disc_warmup": 0}
     norm = {"loss__disc_norm": "spectral", "optim__disc_lr": 2e-4, "run__steps": LONG} if long else {}
     config = small(loss__disc_weight_mode=mode, model__deterministic=True, **start, **norm)
+    if freeze:  # in the second update
+        model = config.model.model_copy(update={"freeze": "encoder", "freeze_from": 1})
+        config = config.model_copy(update={"model": model})
     torch.manual_seed(0)
     step = build_step(config, None, ranks)
     if bypass:
@@ -68,4 +71,5 @@ def main(out: Path, mode: str, accumulate: int, bypass: bool, long: bool) -> Non
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), "--bypass" in sys.argv, "--long" in sys.argv)
+    options = ("--bypass" in sys.argv, "--freeze" in sys.argv, "--long" in sys.argv)
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *options)

@@ -287,6 +287,34 @@ def test_help_needs_no_numpy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_diagnose_loads_only_what_its_screen_needs(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_text("step,rec_loss,kl_loss\n" + "".join(f"{i},{1 / (i + 1):.5f},{i / 7:.5f}\n" for i in range(50)))
+    heavy = (
+        "torch", "pandas", "polars", "pyarrow", "scipy", "matplotlib", "PIL", "jinja2", "yaml", "jsonschema", "fsspec", "requests", "multiprocessing",
+        "wandb", "mlflow", "tensorboard", "starlette", "uvicorn", "rich.markdown", "rich.progress", "pygments", "vaelab.training", "vaelab.models",
+        "vaelab.data", "vaelab.lint", "vaelab.live", "vaelab.web", "vaelab.probing", "vaelab.evaluation", "vaelab.report.html", "vaelab.explain",
+    )  # fmt: skip
+    code = (
+        "import sys; from vaelab.cli import main; sys.argv[1:] = ['diagnose', sys.argv[1]]\n"
+        f"try: main()\nexcept SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", code, str(log)], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "said"),
+    [("import-config", 0, "vaelab import-config"), ("diagnos", 2, "No such command 'diagnos'")],
+)
+def test_a_command_is_found_by_its_name(argument: str, code: int, said: str) -> None:
+    command = [sys.executable, "-m", "vaelab", argument, "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "120"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == code and said in done.stdout + done.stderr
+
+
 def test_output_and_dialect_are_told_apart() -> None:
     assert output_and_dialect([], ("terminal", "json")) == ("terminal", None)
     assert output_and_dialect(["csv", "JSON"], ("terminal", "json")) == ("json", "csv")

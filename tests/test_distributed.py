@@ -63,6 +63,16 @@ def test_fifty_updates_with_all_that_has_a_state_equal_one_process(tmp_path: Pat
     assert lecam == pytest.approx(lecam_of_one, rel=2e-2) and lecam["ema_real"] != 0
 
 
+def test_an_encoder_that_is_frozen_on_the_way_is_left_out_of_ddp(tmp_path: Path) -> None:
+    one = result(tmp_path / "one.pt", "fixed", "1", "--freeze", processes=1)
+    two = result(tmp_path / "two.pt", "fixed", "1", "--freeze", processes=2)
+    first, second = (sum(g.numel() == 0 for g in two["gradients"][update]) for update in (0, 2))
+    assert first == 0 < second, "weights without a gradient, before and after"
+    for a, b in zip(two["gradients"], one["gradients"], strict=True):
+        assert largest_difference(a, b) < 2e-3
+    assert two["equal"]
+
+
 def test_the_comparison_sees_a_bypassed_ddp(tmp_path: Path) -> None:
     one = result(tmp_path / "one.pt", "fixed", "1", processes=1)
     two = result(tmp_path / "two.pt", "fixed", "1", "--bypass", processes=2)

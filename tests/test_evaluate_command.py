@@ -47,6 +47,7 @@ def test_its_result_becomes_part_of_the_run_and_of_its_diagnosis(run: Path) -> N
     assert found.measured == pytest.approx(content["measured"])
     assert any("measured on tiny step 20, held-out data of tiny" in note.text for note in found.notes)
     assert "# Evaluation" in (run / "evaluation.md").read_text()
+    assert "<circle" in (run / "evaluation.html").read_text()
     (run / "evaluation.json").write_text(json.dumps({"measured": {
         "evaluation.clips": 5, "evaluation.explained_variance": 0.9, "evaluation.grid_peak": 40.0,
         "evaluation.grid_period": 2.0, "evaluation.grid_level": 6.0, "evaluation.grid_input_level": 0.0}}))  # fmt: skip

@@ -20,29 +20,26 @@ BENCH = ROOT / "benchmarks/faultbench"
 CASES = ROOT / "tests/data/cases"
 sys.path.insert(0, str(BENCH))
 
+import harm  # noqa: E402
 import measures  # noqa: E402
 import peer_drivers  # noqa: E402
 import peers  # noqa: E402
 import score  # noqa: E402
+import splits  # noqa: E402
 import tables  # noqa: E402
-from measures import Share, delay, half, in_time, scores  # noqa: E402
-from replay import Judged, Verdict, first_rows, judge, replay_rows  # noqa: E402
-from truth import Truth, TruthError, Verified, load, load_all  # noqa: E402
+from measures import Share, delay, in_time, scores  # noqa: E402
+from replay import AFTER_ONSET, EVEN, Judged, Verdict, first_rows, judge, replay_rows  # noqa: E402
+from truth import FILE, Planted, Truth, TruthError, load, save  # noqa: E402
 
+FAULT = Planted("lr-high", 0.5, 200, 600, ("E1",), ("D7",))
 FAULTY = Truth(
-    id="lr-too-high",
-    kind="faulty",
-    causes=("E1",),
-    also_accepted=("D7",),
-    onset_step=200,
-    steps=600,
-    system="rgb",
-    dialect="lightning",
-    seed=0,
-    log="log.csv",
-    verified=Verified("held-out MSE", 0.9, 0.1, 9.0, True),
-)
-HEALTHY = replace(FAULTY, id="plain", kind="healthy", causes=(), also_accepted=(), onset_step=None)
+    name="own-100", kind="faulty", split="tune", faults=(FAULT,), steps=600, system="rgb", dialect="lightning",
+    log="log.csv", costs=(("dB", 4.0),), lost_db=4.0, worst_db=5.0,
+)  # fmt: skip
+HEALTHY = replace(FAULTY, name="own-101", kind="healthy", faults=(), costs=(), lost_db=0.0, worst_db=0.0)
+HARMLESS = replace(FAULTY, name="own-102", kind="harmless", lost_db=0.1, costs=())
+PASSED = replace(HARMLESS, name="own-103", kind="passed")
+TWO = replace(FAULTY, name="own-104", faults=(FAULT, Planted("black-data", 0.5, 400, 500, ("A4",), ())))
 
 
 def said(step: int, status: str = "healthy", causes: str = "", onset: int | None = None) -> Verdict:
@@ -50,65 +47,67 @@ def said(step: int, status: str = "healthy", causes: str = "", onset: int | None
 
 
 def judged(truth: Truth, *points: Verdict) -> Judged:
-    return Judged(truth, points[-1], points, "gan", "gan", tuple(range(0, truth.steps, 20)))
+    return Judged(truth, points, tuple(range(0, truth.steps, 20)))
 
 
-def test_a_truth_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    endless = replace(FAULTY, verified=replace(FAULTY.verified, fault_value=math.inf, ratio=math.nan))
-    endless.save(tmp_path / endless.name)
-    assert load(tmp_path / endless.name) == replace(
-        FAULTY, verified=replace(FAULTY.verified, fault_value=None, ratio=None)
-    )
-    HEALTHY.save(tmp_path / HEALTHY.name)
-    assert [t.id for _, t in load_all(tmp_path)] == ["lr-too-high", "plain"]
+def test_truths_come_back_as_they_were_written(tmp_path: Path) -> None:
+    save([HEALTHY, FAULTY, TWO], tmp_path / "t.gz")
+    assert load(tmp_path / "t.gz") == [FAULTY, HEALTHY, TWO]
+    before = (tmp_path / "t.gz").read_bytes()
+    save([TWO, FAULTY, HEALTHY], tmp_path / "t.gz")
+    assert (tmp_path / "t.gz").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"kind": "odd"},
-        {"dialect": "odd"},
-        {"causes": ()},
-        {"onset_step": None},
-        {"onset_step": 600},
-        {"kind": "healthy"},
-        {"verified": Verified("held-out MSE", 0.1, 0.1, 1.0, False)},
-    ],
+    [{"kind": "odd"}, {"faults": ()}, {"kind": "healthy"}, {"faults": (replace(FAULT, onset=600),)}, {"steps": 500}],
 )
 def test_a_truth_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(TruthError, match="lr-too-high"):
-        replace(FAULTY, **change)
+    with pytest.raises(TruthError, match="own-100"):
+        replace(FAULTY, **change)  # type: ignore[arg-type]
 
 
-def test_every_truth_file_of_the_bench_is_valid_and_its_log_is_there() -> None:
-    for folder, truth in load_all(BENCH / "logs"):
-        assert folder.name == truth.name
-        assert (folder / truth.log).exists()
+def test_the_truths_of_the_repository_are_valid_and_both_parts_are_filled() -> None:
+    truths = load(FILE)
+    assert len({t.name for t in truths}) == len(truths) > 1000
+    for part in ("tune", "final"):
+        kinds = {t.kind for t in truths if t.split == part}
+        assert {"faulty", "harmless", "healthy"} <= kinds
+    tuned = {f.mechanism for t in truths if t.split == "tune" and t.name.startswith("own") for f in t.faults}
+    assert not any(splits.final_mechanism(mechanism) for mechanism in tuned)
+    assert all(t.split == "final" for t in truths if t.dialect in splits.FINAL_TRAINERS)
 
 
-def test_the_halves_never_change_and_seeds_stay_together() -> None:
-    known = {"lr-too-high": "tune", "kl-collapse": "tune", "plain": "tune", "kl-too-big": "held-out"}
-    assert {name: half(name) for name in known} == known
-    held_out = [half(str(i)) == "held-out" for i in range(1000)]
-    assert 200 < sum(held_out) < 300
+def test_labels_agree_with_what_was_lost() -> None:
+    for truth in load(FILE):
+        if truth.kind == "faulty":
+            assert harm.matters(dict(truth.costs) or {"dB": truth.lost_db})
+        elif truth.kind == "harmless":
+            assert truth.lost_db < harm.COSTS["dB"]
 
 
 def test_detection_causes_and_false_alarms_are_counted() -> None:
     right = judged(FAULTY, said(590, "act", "E1 C2", onset=220))
     third = judged(FAULTY, said(590, "stop", "C2 A2 D7", onset=260))
     watched = judged(FAULTY, said(590, "watch", "E1"))
-    wrong = judged(FAULTY, said(590, "act", "A2 C2 B8 E1", onset=100))
+    wrong = judged(replace(FAULTY, lost_db=1.0), said(590, "act", "A2 C2 B8 E1", onset=100))
     alarmed = judged(HEALTHY, said(300, "stop", "E1"), said(590, "healthy"))
     stopped = judged(HEALTHY, said(590, "stop", "E1"))
-    harmless = judged(replace(HEALTHY, kind="harmless"), said(590, "act", "E1"))
-    s = scores([right, third, watched, wrong, alarmed, stopped, harmless])
-    assert s.detection == Share(3, 4)
+    harmless, passed = judged(HARMLESS, said(590, "act", "E1")), judged(PASSED, said(300, "act", "E1"), said(590))
+    s = scores([right, third, watched, wrong, alarmed, stopped, harmless, passed])
+    assert (s.detection, s.severe, s.seen) == (Share(3, 4), Share(2, 3), Share(4, 4))
     assert s.top1 == Share(1, 4)  # a right cause without an alarm does not count
     assert s.top3 == Share(2, 4)
-    assert (s.false_act, s.false_stop, s.false_any_time) == (Share(1, 2), Share(1, 2), Share(2, 2))
-    assert s.false_points == Share(2, 3)
-    assert s.onset_error == pytest.approx(60 / 600)
-    assert s.harmless_alarms == Share(1, 1)
+    assert (s.false_act, s.false_any_time) == (Share(1, 2), Share(2, 2))
+    assert (s.harmless_act, s.passed_act) == (Share(1, 1), Share(1, 1))
+    # events: three right ones and the passed one, against two healthy and one harmless
+    assert s.event_precision == Share(4, 7)
+    assert s.event_recall == Share(3, 4)
+
+
+def test_two_faults_want_a_cause_each() -> None:
+    assert scores([judged(TWO, said(590, "act", "E1 A4"))]).both_named == Share(1, 1)
+    assert scores([judged(TWO, said(590, "act", "E1 D7"))]).both_named == Share(0, 1)
 
 
 def test_the_delay_is_the_first_right_alarm_after_the_onset() -> None:
@@ -120,25 +119,27 @@ def test_the_delay_is_the_first_right_alarm_after_the_onset() -> None:
     never = judged(FAULTY, said(590))
     assert delay(never, right=True) == math.inf
     assert scores([run, never, never]).delay == math.inf
-    assert scores([judged(FAULTY, said(100, "act", "E1"), said(590))]).false_points == Share(1, 1)
 
 
-def test_a_late_alarm_is_listed_with_what_was_said_until_then() -> None:
-    prompt = judged(FAULTY, said(210, "act", "E1"))
-    late = judged(FAULTY, said(100, "stop"), said(210, "watch"), said(220, "watch"), said(300, "act", "E1"))
-    assert tables.late([prompt, late, judged(HEALTHY, said(590))]) == (
-        "lr-too-high-0: onset 200, right at 25%; 210 watch -; 300 act E1"
-    )
+def test_a_threshold_lets_so_many_healthy_runs_through() -> None:
+    healthy = [judged(HEALTHY, replace(said(590, "watch"), confidence=i / 100)) for i in range(100)]
+    for rate, expected in ((0.0, 0), (0.01, 1), (0.05, 5)):
+        threshold = measures.threshold_at(healthy, rate)
+        assert sum(measures.score(r.final) >= threshold for r in healthy) == expected
+    assert measures.score(said(1, "act")) > measures.score(said(1, "watch")) > measures.score(said(1, "healthy"))
 
 
-@pytest.mark.parametrize(
-    ("doubled", "alarm", "expected"), [(260, 240, True), (250, 260, False), (250, 280, False), (205, 220, True)]
-)
-def test_a_divergence_is_caught_in_time_if_the_log_allowed_it(doubled: int, alarm: int, expected: bool) -> None:
-    truth = replace(FAULTY, diverges=True, doubled_step=doubled, onset_step=201)
-    run = judged(truth, said(210), said(alarm, "act", "D7"))
-    assert in_time(run) is expected
-    assert in_time(run, rows_after=1) is (alarm <= 260)
+@pytest.mark.parametrize(("doubled", "alarm", "expected"), [(260, 240, True), (250, 260, False), (250, 250, False)])
+def test_a_divergence_is_caught_in_time(doubled: int, alarm: int, expected: bool) -> None:
+    run = judged(replace(FAULTY, doubled_step=doubled), said(210), said(alarm, "act", "D7"))
+    assert measures.room_before_doubling(run) and in_time(run) is expected
+    assert not measures.room_before_doubling(judged(replace(FAULTY, doubled_step=200), said(210)))
+
+
+def test_detection_is_told_by_what_was_lost() -> None:
+    runs = [judged(FAULTY, said(590, "act")), judged(HARMLESS, said(590)), judged(PASSED, said(590, "act"))]
+    table = measures.by_severity(runs, lambda r: r.final.alarm)
+    assert [(low, s.hits, s.n) for low, _, s in table if s.n] == [(0.0, 0, 1), (3.0, 1, 1)]
 
 
 def test_the_interval_holds_the_share_and_narrows() -> None:
@@ -147,11 +148,22 @@ def test_the_interval_holds_the_share_and_narrows() -> None:
     assert Share(0, 0).interval == (0.0, 1.0)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60))
-def test_every_verdict_is_in_one_bin_of_the_reliability_table(pairs: list[tuple[float, bool]]) -> None:
-    bins = measures.reliability(pairs)
-    assert sum(b.n for b in bins) == len(pairs)
-    assert all(b.low <= b.stated <= b.high and 0 <= b.right <= 1 for b in bins)
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.floats(0.1, 2)), max_size=60))
+def test_every_verdict_is_in_one_bin_of_the_reliability_table(stated: list[tuple[float, bool, float]]) -> None:
+    bins = measures.reliability(stated)
+    assert sum(b.n for b in bins) == len(stated)
+    assert all(b.low - 1e-9 <= b.stated <= b.high + 1e-9 and 0 <= b.right <= 1 + 1e-9 for b in bins)
+
+
+def test_risk_falls_where_the_unsure_are_left_out() -> None:
+    curve = measures.risk_coverage([(0.9, True, 1.0), (0.8, True, 1.0), (0.3, False, 2.0)])
+    assert curve == [(0.25, 0.0), (0.5, 0.0), (1.0, 0.5)]
+
+
+def test_calibration_counts_faulty_runs_as_a_part_of_all() -> None:
+    stated = measures.wrong_or_right([judged(FAULTY, said(590, "act"))] * 3 + [judged(HEALTHY, said(590))])
+    assert sum(w for _, ok, w in stated if ok) == pytest.approx(1)
+    assert stated[0][2] == pytest.approx(0.1) and stated[-1][2] == pytest.approx(0.7)
 
 
 def test_a_prefix_is_the_log_as_it_stood_then() -> None:
@@ -169,60 +181,46 @@ def test_replay_is_dense_after_the_onset_and_ends_with_the_whole_log() -> None:
     steps = list(range(600))
     rows = replay_rows(steps, FAULTY)
     assert rows == sorted(set(rows)) and rows[-1] == 600
-    assert [r - 200 for r in rows if 200 < r <= 220] == [4, 8, 12, 16, 20]
-    assert len(replay_rows(steps, HEALTHY)) == 25
-    assert replay_rows([0, 300], FAULTY) == [1, 2]
+    assert [r - 200 for r in rows if 200 < r <= 220] == [4, 8, 12, 20]
+    assert len(replay_rows(steps, HEALTHY)) == EVEN
+    assert len(rows) == len(AFTER_ONSET) + 3 and len(replay_rows(steps, TWO)) > len(rows)
+    assert replay_rows([0, 300], FAULTY) == [2]
 
 
-def cases(tmp_path: Path) -> Path:
-    """Two logs of tests/data/cases as entries of the bench: one with a fault in mid-run, one healthy."""
+def logs(tmp_path: Path) -> list[Truth]:
+    """Two logs of tests/data/cases as runs of the bench: one with a fault in mid-run, one healthy."""
+    truths = []
     for truth, name in ((FAULTY, "radiodiff-run-1b848f.log.gz"), (HEALTHY, "ldm_lightning-run-7732f9.csv.gz")):
         steps = int(vaelab.read(CASES / name).steps[-1]) + 1
-        label = json.loads((CASES / f"{name.split('.')[0]}.json").read_text())
-        onset = label["fault_onset_step"]
-        replace(truth, log=str(CASES / name), steps=steps, onset_step=onset).save(tmp_path / truth.name)
-    return tmp_path
+        onset = json.loads((CASES / f"{name.split('.')[0]}.json").read_text())["fault_onset_step"]
+        faults = (replace(FAULT, onset=onset, end=steps),) if truth.faults else ()
+        truths.append(replace(truth, log=name, steps=steps, faults=faults))
+        (tmp_path / truth.name).mkdir()
+        (tmp_path / truth.name / name).write_bytes((CASES / name).read_bytes())
+    return truths
 
 
-def test_real_logs_are_judged_and_the_page_is_written(tmp_path: Path) -> None:
-    runs = score.judge_all(load_all(cases(tmp_path)), jobs=1)
+def test_real_logs_are_judged_saved_and_come_back(tmp_path: Path) -> None:
+    truths = logs(tmp_path)
+    runs = score.judge_all(truths, tmp_path, jobs=1)
     s = scores(runs)
     assert (s.detection, s.top1, s.false_any_time) == (Share(1, 1), Share(1, 1), Share(0, 1))
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- goals -->\nold\n<!-- /goals -->\nafter\n")
-    score.write_page(page, score.sections(runs))
-    text = page.read_text()
-    assert text.startswith("before\n<!-- goals -->\n") and text.endswith("<!-- /goals -->\nafter\n")
-    assert "old" not in text and "| detected (act or stop) | ≥ 95% |" in text
-    json.dumps(tables.as_data(runs), allow_nan=False)
-    assert tables.misses(runs) == ""
+    score.save(runs, tmp_path / "results.gz")
+    again = score.load_results(truths, tmp_path / "results.gz")
+    assert scores(again) == s and [r.final.findings for r in again] == [r.final.findings for r in runs]
+
+
+def test_a_look_at_the_final_part_is_written_down(tmp_path: Path) -> None:
+    assert splits.count_look("the first", tmp_path / "looks.json") == 1
+    assert splits.count_look("another", tmp_path / "looks.json") == 2
+    assert [look["why"] for look in json.loads((tmp_path / "looks.json").read_text())] == ["the first", "another"]
 
 
 def test_a_log_that_cannot_be_read_is_a_miss_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("no numbers here\n")
-    run = judge(tmp_path, FAULTY)
+    run = judge(tmp_path / "log.csv", FAULTY)
     assert run.error and not run.final.alarm
     assert "not read" in tables.misses([run])
-
-
-def test_the_confusion_matrix_counts_every_run_once() -> None:
-    runs = [
-        judged(FAULTY, said(590, "act", "D7")),
-        judged(FAULTY, said(590, "act", "C2")),
-        judged(FAULTY, said(590, "act")),
-        judged(FAULTY, said(590, "watch", "E1")),
-        judged(HEALTHY, said(590, "act", "D5")),
-        judged(HEALTHY, said(590)),
-    ]
-    assert measures.confusion(runs) == {
-        ("E", "E"): 1,
-        ("E", "C"): 1,
-        ("E", "?"): 1,
-        ("E", "none"): 1,
-        ("none", "-"): 1,
-        ("none", "none"): 1,
-    }
-    assert "| E optimisation | 1 | 1 |" in tables.confusion_table(measures.confusion(runs))
 
 
 def test_a_peer_gets_one_loss_under_the_name_it_looks_for() -> None:

@@ -39,6 +39,13 @@ def changed(name: str, old: str, new: str) -> Imported:
     return import_foreign(text.replace(old, new))
 
 
+@pytest.mark.parametrize("set_in_the_script", [True, False])
+def test_a_frozen_encoder_stays_frozen(set_in_the_script: bool) -> None:
+    option = "    --freeze_encoder \\\n" if set_in_the_script else ""
+    config = changed("pyramid_flow.sh", "    --disc_start", f"{option}    --disc_start").config
+    assert config.model.freeze == ("encoder" if set_in_the_script else "none")
+
+
 def test_pyramid_flows_script_maps() -> None:
     config = load("pyramid_flow.sh").config
     assert (config.model.type, config.data.source, config.data.path) == (

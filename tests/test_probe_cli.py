@@ -73,7 +73,10 @@ def test_a_run_is_probed_and_its_diagnosis_reads_the_result(run: Path) -> None:
     content = json.loads((run / "probe.json").read_text())
     assert content["schema"] == "vaelab.probe/1" and content["clips"] == 8 and content["step"] == 12
     names = {path.name for path in (run / "probe").iterdir()}
-    assert names == {"probe.md", "channels.png", "noise.png", "prior.png", "interpolation.png", "cell.png"}
+    pictures = {"channels.png", "noise.png", "prior.png", "interpolation.png", "cell.png"}
+    assert names == {"probe.md", "probe.html", *pictures}
+    page = (run / "probe/probe.html").read_text()
+    assert all(f'src="{name}"' in page for name in pictures)
     for name in content["pictures"]:
         with Image.open(run / "probe" / name) as picture:
             assert np.asarray(picture).std() > 5  # not one colour

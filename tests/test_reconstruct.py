@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from media_files import frame_pixels, write_sound, write_video
 from vaelab.cli.app import app
 from vaelab.errors import ConfigError, DataError
 from vaelab.evaluation.media import find_media, open_media
-from vaelab.evaluation.panels import BACKGROUND, GAP, NOT_FINITE, STRIP, PictureFile, panels
+from vaelab.evaluation.panels import BACKGROUND, GAP, NOT_FINITE, STRIP, PictureFile, panels, suitable_gain
 from vaelab.evaluation.reconstruct import How, reconstruct
 
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
@@ -69,6 +70,8 @@ def test_images_and_videos_of_a_folder(run: Path, files: Path, tmp_path: Path) -
     assert rows["clip.mp4"]["frames"] == "22" and rows["sub/odd.png"]["motion_ratio"] == ""
     content = json.loads((out / "table.json").read_text())
     assert content["mode"] == "mean" and len(content["files"]) == 2 and content["files"][0]["psnr"] > 0
+    page = (out / "reconstructions.html").read_text()
+    assert 'href="clip_reconstruction.mp4"' in page and "sub/odd_reconstruction.png" in page
     assert "| clip.mp4 |" in (out / "table.md").read_text()
 
 
@@ -173,6 +176,20 @@ def test_panels_show_the_sign_of_the_error_and_what_is_not_finite() -> None:
     assert (original == 128).all() and tuple(made[10, 10]) == NOT_FINITE == tuple(error[10, 10])
     assert made[150, 50, 0] == round(1.1 * 127.5) and error[150, 50, 0] == round(1.4 * 127.5)
     assert tuple(canvas[-1, -1]) == BACKGROUND
+
+
+@pytest.mark.parametrize(("error", "gain"), [(0.9, 1), (0.1, 8), (0.011, 64), (0.0, 64)])
+def test_the_gain_fills_the_range_without_cutting_the_error_off(error: float, gain: float) -> None:
+    assert suitable_gain([torch.full((3, 8, 8), error), torch.full((3, 8, 8), -error / 2)]) == gain
+    assert gain == 64 or gain * error <= 1 < 2 * gain * error
+
+
+def test_a_gain_that_is_not_given_is_the_same_for_all_files_and_told(run: Path, files: Path, tmp_path: Path) -> None:
+    call(run, files, "-o", tmp_path, "--both")
+    page = (tmp_path / "reconstructions.html").read_text()
+    assert "times in all files: grey is no error" in page and "reconstruction (raw)" in page
+    named = [one["name"] for one in json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])]  # type: ignore[index]
+    assert sorted(named) == ["clip.mp4", "sub/odd.png"]
 
 
 def test_turned_grey_and_transparent_files_are_read_as_they_are_seen(tmp_path: Path) -> None:

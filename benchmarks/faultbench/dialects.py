@@ -5,31 +5,30 @@
   mean since the start of the epoch; four decimals. The learning rates have six and are those of the step.
 - radiodiff: `[Train Step]` pairs with five decimals; values of the step. rec_loss is the mean of pixel loss + LPIPS.
 - lightning: metrics.csv of CSVLogger with latent-diffusion's names; validation means in rows of their own at an epoch's end.
-- tensorboard: event files; for radio maps RadioDiff's tags at every step, where total_loss is the mean of both networks'
+- taming: the same with taming-transformers' names, of a VQGAN.
+- plain: a hand-written loop's CSV of a VQ autoencoder, with the use of the codebook and held-out error.
+- tensorboard: event files; for radio maps RadioDiff's tags, where total_loss is the mean of both networks'
   losses, else vaelab's tags. Fault bench runs of RadioDiff accumulate over 2 in name only, as its public code does.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
 import statistics
 from collections import deque
-from collections.abc import Callable, Sequence
-from io import StringIO
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from systems import EPOCH, System
-from training import Result, Row
+from dialects_tables import compressed, ldm_values, lightning, plain, taming, write_text
+from result import Result, Row
+from systems import System
 
 from vaelab.training.run_log import CONFIG, CONSOLE, METRICS, RunLog
 
 MEDIAN_OF = 20
 RADIODIFF_ACCUMULATE = 2
-GZIP_LEVEL = 9
 CLOCK = "2026-11-21 10:00:00,000"
 
 
@@ -48,10 +47,10 @@ def _vaelab(result: Result, folder: Path) -> str:
     log = RunLog(folder, result.config, 0, result.derived)
     _events(result, log)
     for step, values in _vaelab_rows(result):
-        log.row(step, step // EPOCH, values, EPOCH)
+        log.row(step, step // result.epoch, values, result.epoch)
     log.close()
     (folder / CONSOLE).unlink()
-    return _compressed(folder / METRICS)
+    return compressed(folder / METRICS)
 
 
 def _events(result: Result, log: RunLog) -> None:
@@ -65,7 +64,7 @@ def _events(result: Result, log: RunLog) -> None:
 def _vaelab_rows(result: Result) -> list[tuple[int, Row]]:
     """As the trainer writes them: every log_every steps and at validations, with the clipped share and the
     largest rec_loss since the last row."""
-    run, scores = result.config.run, dict(result.validations)
+    run, scores = result.config.run, {step: _scores(result, values) for step, values in result.validations}
     rows: list[tuple[int, Row]] = []
     window: list[Row] = []
     for step, row in enumerate(result.rows):
@@ -87,6 +86,14 @@ def _vaelab_rows(result: Result) -> list[tuple[int, Row]]:
     return rows
 
 
+def _scores(result: Result, values: Row) -> Row:
+    """What vaelab's trainer logs of a validation."""
+    scores = {f"val/{name}": values[name] for name in ("psnr", "lpips", "rec_mse", "explained_variance", "hf_ratio")}
+    if result.config.optim.ema_decay is not None:
+        scores |= {f"val_ema/{name}": values[f"{name}_ema"] for name in ("psnr", "lpips")}
+    return {name: value for name, value in scores.items() if value == value or name.endswith("psnr")}
+
+
 # of single steps, in vaelab's log only as shares
 HIDDEN = ("finite", "disc_finite", "clipped", "disc_clipped")
 BEFORE_START = ("g_loss", "disc_loss", "logits_real", "logits_fake")
@@ -105,8 +112,8 @@ _ALWAYS = {"loss_scale": 1.0, "logvar": 0.0, "d_weight": 0.0, "disc_factor": 0.0
 
 
 def _pyramid_flow(result: Result, folder: Path) -> str:
-    config, print_freq = result.config, result.config.run.log_every
-    epochs = config.run.steps // EPOCH
+    config, print_freq, per_epoch = result.config, result.config.run.log_every, result.epoch
+    epochs = -(-config.run.steps // per_epoch)
     lines = [f"Namespace({', '.join(f'{k}={v!r}' for k, v in _namespace(result, epochs).items())})"]
     lines.append(f"The latent dimmension channes is {config.model.config['latent_channels']}")
     lines.append(f"Start training for {epochs} epochs, the global iterations is 0")
@@ -114,7 +121,7 @@ def _pyramid_flow(result: Result, folder: Path) -> str:
     meters: dict[str, deque[float]] = {}
     totals: dict[str, list[float]] = {}
     for step, row in enumerate(result.rows):
-        epoch, place = divmod(step, EPOCH)
+        epoch, place = divmod(step, per_epoch)
         if step in resumes:
             lines += [lines[0], "Auto resume checkpoint: /data/output/checkpoint.pth"]
             lines.append(f"Resume checkpoint at epoch {epoch}, the global optmization step is {step}")
@@ -125,16 +132,16 @@ def _pyramid_flow(result: Result, folder: Path) -> str:
             if ours in values:
                 meters.setdefault(name, deque(maxlen=MEDIAN_OF)).append(values[ours])
                 totals.setdefault(name, []).append(values[ours])
-        if place % print_freq == 0 or place == EPOCH - 1:
-            width = len(str(EPOCH))
-            head = f"Epoch: [{epoch}]  [{place:>{width}}/{EPOCH}]  eta: 0:00:10  {_rates(row)}"
+        if place % print_freq == 0 or place == per_epoch - 1:
+            width = len(str(per_epoch))
+            head = f"Epoch: [{epoch}]  [{place:>{width}}/{per_epoch}]  eta: 0:00:10  {_rates(row)}"
             lines.append(f"{head}  {_meters(meters, totals)}  time: 0.1000  data: 0.0001")
-        if place == EPOCH - 1:
+        if place == per_epoch - 1:
             lines.append(f"Epoch: [{epoch}] Total time: 0:00:10 (0.1000 s / it)")
             lines.append(f"Averaged stats: {_rates(row)}  {_meters(meters, totals)}")
     stopped = any(kind == "nan_stop" for kind, _, _ in result.events)
     lines.append("Loss is nan, stopping training" if stopped else "Training time 0:00:50")
-    return _text(folder / "train.log", lines)
+    return write_text(folder / "train.log", lines)
 
 
 def _meters(meters: dict[str, deque[float]], totals: dict[str, list[float]]) -> str:
@@ -156,7 +163,7 @@ def _namespace(result: Result, epochs: int) -> dict[str, Any]:
     config = result.config
     data, loss, optim, run = config.data, config.loss, config.optim, config.run
     return {
-        "batch_size": run.batch_size, "epochs": epochs, "print_freq": run.log_every, "iters_per_epoch": EPOCH,
+        "batch_size": run.batch_size, "epochs": epochs, "print_freq": run.log_every, "iters_per_epoch": result.epoch,
         "resolution": data.resolution[0], "max_frames": data.frames, "disc_start": loss.disc_start, "logvar_init": 0.0,
         "kl_weight": loss.kl_weight, "pixelloss_weight": loss.pixelloss_weight,
         "perceptual_weight": loss.perceptual_weight, "disc_weight": loss.disc_weight,
@@ -180,7 +187,7 @@ def _radiodiff(result: Result, folder: Path) -> str:
             lines.append(lines[0])
         if step % config.run.log_every:
             continue
-        values = _radiodiff_values(result, row)
+        values = ldm_values(result, row)
         generator = {"total_loss": row["total_loss"], "logvar": row.get("logvar", 0.0)} | {
             name: values[name] for name in ("kl_loss", "nll_loss", "rec_loss", "d_weight", "disc_factor", "g_loss")
         }
@@ -188,16 +195,7 @@ def _radiodiff(result: Result, folder: Path) -> str:
         for part in (generator, discriminator):
             text = "".join(f"train/{name}: {value:.5f}, " for name, value in part.items())
             lines.append(f"{CLOCK} [Train Step] {step}/{steps}: {text}lr: {row['lr']:.5f}, ")
-    return _text(folder / "train.log", lines)
-
-
-def _radiodiff_values(result: Result, row: Row) -> Row:
-    """LDM's columns: rec_loss holds the weighted perceptual distance, and disc_loss is 0 until the start."""
-    loss = result.config.loss
-    names = ("kl_loss", "nll_loss", "d_weight", "g_loss", "disc_loss", "logits_real", "logits_fake", "disc_factor")
-    values = {name: row.get(name, 0.0) for name in names}
-    values["rec_loss"] = row["rec_loss"] + loss.perceptual_weight * row.get("perceptual_loss", 0.0)
-    return values
+    return write_text(folder / "train.log", lines)
 
 
 def _radiodiff_config(result: Result) -> dict[str, Any]:
@@ -223,74 +221,6 @@ def _radiodiff_config(result: Result) -> dict[str, Any]:
             "train_num_steps": run.steps, "save_and_sample_every": run.steps, "log_freq": run.log_every, "amp": False,
         },
     }  # fmt: skip
-
-
-# -- Lightning --------------------------------------------------------------------------------------------------------
-
-_GENERATOR = ("total_loss", "logvar", "kl_loss", "nll_loss", "rec_loss", "d_weight", "disc_factor", "g_loss")
-_DISCRIMINATOR = ("disc_loss", "logits_real", "logits_fake")
-
-
-def _lightning(result: Result, folder: Path) -> str:
-    """CSVLogger: rows of training at steps 4, 9, ...; then one of the validation's and one of the epoch's means."""
-    terms = [*_GENERATOR, *_DISCRIMINATOR]
-    columns = ["aeloss_step", *(f"train/{name}" for name in _GENERATOR), "discloss_step"]
-    columns += [*(f"train/{name}" for name in _DISCRIMINATOR), "epoch", "step"]
-    columns += [
-        "val/rec_loss",
-        *(f"val/{name}" for name in terms if name != "rec_loss"),
-        "aeloss_epoch",
-        "discloss_epoch",
-    ]
-    text = StringIO()
-    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    table.writeheader()
-    validations = dict(result.validations)
-    for step, row in enumerate(result.rows):
-        place = {"epoch": step // EPOCH, "step": step}
-        if (step + 1) % result.config.run.log_every == 0:
-            values = _ldm_terms(result, row)
-            losses = {"aeloss_step": values["total_loss"], "discloss_step": values["disc_loss"]}
-            table.writerow(losses | {f"train/{name}": value for name, value in values.items()} | place)
-        if step in validations:
-            table.writerow({f"val/{name}": v for name, v in _ldm_terms(result, validations[step]).items()} | place)
-            epoch = result.rows[step + 1 - EPOCH : step + 1]
-            means = {"aeloss_epoch": "total_loss", "discloss_epoch": "disc_loss"}
-            table.writerow({k: statistics.fmean(r.get(v, 0.0) for r in epoch) for k, v in means.items()} | place)
-    path = folder / "metrics.csv"
-    path.write_text(text.getvalue())
-    (folder / "project.yaml").write_text(yaml.safe_dump(_ldm_config(result), sort_keys=False))
-    return _compressed(path)
-
-
-def _ldm_terms(result: Result, row: Row) -> Row:
-    values = {"total_loss": row["total_loss"], "logvar": row.get("logvar", 0.0)} | _radiodiff_values(result, row)
-    return {name: values[name] for name in (*_GENERATOR, *_DISCRIMINATOR)}
-
-
-def _ldm_config(result: Result) -> dict[str, Any]:
-    """The project's yaml that LDM's main.py saves beside the log."""
-    config = result.config
-    loss, optim = config.loss, config.optim
-    params = {
-        "disc_start": loss.disc_start, "kl_weight": loss.kl_weight, "disc_weight": loss.disc_weight,
-        "perceptual_weight": loss.perceptual_weight, "disc_in_channels": config.data.channels,
-    }  # fmt: skip
-    ddconfig = {
-        "double_z": True, "z_channels": config.model.config["latent_channels"], "resolution": config.data.resolution[0],
-        "in_channels": config.data.channels, "out_ch": config.data.channels, "ch": 24, "ch_mult": [1, 2, 2],
-    }  # fmt: skip
-    model = {
-        "base_learning_rate": optim.lr,
-        "target": "ldm.models.autoencoder.AutoencoderKL",
-        "params": {
-            "embed_dim": config.model.config["latent_channels"],
-            "ckpt_path": "/data/vae.ckpt" if "pretrained" in result.derived else None,
-            "lossconfig": {"target": "ldm.modules.losses.LPIPSWithDiscriminator", "params": params},
-            "ddconfig": ddconfig,
-        },
-    }
-    return {"model": model, "data": {"params": {"batch_size": config.run.batch_size}}}
 
 
 # -- TensorBoard ------------------------------------------------------------------------------------------------------
@@ -322,8 +252,8 @@ def _tensorboard(result: Result, folder: Path) -> str:
 
 def _radiodiff_tags(result: Result) -> list[tuple[int, Row]]:
     tags = []
-    for step, row in enumerate(result.rows):
-        values = _radiodiff_values(result, row)
+    for step, row in list(enumerate(result.rows))[:: result.config.run.log_every]:
+        values = ldm_values(result, row)
         total = (row["total_loss"] + values["disc_loss"]) / RADIODIFF_ACCUMULATE
         tags.append(
             (step, {"Learning_Rate": row["lr"], "total_loss": total} | {name: values[name] for name in _RADIODIFF_TAGS})
@@ -331,26 +261,12 @@ def _radiodiff_tags(result: Result) -> list[tuple[int, Row]]:
     return tags
 
 
-# -- Files ------------------------------------------------------------------------------------------------------------
-
-
-def _text(path: Path, lines: Sequence[str]) -> str:
-    path.write_text("\n".join(lines) + "\n")
-    return _compressed(path)
-
-
-def _compressed(path: Path) -> str:
-    """Replace the file by its gzip without a time stamp, so that a repeated run gives the same bytes; its name."""
-    packed = path.with_name(f"{path.name}.gz")
-    packed.write_bytes(gzip.compress(path.read_bytes(), GZIP_LEVEL, mtime=0))
-    path.unlink()
-    return packed.name
-
-
 WRITERS: dict[str, Callable[[Result, Path], str]] = {
     "vaelab": _vaelab,
     "pyramid_flow": _pyramid_flow,
     "radiodiff": _radiodiff,
-    "lightning": _lightning,
+    "lightning": lightning,
+    "taming": taming,
+    "plain": plain,
     "tensorboard": _tensorboard,
 }

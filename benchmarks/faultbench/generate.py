@@ -1,17 +1,18 @@
-"""Generate the runs of the fault bench: train, verify against the healthy twin, write the log and its truth.
+"""Generate the runs of the fault bench: train groups of runs, write their logs, label them by what they lost.
 
-    python benchmarks/faultbench/generate.py [--only id ...] [--seeds 0 1 2] [--jobs 2] [--out benchmarks/faultbench/logs]
+    python benchmarks/faultbench/generate.py --groups 0:80 [--out DIR] [--jobs 2]
+    python benchmarks/faultbench/generate.py --run 1207
 
-Runs whose truth file is there are left alone, so an interrupted generation goes on where it was.
+Logs go to a cache folder outside of the repository, each with its truth.  Groups that are there are left alone, so that
+an interrupted generation goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import gzip
 import json
 import math
-import os
 import shutil
 import statistics
 import sys
@@ -22,83 +23,114 @@ from typing import Any
 
 import dialects
 import torch
-from recipe import Recipe
-from recipes import RECIPES, SEEDS
-from systems import SYSTEMS
-from training import CACHE, Result, Training
-from truth import FILE_NAME, Truth
+from draw import FAULTS, Drawn, Group, draw, draw_group
+from harm import WORST_DB, costs, db_lost, kind, learned
+from result import Result
+from splits import held_out, split
+from systems import samples
+from training import SideBySide
+from truth import RUNS, Planted, Truth
 
-HERE = Path(__file__).parent
-PRETRAINING_STEPS = 600
+PRETRAINING = 250
+UGLY_DB = 1.5
+"""A look-alike that is so much worse than its twin is no healthy way to train."""
 SMOOTHED = 5
 """Steps over which the reconstruction term is averaged for "doubled"."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate the runs of the fault bench.")
-    parser.add_argument("--only", nargs="*", default=[], help="recipe ids; all by default")
-    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--groups", default="0:80", help="first:last of the groups, 30 runs each")
+    parser.add_argument(
+        "--run", type=int, nargs="*", default=[], help="seeds of single runs; their group is trained again"
+    )
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "logs")
+    parser.add_argument("--out", type=Path, default=RUNS, help="folder for logs and truths")
     options = parser.parse_args()
-    unknown = set(options.only) - set(RECIPES)
-    if unknown:
-        raise SystemExit(f"no such recipe: {', '.join(sorted(unknown))}; there are {', '.join(RECIPES)}")
-    wanted = [
-        (name, seed)
-        for seed in options.seeds
-        for name in (options.only or RECIPES)
-        if not (options.out / f"{name}-{seed}" / FILE_NAME).exists()
-    ]
+    if options.run:
+        for seed in options.run:
+            print(generate(draw(seed).seed // 100, options.out, again=True)[seed % 100])
+        return
+    first, last = (int(part) for part in options.groups.split(":"))
+    wanted = [g for g in range(first, last) if not measured_file(options.out, g).exists()]
     begun = time.time()
     with ProcessPoolExecutor(options.jobs) as pool:
-        tasks = [pool.submit(generate, name, seed, options.out) for name, seed in wanted]
+        tasks = {pool.submit(generate, group, options.out): group for group in wanted}
         for done, task in enumerate(as_completed(tasks), 1):
             left = (time.time() - begun) / done * (len(tasks) - done)
             try:
-                line = summary(task.result())
-            except Exception as error:  # one failed run must not lose the others
+                truths = task.result()
+                line = ", ".join(f"{k} {sum(t.kind == k for t in truths)}" for k in sorted({t.kind for t in truths}))
+            except Exception as error:  # one failed group must not lose the others
                 line = f"FAILED {type(error).__name__}: {error}"
-            print(f"[{done}/{len(tasks)}, {left / 60:.1f} min left] {line}", flush=True)
+            print(f"[{done}/{len(tasks)}, {left / 60:.1f} min left] group {tasks[task]}: {line}", flush=True)
 
 
-def generate(name: str, seed: int, out: Path) -> Truth:
-    """One run with its twin, log and truth file."""
+def generate(number: int, out: Path, again: bool = False) -> list[Truth]:
+    """All runs of a group: their logs, and what the label is made of in one file a group."""
     torch.set_num_threads(1)
-    recipe = RECIPES[name]
-    system, dialect = recipe.system(seed), recipe.dialect(seed)
-    base, changes = recipe.settings(system)
-    start = pretrained(system.name, seed) if recipe.start else None
-    twin = healthy(system.name, seed, base, recipe.start)
-    training = Training(system, seed, changes, start, guarded=dialects.guarded(dialect, system))
-    if recipe.plant is not None:
-        recipe.plant(training)
-    result = training.run(dialect)
-    if recipe.start:
-        result.derived["pretrained"] = True
-        model = result.config.model.model_copy(update={"pretrained": "/data/vae"})
-        result.config = result.config.model_copy(update={"model": model})  # as such a run would have logged it
-    folder = out / f"{name}-{seed}"
-    shutil.rmtree(folder, ignore_errors=True)
-    log = dialects.write(dialect, result, folder)
-    truth = judged(recipe, seed, dialect, log, result, twin)
-    truth.save(folder)
-    return truth
+    done = measured_file(out, number)
+    if again or not done.exists():
+        group = draw_group(number)
+        results = trained(group)
+        runs = []
+        for drawn, result in zip(group.runs, results, strict=True):
+            folder = out / f"own-{drawn.seed}"
+            shutil.rmtree(folder, ignore_errors=True)
+            log = dialects.write(drawn.dialect, result, folder)
+            doubled = doubled_step(result, results[drawn.twin % 100], drawn.faults[0].onset) if drawn.faults else None
+            runs.append({"log": log, "numbers": result.numbers, "doubled_step": doubled})
+        data = {"mean_picture": _mean_picture(group), "runs": runs}
+        done.write_bytes(gzip.compress(json.dumps(data).encode(), 9, mtime=0))
+    return labelled(number, out)
 
 
-def judged(recipe: Recipe, seed: int, dialect: str, log: str, result: Result, twin: Result) -> Truth:
-    """The label, after the fault was looked for."""
-    verified = recipe.check.verify(result, twin)
-    kind = "faulty" if recipe.faulty and verified.present else "harmless" if recipe.faulty else "healthy"
-    if not recipe.faulty and not verified.present:
-        raise ValueError(f"{recipe.id}-{seed} should be healthy but is not: {verified}")
-    steps = result.config.run.steps
-    doubled = doubled_step(result, twin, recipe.onset) if kind == "faulty" and recipe.diverges else None
+def measured_file(out: Path, number: int) -> Path:
+    return out / f"group-{number}.json.gz"
+
+
+def labelled(number: int, out: Path) -> list[Truth]:
+    """The truths of a group that was trained."""
+    data = json.loads(gzip.decompress(measured_file(out, number).read_bytes()))
+    runs = draw_group(number).runs
+    return [
+        judged(drawn, data["runs"][i], data["runs"][drawn.twin % 100], data["mean_picture"])
+        for i, drawn in enumerate(runs)
+    ]
+
+
+def trained(group: Group) -> list[Result]:
+    first = group.runs[0]
+    side = SideBySide(group.system, group.width, first.epoch, group.seed, list(group.plans))
+    if group.pretrained:
+        side.pretrain(PRETRAINING)
+    return side.run()
+
+
+def judged(drawn: Drawn, run: dict[str, Any], twin: dict[str, Any], mean_picture: float) -> Truth:
+    """The label of a run from what it measured."""
+    planted = tuple(
+        Planted(f.mechanism, round(f.severity, 4), f.onset, f.end, FAULTS[f.mechanism].causes, FAULTS[f.mechanism].also)
+        for f in drawn.faults
+    )
+    mine, other = run["numbers"], twin["numbers"]
+    lost: dict[str, float] = {}
+    worst = 0.0
+    if not learned(other, mean_picture, drawn.pretrained):
+        label, planted = "undecided", ()
+    elif planted:
+        onset = planted[0].onset
+        label, lost = kind(mine, other, onset), costs(mine[-1][1], other[-1][1])
+        worst = max(
+            (db_lost(a, b) for (step, a), (_, b) in zip(mine, other, strict=True) if step >= onset), default=0.0
+        )
+    else:
+        sound = learned(mine, mean_picture, drawn.pretrained) and db_lost(mine[-1][1], other[-1][1]) < UGLY_DB
+        label = "healthy" if sound else "undecided"
     return Truth(
-        id=recipe.id, kind=kind, causes=recipe.causes if kind == "faulty" else (),
-        also_accepted=recipe.also if kind == "faulty" else (), onset_step=recipe.onset if kind == "faulty" else None,
-        steps=steps, system=recipe.system(seed).name, dialect=dialect, seed=seed, log=log, verified=verified,
-        relabelled=kind == "harmless", diverges=doubled is not None, doubled_step=doubled,
+        name=f"own-{drawn.seed}", kind=label, split=split(drawn), held_out=held_out(drawn), faults=planted, steps=drawn.steps,
+        system=drawn.system, dialect=drawn.dialect, log=run["log"], lookalike=drawn.lookalike, costs=tuple(lost.items()),
+        lost_db=lost.get("dB", 0.0), worst_db=worst, doubled_step=run["doubled_step"] if label == "faulty" else None,
     )  # fmt: skip
 
 
@@ -106,7 +138,7 @@ def doubled_step(result: Result, twin: Result, onset: int) -> int | None:
     """First step at which rec_loss is twice the twin's and stays above it, or None where the run does not diverge."""
     ratios = [_mean(result, step) / _mean(twin, step) for step in range(onset, len(twin.rows))]
     above = [not ratio < 2 for ratio in ratios]
-    if not above or sum(above[-25:]) < 20:
+    if not above or sum(above[-25:]) < 0.8 * min(25, len(above)):
         return None
     return onset + above.index(True)
 
@@ -119,41 +151,13 @@ def _mean(result: Result, step: int) -> float:
     return statistics.fmean(values)
 
 
-def healthy(system: str, seed: int, base: dict[str, Any], start: str) -> Result:
-    """The twin, from the cache if it has been trained before."""
-    described = json.dumps([system, seed, base, start, SYSTEMS[system].settings], sort_keys=True, default=str)
-    path = CACHE / f"twin-{hashlib.sha256(described.encode()).hexdigest()[:16]}.pt"
-    if not path.exists():
-        weights = pretrained(system, seed) if start else None
-        _save(Training(SYSTEMS[system], seed, base, weights).run(), path)
-    return torch.load(path, weights_only=False)
-
-
-def pretrained(system: str, seed: int) -> dict[str, torch.Tensor]:
-    """Weights of a longer run without a GAN."""
-    path = CACHE / f"pretrained-{system}-{seed}.pt"
-    if not path.exists():
-        changes = {"run.steps": PRETRAINING_STEPS, "loss.disc": "none", "optim.schedule": "cosine"}
-        _save(Training(SYSTEMS[system], 100 + seed, changes).run().weights, path)
-    return torch.load(path, weights_only=False)
-
-
-def _save(value: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(value, part)
-    part.replace(path)
-
-
-def summary(truth: Truth) -> str:
-    ratio = truth.verified.ratio
-    return (
-        f"{truth.name} {truth.system} {truth.dialect} {truth.kind}: {truth.verified.what}"
-        f" {truth.verified.fault_value} against {truth.verified.twin_value} (ratio {'inf' if ratio is None else f'{ratio:.3g}'})"
-        + (f" doubled at {truth.doubled_step}" if truth.diverges else "")
-    )
+def _mean_picture(group: Group) -> float:
+    """PSNR of the mean training picture on the held-out ones, in dB: what a decoder without a latent reaches."""
+    train, held = (x.float() / 127.5 - 1 for x in samples(group.system, group.seed))
+    error = (held - train.mean(0)).square().mean((1, 2, 3))
+    return float((10 * torch.log10(4 / error.clamp(min=10 ** (-WORST_DB / 10)))).mean())
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
+    sys.path.insert(0, str(Path(__file__).parent))
     main()

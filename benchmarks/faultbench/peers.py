@@ -1,16 +1,17 @@
 """Other tools that judge training logs, on the logs of the fault bench.
 
-    python benchmarks/faultbench/peers.py --python ENVIRONMENT/bin/python [--logs DIR] [--peers a,b] [--write]
+    python benchmarks/faultbench/peers.py --python ENVIRONMENT/bin/python [--logs DIR] [--runs 200] [--peers a,b] [--write]
 
 The tools are installed in an environment of their own (`peers.txt` lists them); one that is not there is skipped and
 said so.  Each gets its best shot: it is given one loss under the name it looks for, with the gradient norm, the
 learning rate and the held-out loss where logged, and it is scored with the loss (total, nll or reconstruction) and the
-severity (warning or error) that serve it best on the tune half.  Its labels are mapped generously to causes.
+severity (warning or error) that serve it best on the tune part.  Its labels are mapped generously to causes.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measures import Scores, half, scores
+from measures import Scores, scores
 from replay import Judged, Verdict, replay_rows
-from truth import Truth, load_all
+from truth import FILE, RUNS, Truth, load
 
 import vaelab
 from vaelab.errors import VaelabError
@@ -95,6 +96,9 @@ class PeerVerdict(Verdict):
         return any(causes & accepted for causes in self.meanings[:among])
 
 
+SHARES = ("detection", "severe", "false_act", "false_any_time", "top1", "top3", "before_doubling", "event_precision")
+
+
 def meaning(label: str) -> frozenset[str]:
     low = label.lower()
     return next((frozenset(causes.split()) for part, causes in MEANING if part in low), frozenset())
@@ -145,16 +149,15 @@ def as_judged(truth: Truth, steps: Sequence[int], cuts: Sequence[int], answers: 
         meanings = tuple(dict.fromkeys(meaning(label) for label, _, _ in strong))
         status = "act" if strong else "healthy"
         points.append(PeerVerdict(int(steps[count - 1]), status, 1.0, (), None, meanings=meanings))
-    return Judged(truth, points[-1], tuple(points), None, None, tuple(steps))
+    return Judged(truth, tuple(points), tuple(steps))
 
 
 def judge_peer(
-    python: Path, peer: str, entries: Sequence[tuple[Path, Truth]], timeout: float
+    python: Path, peer: str, runs: Sequence[tuple[Truth, vaelab.Run | None]], timeout: float
 ) -> tuple[dict[tuple[str, int], list[Judged]], str]:
     """(view, severity) -> judged runs, and a remark: why a view is missing, how many logs were refused."""
     result: dict[tuple[str, int], list[Judged]] = {}
     remark = ""
-    runs = [(truth, _read(folder / truth.log)) for folder, truth in entries]
     for view in VIEWS:
         asked: list[tuple[Truth, list[int], list[int]]] = []
         requests: list[dict[str, Any]] = []
@@ -187,29 +190,27 @@ def _read(path: Path) -> vaelab.Run | None:
 
 
 def best_shot(views: dict[tuple[str, int], list[Judged]]) -> tuple[str, int]:
-    """The view and severity with the most detections less false alarms on the tune half."""
+    """The view and severity with the most detections less false alarms on the tune part."""
 
     def worth(key: tuple[str, int]) -> tuple[float, float]:
-        s = scores(r for r in views[key] if half(r.truth.id) == "tune")
+        s = scores(r for r in views[key] if r.truth.split == "tune")
         return float(np.nan_to_num(s.detection.value)) - float(np.nan_to_num(s.false_act.value)), s.top1.hits
 
     return max(views, key=worth)
 
 
 def summary(name: str, version: str, views: dict[tuple[str, int], list[Judged]]) -> dict[str, Any]:
-    """One row of peers.json: the held-out and tune scores at the peer's best shot."""
+    """One row of peers.json: the scores of both parts at the peer's best shot."""
     view, least = best_shot(views)
     row: dict[str, Any] = {"peer": name, "version": version, "loss": view, "severity": ("", "warning", "error")[least]}
-    for part in ("held-out", "tune"):
-        row[part] = as_row(scores(r for r in views[view, least] if half(r.truth.id) == part))
+    for part in ("final", "tune"):
+        row[part] = as_row(scores(r for r in views[view, least] if r.truth.split == part))
         row[part]["replayed"] = name not in WITHOUT_REPLAY
-    row["alarms"] = sorted(r.truth.name for r in views[view, least] if r.final.alarm)
     return row
 
 
 def as_row(s: Scores) -> dict[str, Any]:
-    shares = ("detection", "false_act", "false_any_time", "top1", "top3", "before_doubling")
-    row: dict[str, Any] = {name: [getattr(s, name).hits, getattr(s, name).n] for name in shares}
+    row: dict[str, Any] = {name: [getattr(s, name).hits, getattr(s, name).n] for name in SHARES}
     delays = {"delay": s.delay, "delay_any": s.delay_any}
     return {**row, **{name: value if np.isfinite(value) else None for name, value in delays.items()}}
 
@@ -217,12 +218,17 @@ def as_row(s: Scores) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, required=True, help="the Python that the peers are installed for")
-    parser.add_argument("--logs", type=Path, default=HERE / "logs")
+    parser.add_argument("--logs", type=Path, default=RUNS)
+    parser.add_argument(
+        "--runs", type=int, default=10**9, help="so many runs only, drawn at random, the same every time"
+    )
     parser.add_argument("--peers", default=",".join(NAMES))
     parser.add_argument("--timeout", type=float, default=1200, help="seconds a peer may take for one loss")
-    parser.add_argument("--write", action="store_true", help="write peers.json; score.py puts it into the page")
+    parser.add_argument("--write", action="store_true", help="write peers.json; page.py puts it into the page")
     options = parser.parse_args(arguments)
-    entries = load_all(options.logs)
+    truths = [t for t in load(FILE) if t.kind != "undecided" and (options.logs / t.name / t.log).exists()]
+    truths.sort(key=lambda t: hashlib.sha256(t.name.encode()).digest())
+    entries = [(truth, _read(options.logs / truth.name / truth.log)) for truth in truths[: options.runs]]
     versions = installed(options.python)
     results = []
     for name in options.peers.split(","):
@@ -234,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: {remark}", file=sys.stderr)
         if views:
             results.append(summary(name, versions[name], views))
-            print(json.dumps({k: v for k, v in results[-1].items() if k != "alarms"}), flush=True)
+            print(json.dumps(results[-1]), flush=True)
     if options.write:
         (HERE / "peers.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 0

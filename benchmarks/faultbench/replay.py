@@ -13,16 +13,17 @@ from truth import Truth
 from vaelab import diagnose, read
 from vaelab.diagnosis.types import Diagnosis
 from vaelab.errors import VaelabError
+from vaelab.rules.base import Finding
 from vaelab.run import Column, Run
 
 ALARMS = ("act", "stop")
 
-AFTER_ONSET = (0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+AFTER_ONSET = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.85)
 """Shares of the run after the onset at which a faulty log is looked at: dense at first, where the delay is decided."""
-
-BEFORE_ONSET = 5
-EVEN = 25
+BEFORE_ONSET = 2
+EVEN = 12
 """Points of a healthy log, evenly spaced."""
+FEWEST_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Verdict:
     onset: int | None
     """First step of the findings behind the first cause."""
     findings: tuple[tuple[str, str, int | None], ...] = ()
-    """(code, severity, first step), most severe first."""
+    """(code, severity, first step), most severe first; the code of a generic rule with the role of its column."""
 
     @property
     def alarm(self) -> bool:
@@ -53,37 +54,26 @@ class Judged:
     """One run of the bench with what was said of it."""
 
     truth: Truth
-    final: Verdict
     points: tuple[Verdict, ...]
-    """Verdicts on the first rows of the log, in order; the last is `final`."""
-    onset_phase: str | None
-    """Phase, as vaelab divides the whole run, that the true onset lies in."""
-    said_phase: str | None
-    """Phase that the onset vaelab names lies in."""
+    """Verdicts on the first rows of the log, in order; the last is of the whole log."""
     rows: tuple[int, ...] = ()
     """Steps of the rows of the log."""
-    error: str | None = None
+    error: str = ""
+
+    @property
+    def final(self) -> Verdict:
+        return self.points[-1]
 
 
-def judge(folder: Path, truth: Truth, replay: bool = True) -> Judged:
+def judge(log: Path, truth: Truth, replay: bool = True) -> Judged:
     """Read and diagnose the log of one run. A log that cannot be read counts as `cannot-tell`, with the reason."""
     try:
-        run = read(folder / truth.log)
+        run = read(log)
     except VaelabError as error:
-        nothing = Verdict(-1, "cannot-tell", 0.0, (), None)
-        return Judged(truth, nothing, (nothing,), None, None, (), f"{type(error).__name__}: {error}")
-    whole = diagnose(run)
-    final = verdict(whole)
-    counts = replay_rows(run.steps.tolist(), truth) if replay else []
-    points = [verdict(diagnose(first_rows(run, n))) for n in counts if n < len(run)]
-    return Judged(
-        truth,
-        final,
-        (*points, final),
-        _phase_of(whole, truth.onset_step),
-        _phase_of(whole, final.onset),
-        tuple(run.steps.tolist()),
-    )
+        return Judged(truth, (Verdict(-1, "cannot-tell", 0.0, (), None),), (), f"{type(error).__name__}: {error}")
+    counts = replay_rows(run.steps.tolist(), truth) if replay else [len(run)]
+    points = tuple(verdict(diagnose(run if n == len(run) else first_rows(run, n))) for n in counts)
+    return Judged(truth, points, tuple(run.steps.tolist()))
 
 
 def verdict(diagnosis: Diagnosis) -> Verdict:
@@ -99,8 +89,12 @@ def verdict(diagnosis: Diagnosis) -> Verdict:
         confidence=diagnosis.confidence,
         causes=tuple((c.id, c.score) for c in diagnosis.causes),
         onset=onset,
-        findings=tuple((f.code, f.severity, f.first_step) for f in diagnosis.findings),
+        findings=tuple((_key(f), f.severity, f.first_step) for f in diagnosis.findings),
     )
+
+
+def _key(finding: Finding) -> str:
+    return f"{finding.code}:{finding.subject}" if finding.code.startswith("MET") else finding.code
 
 
 def first_rows(run: Run, count: int) -> Run:
@@ -133,19 +127,13 @@ def _first_values(column: Column, count: int) -> Column:
 
 
 def replay_rows(steps: Sequence[int], truth: Truth) -> list[int]:
-    """Row counts to diagnose, rising, the whole log last."""
+    """Row counts to diagnose, rising, the whole log last. Where a run has two faults the grid is dense after each."""
     n = len(steps)
-    if truth.onset_step is None:
+    wanted: list[int] = []
+    if not truth.faults:
         wanted = [math.ceil(n * (i + 1) / EVEN) for i in range(EVEN)]
-    else:
-        before = int(np.searchsorted(np.asarray(steps), truth.onset_step))
-        wanted = [math.ceil(before * (i + 1) / BEFORE_ONSET) for i in range(BEFORE_ONSET)]
+    for fault in truth.faults:
+        before = int(np.searchsorted(np.asarray(steps), fault.onset))
+        wanted += [math.ceil(before * (i + 1) / BEFORE_ONSET) for i in range(BEFORE_ONSET)]
         wanted += [before + math.ceil((n - before) * share) for share in AFTER_ONSET]
-    return sorted({count for count in wanted if count >= 1} | {n})
-
-
-def _phase_of(diagnosis: Diagnosis, step: int | None) -> str | None:
-    if step is None:
-        return None
-    kinds = [phase.kind for phase in diagnosis.phases if phase.first_step <= step]
-    return kinds[-1] if kinds else None
+    return sorted({count for count in wanted if FEWEST_ROWS <= count <= n} | {n})

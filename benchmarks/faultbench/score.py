@@ -1,114 +1,120 @@
 """Score vaelab's diagnosis on the runs of the fault bench.
 
-    python benchmarks/faultbench/score.py [--logs DIR] [--half tune] [--misses] [--write]
+    python benchmarks/faultbench/score.py [--logs DIR] [--part tune] [--misses] [--save FILE]
+    python benchmarks/faultbench/score.py --final "why"     the final part, once: the look is counted in looks.json
 
-Prints the scores; `--misses` lists what went wrong (of the tune half, unless `--half` says otherwise), `--write` puts
-the tables between the markers of docs/faultbench.md and the numbers into benchmarks/faultbench/results.json.
+Findings are saved as one line a run; tables.py makes the page of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
-import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import tables
-from measures import cause_right, confusion, half, reliability, wrong_or_right
-from replay import Judged, judge
-from truth import Truth, load_all
+from replay import Judged, Verdict, judge
+from splits import count_look
+from truth import FILE, RUNS, Truth, load
 
 HERE = Path(__file__).parent
-LOGS = HERE / "logs"
-RESULTS = HERE / "results.json"
-PEERS = HERE / "peers.json"
-PAGE = HERE.parent.parent / "docs/faultbench.md"
+RESULTS = HERE / "results.jsonl.gz"
 
 
-def judge_all(entries: Sequence[tuple[Path, Truth]], jobs: int, replay: bool = True) -> list[Judged]:
+def judge_all(truths: Sequence[Truth], logs: Path, jobs: int, replay: bool = True) -> list[Judged]:
+    """Runs without a log are left out."""
+    work = partial(_judge_one, logs=logs, replay=replay)
     if jobs <= 1:
-        return [judge(folder, truth, replay) for folder, truth in entries]
+        return [work(truth) for truth in truths]
     with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(partial(_judge_entry, replay=replay), entries, chunksize=4))
+        return list(pool.map(work, truths, chunksize=8))
 
 
-def _judge_entry(entry: tuple[Path, Truth], replay: bool) -> Judged:
-    return judge(*entry, replay)
+def _judge_one(truth: Truth, logs: Path, replay: bool) -> Judged:
+    return judge(logs / truth.name / truth.log, truth, replay)
 
 
-def sections(runs: Sequence[Judged]) -> dict[str, str]:
-    """Generated parts of the page by the name of their marker."""
-    held_out = [r for r in runs if half(r.truth.id) == "held-out"]
-    faulty = {r.truth.id for r in runs if r.truth.kind == "faulty"}
-    healthy = {r.truth.id for r in runs if r.truth.kind == "healthy"} - faulty
-    count = (
-        f"{len(runs)} runs: {sum(r.truth.kind == 'faulty' for r in runs)} faulty of {len(faulty)} kinds, "
-        f"{sum(r.truth.kind == 'healthy' for r in runs)} healthy of {len(healthy)} kinds, "
-        f"{sum(r.truth.kind == 'harmless' for r in runs)} planted but harmless. "
-        f"The held-out part has {len({r.truth.id for r in held_out})} recipes and {len(held_out)} runs."
-    )
-    return {
-        "count": count,
-        "goals": tables.goals(runs),
-        "systems": tables.by(held_out, lambda r: r.truth.system, "system (held-out part)"),
-        "dialects": tables.by(held_out, lambda r: r.truth.dialect, "dialect (held-out part)"),
-        "reliability-verdict": tables.reliability_table(reliability(wrong_or_right(held_out))),
-        "reliability-cause": tables.reliability_table(reliability(cause_right(held_out))),
-        "confusion": tables.confusion_table(confusion(held_out)),
-        "recipes": tables.recipe_table(runs),
-        "peers": tables.peer_table(runs, json.loads(PEERS.read_text()) if PEERS.exists() else []),
+def save(runs: Iterable[Judged], path: Path = RESULTS) -> None:
+    """One line a run: what was said at every point."""
+    lines = [json.dumps(_line(r)) for r in runs]
+    path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), 9, mtime=0))
+
+
+def load_results(truths: Iterable[Truth], path: Path = RESULTS) -> list[Judged]:
+    """The saved verdicts with their truths; runs that were not judged are left out."""
+    by_name = {truth.name: truth for truth in truths}
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    return [_judged(line, by_name[line["name"]]) for line in lines if line["name"] in by_name]
+
+
+def _line(run: Judged) -> dict[str, Any]:
+    points = [
+        [p.step, p.status, round(p.confidence, 3), [[c, round(s, 3)] for c, s in p.causes[:5]]] for p in run.points
+    ]
+    line: dict[str, Any] = {
+        "name": run.truth.name,
+        "points": points,
+        "onset": run.final.onset,
+        "findings": list(run.final.findings),
     }
+    rows = run.rows
+    line["rows"] = (
+        [rows[0], rows[1] - rows[0], len(rows)] if len(set(map(int.__sub__, rows[1:], rows))) == 1 else list(rows)
+    )
+    return line | ({"error": run.error} if run.error else {})
 
 
-def write_page(page: Path, parts: dict[str, str]) -> None:
-    """Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`; a part without a marker is left out."""
-    text = page.read_text(encoding="utf-8")
-    for name, part in parts.items():
-        pattern = re.compile(f"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        text = pattern.sub(partial(_between, part), text)
-    page.write_text(text, encoding="utf-8")
-
-
-def _between(part: str, match: re.Match[str]) -> str:
-    return f"{match[1]}\n{part}\n\n{match[2]}"
+def _judged(line: dict[str, Any], truth: Truth) -> Judged:
+    findings = tuple(tuple(f) for f in line["findings"])
+    points = [
+        Verdict(step, status, confidence, tuple((c, s) for c, s in causes), None)
+        for step, status, confidence, causes in line["points"]
+    ]
+    last = points[-1]
+    points[-1] = Verdict(last.step, last.status, last.confidence, last.causes, line["onset"], findings)  # type: ignore[arg-type]
+    rows = line["rows"]
+    steps = range(rows[0], rows[0] + rows[1] * rows[2], rows[1]) if len(rows) == 3 and rows[1] > 0 else rows
+    return Judged(truth, tuple(points), tuple(steps), line.get("error", ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--logs", type=Path, default=LOGS, help="folder of the runs")
-    parser.add_argument("--half", choices=("tune", "held-out", "both"), default=None)
-    parser.add_argument("--only", default="", help="recipes whose id contains this text")
-    parser.add_argument("--misses", action="store_true", help="list every miss with its findings and causes")
+    parser.add_argument("--logs", type=Path, default=RUNS, help="folder of the runs' folders")
+    parser.add_argument("--truth", type=Path, default=FILE)
+    parser.add_argument("--final", default="", help="score the final part too, and write down why")
+    parser.add_argument("--only", default="", help="runs whose name or mechanism contains this text (tune part)")
+    parser.add_argument(
+        "--misses", action="store_true", help="list every miss of the tune part with its findings and causes"
+    )
     parser.add_argument("--no-replay", action="store_true", help="diagnose whole logs only (no delays)")
-    parser.add_argument("--write", action="store_true", help="write the page and results.json")
+    parser.add_argument("--save", type=Path, default=None, help="file for the verdicts")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
-    # Misses of the held-out half are not to be looked at while rules are mended.
-    wanted = options.half or ("tune" if options.misses else "both")
-    entries = [
-        (folder, truth)
-        for folder, truth in load_all(options.logs)
-        if options.only in truth.id and wanted in ("both", half(truth.id))
-    ]
-    if not entries:
+    part = "final" if options.final else "tune"
+    truths = [
+        t for t in load(options.truth)
+        if t.kind != "undecided" and t.split == part and (options.logs / t.name / t.log).exists()
+        and (not options.only or options.only in t.name or any(options.only in f.mechanism for f in t.faults))
+    ]  # fmt: skip
+    if not truths:
         print(f"No runs in {options.logs}: make them with benchmarks/faultbench/generate.py", file=sys.stderr)
         return 2
-    runs = judge_all(entries, options.jobs, replay=not options.no_replay)
-    parts = sections(runs)
-    print(parts["count"] + "\n\n" + parts["goals"])
-    if options.misses:
-        print("\n" + tables.by(runs, lambda r: r.truth.system, "system"))
+    runs = judge_all(truths, options.logs, options.jobs, replay=not options.no_replay)
+    if options.final:
+        print(f"look number {count_look(options.final)} at the final part")
+    print(part, dict(Counter(t.kind for t in truths)))
+    print(tables.goals({part: runs}))
+    if options.misses and part == "tune":
         print("\nMisses and false alarms:\n" + tables.misses(runs))
-        print("\nLate:\n" + tables.late(runs))
-    if options.write:
-        if wanted != "both" or options.only or options.no_replay:
-            parser.error("--write needs all runs with their replay")
-        write_page(PAGE, parts)
-        RESULTS.write_text(json.dumps(tables.as_data(runs), indent=1) + "\n", encoding="utf-8")
+    if options.save:
+        save(runs, options.save)
     return 0
 
 

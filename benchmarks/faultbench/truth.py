@@ -1,129 +1,141 @@
-"""What is known about one run of the fault bench: the planted fault, its onset and how it was verified.
+"""What is known about each run of the fault bench: `truth.jsonl.gz`, one line a run, in the order of the seeds.
 
-`truth.json` lies beside the log in `logs/<recipe>-<seed>/`.  Steps count optimizer steps of the autoencoder from 0,
-as the log does.
+Steps count optimizer steps of the autoencoder from 0, as the log does.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
-import math
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-FILE_NAME = "truth.json"
-KINDS = ("faulty", "healthy", "harmless")
-DIALECTS = ("vaelab", "pyramid_flow", "radiodiff", "lightning", "tensorboard")
+HERE = Path(__file__).parent
+FILE = HERE / "truth.jsonl.gz"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaelab-faultbench"
+RUNS = CACHE / "runs"
+"""Folder of the runs' folders; logs are not kept in the repository."""
+KINDS = ("faulty", "passed", "harmless", "healthy", "undecided")
 
 
 class TruthError(ValueError):
-    """A truth file does not say what it has to."""
+    """A line of the truth file contradicts itself."""
 
 
 @dataclass(frozen=True)
-class Verified:
-    """A number of the run against the same number of its healthy twin (same system, seed and length)."""
+class Planted:
+    """One fault of a run. onset: the first step that it acts on. end: the step after its last."""
 
-    what: str
-    """The quantity in plain words, for example "held-out clean MSE at the end"."""
-    fault_value: float | None
-    """None stands for NaN or infinity, which JSON cannot hold."""
-    twin_value: float | None
-    ratio: float | None
-    """fault_value / twin_value; None where it says nothing."""
-    present: bool
-    """Whether the number proves that the planted fault acts (for a healthy run: that nothing is damaged)."""
+    mechanism: str
+    severity: float
+    onset: int
+    end: int
+    causes: tuple[str, ...]
+    also: tuple[str, ...]
+    """Causes that the log alone cannot tell from `causes`."""
 
 
 @dataclass(frozen=True)
 class Truth:
     """The label of one run."""
 
-    id: str
-    """Recipe id, for example "kl-too-big"; the folder is `<id>-<seed>`."""
+    name: str
+    """"own-<seed>", or "<trainer>/<fault>-<seed>" of a trainer that is not ours."""
     kind: str
-    """"faulty", "healthy" (a look-alike or a plain run) or "harmless": planted, but the numbers show no damage."""
-    causes: tuple[str, ...]
-    """Accepted cause ids, rows of the fault catalogue ("C2"); empty for healthy and harmless runs."""
-    also_accepted: tuple[str, ...]
-    """Causes that the log alone cannot tell from `causes`."""
-    onset_step: int | None
-    """The first step that the fault acts on; None for healthy runs."""
+    """"faulty": a planted fault cost something at the end of the run. "passed": it cost something for a while. "harmless": it
+    cost nothing that was measured. "healthy": nothing was planted. "undecided": nothing was planted, but the run learned nothing;
+    it is not scored."""
+    split: str
+    """"tune" may be looked at; "final" is scored once."""
+    faults: tuple[Planted, ...]
     steps: int
-    """Length of the run in steps."""
     system: str
-    """"video", "radio", "rgb" and so on."""
     dialect: str
-    seed: int
     log: str
-    """The file or folder to diagnose, relative to the folder of the truth file."""
-    verified: Verified
-    relabelled: bool = False
-    """True where the kind was changed after the verification."""
-    diverges: bool = False
-    """True where the unsmoothed reconstruction term grows without return or becomes NaN."""
+    """The file or folder to diagnose, relative to the folder of the run."""
+    lookalike: str = ""
+    costs: tuple[tuple[str, float], ...] = ()
+    """What the faults cost at the end, by the names of `harm.COSTS`."""
+    lost_db: float = 0.0
+    """dB of held-out PSNR that are missing at the end."""
+    worst_db: float = 0.0
+    """The same at its worst moment."""
     doubled_step: int | None = None
-    """Diverging runs: the first step after onset at which the unsmoothed reconstruction term (mean of 5 steps) is at
-    least twice the healthy twin's, or not finite."""
+    """Diverging runs: the first step at which the reconstruction loss (mean of 5 steps) is twice the twin's for good."""
+    held_out: str = ""
+    """Why the run belongs to the final part: "mechanism", "system", "seed" or "trainer"."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise TruthError(f"{self.id}: kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
-        if self.dialect not in DIALECTS:
-            raise TruthError(f"{self.id}: dialect is {self.dialect!r}; it must be one of {', '.join(DIALECTS)}")
-        if self.kind == "faulty" and (not self.causes or self.onset_step is None):
-            raise TruthError(f"{self.id}: a faulty run needs a cause and an onset step")
-        if self.kind == "faulty" and not self.verified.present:
-            raise TruthError(f"{self.id}: the fault was not proved to be present; relabel the run as harmless")
-        if self.kind != "faulty" and (self.causes or self.onset_step is not None):
-            raise TruthError(f"{self.id}: a {self.kind} run has no cause and no onset step")
-        if self.onset_step is not None and not 0 <= self.onset_step < self.steps:
-            raise TruthError(f"{self.id}: onset step {self.onset_step} is outside the run of {self.steps} steps")
-
-    @property
-    def accepted(self) -> frozenset[str]:
-        """Every cause id that counts as right."""
-        return frozenset(self.causes) | frozenset(self.also_accepted)
-
-    @property
-    def name(self) -> str:
-        return f"{self.id}-{self.seed}"
+            raise TruthError(f"{self.name}: kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
+        planted = self.kind in ("faulty", "passed", "harmless")
+        if planted != bool(self.faults):
+            raise TruthError(
+                f"{self.name}: a {self.kind} run has {'a planted fault' if planted else 'none'}, here are {len(self.faults)}"
+            )
+        for fault in self.faults:
+            if not 0 <= fault.onset < fault.end <= self.steps:
+                raise TruthError(
+                    f"{self.name}: {fault.mechanism} acts from {fault.onset} to {fault.end} in a run of {self.steps} steps"
+                )
 
     @property
     def faulty(self) -> bool:
         return self.kind == "faulty"
 
-    def save(self, folder: Path) -> Path:
-        """Writes `truth.json` into `folder` (made when absent) and returns its path."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / FILE_NAME
-        path.write_text(json.dumps(_plain(asdict(self)), indent=1, allow_nan=False) + "\n")
-        return path
+    @property
+    def onset_step(self) -> int | None:
+        """First step of the first fault."""
+        return self.faults[0].onset if self.faults else None
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Every cause id that counts as right."""
+        return frozenset(c for fault in self.faults for c in (*fault.causes, *fault.also))
 
 
-def load(folder: Path) -> Truth:
-    """The truth of the run in `folder`.  Raises TruthError where the file contradicts itself."""
-    data = json.loads((folder / FILE_NAME).read_text())
+def save(truths: Iterable[Truth], path: Path = FILE) -> None:
+    """All truths in one file, the same bytes for the same truths."""
+    lines = [
+        json.dumps(_short(asdict(truth)), allow_nan=False) for truth in sorted(truths, key=lambda t: _order(t.name))
+    ]
+    path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), 9, mtime=0))
+
+
+def load(path: Path = FILE) -> list[Truth]:
+    """Raises TruthError for a line that does not fit."""
+    return [parsed(json.loads(line)) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
+def parsed(data: dict[str, Any]) -> Truth:
     try:
-        data["verified"] = Verified(**data["verified"])
-        for key in ("causes", "also_accepted"):
-            data[key] = tuple(data[key])
-        return Truth(**data)
+        faults = tuple(
+            Planted(**f | {"causes": tuple(f["causes"]), "also": tuple(f["also"])}) for f in data.pop("faults", ())
+        )
+        costs = tuple((name, value) for name, value in data.pop("costs", ()))
+        return Truth(faults=faults, costs=costs, **data)
     except (KeyError, TypeError) as error:
-        raise TruthError(f"{folder.name}: the truth file does not fit the format: {error}") from error
+        raise TruthError(f"{data.get('name', '?')}: the truth does not fit the format: {error}") from error
 
 
-def load_all(root: Path) -> list[tuple[Path, Truth]]:
-    """(folder, truth) of every run below `root`, by name."""
-    return [(path.parent, load(path.parent)) for path in sorted(root.glob(f"*/{FILE_NAME}"))]
+def _order(name: str) -> tuple[str, int]:
+    head, _, number = name.rpartition("-")
+    return head, int(number)
 
 
-def _plain(value: Any) -> Any:
+def _short(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what has its usual value, and with few digits."""
+    return {key: _rounded(value) for key, value in data.items() if value not in ("", (), None, 0.0)}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, (tuple, list)):
+        return [_rounded(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+        return {key: _rounded(item) for key, item in value.items()}
     return value

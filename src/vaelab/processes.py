@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vaelab.errors import LogError, VaelabError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 FEWEST_TASKS = 4
 LEAST_SECONDS = 2.0  # of work; starting the processes and handing over their results takes a good part of one
@@ -82,6 +83,9 @@ def _here(work: _Guarded, tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
 
 def _in_processes(work: _Guarded, tasks: Sequence[Any], processes: int) -> Iterator[tuple[int, Any]]:
     """``(number of the task, result)`` as they come. A process that dies costs the task that it was at, and is replaced."""
+    import multiprocessing  # for one log it would be a part of the time
+    from multiprocessing.connection import Connection, wait
+
     # a fork has everything imported; elsewhere it is not safe
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
     workers: dict[Connection, Any] = {}

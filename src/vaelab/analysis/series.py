@@ -39,6 +39,11 @@ class Series:
         return Series(self.steps[a:b], self.values[a:b], self.low[a:b], self.high[a:b], self.rows[a:b], self.per_block)
 
     @property
+    def span(self) -> tuple[int, int]:
+        """First and last step; of a series that is not empty."""
+        return int(self.steps[0]), int(self.steps[-1])
+
+    @property
     def early(self) -> Series:
         """The first rows (``early_rows``)."""
         return self._take(slice(0, early_rows(len(self))))

@@ -13,6 +13,7 @@ from vaelab.catalog.latent import LATENT
 from vaelab.catalog.losses import LOSSES
 from vaelab.catalog.optimisation import OPTIMISATION
 from vaelab.catalog.types import Band, BandStanding, Direction, Metric
+from vaelab.patterns import pattern
 
 __all__ = ["METRICS", "Band", "BandStanding", "Direction", "Metric", "canonical"]
 
@@ -33,9 +34,9 @@ _SPLITS = {
     "validation_ema": "val_ema/",
     "test": "test/",
 }
-_SPLIT = re.compile(rf"^(?P<split>{'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?P<mark>[/._])(?P<rest>.+)$")
+_SPLIT = pattern(rf"^(?P<split>{'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?P<mark>[/._])(?P<rest>.+)$")
 
-_UNIT = re.compile(r"_?[\[(](?:db|nats?|bits?|s|sec|seconds|mb|mib)[\])]$")  # units in which the catalogue counts too
+_UNIT = pattern(r"_?[\[(](?:db|nats?|bits?|s|sec|seconds|mb|mib)[\])]$")  # units in which the catalogue counts too
 
 
 def canonical(original: str) -> str:

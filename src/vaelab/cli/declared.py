@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import ConfigError
+from vaelab.patterns import pattern
 
-_SIZES = re.compile(r"\d+(?:\s*[x×*,]\s*\d+)*", re.IGNORECASE)
+_SIZES = pattern(r"\d+(?:\s*[x×*,]\s*\d+)*", re.IGNORECASE)
 
 
 def declared_config(

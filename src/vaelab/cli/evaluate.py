@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +11,7 @@ import typer
 
 from vaelab.cli.declared import declared_config
 from vaelab.cli.diagnose import FailOn, fails
+from vaelab.cli.progress import Report, progress
 from vaelab.errors import CheckpointError, ConfigError, TrainError
 
 if TYPE_CHECKING:
@@ -86,19 +88,25 @@ def evaluate(
     if format not in OUTPUTS:
         raise ConfigError(f"--format {format}: choose one of {', '.join(OUTPUTS)}.")
     size = declared_config(clip=clip).get("clip_shape") if clip else None
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise TrainError("evaluating needs torch, which is not installed here: pip install 'vaelab[train]'") from None
-    from vaelab.evaluation.opening import find_models
+    kept = "Nothing was written; the same command with fewer --clips takes less time."
+    with progress("evaluate", "loading torch and the checkpoint", kept) as report:
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            raise TrainError(
+                "evaluating needs torch, which is not installed here: pip install 'vaelab[train]'"
+            ) from None
+        from vaelab.evaluation.opening import find_models
 
-    paths, held_out = _split(checkpoints, data)
-    found = find_models(paths, "both" if both else "ema" if ema else "raw")
-    evaluation = _measure(found, held_out, size, clips, lpips, fvd, device)
+        paths, held_out = _split(checkpoints, data)
+        found = find_models(paths, "both" if both else "ema" if ema else "raw")
+        evaluation, interrupted = _measure(found, held_out, size, clips, lpips, fvd, device, report)
     written = _write(evaluation, found, output)
     _print(evaluation, format)
     if written:
         print(f"\nWritten: {', '.join(map(str, written))}", file=sys.stdout if format == "terminal" else sys.stderr)
+    if interrupted:
+        raise KeyboardInterrupt(f"{evaluation.notes[0]} The same command measures all of them.")
     raise typer.Exit(1 if fails(evaluation.diagnoses, fail_on.value) else 0)
 
 
@@ -125,8 +133,9 @@ def _measure(
     lpips: str,
     fvd: bool,
     device: str,
-) -> Evaluation:
-    from vaelab.cli.probe import progress_bar
+    report: Report,
+) -> tuple[Evaluation, bool]:
+    """What was measured, and whether Ctrl-C ended it before the last clip."""
     from vaelab.evaluation.clips import open_clips
     from vaelab.evaluation.evaluate import check_fvd, evaluate
     from vaelab.evaluation.opening import load_models, lpips_network
@@ -137,27 +146,27 @@ def _measure(
     first = next(iter(models.values()))
     run = next((checkpoint.run for checkpoint in found.values() if checkpoint.run is not None), None)
     frames, resolution = (size[0], (size[1], size[2])) if size else (None, None)
+    report("looking for the data", 0, 0)
     clips = open_clips(data, run, first.grid, first.channels, count, frames, resolution)
     for title, model in models.items():
         check_size(model.grid, clips.config.frames, *clips.config.resolution, who=title)
     network, notes = lpips_network(lpips, *clips.config.resolution)
     if fvd:
         check_fvd(clips.config.frames)
-    with progress_bar() as report:
-        done = [0]
-
-        def step() -> None:
-            done[0] += 1
-            report("evaluating", done[0], count * len(models))
-
-        tables, interrupted = evaluate(models, clips, network, fvd, step)
+    whole, done = count * len(models), itertools.count(1)
+    report("reconstructing and scoring", 0, whole)
+    tables, interrupted = evaluate(
+        models, clips, network, fvd, lambda: report("reconstructing and scoring", next(done), whole)
+    )
+    report("judging", 0, 0)
     kind: Literal["image", "video"] = "video" if clips.config.frames > 1 else "image"
     said = [*([notes] if notes else []), *_not_computed(kind, fvd)]
     said += clips.notes
     said += dict.fromkeys(model.in_diffusers for model in models.values() if model.in_diffusers)
     if interrupted:
         said.insert(0, f"Interrupted: {len(tables[0])} of up to {count} clips were measured.")
-    return Evaluation(tables, clips.describe(), kind, first.latent_channels, network.name if network else "", said)
+    name = network.name if network else ""
+    return Evaluation(tables, clips.describe(), kind, first.latent_channels, name, said), interrupted
 
 
 def _not_computed(kind: str, fvd: bool) -> list[str]:
@@ -170,6 +179,7 @@ def _not_computed(kind: str, fvd: bool) -> list[str]:
 
 def _write(evaluation: Evaluation, found: dict[str, Checkpoint], output: Path | None) -> list[Path]:
     """evaluation.json and .md in ``output``, and in the folder of each run, there with the numbers of its own checkpoint."""
+    from vaelab.cli.measured import evaluation_page
     from vaelab.evaluation.result import to_json, to_markdown
     from vaelab.report import files
 
@@ -180,10 +190,11 @@ def _write(evaluation: Evaluation, found: dict[str, Checkpoint], output: Path | 
     if output is not None:
         files.make_folder(output)
         places.setdefault(output, 0)
-    page, written = to_markdown(evaluation), []
+    page, looked_at, written = to_markdown(evaluation), evaluation_page(evaluation), []
     for folder, number in places.items():
         written.append(files.write_text(folder / "evaluation.json", to_json(evaluation, number)))
         written.append(files.write_text(folder / "evaluation.md", page))
+        written.append(files.write_text(folder / "evaluation.html", looked_at))
     return written
 
 

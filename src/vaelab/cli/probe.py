@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +12,12 @@ import typer
 
 from vaelab.cli.declared import declared_config
 from vaelab.cli.diagnose import FailOn, fails
+from vaelab.cli.progress import progress
 from vaelab.errors import ConfigError, TrainError, reason
 
 if TYPE_CHECKING:
     from vaelab.diagnosis import Diagnosis
-    from vaelab.probing.result import ProbeResult, Progress
+    from vaelab.probing.result import ProbeResult
 
 OUTPUTS = ("terminal", "json", "markdown")
 
@@ -101,22 +100,25 @@ def probe(
     os.environ.setdefault(
         "GOMP_SPINCOUNT", "30000"
     )  # waiting threads sleep: on a busy machine they took most of the time
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise TrainError("probing needs torch, which is not installed here: pip install 'vaelab[train]'") from None
-    from vaelab.models.opening import find_checkpoint
-    from vaelab.probing import probe as measure
-    from vaelab.probing.render import judge
-    from vaelab.probing.result import ProbeError
+    kept = "Nothing was written; the same command with fewer --samples takes less time."
+    with progress("probe", "loading torch and the checkpoint", kept) as report:
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            raise TrainError("probing needs torch, which is not installed here: pip install 'vaelab[train]'") from None
+        from vaelab.models.opening import find_checkpoint
+        from vaelab.probing import probe as measure
+        from vaelab.probing.render import judge
+        from vaelab.probing.result import ProbeError
 
-    found = find_checkpoint(checkpoint, ema)
-    folder = output or (found.run / "probe" if found.run is not None else Path("probe"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error.strerror or error}. Choose another --output.") from None
-    with progress_bar() as report:
+        found = find_checkpoint(checkpoint, ema)
+        folder = output or (found.run / "probe" if found.run is not None else Path("probe"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be written: {error.strerror or error}. Choose another --output."
+            ) from None
         try:
             result = measure(
                 checkpoint,
@@ -135,7 +137,8 @@ def probe(
             raise ProbeError(
                 f"{checkpoint} cannot be run on these clips ({reason(error)}). Try a smaller --clip, or --device cpu."
             ) from error
-    diagnosis = judge(result)
+        report("judging", 0, 0)
+        diagnosis = judge(result)
     written = _write(result, diagnosis, folder, found.run)
     _print(result, diagnosis, format)
     pictured = f" and {len(result.pictures)} pictures" if result.pictures else ""
@@ -147,6 +150,7 @@ def probe(
 def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
     """probe.md in ``folder``, and probe.json there; for a ``run`` beside its log, where diagnose finds it, and in
     ``folder`` only where that is another place than the run's own."""
+    from vaelab.cli.measured import probe_page
     from vaelab.probing.render import to_markdown
     from vaelab.report import files
 
@@ -154,6 +158,7 @@ def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | 
     places = [folder] if run is None else [run] if folder == run / "probe" else [run, folder]
     written = [result.write(place / "probe.json") for place in places]
     files.write_text(page, to_markdown(result, diagnosis))
+    files.write_text(folder / "probe.html", probe_page(result, diagnosis, folder))
     return [*written, page]
 
 
@@ -170,21 +175,3 @@ def _print(result: ProbeResult, diagnosis: Diagnosis, format: str) -> None:
     else:
         whole: dict[str, Any] = {**result.to_dict(), "diagnosis": json.loads(report.to_json([diagnosis]))}
         write_out(json.dumps(whole, indent=1), None)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on standard error while the work goes on, one line for each part; nothing off a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def report(part: str, done: int, whole: int) -> None:
-            if part not in tasks:
-                tasks[part] = bar.add_task(part, total=whole)
-            bar.update(tasks[part], completed=min(done, whole), total=whole)
-
-        yield report

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaelab.cli.progress import Report, progress
 from vaelab.errors import TrainError
 
 if TYPE_CHECKING:
@@ -62,31 +65,35 @@ def smoke(
 
     chosen = load_config(config, settings or [])
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise TrainError("smoke needs torch, which is not installed here: pip install 'vaelab[train]'") from None
-    from vaelab.training.smoke_settings import short_settings
+    kept = "Nothing is kept of it; the same command starts again, and --small takes less time."
+    with progress("smoke", "loading torch, the data and the networks", kept) as report:
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            raise TrainError("smoke needs torch, which is not installed here: pip install 'vaelab[train]'") from None
+        from vaelab.training.smoke_settings import short_settings
 
-    short, notes = short_settings(chosen, small)
-    with tempfile.TemporaryDirectory(prefix="vaelab-smoke-") as folder:
-        checks = _alone(short, Path(folder)) if ranks == 1 else _together(short, Path(folder), ranks, notes)
+        short, notes = short_settings(chosen, small)
+        with tempfile.TemporaryDirectory(prefix="vaelab-smoke-") as name:
+            folder = Path(name)
+            checks = _alone(short, folder, report) if ranks == 1 else _together(short, folder, ranks, notes, report)
     _print(config, checks, notes, format)
     raise typer.Exit(0 if all(check.passed is not False for check in checks) else 1)
 
 
-def _alone(config: TrainConfig, folder: Path) -> list[Check]:
+def _alone(config: TrainConfig, folder: Path, report: Report) -> list[Check]:
     from vaelab.training import distributed
     from vaelab.training.smoke import smoke as run
 
-    return run(config, folder / "run", distributed.start(config.run.device), _Bar())
+    return run(config, folder / "run", distributed.start(config.run.device), report)
 
 
-def _together(config: TrainConfig, folder: Path, count: int, notes: list[str]) -> list[Check]:
+def _together(config: TrainConfig, folder: Path, count: int, notes: list[str], report: Report) -> list[Check]:
     """The checks of ``count`` real processes. Raises TrainError if one of them fails on its own account."""
     import torch
 
     from vaelab.config import dump_config
+    from vaelab.training.run_log import METRICS
     from vaelab.training.smoke import Check
     from vaelab.training.smoke_worker import RESULT, SETTINGS
 
@@ -96,12 +103,24 @@ def _together(config: TrainConfig, folder: Path, count: int, notes: list[str]) -
     (folder / SETTINGS).write_text(dump_config(config), encoding="utf-8")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     command = [*launcher, "-m", WORKER, str(folder)]
-    print(f"vaelab: {count} processes take {config.run.steps} steps ...", file=sys.stderr)
-    done = subprocess.run(command, capture_output=True, text=True)
+    log, metrics = folder / "output.txt", folder / "run" / METRICS
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            while process.poll() is None:
+                rows = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+                part = "checking" if rows >= config.run.steps else "training"
+                report(f"{part} with {count} processes", rows if part == "training" else 0, config.run.steps)
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            process.send_signal(
+                signal.SIGTERM
+            )  # torchrun ends its processes, where the terminal has not told them already
+            raise
     result = folder / RESULT
-    if done.returncode != 0 or not result.exists():
-        lines = [line for line in done.stderr.splitlines() if "Error" in line and "ChildFailed" not in line]
-        why = lines[0].strip() if lines else f"exit code {done.returncode}"
+    if process.returncode != 0 or not result.exists():
+        text = log.read_text("utf-8", "replace")
+        lines = [line for line in text.splitlines() if "Error" in line and "ChildFailed" not in line]
+        why = lines[0].strip() if lines else f"exit code {process.returncode}"
         raise TrainError(
             f"the {count} processes did not come to an end ({why}). VAELAB_DEBUG=1 vaelab train shows more."
         )
@@ -109,29 +128,6 @@ def _together(config: TrainConfig, folder: Path, count: int, notes: list[str]) -
     if "error" in found:
         raise TrainError(found["error"])
     return [Check(**check) for check in found["checks"]]
-
-
-class _Bar:
-    """The trainer's screen: a progress bar on standard error, only on a terminal."""
-
-    def start(self, done: int, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        console = Console(stderr=True)
-        columns = (TextColumn("smoke"), BarColumn(), MofNCompleteColumn())
-        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.progress.add_task("smoke", total=total)
-        self.progress.start()
-
-    def row(self, step: int, phase: str, values: Mapping[str, float]) -> None:
-        self.progress.update(self.task, completed=step + 1)
-
-    def say(self, text: str, status: str = "") -> None:
-        pass
-
-    def stop(self) -> None:
-        self.progress.stop()
 
 
 def _print(name: str, checks: Sequence[Check], notes: Sequence[str], format: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,6 +95,22 @@ def resume(
 def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = False) -> None:
     # Threads that wait may spin for a moment only: on a busy two-core machine endless spinning made a step of 0.9 s take 4.1.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    is_main = int(os.environ.get("RANK", "0")) == 0
+    try:
+        if is_main:
+            print("vaelab train: loading torch, the data and the networks ...", file=sys.stderr, flush=True)
+        _train(config, folder, resume, after_stop, is_main)
+    except KeyboardInterrupt:  # before the first step, at the report after the last one, or a second Ctrl-C
+        has_checkpoint = any((folder / "checkpoints").glob("step-*"))
+        kept = (
+            f"Its checkpoints are kept. Go on with: vaelab resume {folder}"
+            if has_checkpoint
+            else f"There is no checkpoint yet. Start again with: vaelab train ... -o {folder} --resume"
+        )
+        raise KeyboardInterrupt(f"Interrupted. {kept}") from None
+
+
+def _train(config: TrainConfig, folder: Path, resume: bool, after_stop: bool, is_main: bool) -> None:
     try:
         import torch  # noqa: F401
     except ImportError:
@@ -102,7 +119,6 @@ def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = Fal
     from vaelab.training.ending import write_ending
     from vaelab.training.screen import Terminal
 
-    is_main = int(os.environ.get("RANK", "0")) == 0
     screen = Terminal() if is_main else None
     outcome = run_training(config, folder, screen, resume, after_stop)
     if screen is not None:

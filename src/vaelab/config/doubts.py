@@ -7,8 +7,14 @@ from vaelab.config.schema import TrainConfig
 
 def doubts(config: TrainConfig, items: int | None = None, world: int = 1) -> tuple[str, ...]:
     """One sentence each. items: how many there are to train on, where that is known; world: number of processes."""
-    loss, optim, steps = config.loss, config.optim, config.run.steps
+    loss, optim, model, steps = config.loss, config.optim, config.model, config.run.steps
     found = []
+    if model.freeze != "none" and model.freeze_from >= steps:
+        found.append(f"freeze_from {model.freeze_from} is not before the last step {steps - 1}: nothing is frozen")
+    elif model.freeze != "none" and model.freeze_from == 0 and model.pretrained is None:
+        found.append(
+            "the encoder is frozen from the start and model.pretrained is not set: its random weights are kept"
+        )
     if loss.disc != "none" and loss.disc_start >= steps:
         found.append(
             f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"

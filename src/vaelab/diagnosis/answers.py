@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vaelab.analysis import Series
 from vaelab.diagnosis.recognised import ENOUGH_ROWS, why_not
 from vaelab.diagnosis.types import QA, NextStep, RankedCause, Status
 from vaelab.facts import Facts
@@ -70,7 +69,7 @@ def _reconstruction(facts: Facts, findings: Sequence[Finding]) -> str:
     rec = facts.view.series("rec_loss")
     if len(rec) < 8:
         return "Too few rows to say." if len(rec) else ""
-    change = _late(rec) / float(rec.values[0]) if rec.values[0] > 0 else 1.0
+    change = rec.now / float(rec.values[0]) if rec.values[0] > 0 else 1.0
     if change < 0.87:
         return "Against its own start, yes."
     return "It stands about where it began." if change < 1.15 else "It is worse than at the start."
@@ -109,12 +108,6 @@ def _clipping(share: float | None) -> str:
 
 def _words(finding: Finding) -> str:
     return finding.name.replace("-", " ")
-
-
-def _late(series: Series) -> float:
-    """The median of the last tenth, at least three rows."""
-    late = sorted(series.late.values)
-    return float(late[len(late) // 2])
 
 
 def _compare_with_start(facts: Facts) -> str:
@@ -156,7 +149,7 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     said = {f.name: f for f in facts.statements}
     rec = facts.view.series("rec_loss")
     if len(rec) >= 8 and not codes & {"REC101", "REC102", "REC103", "REC104", "REC107", "ADV307"}:
-        first, middle = float(rec.values[0]), _late(rec)
+        first, middle = float(rec.values[0]), rec.now
         if 0 < middle < 0.9 * first:
             good.append(
                 f"rec_loss is {first / middle:.2g} times lower than at the start ({first:.4g} to {middle:.4g})."

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from vaelab.catalog import METRICS, canonical
 from vaelab.dialects.types import Dialect
 from vaelab.own_settings import own_conventions
+from vaelab.patterns import pattern
 
 PLAIN = {"loss", "train_loss", "val_loss", "test_loss"}  # of a progress bar, or of a callback of the user's
 _PACKAGE = "vaelab.dialects"
@@ -64,8 +65,8 @@ def foreign_losses(originals: Iterable[str], dialect: Dialect) -> tuple[str, ...
     return tuple(sorted(losses - dialect.losses - PLAIN))
 
 
-_SPLIT_PATH = re.compile(r"^(?:(?:train|training|val|val_ema|valid|validation|test|eval)[/.])+")
-_SPLIT_WORD = re.compile(r"^(?:train|training|val|val_ema|valid|validation|test|eval)_(?=.)")
+_SPLIT_PATH = pattern(r"^(?:(?:train|training|val|val_ema|valid|validation|test|eval)[/.])+")
+_SPLIT_WORD = pattern(r"^(?:train|training|val|val_ema|valid|validation|test|eval)_(?=.)")
 
 
 def bare_name(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,26 +23,72 @@ STRIP, GAP, FONT = 22, 4, 14
 BACKGROUND, TEXT, NOT_FINITE = (24, 24, 24), (235, 235, 235), (255, 0, 255)
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Where the pictures of one frame lie on its canvas, in pixels: side by side, ``cell`` apart, each ``factor`` times enlarged."""
+
+    height: int
+    width: int
+    factor: int
+    cell: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of one picture: width and height."""
+        return self.width * self.factor, self.height * self.factor
+
+    def left(self, number: int) -> int:
+        return GAP + number * self.cell
+
+
+def cells_of(height: int, width: int) -> Cells:
+    """For frames of this size: a narrow picture still has room for its title."""
+    factor = max(1, math.ceil(SMALLEST / max(height, width)))
+    return Cells(height, width, factor, max(width * factor, SMALLEST) + GAP)
+
+
 def panels(x: torch.Tensor, reconstructions: Sequence[torch.Tensor], titles: Sequence[str], gain: float) -> np.ndarray:
     """uint8 (height, width, 3), even sizes: the original, then each reconstruction and its error times ``gain``.
 
     x, reconstructions: (C, H, W) in [-1, 1]. titles: of the reconstructions. The error is signed: brighter than grey where
-    the reconstruction is too bright. NaN and infinity are magenta.
+    the reconstruction is too bright; a scale under it says how many 8-bit levels black and white are. NaN and infinity are
+    magenta.
     """
     shown = [("original", x)]
     for title, r in zip(titles, reconstructions, strict=True):
-        shown += [(title, r), (f"error x{gain:g}, grey: none", gain * (r - x))]
-    factor = max(1, math.ceil(SMALLEST / max(x.shape[-2:])))
-    height, width = x.shape[-2] * factor, x.shape[-1] * factor
-    cell = max(width, SMALLEST) + GAP  # a narrow picture still has room for its title
-    size = (_even(len(shown) * cell + GAP), _even(STRIP + height + GAP))
+        shown += [(title, r), (f"error x{gain:g}", gain * (r - x))]
+    cells = cells_of(*x.shape[-2:])
+    height = cells.size[1]
+    size = (_even(len(shown) * cells.cell + GAP), _even(STRIP + height + STRIP + GAP))
     canvas = Image.new("RGB", size, BACKGROUND)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
     for number, (title, picture) in enumerate(shown):
-        left = GAP + number * cell
+        left = cells.left(number)
         draw.text((left, 2), title.encode("ascii", "replace").decode(), TEXT, font)  # the built-in font has no others
-        canvas.paste(Image.fromarray(pixels(picture).repeat(factor, 0).repeat(factor, 1)), (left, STRIP))
+        canvas.paste(Image.fromarray(pixels(picture).repeat(cells.factor, 0).repeat(cells.factor, 1)), (left, STRIP))
+        if title.startswith("error x"):
+            _scale(canvas, draw, font, left, STRIP + height + GAP, gain)
     return np.asarray(canvas)
+
+
+def _scale(canvas: Image.Image, draw: Any, font: Any, left: int, top: int, gain: float) -> None:
+    """From black to white, with the errors in 8-bit levels that these stand for."""
+    most = f"{127.5 / gain:.3g}"
+    ramp = np.linspace(0, 255, SMALLEST // 3).astype(np.uint8)
+    bar = np.repeat(np.repeat(ramp[None, :, None], STRIP - 8, 0), 3, 2)
+    start = int(font.getlength(f"-{most}")) + GAP
+    draw.text((left, top), f"-{most}", TEXT, font)
+    canvas.paste(Image.fromarray(bar), (left + start, top + 2))
+    draw.text((left + start + bar.shape[1] + GAP, top), f"+{most} levels", TEXT, font)
+
+
+def suitable_gain(errors: Sequence[torch.Tensor]) -> float:
+    """The gain, a power of two from 1 to 64, at which 99% of the errors (of any shape, in the range -1 to 1) are not cut off."""
+    finite = torch.cat([error[error.isfinite()].abs().flatten() for error in errors])
+    if not len(finite):
+        return 1.0
+    most = float(finite.kthvalue(max(1, math.ceil(0.99 * len(finite)))).values)
+    return float(2 ** min(max(math.floor(math.log2(1 / most)), 0), 6)) if most > 0 else 64.0
 
 
 def pixels(picture: torch.Tensor) -> np.ndarray:

@@ -6,11 +6,14 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import torch
 from torch import nn
@@ -18,7 +21,7 @@ from torch import nn
 from vaelab.errors import DataError
 from vaelab.evaluation.clip_scores import ClipScores
 from vaelab.evaluation.media import Media
-from vaelab.evaluation.panels import PictureFile, even, panels, pixels
+from vaelab.evaluation.panels import STRIP, PictureFile, cells_of, even, panels, pixels, suitable_gain
 from vaelab.evaluation.scores import SCORES, derive, stack
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.tiling import Reconstruction, plan
@@ -42,7 +45,7 @@ ON_SCREEN = ("psnr", "ssim", "lpips", "explained_variance", "hf_ratio", "motion_
 @dataclass(frozen=True)
 class How:
     """tiled: None cuts large frames only. tile: side in pixels. frames: of a chunk, None as the model likes. sample: of the
-    posterior, in place of its mean, noise from ``seed``. gain: of the error. alone: also write the reconstructions alone."""
+    posterior, in place of its mean, noise from ``seed``. gain: of the error, the same for all files of a call. alone: also write the reconstructions alone."""
 
     tiled: bool | None = None
     tile: int = 256
@@ -56,7 +59,8 @@ class How:
 @dataclass(frozen=True)
 class Row:
     """One file and one model. scores: as ``vaelab evaluate``, NaN where not defined. seam: change of the error at borders
-    of chunks over that elsewhere, NaN for one chunk. cut: how the clip was cut. problem: why it is not whole, or ""."""
+    of chunks over that elsewhere, NaN for one chunk. cut: how the clip was cut. problem: why it is not whole, or "". picture: where
+    it is shown beside the original."""
 
     name: str
     model: str
@@ -67,6 +71,26 @@ class Row:
     seam: float
     cut: str
     problem: str = ""
+    picture: Path = Path()
+
+
+SHOWN = {"raw": "reconstruction (raw)", "EMA": "reconstruction (EMA)"}
+"""Titles of pictures: which weights made one is told beside what it is."""
+
+
+def gain_for(media: Media, models: Mapping[str, Autoencoder], how: How) -> float:
+    """A gain at which the errors of ``media``'s first frame fill the range: for all files of a call, so that they compare. Raises
+    DataError if there is no frame."""
+    errors = []
+    for model in models.values():
+        tiling = plan(model.grid, media.height, media.width, how.tiled, how.tile, how.frames)
+        made = Reconstruction(model, tiling, how.sample, _generator(model, how.seed))(
+            islice(media.read(model.channels), 1)
+        )
+        errors += [frame.r - frame.x for frame in made]
+    if not errors:
+        raise DataError(f"{media.path} holds no frame.")
+    return suitable_gain(errors)
 
 
 def reconstruct(
@@ -101,7 +125,7 @@ def reconstruct(
         ]
         for frames in zip(*streams, strict=True):
             made = [frame.r for frame in frames]
-            beside.add(panels(frames[0].x, made, list(models), how.gain))
+            beside.add(panels(frames[0].x, made, [SHOWN.get(title, title) for title in models], how.gain))
             for file, r in zip(alone, made, strict=False):
                 file.add(even(pixels(r)) if media.is_video else pixels(r))
             for frame, gathered in zip(frames, scores, strict=True):
@@ -115,7 +139,9 @@ def reconstruct(
         values = {name: float(value[0]) for name, value in derive(stack([components])).items()}
         seam = components["seam_change"] / components["other_change"] if components["other_change"] else math.nan
         size, problem = (gathered.frames, media.height, media.width), problems[0] if problems else ""
-        rows.append(Row(media.name, title, *size, values, seam, tilings[title].describe(media.is_video), problem))
+        rows.append(
+            Row(media.name, title, *size, values, seam, tilings[title].describe(media.is_video), problem, beside.path)
+        )
     return rows
 
 
@@ -132,6 +158,36 @@ def table(rows: Sequence[Row], short: bool = False) -> tuple[list[str], list[lis
         values = [_cell(name, row.scores.get(name, math.nan)) for name in names]
         cells.append([*place, *values, *[_number(row.seam, 2)] * seams])
     return header, cells
+
+
+def for_page(rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
+    """Of each file, the worst first: its picture as seen from ``folder``, and where in it the original, the reconstructions and their
+    errors lie, in pixels."""
+    by_file: dict[Path, list[Row]] = {}
+    for row in rows:
+        by_file.setdefault(row.picture, []).append(row)
+    shown: list[dict[str, Any]] = []
+    for picture, own in by_file.items():
+        cells = cells_of(own[0].height, own[0].width)
+        width, height = cells.size
+        titles = ["original"]
+        for row in own:
+            title = SHOWN.get(row.model, row.model)
+            titles += [title, f"error of {title}"]
+        psnr = min((row.scores.get("psnr", math.nan) for row in own), default=math.nan)
+        shown.append(
+            {
+                "name": own[0].name,
+                "file": quote(os.path.relpath(picture, folder)),
+                "video": picture.suffix == ".mp4",
+                "top": STRIP,
+                "width": width,
+                "height": height,
+                "pictures": [{"title": title, "left": cells.left(i)} for i, title in enumerate(titles)],
+                "psnr": psnr if math.isfinite(psnr) else None,
+            }
+        )
+    return sorted(shown, key=lambda one: math.inf if one["psnr"] is None else one["psnr"])
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -21,6 +21,7 @@ from vaelab.facts.identities import (
     before_gan,
     check_identity,
     fit_two,
+    in_force,
     intersect,
     nice_in,
     typical,
@@ -223,18 +224,13 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
 
 def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dict[str, FloatArray]:
     """Weighted value of each term of the loss on every row; empty if the reconstruction term is not known."""
-
-    def constant(name: str, default: float | None) -> float | None:
-        found = solved.get(name)
-        return found.value if found and found.value is not None else default
-
     terms: dict[str, FloatArray] = {}
     run = view.run
-    kl_weight = constant("kl_weight", view.number("kl_weight"))
+    kl_weight = in_force(view, solved, "kl_weight")
     if view.trainer.weights_apart:
         terms |= weighted_terms(view, weights(view, solved))
     elif summed:
-        n = constant("n_pixels", None)
+        n = solved["n_pixels"].value if "n_pixels" in solved else None
         if "nll_loss" in run:
             terms["reconstruction"] = run["nll_loss"]
         elif view.trainer.rec_kind == "weighted-nll-sum" and "rec_loss" in run:
@@ -242,13 +238,15 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
         elif n is not None and "rec_loss" in run:
             terms["reconstruction"] = n * run["rec_loss"]
     else:
-        weight = constant("pixelloss_weight", view.number("pixelloss_weight"))
+        weight, perceptual = in_force(view, solved, "pixelloss_weight"), solved.get("perceptual_weight")
         if weight is None and "nll_loss" not in run:
             weight = view.trainer.defaults.get("pixelloss_weight")
         if weight is not None and "rec_loss" in run:
             terms["reconstruction"] = weight * run["rec_loss"]
             if "perceptual_loss" in run and "lpips" not in view.trainer.rec_kind:
-                terms["perceptual"] = (constant("perceptual_weight", 1.0) or 0.0) * run["perceptual_loss"]
+                terms["perceptual"] = (
+                    perceptual.value if perceptual is not None and perceptual.value is not None else 1.0
+                ) * run["perceptual_loss"]
         elif "nll_loss" in run:
             terms["reconstruction"] = run["nll_loss"]
     if view.trainer.kl_reduction == "weighted":
@@ -256,8 +254,9 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
     if "kl_loss" in run and kl_weight is not None:
         terms["KL"] = kl_weight * view.kl_growth(slice(None)) * run["kl_loss"]
     for metric, key in view.trainer.extra_terms.items():
-        if metric in run and (weight := constant(key, None)) is not None:
-            terms[metric] = weight * run[metric]
+        found = solved.get(key)
+        if metric in run and found is not None and found.value is not None:
+            terms[metric] = found.value * run[metric]
     if gan.state == "active" and "g_loss_weighted" in run:
         terms["GAN"] = run["g_loss_weighted"]
     elif gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
@@ -266,10 +265,5 @@ def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dic
 
 
 def weights(view: View, solved: dict[str, Solved]) -> tuple[float | None, float | None]:
-    """Weights of pixels and of the perceptual part: solved, else declared."""
-    found = (solved.get(name) for name in ("pixelloss_weight", "perceptual_weight"))
-    pixel, perceptual = (s.value if s is not None else None for s in found)
-    return (
-        view.number("pixelloss_weight") if pixel is None else pixel,
-        view.number("perceptual_weight") if perceptual is None else perceptual,
-    )
+    """Weights of pixels and of the perceptual part."""
+    return in_force(view, solved, "pixelloss_weight"), in_force(view, solved, "perceptual_weight")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,12 @@ class Identity:
     rows: int
     text: str
     first_bad_step: int | None = None
+
+
+def in_force(view: View, solved: Mapping[str, Solved], name: str) -> float | None:
+    """A weight or another constant of the loss: as the columns give it, else as it is declared."""
+    found = solved.get(name)
+    return found.value if found is not None and found.value is not None else view.number(name)
 
 
 def intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:

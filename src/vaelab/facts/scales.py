@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
+from vaelab.facts.identities import in_force
 from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.facts.view import View, numbers
 
@@ -212,8 +213,7 @@ def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
 
 
 def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: float | None) -> float | None:
-    solved = algebra.solved.get("kl_weight")
-    weight = solved.value if solved and solved.value is not None else view.number("kl_weight")
+    weight = in_force(view, algebra.solved, "kl_weight")
     if weight is None:
         return None
     if view.trainer.weights_apart:

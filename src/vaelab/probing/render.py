@@ -46,7 +46,7 @@ def judge(result: ProbeResult) -> Diagnosis:
 
 def show(result: ProbeResult, diagnosis: Diagnosis, console: Console) -> None:
     """Tables, then the verdict."""
-    console.print(Text(_title(result), style="bold"))
+    console.print(Text(title_of(result), style="bold"))
     for table in result.tables:
         console.print()
         console.print(_rich(table))
@@ -60,7 +60,8 @@ def show(result: ProbeResult, diagnosis: Diagnosis, console: Console) -> None:
     console.print(screen(diagnosis, console.width))
 
 
-def _title(result: ProbeResult) -> str:
+def title_of(result: ProbeResult) -> str:
+    """What was probed: checkpoint, model, step, clips."""
     step = "" if result.step is None else f", step {result.step:,}"
     step += f" ({result.which})" if result.which else ""
     size = " x ".join(map(str, result.size))
@@ -74,7 +75,7 @@ def _rich(table: Table) -> RenderableType:
         left = number == 0 or not all(_is_number(row[number]) for row in table.rows)
         out.add_column(column, justify="left" if left else "right")
     for row in _shown(table):
-        out.add_row(*(Text(_text(cell)) for cell in row))
+        out.add_row(*(Text(cell_text(cell)) for cell in row))
     parts: list[RenderableType] = [Text(table.title, style="bold"), Padding(out, (0, 0, 0, 2))]
     if len(table.rows) > SHOWN_ROWS:
         parts.append(Text(f"  and {len(table.rows) - SHOWN_ROWS} more rows in probe.json", style="dim"))
@@ -98,7 +99,8 @@ def _shown(table: Table) -> Sequence[Sequence[Cell]]:
     return [row for row in table.rows if row in odd or row in rest]
 
 
-def _text(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
+    """A cell of a table as it is shown."""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return "-"
     return f"{cell:.4g}" if isinstance(cell, float) else plain(cell)
@@ -113,7 +115,7 @@ def _markdown(result: ProbeResult, diagnosis: Diagnosis) -> Iterator[str]:
     yield from (
         "# Probe",
         "",
-        escape_markdown(_title(result)) + ".",
+        escape_markdown(title_of(result)) + ".",
         "",
         f"**{escape_markdown(diagnosis.headline)}**",
         "",
@@ -134,7 +136,7 @@ def _markdown(result: ProbeResult, diagnosis: Diagnosis) -> Iterator[str]:
         yield f"| {' | '.join(map(escape_cell, table.columns))} |"
         yield f"|{' --- |' * len(table.columns)}"
         for row in table.rows:
-            yield f"| {' | '.join(escape_cell(_text(cell)) for cell in row)} |"
+            yield f"| {' | '.join(escape_cell(cell_text(cell)) for cell in row)} |"
         yield from ("", escape_markdown(table.note), "") if table.note else ("",)
     for text in result.cannot_tell:
         yield f"Not judged: {escape_markdown(sentence(text))}\n"

@@ -12,13 +12,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 
 INSTALL = "pip install 'vaelab[remote]'"
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_PARTS = re.compile(r"([^:]+://)(?:([^/]*)@)?(.*)", re.DOTALL)
-_LOGIN_IN_TEXT = re.compile(r"(?<=://)[^/\s@]*@")
-_QUERY_IN_TEXT = re.compile(r"\?[^\s'\"<>)]*=[^\s'\"<>)]*")
+_SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_PARTS = pattern(r"([^:]+://)(?:([^/]*)@)?(.*)", re.DOTALL)
+_LOGIN_IN_TEXT = pattern(r"(?<=://)[^/\s@]*@")
+_QUERY_IN_TEXT = pattern(r"\?[^\s'\"<>)]*=[^\s'\"<>)]*")
 _WITH_LOGIN_NAME = ("sftp", "ssh")  # who logs in there is part of the place and no secret
 
 _TIME_OUTS = {

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from vaelab.patterns import pattern
+
 YAML_FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What escapes PyYAML on text that is none (``0x``, a date in the year 99999); errors of its own become ValueError here."""
 
-_TABLE_ROW = re.compile(r"^\s*\|\s*([^|]+?)\s*\|\s*([^|]*?)\s*\|?\s*$")
-_FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
+_TABLE_ROW = pattern(r"^\s*\|\s*([^|]+?)\s*\|\s*([^|]*?)\s*\|?\s*$")
+_FENCE = pattern(r"^\s*```\w*\s*$", re.MULTILINE)
 
 
 def parse_config_text(text: str) -> dict[str, Any]:

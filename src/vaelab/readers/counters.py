@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.patterns import pattern
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -17,12 +18,12 @@ LARGEST_STEP = 2.0**53
 
 _WHERE = r"(?:(?:train|trainer|training|progress|counters?|meta)[/.])?"
 _OF = r"(?:num|n|cur|current|train|training|trainer|optim|optimi[sz]er|opt|gradient|grad|val|valid|eval)_"
-_STEP = re.compile(
+_STEP = pattern(
     rf"{_WHERE}(?P<all>(?:global|total)_)?(?:{_OF})*(?P<all2>(?:global|total)_)?"
     r"(?P<word>steps?|iterations?|iters?|itr|updates?|batch|it)(?:_(?:num|idx|index|count|no|id))?"
 )
-_EPOCH = re.compile(rf"{_WHERE}_?(?:{_OF})*epochs?(?:_(?:num|idx|index|count|no|id))?")
-_SAMPLE = re.compile(
+_EPOCH = pattern(rf"{_WHERE}_?(?:{_OF})*epochs?(?:_(?:num|idx|index|count|no|id))?")
+_SAMPLE = pattern(
     rf"{_WHERE}(?:total_|consumed_|{_OF})*(?:samples|images|imgs|nimg|examples|frames|tokens)(?:_(?:seen|processed|consumed))?"
 )
 # the surest first: what counts over the whole run, then steps, iterations, updates; what may begin again in each epoch

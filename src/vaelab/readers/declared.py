@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vaelab.errors import ArgumentError, ConfigError
+from vaelab.patterns import pattern
 from vaelab.run import Run
 
 _NUMBERS = frozenset(
@@ -16,8 +17,8 @@ _NUMBERS = frozenset(
      "total_steps", "latent_channels", "input_channels")
 )  # fmt: skip
 _SHAPES = frozenset(("latent_shape", "clip_shape"))
-_SIZES = re.compile(r"\s*[\[(]?\s*\d+(?:\.0*)?(?:\s*[x,]\s*\d+(?:\.0*)?)*\s*[\])]?\s*", re.IGNORECASE)
-_NOT_SAID = re.compile(r"auto|none|null|\$\{.*\}", re.IGNORECASE)  # of launchers: filled in when the run starts
+_SIZES = pattern(r"\s*[\[(]?\s*\d+(?:\.0*)?(?:\s*[x,]\s*\d+(?:\.0*)?)*\s*[\])]?\s*", re.IGNORECASE)
+_NOT_SAID = pattern(r"auto|none|null|\$\{.*\}", re.IGNORECASE)  # of launchers: filled in when the run starts
 
 
 def mapping_of(given: object, name: str, example: str) -> Mapping[str, Any]:

@@ -7,13 +7,13 @@ length is parsed row by row. Both give the same numbers.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
 from vaelab.readers.lexer import is_missing
@@ -37,8 +37,8 @@ from vaelab.run import ReadNote
 
 PIECE = 1 << 20  # bytes of lines that are parsed at once
 SAMPLE = 200  # cells looked at to see how many digits a column prints
-_FIXED = re.compile(r"^[+-]?\d+[.,](\d+)$")
-_WANDB_RUN = re.compile(r"^(?P<run>.+) - (?P<metric>[^ ].*)$")
+_FIXED = pattern(r"^[+-]?\d+[.,](\d+)$")
+_WANDB_RUN = pattern(r"^(?P<run>.+) - (?P<metric>[^ ].*)$")
 
 
 class DelimitedReader:

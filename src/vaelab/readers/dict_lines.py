@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog, flatten
 from vaelab.readers.counters import is_count, step_rank
 from vaelab.readers.json_records import BATCH, sniff_records
@@ -37,14 +38,14 @@ MAX_LINE = 100_000  # characters of a line that are looked at
 PREFIX = 300  # characters before a dict that may say where training is
 
 _COUNT = r"\d{1,3}(?:,\d{3})+|\d{1,15}"
-_STEP = re.compile(rf"(?<![a-z])(?:steps?|iter(?:ation)?s?|updates?)\W{{0,3}}({_COUNT})(?![,.:]?\d)", re.IGNORECASE)
-_EPOCH = re.compile(r"(?<![a-z])epochs?\W{0,3}(\d{1,9}(?:\.\d+)?)(?![,.:]?\d)", re.IGNORECASE)
-_NUMBER_LAST = re.compile(rf"(?:^|\s)({_COUNT})\s?[:|=-]?\s*$")
-_WORD_LAST = re.compile(
+_STEP = pattern(rf"(?<![a-z])(?:steps?|iter(?:ation)?s?|updates?)\W{{0,3}}({_COUNT})(?![,.:]?\d)", re.IGNORECASE)
+_EPOCH = pattern(r"(?<![a-z])epochs?\W{0,3}(\d{1,9}(?:\.\d+)?)(?![,.:]?\d)", re.IGNORECASE)
+_NUMBER_LAST = pattern(rf"(?:^|\s)({_COUNT})\s?[:|=-]?\s*$")
+_WORD_LAST = pattern(
     rf"([a-z]+)(?:[ _](?:set|metrics|results|stats|loss|losses|log))?(?:[\s:|\]=-]*(?:{_COUNT}))?[\s:|\]=-]*$",
     re.IGNORECASE,
 )
-_NAMED_BEFORE = re.compile(r"[A-Za-z_][)\]%]?\s{0,3}[:=]?\s{0,3}(?:[-+]?\d*\.\d|nan\b|inf\b)")
+_NAMED_BEFORE = pattern(r"[A-Za-z_][)\]%]?\s{0,3}[:=]?\s{0,3}(?:[-+]?\d*\.\d|nan\b|inf\b)")
 
 
 class DictLinesReader:

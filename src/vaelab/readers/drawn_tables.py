@@ -18,6 +18,7 @@ from collections import Counter
 import numpy as np
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
 from vaelab.readers.metric_names import may_be_metric
@@ -30,9 +31,9 @@ from vaelab.readers.text_log import LineNotes, decode
 from vaelab.run import ReadNote
 
 _BARS = str.maketrans("\u2502\u2503\u2551", "|||")
-_NAME = re.compile(r"[A-Za-z_][\w/.\- %@()]{0,79}")
-_HEADER = re.compile(r"\W*(?:key|name|metric)\W+(?:value|val|last)\b(?:\W+(?:mean|avg|average))?\W*", re.IGNORECASE)
-_PLACE = re.compile(
+_NAME = pattern(r"[A-Za-z_][\w/.\- %@()]{0,79}")
+_HEADER = pattern(r"\W*(?:key|name|metric)\W+(?:value|val|last)\b(?:\W+(?:mean|avg|average))?\W*", re.IGNORECASE)
+_PLACE = pattern(
     r"\W*(?:(?P<step>iter(?:ation)?|step|update)|(?P<epoch>epoch))s?\W{0,3}(?P<at>\d{1,3}(?:,\d{3})+|\d{1,15})(?:\s?/\s?\d+)?\W*",
     re.IGNORECASE,
 )

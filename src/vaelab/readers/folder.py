@@ -14,6 +14,7 @@ from typing import Any
 
 from vaelab import dialects
 from vaelab.files import read_text
+from vaelab.patterns import pattern
 from vaelab.readers.base import flatten
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_files import META, is_run_folder
@@ -40,12 +41,12 @@ SKIPPED_FOLDERS = frozenset(
     ("__pycache__", "node_modules", "site-packages", "checkpoints", "ckpt", "images", "samples", "previews", "report")
 )
 # folders that hold one kind of log of the run in the folder above
-VIEW_FOLDERS = re.compile(
+VIEW_FOLDERS = pattern(
     r"^(tensorboard|tb|tf|tb_logs|testtube|lightning_logs|csv|csv_logs|logs?|events|runs?|wandb|version_\d+)$", re.I
 )
-VERSION = re.compile(r"^version_\d+$")
+VERSION = pattern(r"^version_\d+$")
 # W&B's folder of one start of a run, the last part is the run's id; and its link to the newest one
-WANDB_FOLDER = re.compile(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)|latest-run)$")
+WANDB_FOLDER = pattern(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)|latest-run)$")
 WANDB_PARTS = frozenset(("files", "logs"))
 MOST_DEPTH = 64  # of folders; deeper ones are not looked at
 # TensorBoard writers for training and validation that stand side by side

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import nan
 
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import parse_number, plain
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import EPOCH, GLOBAL_STEP, STEP, parse_line
@@ -28,18 +29,18 @@ FEWEST_ROWS = 3  # of each tag, from which they are told apart
 TELLING = 16  # lines without a tag, after which a log has none
 
 _CLOCK = rb"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[ T_]\d\d?:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?|(?:\d\d[-/]\d\d )?\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?"
-_NO_TAG = re.compile(_CLOCK + rb"|\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b", re.IGNORECASE)
-_BEGIN = re.compile(  # of what a line says: a step, a named value, a count, a dict
+_NO_TAG = pattern(_CLOCK + rb"|\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b", re.IGNORECASE)
+_BEGIN = pattern(  # of what a line says: a step, a named value, a count, a dict
     rb"(?:(?:global|train)[_ ]?)?\b(?:steps?|iter(?:ation)?s?|it|epochs?|ep|batch|updates?)\b\]?\s{0,3}[:=#]?\s{0,4}[\[(]?\s{0,4}\d"
     rb"|(?<![\w./-])(?!(?:pid|ip|rank|gpu|worker)\b)[A-Za-z_][\w./-]{0,40}\s{0,4}[:=]\s{0,4}[-+]?\.?\d|\[\s{0,8}\d{1,9}/\d|\d{1,3}%\||\{",
     re.IGNORECASE,
 )
 _LONGEST_TAG = 60
-_PROCESS = re.compile(
+_PROCESS = pattern(
     r"(?:.*\W)?(?:rank|local_rank|gpu|cuda|device|worker|proc|process|node|host|pid|default)[ _:=#-]{0,2}\d+\b.*|\d{1,5}",
     re.IGNORECASE,
 )
-_KNOWN_RANK = re.compile(r"(?:rank|default)[ _:=]?\d+", re.IGNORECASE)  # the text readers know these themselves
+_KNOWN_RANK = pattern(r"(?:rank|default)[ _:=]?\d+", re.IGNORECASE)  # the text readers know these themselves
 _OF_SPLITS = frozenset(words.SPLITS) | {"summary"}
 _PARTS = words.GENERATOR | words.DISCRIMINATOR | words.ADVERSARIAL | words.PLAIN | {"d", "ema", "encoder", "decoder"}
 

@@ -9,12 +9,12 @@ significant digits, so their decimals vary from row to row.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.counters import are_counts
 from vaelab.readers.lexer import plain, uses_decimal_comma
@@ -42,8 +42,8 @@ from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextColumn, TextTable, decode, printed_decimals
 from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
-_CLOCK = re.compile(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
-_DICT = re.compile(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
+_CLOCK = pattern(rb"\d\d?:\d\d:\d\d(?:[.,]\d{1,6})?")
+_DICT = pattern(rb"\{\s{0,4}['\"][\w/.\- ]{1,60}['\"]\s?:")
 MOST_ROWS = 50  # from which the format is told
 MANY_DRAWN = 5  # times that a bar is drawn at one count, from which it does not count the rows
 MOST_LINES = 200  # from which the order of a record's lines is told

@@ -14,16 +14,18 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from vaelab.patterns import pattern
+
 # Plain text ----------------------------------------------------------------------------------------------------------
 
 MOST_DRAWN = 500  # bytes of a progress bar
-_NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-_BAR_DRAWING = re.compile(rb"%%\|[^|\r\n]{0,%d}\|" % MOST_DRAWN)
-_COMMA_IN_NUMBER = re.compile(rb"(?<=\d),(?=\d)")
+_NOT_ASCII = pattern(rb"[\x80-\xff]+")
+_BAR_DRAWING = pattern(rb"%%\|[^|\r\n]{0,%d}\|" % MOST_DRAWN)
+_COMMA_IN_NUMBER = pattern(rb"(?<=\d),(?=\d)")
 _KEPT_SYMBOLS = "±°²³¹"
 _MINUS_SIGNS = "\u2212\ufe63\uff0d"
 _WRITTEN = {"\u221e": "inf", "\u00d7": "x", "\u2715": "x", "\u2192": "->"}  # signs for which text has letters
-_TIMES_TEN = re.compile(  # 1.1·10⁻³
+_TIMES_TEN = pattern(  # 1.1·10⁻³
     rb"(?<=\d)\s?(?:\xc3\x97|\xc2\xb7|\xe2\x8b\x85|\xe2\x88\x99|x|\*)\s?10(?:(?P<raised>(?:\xe2\x81[\xb0-\xbb]|\xc2[\xb2\xb3\xb9]){1,4})|(?=\^|\*\*))"
 )
 
@@ -76,11 +78,11 @@ def uses_decimal_comma(text: bytes) -> bool:
     return len(commas) >= 3 and not _NAMED_POINT.search(text) and any(map(_NO_THOUSANDS.fullmatch, commas))
 
 
-_NAMED_COMMA = re.compile(
+_NAMED_COMMA = pattern(
     rb"[A-Za-z_)]\s{0,4}[:=]\s{0,4}[-+]?(\d+,\d+(?:[eE][-+]?\d+)?)(?=[\s;|)\]]|,(?!\d)|$)", re.MULTILINE
 )
-_NAMED_POINT = re.compile(rb"[A-Za-z_)]\s{0,4}[:=]\s{0,4}[-+]?\d*\.\d+")
-_NO_THOUSANDS = re.compile(rb"0\d*,.*|\d{4,},.*|\d+,(?:\d{1,2}|\d{4,})(?:[eE].*)?|.*[eE].*")
+_NAMED_POINT = pattern(rb"[A-Za-z_)]\s{0,4}[:=]\s{0,4}[-+]?\d*\.\d+")
+_NO_THOUSANDS = pattern(rb"0\d*,.*|\d{4,},.*|\d+,(?:\d{1,2}|\d{4,})(?:[eE].*)?|.*[eE].*")
 
 # Numbers -------------------------------------------------------------------------------------------------------------
 
@@ -133,10 +135,10 @@ _VALUE = (
     rb"(?P<more>(?(open)" + _MORE + rb"|(?!)))?"
     rb"(?(call)['\"]?[\])]{0,2}?" + _ARGUMENTS + rb"|)" + _END
 )
-_TOKEN = re.compile(rb"\s*['\"]?" + _VALUE + rb"['\"]?[\])]{0,2}[.,;:]?['\"]?\s*$", re.IGNORECASE)
-_ALONE = re.compile(rb"\s*(?:(?P<odd>" + NOT_FINITE + rb")|(?P<number>" + NUMBER + _POWER + rb"?))\s*", re.IGNORECASE)
+_TOKEN = pattern(rb"\s*['\"]?" + _VALUE + rb"['\"]?[\])]{0,2}[.,;:]?['\"]?\s*$", re.IGNORECASE)
+_ALONE = pattern(rb"\s*(?:(?P<odd>" + NOT_FINITE + rb")|(?P<number>" + NUMBER + _POWER + rb"?))\s*", re.IGNORECASE)
 _SCALE = {b"k": 3, b"K": 3, b"M": 6}
-_EXPONENT = re.compile(rb"\s?[x*]\s?10(?:\^|\*\*)([-+]?\d{1,3})$", re.IGNORECASE)
+_EXPONENT = pattern(rb"\s?[x*]\s?10(?:\^|\*\*)([-+]?\d{1,3})$", re.IGNORECASE)
 
 
 def parse_number(text: str | bytes) -> float | Unreadable | None:
@@ -292,7 +294,7 @@ _FACTOR = (  # of a name: 1e-6*kl_loss, rec_loss + kl_loss, 1-ssim
 )
 _BAD = rb"[-+]{0,3}\.?\d[^\s;|)\]}]{0,200}"  # what begins like a number
 _BOX = rb"(?:\[(?P<box>)(?=[A-Za-z][^\[\]\n]{0,60}\]\s{0,16}[:=]?\s{0,16}[-+]?\.?[\dni]))?"  # [Loss] 0.5
-_ITEM = re.compile(
+_ITEM = pattern(
     rb"(?<![\w./@\-\x80-\xff])(?<!::)" + _BOX + rb"(?P<name>" + _FACTOR + rb"?" + _NAME + rb")(?(box)\])(?:"
     rb"['\"]?(?P<sign>\s{0,16}(?:[:=]=?|->|=>)\s{0,16})(?:" + _VALUE + rb"|(?P<bad>" + _BAD + rb"))"
     rb"|[ \t]{0,16}(?P<bare>(?<=[ \t])(?:#(?=\d))?|(?=[\[(])|(?<=[)\]]))(?=[-+.\[(]{0,3}\s{0,12}[\dni1]|"
@@ -300,17 +302,17 @@ _ITEM = re.compile(
     + rb")(?P<at>))",
     re.IGNORECASE,
 )
-_BARE_VALUE = re.compile(_VALUE, re.IGNORECASE)
-_BARE_BAD = re.compile(_BAD)
-_AT_PLACE = re.compile(
+_BARE_VALUE = pattern(_VALUE, re.IGNORECASE)
+_BARE_BAD = pattern(_BAD)
+_AT_PLACE = pattern(
     r"(.+) (?:at|after|for|in|on) ((?:training |global )?(?:step|iteration|iter|epoch|batch))", re.IGNORECASE
 )
-_SIGN_OF_PLACE = re.compile(rb"\s{0,4}(?:[:=]|is|was)\s{1,4}(?:" + _VALUE + rb")", re.IGNORECASE)
-_COUNT = re.compile(
+_SIGN_OF_PLACE = pattern(rb"\s{0,4}(?:[:=]|is|was)\s{1,4}(?:" + _VALUE + rb")", re.IGNORECASE)
+_COUNT = pattern(
     rb"(?<![\w./:\-])(?P<at>\d{1,15})\s?/\s?(?P<of>\d{1,15})(?![\w/.\-]|:\d|\s\d\d:\d\d)(?P<percent>\s?\(\s{0,3}\d{1,3}(?:\.\d{0,4})?%\))?"
 )
-_ANOTHER_NUMBER = re.compile(rb"\s\d[\d.,]*(?![\w./:%])")
-_INTEGER = re.compile(rb"\d+|\d{1,3}(?:,\d{3})+")
+_ANOTHER_NUMBER = pattern(rb"\s\d[\d.,]*(?![\w./:%])")
+_INTEGER = pattern(rb"\d+|\d{1,3}(?:,\d{3})+")
 
 
 def items(line: bytes) -> list[Item]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vaelab.patterns import pattern
 from vaelab.readers.fixed_point import MOST_DECIMALS, FixedPoint, fixed_point_runs
 from vaelab.readers.lexer import parse_number
 from vaelab.readers.number_runs import (
@@ -37,10 +38,10 @@ NOT_READ = "[unread] "
 
 LONGEST_NAME_RUN = 8  # digits in a name: compared as one word
 
-_TOKEN = re.compile(
+_TOKEN = pattern(
     rb"(?P<first>[-+]?(?:\d+\.?\d*|\.\d+))(?:(?P<thousands>(?:,\d{3})+)|[eE](?P<exponent>[-+]?\d{1,3}))?(?P<suffix>[kKM])?"
 )
-_SAYS_MORE = re.compile(rb"\s?/|\s\d")  # behind a number that may then be a position, or a part of a number
+_SAYS_MORE = pattern(rb"\s?/|\s\d")  # behind a number that may then be a position, or a part of a number
 _SHIFT = {b"k": 3, b"K": 3, b"M": 6, None: 0}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.lexer import NOT_FINITE, NUMBER
 from vaelab.readers.line_shapes import Field
@@ -32,23 +33,23 @@ MEAN = " (epoch mean)"
 WINDOW = 20
 RECENT_ROWS = 64  # rows of other processes for one step stand at most this far apart
 
-_HEADER = re.compile(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+(?:eta: (\d+ days?, [\d:]+|[\d:]+)\s+)?")
+_HEADER = pattern(rb"Epoch: \[(\d{1,9})\]\s*\[\s*(\d{1,9})/(\d{1,9})\]\s+(?:eta: (\d+ days?, [\d:]+|[\d:]+)\s+)?")
 _VALUE = rb"(?i:" + NOT_FINITE + rb"|" + NUMBER + rb")"
-_METER = re.compile(
+_METER = pattern(
     rb"([A-Za-z_][\w/.\-]*(?: mem)?): +(" + _VALUE + rb")(?![^\s])(?: \(\s{0,8}(" + _VALUE + rb")\))?(?:\s+|$)"
 )
-_CLOCK = re.compile(rb"[A-Za-z_][\w ]{0,30}: +(\d+ days?, [\d:]+|\d+:[\d:]+)(?:\s+|$)")  # elapsed: 0:00:43
-_GLUED = re.compile(
+_CLOCK = pattern(rb"[A-Za-z_][\w ]{0,30}: +(\d+ days?, [\d:]+|\d+:[\d:]+)(?:\s+|$)")  # elapsed: 0:00:43
+_GLUED = pattern(
     rb"((?:data: \d+\.\d+|max mem: \d+)[ \t]{0,8})(?=Epoch: \[\d+\]\s{0,8}\[\s{0,8}\d+/\d+\]\s{1,8}[A-Za-z_])"
 )
-_RANK = re.compile(rb"\[(?:rank|default)\s?(\d+)\]|^\[\d+,(\d+)\]<std|^(\d+): *$")
-_DIGITS = re.compile(rb"\d[\d.]*")
-_EVALUATION = re.compile(rb"\b(?:test|eval|val)", re.IGNORECASE)
-_EVALUATION_LINE = re.compile(rb"^(?:test|eval|val)[\w ]*: .*\[\s*\d+/\d+\]\s+eta:", re.IGNORECASE)
-_SNIFF = re.compile(
+_RANK = pattern(rb"\[(?:rank|default)\s?(\d+)\]|^\[\d+,(\d+)\]<std|^(\d+): *$")
+_DIGITS = pattern(rb"\d[\d.]*")
+_EVALUATION = pattern(rb"\b(?:test|eval|val)", re.IGNORECASE)
+_EVALUATION_LINE = pattern(rb"^(?:test|eval|val)[\w ]*: .*\[\s*\d+/\d+\]\s+eta:", re.IGNORECASE)
+_SNIFF = pattern(
     rb"\[\s{0,8}\d+/\d+\]\s{1,4}eta: [\d:]+ +[A-Za-z_][\w/]*: |Epoch: \[\d+\]\s{1,4}\[\s{0,8}\d+/\d+\]\s{1,4}[A-Za-z_][^\n()]{0,200}: +[^\s()]+ \([^\s()]+\)"
 )
-_EPOCH_END = re.compile(rb"Epoch: \[\d+\] Total time")
+_EPOCH_END = pattern(rb"Epoch: \[\d+\] Total time")
 
 
 def parse_line(line: bytes) -> list[Field] | None:
@@ -75,7 +76,7 @@ def parse_line(line: bytes) -> list[Field] | None:
         fields.append((None, *header.span(4)))
     at, name, seen = header.end(), "", set[str]()
     while meter := _METER.match(line, at) or _CLOCK.match(line, at):
-        if meter.re is _CLOCK:
+        if meter.re.pattern == _CLOCK.pattern:
             fields.append((None, *meter.span(1)))
             at = meter.end()
             continue
@@ -156,32 +157,32 @@ def _whole(match: re.Match[str]) -> int:
 
 
 _DECLARED: list[tuple[str, re.Pattern[str], Callable[[re.Match[str]], object]]] = [
-    ("warmup_steps", re.compile(r"^Set warmup steps = (\d{1,18})\b"), _whole),
-    ("num_training_steps", re.compile(r"^Number of training steps = (\d{1,18})\b"), _whole),
-    ("num_training_examples_per_epoch", re.compile(r"^Number of training examples per epoch = (\d{1,18})\b"), _whole),
-    ("total_batch_size", re.compile(r"^Batch size = (\d{1,18})\b"), _whole),
-    ("lr", re.compile(r"^LR = (\d+\.?\d*)"), lambda m: float(m[1])),
-    ("min_lr", re.compile(r"^Min LR = (\d+\.?\d*)"), lambda m: float(m[1])),
-    ("weight_decay", re.compile(r"^Wei(?:gt|ght)h? Decay = (\d+\.?\d*)"), lambda m: float(m[1])),
-    ("latent_channels", re.compile(r"^The latent dimm?ension channe(?:l)?s is (\d{1,18})\b"), _whole),
-    ("max_frames", re.compile(r"^The training video clip frame number is (\d{1,18})\b"), _whole),
-    ("num_videos", re.compile(r"^Totally Remained (\d{1,18}) videos"), _whole),
-    ("image_gpus", re.compile(r"^(\d{1,18}) gpus for image"), _whole),
-    ("video_gpus", re.compile(r"^\d+ gpus for image, (\d{1,18}) gpus for video"), _whole),
+    ("warmup_steps", pattern(r"^Set warmup steps = (\d{1,18})\b"), _whole),
+    ("num_training_steps", pattern(r"^Number of training steps = (\d{1,18})\b"), _whole),
+    ("num_training_examples_per_epoch", pattern(r"^Number of training examples per epoch = (\d{1,18})\b"), _whole),
+    ("total_batch_size", pattern(r"^Batch size = (\d{1,18})\b"), _whole),
+    ("lr", pattern(r"^LR = (\d+\.?\d*)"), lambda m: float(m[1])),
+    ("min_lr", pattern(r"^Min LR = (\d+\.?\d*)"), lambda m: float(m[1])),
+    ("weight_decay", pattern(r"^Wei(?:gt|ght)h? Decay = (\d+\.?\d*)"), lambda m: float(m[1])),
+    ("latent_channels", pattern(r"^The latent dimm?ension channe(?:l)?s is (\d{1,18})\b"), _whole),
+    ("max_frames", pattern(r"^The training video clip frame number is (\d{1,18})\b"), _whole),
+    ("num_videos", pattern(r"^Totally Remained (\d{1,18}) videos"), _whole),
+    ("image_gpus", pattern(r"^(\d{1,18}) gpus for image"), _whole),
+    ("video_gpus", pattern(r"^\d+ gpus for image, (\d{1,18}) gpus for video"), _whole),
     (
         "learnable_params_millions",
-        re.compile(r"^total number of learnable params: (\d+\.?\d*) M"),
+        pattern(r"^total number of learnable params: (\d+\.?\d*) M"),
         lambda m: float(m[1]),
     ),
-    ("fixed_params_millions", re.compile(r"^total number of fixed params in\s*: (\d+\.?\d*) M"), lambda m: float(m[1])),
-    ("epochs", re.compile(r"^Start training for (\d{1,18}) epochs"), _whole),
-    ("distributed", re.compile(r"^\| distributed init \(rank \d+\)"), lambda m: True),
+    ("fixed_params_millions", pattern(r"^total number of fixed params in\s*: (\d+\.?\d*) M"), lambda m: float(m[1])),
+    ("epochs", pattern(r"^Start training for (\d{1,18}) epochs"), _whole),
+    ("distributed", pattern(r"^\| distributed init \(rank \d+\)"), lambda m: True),
 ]
-_DECLARING = re.compile(
+_DECLARING = pattern(
     rb"^(?:Set w|Number of|Batch s|LR =|Min LR|Wei|The |Totally|\d+ gpus|total number|Start training for|\| distr)"
 )
-_RESUMED_AT = re.compile(r"^Resume checkpoint at epoch (\d+), the global \w+ step is (\d+)")
-_EPOCH_START = re.compile(r"^Start training epoch (\d+)(?:, (\d+) iters)?")
+_RESUMED_AT = pattern(r"^Resume checkpoint at epoch (\d+), the global \w+ step is (\d+)")
+_EPOCH_START = pattern(r"^Start training epoch (\d+)(?:, (\d+) iters)?")
 
 
 class _OtherLines(LineNotes):
@@ -238,8 +239,8 @@ class _OtherLines(LineNotes):
             self._declarations.append((number, self._declared))
 
     def _declare(self, text: str) -> None:
-        for name, pattern, value in _DECLARED:
-            if match := pattern.match(text):
+        for name, declared, value in _DECLARED:
+            if match := declared.match(text):
                 self._declared.setdefault(name, value(match))
 
     def completed(self) -> list[tuple[int, dict[str, Any]]]:

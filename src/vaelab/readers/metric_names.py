@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from vaelab.catalog import METRICS, canonical
 from vaelab.catalog.roles import RoleName
+from vaelab.patterns import pattern
 from vaelab.roles import words
 from vaelab.roles.grammar import name_words, read_name
 
@@ -16,7 +16,7 @@ _UNMISTAKABLE: frozenset[RoleName] = frozenset(
     ("kl", "quality", "logits_real", "logits_fake", "entropy", "codebook_usage", "latent_statistic")
 )
 _LOSS_WORDS = (words.LOSS | words.ACCURACY | {"elbo", "recon"}) - {"l", "dist", "distance", "cost", "objective"}
-_REMARK = re.compile(r"\s\([^()]*\)$")  # Training loss (for one batch)
+_REMARK = pattern(r"\s\([^()]*\)$")  # Training loss (for one batch)
 _BESIDE_A_STEP = (words.LOSS | words.ACCURACY | words.REAL | words.FAKE | {"elbo", "bpd"}) - {"l"}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from vaelab.errors import LogError
 from vaelab.files import read_bytes, read_start
+from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.config_text import parse_config_text
 from vaelab.readers.mlflow_run import end_of_run, is_system_metric, left_out_note, nested_params
@@ -26,8 +27,8 @@ MOST_DEPTH = 20  # of folders within metrics/ and params/
 PARAM_LIMIT = 1 << 16  # bytes
 METRIC_LIMIT = 256 << 20  # bytes of one metric
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-_VALUE = re.compile(rb"\d{10,16} \S+ -?\d+\s")
-_FIELD = re.compile(rb"^(?:run_id|run_uuid): ", re.MULTILINE)
+_VALUE = pattern(rb"\d{10,16} \S+ -?\d+\s")
+_FIELD = pattern(rb"^(?:run_id|run_uuid): ", re.MULTILINE)
 
 
 class MlflowFilesReader:

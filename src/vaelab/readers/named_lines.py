@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from functools import lru_cache
 
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import Item, first_count, items
 from vaelab.readers.line_shapes import NOT_READ, Field
 from vaelab.readers.metric_names import looks_like_metric, may_be_metric
@@ -29,7 +30,7 @@ FRACTION = "[fraction]"  # flag: what is named a step is no whole number
 MAX_LINE = 65536  # bytes; a longer line is no row
 
 _COUNTED = rb"\d{1,4}(?:\.\d{1,2})?[kM]|\d{1,15}"  # 10.0k/1.00M with tqdm's unit_scale
-_BAR = re.compile(
+_BAR = pattern(
     rb"(?:\d{1,3}%\|\|\s{0,8}(?P<at>"
     + _COUNTED
     + rb")/(?P<of>"
@@ -38,55 +39,55 @@ _BAR = re.compile(
     + _COUNTED
     + rb")it) (?=\[)"
 )
-_BAR_CLOCK = re.compile(rb"\[[^,\]]{0,40}")
-_PREFIX = re.compile(  # what a logger writes before the message: time, level, source
+_BAR_CLOCK = pattern(rb"\[[^,\]]{0,40}")
+_PREFIX = pattern(  # what a logger writes before the message: time, level, source
     rb"\s{0,16}(?:[\[(]?(?:\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/]\d\d?(?:[-/]\d{2,4})?)[ T_]{1,2}\d\d?:\d\d(?::\d\d)?"
     rb"(?:[.,]\d{1,9})?[^\s\]]{0,6}[\])]?[\s:|\-]{0,4})?(?:\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\]?[\s:|\-]{1,4}(?:[\w.\-]{1,40}:)?)?"
 )
-_LEADING_STEP = re.compile(rb"(\d{1,15}): {0,4}(?=[A-Za-z(])")
-_IN_BRACKETS = re.compile(rb"\s{0,4}\[\s{0,8}(\d{1,15})\]:?\s{0,4}(?=[A-Za-z(])")
-_BETWEEN_COUNTS = re.compile(rb"[\s\[\](),|]{1,8}")  # [3/25][100/1563], 3/25, 100/1563
-_EPOCH_AND_STEP = re.compile(
+_LEADING_STEP = pattern(rb"(\d{1,15}): {0,4}(?=[A-Za-z(])")
+_IN_BRACKETS = pattern(rb"\s{0,4}\[\s{0,8}(\d{1,15})\]:?\s{0,4}(?=[A-Za-z(])")
+_BETWEEN_COUNTS = pattern(rb"[\s\[\](),|]{1,8}")  # [3/25][100/1563], 3/25, 100/1563
+_EPOCH_AND_STEP = pattern(
     rb"\s{0,4}\[\s{0,8}(\d{1,6}),\s{0,8}(\d{1,15})\]:?(?=\s{1,8}[A-Za-z])"
 )  # [1,  2000] loss: 2.17
-_STEPS_AFTER = re.compile(  # 1000 steps, between two marks
+_STEPS_AFTER = pattern(  # 1000 steps, between two marks
     rb"(?:^|[|,;\[(]|\b(?:after|at))\s{0,4}(\d{1,3}(?:,\d{3})+|\d{1,9}[kKM]?) (?:steps?|iters?|iterations?|updates?)\s{0,8}(?=[|,;:\])]|$)",
     re.IGNORECASE,
 )
-_WHOLE = re.compile(
+_WHOLE = pattern(
     rb"\d{1,15}(?:\.0{0,9})?|\d{1,9}(?:\.\d{1,6})?[kKM]|\d{1,9}(?:\.\d{1,12})?[eE]\+?\d{1,2}"
 )  # as a step may be written, beside lexer's ``whole``
-_NAMED_NUMBER = re.compile(
+_NAMED_NUMBER = pattern(
     rb"([^\s:=,;|]{1,60})['\"|]?\s{0,8}[:=]\s{0,8}[<>~*`$]{0,2}([-+]?\.?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?)(?![\w:/-])"
 )
-_GLUED_PLACE = re.compile(  # step_100, iter100, epoch-3: a word and its number in one
+_GLUED_PLACE = pattern(  # step_100, iter100, epoch-3: a word and its number in one
     rb"(?<![\w./\-])(?:(?:global|train)_)?(?:(?P<step>steps?|iter(?:ation)?s?)|(?P<epoch>epochs?|ep))[_\-]?(?P<count>\d{1,15})"
     rb"(?=:?[\s,|)\]])(?!\s{0,4}[:=]?\s{0,4}[-+.\d])",
     re.IGNORECASE,
 )
-_RANK = re.compile(
+_RANK = pattern(
     rb"\[?(?:rank|default)[ _:=]?(?P<rank>\d{1,5})\]?[:|\s]|^\[\d{1,5},(?P<of_mpi>\d{1,5})\]<std\w{3}>:", re.IGNORECASE
 )
-_NOT_ROWS = re.compile(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
-_SECTION = re.compile(
+_NOT_ROWS = pattern(rb"Namespace\(|(?:^|\s)--[A-Za-z][\w-]{1,40}[ =]")
+_SECTION = pattern(
     rb"(?<![\w.\-])(?P<val>(?:val|valid|validat(?:e|ion|ing)|eval|evaluat(?:e|ion|ing))(?:[ _]summary)?)(?![\w.])"
     rb"|(?<![\w.\-])(?P<test>(?:test(?: set)?|testing)(?:[ _]summary)?)(?![\w.\-])"
     rb"|(?<![\w.\-])(?P<epoch>(?:train(?:ing)?[ _])?summary)(?![\w.])|(?<![\w.\-])(?P<train>train|training)(?![\w.])",
     re.IGNORECASE,
 )
-_NAMES_SPLIT = re.compile(r"(?<![a-z])(?:val|valid|validation|eval|test)(?![a-z])", re.IGNORECASE)
-_NOT_TRAINING = re.compile(r"^\W*(?:valid|sanity|test|predict|eval|download|load|map|generating)", re.IGNORECASE)
-_EPOCH_BAR = re.compile(r"^\W*epochs?\W*$", re.IGNORECASE)
+_NAMES_SPLIT = pattern(r"(?<![a-z])(?:val|valid|validation|eval|test)(?![a-z])", re.IGNORECASE)
+_NOT_TRAINING = pattern(r"^\W*(?:valid|sanity|test|predict|eval|download|load|map|generating)", re.IGNORECASE)
+_EPOCH_BAR = pattern(r"^\W*epochs?\W*$", re.IGNORECASE)
 
-_GLOBAL_NAME = re.compile(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
-_STEP_NAME = re.compile(
+_GLOBAL_NAME = pattern(r"(?:\w+/)?(?:global[ _]?(?:steps?|iter(?:ation)?s?)|num_updates|n_iter)")
+_STEP_NAME = pattern(
     r"(?:(?:train(?:ing|er)?|current|cur|optimi[sz]er|eval|val(?:idation)?|valid|test|inner)[ _/])?"
     r"(?:steps?|iter(?:ation)?s?|it|updates?|(?:mini-?)?batch(?:[ _]?idx)?)(?:\(train(?:ing)?\)|/(?:total|max|all)(?:[ _]?steps?)?)?"
 )
-_EPOCH_NAME = re.compile(
+_EPOCH_NAME = pattern(
     r"(?:(?:train(?:ing|er)?|current|cur|test|eval|val(?:idation)?)[ _/](?:of )?)?epochs?(?:\((?:train(?:ing)?|val)\))?|ep"
 )
-_OTHER_COUNT = re.compile(r"(?:^|[ _])(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)(?:\(\w+\))?$")
+_OTHER_COUNT = pattern(r"(?:^|[ _])(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)(?:\(\w+\))?$")
 _JUNK = frozenset(
     ("at", "and", "with", "the", "is", "of", "in", "info", "debug", "warning", "error", "current", "step", "steps", "it", "epoch",
      "beginning", "starting", "start", "finished", "now", "has", "got", "was")
@@ -98,7 +99,7 @@ _NO_METRIC = frozenset(
 )  # fmt: skip
 _COUNTS = frozenset(("train", "training", "valid", "validation", "val", "test", "total"))  # if the number is whole
 _EXCEPTIONS = frozenset(n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException))
-_FILE = re.compile(
+_FILE = pattern(
     r"\.(?:py|pyx|cpp|cc|cu|ipynb|sh|pth?|ckpt|bin|safetensors|ya?ml|json|log|txt|png|jpe?g|mp4|npz?)$", re.IGNORECASE
 )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from typing import Any
+
+from vaelab.patterns import pattern
 
 MAX_LENGTH = 1_000_000  # a longer line is no config
 MAX_DEPTH = 8  # of namespaces in namespaces
 
-_KEY = re.compile(r"\s*([A-Za-z_]\w*)\s*=")
+_KEY = pattern(r"\s*([A-Za-z_]\w*)\s*=")
 _OPENING, _CLOSING = "([{", ")]}"
 
 

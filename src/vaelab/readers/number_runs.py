@@ -6,25 +6,25 @@ integer below 2**53 and multiplied or divided by a power of ten up to 10**22, wh
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import MOST_DRAWN
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
-RUN = re.compile(rb"(?:(?<![0-9.])[+\-])?[0-9.]+")
+RUN = pattern(rb"(?:(?<![0-9.])[+\-])?[0-9.]+")
 LARGEST_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 
 LONGEST_TEXT = 4096  # bytes between two runs that can be compared
 
-_BAR_IS_HERE = re.compile(rb"(?<=%\|)(?=\|)")  # `12%|####      | 600/5000` is `12%|| 600/5000` without its bar
+_BAR_IS_HERE = pattern(rb"(?<=%\|)(?=\|)")  # `12%|####      | 600/5000` is `12%|| 600/5000` without its bar
 _WORDS_OF_BAR = 8  # that are looked at in all lines at once; tqdm's bar of ten places has up to four
 
 # words can be loaded on either side of every line, also of what is yet to be compared
@@ -46,7 +46,7 @@ _POWERS = np.array([10.0**k for k in range(LARGEST_POWER + 1)])
 _LAST_BYTES = np.array(
     [0, *((2**64 - 2 ** (8 * (8 - k))) for k in range(1, 9))], np.uint64
 )  # masks of a word's last k bytes
-_PLAIN = re.compile(rb"\d+\.?(\d*)|\.(\d+)")
+_PLAIN = pattern(rb"\d+\.?(\d*)|\.(\d+)")
 
 
 WordBefore = tuple[int, "np.uint64 | None", np.uint64]

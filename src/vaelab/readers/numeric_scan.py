@@ -8,7 +8,6 @@ parsed by that function, and the others are read at the same places where they f
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import UNREADABLE, decimals_of, parse_number, plain
 from vaelab.readers.line_shapes import NOT_READ, Field, Template, learn
 from vaelab.readers.number_runs import Lines, lines_of
@@ -40,8 +40,8 @@ MOST_TEMPLATES = 64  # of one shape
 MOST_FAILURES = 4  # lines of one shape that only the careful parser can read, before all of that shape are left to it
 
 _LETTER = "é".encode()  # with it text is not ASCII
-_DRAWN_OVER = re.compile(rb"[^\n]*\x08\r?")
-_ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_DRAWN_OVER = pattern(rb"[^\n]*\x08\r?")
+_ANSI = pattern(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @dataclass

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from vaelab.catalog.roles import RoleName
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import items
 from vaelab.roles.grammar import read_name
 
@@ -13,7 +12,7 @@ LONGEST = 500  # bytes of a line that are looked at
 REPEATED = 3  # lines of one shape from which they are a log's; settings and summaries stand once
 FEWEST = 20  # lines passed over that are worth a warning
 
-_DECIMAL = re.compile(
+_DECIMAL = pattern(
     rb"(?<![\w./])(?<!\d:)[-+]?\d+\.\d+(?:[eE][-+]?\d+)?(?!\.?\d|[\w/:]|\s?(?:%|[mu]?s|secs?|seconds?|min|h|[KMGT]i?B|it/s)(?![\w/]))"
 )
 _OF_THE_MACHINE: frozenset[RoleName] = frozenset(("time", "memory", "progress", "learning_rate", "weight"))

@@ -7,19 +7,19 @@ Losses: [2.2, 2.5, 7.9, 20.8, 0.5], step: 200, lr: 0.0001      so-vits-svc
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from vaelab.dialects.vits import PRINTED_LOSSES
+from vaelab.patterns import pattern
 
 _VALUE = rb"[-+]?(?:\d{0,24}\.?\d{1,24}(?:[eE][-+]?\d{1,3})?|nan|inf)"
-_WITH_STEP = re.compile(
+_WITH_STEP = pattern(
     rb"(?:^|[\t:]|[-|] |INFO\]? )\[(?P<losses>(?:"
     + _VALUE
     + rb", ){0,16})(?P<step>\d{1,15}), (?P<lr>\d{0,24}\.?\d{1,24}(?:[eE][-+]?\d{1,3})?)\]\s{0,4}$"
 )
-_LOSSES = re.compile(rb"(?<![A-Za-z_])Losses: \[(?P<losses>(?:" + _VALUE + rb", ){1,16}" + _VALUE + rb")\]")
-_EACH = re.compile(_VALUE)
+_LOSSES = pattern(rb"(?<![A-Za-z_])Losses: \[(?P<losses>(?:" + _VALUE + rb", ){1,16}" + _VALUE + rb")\]")
+_EACH = pattern(_VALUE)
 
 
 class Listed(NamedTuple):
@@ -42,6 +42,6 @@ def find_list(line: bytes) -> Listed | None:
     if spans and len(spans) not in PRINTED_LOSSES:
         return None
     named = dict(zip(PRINTED_LOSSES[len(spans)], spans, strict=True)) if spans else {}
-    if match.re is _LOSSES:
+    if match.re.pattern == _LOSSES.pattern:
         return Listed(*match.span(), None, named)
     return Listed(*match.span(), match.span("step"), named | {"lr": match.span("lr")})

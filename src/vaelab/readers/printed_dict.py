@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import orjson
 
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import is_missing, number_in
 from vaelab.readers.namespace import end_of_value
 
 MOST_TRIES = 16  # braces in one line at which a dict may begin, after one that is none
 MAX_DEPTH = 8
 
-_KEY = re.compile(r"\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|([^\s:'\"{}\[\](),]+))\s*:\s*")
-_CALL = re.compile(
+_KEY = pattern(r"\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|([^\s:'\"{}\[\](),]+))\s*:\s*")
+_CALL = pattern(
     r"(?:[A-Za-z_]\w*\.)*(?:[Tt]ensor|Parameter|array|Array|b?float\d*|double|half|u?int\d+|longlong|Decimal|Scalar)\(\s*"
 )
 _WORDS = {"True": True, "true": True, "False": False, "false": False}
-_END = re.compile(r"\s*([,}])?")
+_END = pattern(r"\s*([,}])?")
 
 
 def printed_dicts(text: str) -> tuple[list[tuple[int, int, dict[str, Any]]], int]:

@@ -15,6 +15,7 @@ import re
 import numpy as np
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.line_shapes import Field
 from vaelab.readers.namespace import parse_config_line
@@ -26,11 +27,11 @@ from vaelab.run import FloatArray, IntArray, Smoothing
 STEP, TOTAL = "[step]", "[total]"
 CLOCK = ("[year]", "[month]", "[day]", "[hour]", "[minute]", "[second]", "[millisecond]")
 
-_HEADER = re.compile(rb"\[Train Step\] +(\d{1,15})/(\d{1,15}): *")
-_TIME = re.compile(rb"(\d{1,9})-(\d{1,9})-(\d{1,9}) {1,8}(\d{1,9}):(\d{1,9}):(\d{1,9}),(\d{1,9})\b")
-_ITEM = re.compile(rb"([A-Za-z_][\w/.\-]*): +([-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?|nan|inf)),(?: |$)")
-_BAR = re.compile(rb"\s*:?\s*(?:\d+%\||\d+it \[)")
-_DIGITS = re.compile(rb"\d[\d.]*")
+_HEADER = pattern(rb"\[Train Step\] +(\d{1,15})/(\d{1,15}): *")
+_TIME = pattern(rb"(\d{1,9})-(\d{1,9})-(\d{1,9}) {1,8}(\d{1,9}):(\d{1,9}):(\d{1,9}),(\d{1,9})\b")
+_ITEM = pattern(rb"([A-Za-z_][\w/.\-]*): +([-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?|nan|inf)),(?: |$)")
+_BAR = pattern(rb"\s*:?\s*(?:\d+%\||\d+it \[)")
+_DIGITS = pattern(rb"\d[\d.]*")
 _POSSIBLE = ((1970, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 60), (0, 999))  # of each part of CLOCK
 RECENT_ROWS = 8  # lines of other processes for one step stand at most this far apart
 

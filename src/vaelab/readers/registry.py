@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from vaelab import dialects
 from vaelab.errors import ArgumentError, LogError
+from vaelab.patterns import pattern
 from vaelab.readers import (
     archive,
     clearml_offline,
@@ -71,7 +71,7 @@ ALIASES = {
     "mlruns": "mlflow_files",
 }  # fmt: skip
 CERTAIN = 0.9
-_STRETCH = re.compile(rb"\0{8,}")
+_STRETCH = pattern(rb"\0{8,}")
 SURE_ENOUGH = 0.5  # below this a file in a folder is not taken for a log
 
 # what a file that no reader takes begins with, and what can be done with it

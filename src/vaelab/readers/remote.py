@@ -7,7 +7,6 @@ that are read, on disk and never in memory, until the reading is over.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers.addresses import failure, is_address, scheme_of, shown
 from vaelab.run import ReadNote, Run
 
@@ -23,8 +23,8 @@ __all__ = ["Copy", "close_all", "copy_of", "is_address", "local_copies", "shown"
 
 Progress = Callable[[int, int | None], None]
 
-_MLFLOW_PAGE = re.compile(r"https?://.*/#/(?:experiments/|runs/)")
-_WANDB_PAGE = re.compile(r"https?://(?:[^/]*@)?(?:api\.)?wandb\.ai/")
+_MLFLOW_PAGE = pattern(r"https?://.*/#/(?:experiments/|runs/)")
+_WANDB_PAGE = pattern(r"https?://(?:[^/]*@)?(?:api\.)?wandb\.ai/")
 
 
 _OPEN: WeakSet[Copy] = WeakSet()

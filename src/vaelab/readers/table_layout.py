@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vaelab.patterns import pattern
 from vaelab.readers.lexer import is_missing, number_in, parse_measure
 
 DELIMITERS = (",", "\t", ";", "|", "  ", " ")  # two blanks: one blank may stand in a name
@@ -15,12 +16,12 @@ QUOTING = (",", "\t", ";")  # those under which a cell may stand in quotes with 
 MOST_FIELD_LINES = 50  # lines that one quoted field may go over; a quote that is open for longer is no quote
 
 _BARS = str.maketrans("\u2502\u2503\u2551", "|||")  # of tables drawn with lines
-_RULE = re.compile(r"[\s|+:=\-\u2500-\u257f]*")
-_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d{1,4})?")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
-_DOT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
-_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d{1,4})?")
-_COMMA_NUMBER = re.compile(r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+")
+_RULE = pattern(r"[\s|+:=\-\u2500-\u257f]*")
+_DECIMAL_COMMA = pattern(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d{1,4})?")
+_THOUSANDS = pattern(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+_DOT_THOUSANDS = pattern(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
+_DECIMAL_POINT = pattern(r"[+-]?\d*\.\d+(?:[eE][+-]?\d{1,4})?")
+_COMMA_NUMBER = pattern(r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab.patterns import pattern
 from vaelab.readers.base import BoolArray
 from vaelab.readers.lexer import EXACT
 from vaelab.readers.named_lines import is_row
@@ -124,7 +125,7 @@ def _widest(a: tuple[int, int] | None, b: tuple[int, int] | None) -> tuple[int, 
 
 # Lines that are not rows ---------------------------------------------------------------------------------------------
 
-_EVENT = re.compile(
+_EVENT = pattern(
     rb"(?P<traceback>Traceback \(most recent call last\))"
     rb"|(?P<non_finite>Loss is (?:nan|-?inf)\b.*stopping|(?:non-finite|nan) loss.*(?:stop|abort|exit))"
     rb"|(?P<data>Load video: .*Error|Loading Video Error|pure black image)"
@@ -141,22 +142,22 @@ _EVENT_WORDS = (
     b"training", b"cuda out", b"killed", b"segmentation", b"cancelled", b"sigkill", b"sigterm", b"interrupt", b"limit", b"oom",
     b"watchdog",
 )  # fmt: skip
-_PREFIX = re.compile(  # of a rank, of a launcher, of the logging module
+_PREFIX = pattern(  # of a rank, of a launcher, of the logging module
     rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)?"
     rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+(?= - ))*(?: - )?\s*)?"
 )
-_STEP = re.compile(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
-_NOT_FINITE = re.compile(
+_STEP = pattern(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
+_NOT_FINITE = pattern(
     rb":.*\b(?:nans?|non-?finite|not finite|infs?|infinite)\b.*\b(?:loss|gradient|detected|encountered|found)",
     re.IGNORECASE,
 )
 # Lightning's "Using 16bit Automatic Mixed Precision (AMP)", Accelerate's "Mixed precision type: fp16"
-_PRECISION = re.compile(
+_PRECISION = pattern(
     rb"\bUsing (?:native |apex )?(?P<banner>16bit|bfloat16|half)\b[^\n]{0,40}?\bprecision"
     rb"|\bmixed[ _-]precision(?: type)?\s*[:=]\s*['\"]?(?P<setting>fp16|bf16|no)\b",
     re.IGNORECASE,
 )
-_EXCEPTION = re.compile(rb"^[A-Za-z_][\w.]*(?:: |$)")
+_EXCEPTION = pattern(rb"^[A-Za-z_][\w.]*(?:: |$)")
 
 
 @dataclass

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.errors import LogError
+from vaelab.patterns import pattern
 from vaelab.readers import tracked
 from vaelab.readers.addresses import shown
 from vaelab.readers.remote import Copy, Progress
@@ -22,11 +23,11 @@ from vaelab.readers.remote import Copy, Progress
 PAGE = 10_000  # rows of W&B's history in one answer
 PATIENCE = 30  # seconds to wait for an answer
 
-_WANDB = re.compile(
+_WANDB = pattern(
     r"(?:wandb://|https?://[^/]+/)([^/?#]+)/([^/?#]+)/(?:runs/)?([^/?#]+)/?(?:(?:overview|workspace|logs|files).*)?(?:[?#].*)?"
 )
-_MLFLOW_PAGE = re.compile(r"(?:mlflow\+)?(https?://.+?)/?#/(?:experiments/([^/?#]+))?(?:/?runs/([^/?#]+))?.*")
-_MLFLOW_RUN = re.compile(r"mlflow://([^/?#]+)/?")
+_MLFLOW_PAGE = pattern(r"(?:mlflow\+)?(https?://.+?)/?#/(?:experiments/([^/?#]+))?(?:/?runs/([^/?#]+))?.*")
+_MLFLOW_RUN = pattern(r"mlflow://([^/?#]+)/?")
 
 
 class WandbCopy(Copy):

@@ -15,6 +15,7 @@ from typing import Any
 
 from vaelab.errors import LogError
 from vaelab.files import read_text
+from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.json_lines import read_records
 from vaelab.readers.json_records import sniff_records
@@ -26,8 +27,8 @@ from vaelab.run import Event, EventKind, ReadNote, Smoothing
 EVENTS = "events.jsonl"
 EVENTS_LIMIT = 64 << 20  # bytes
 
-_LINE = re.compile(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: [^\n(]*$)", re.MULTILINE)
-_VALUE = re.compile(r"([\w/]+): (-?(?:\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?|inf)|nan)(?=\s|$)")
+_LINE = pattern(rb"^Epoch: \[(\d{1,9})\]  \[ *(\d{1,9})/(\d{1,9})\]  (?!eta: )(?=[\w/]+: [^\n(]*$)", re.MULTILINE)
+_VALUE = pattern(r"([\w/]+): (-?(?:\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?|inf)|nan)(?=\s|$)")
 
 
 class RunReader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,11 +9,13 @@ from typing import Literal
 from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep
 from vaelab.facts.base import Evidence, Phase
+from vaelab.patterns import pattern
 from vaelab.report.numbers import number, quantity, step_range, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
 from vaelab.run import Run
 from vaelab.words import belief
 
+WORST_FIRST = ("stop", "act", "watch", "cannot-tell", "healthy")
 STATUS_TEXT = {
     "healthy": "Healthy: carry on",
     "watch": "Carry on, and look again",
@@ -46,7 +47,7 @@ EVENT_TEXT = {
 }
 
 # Control characters (terminal escapes among them) and text-direction overrides never reach a report.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = pattern("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: object) -> str:

@@ -79,7 +79,7 @@ def screen(diagnosis: Diagnosis, width: int = 100, ascii_only: bool = False) -> 
         ("Phases", _phases(diagnosis, width - 2)),
         ("Findings", _findings(diagnosis)),
         ("Possible causes", _causes(diagnosis)),
-        ("What to expect" if first_view(diagnosis).changes else "What to do", _next(diagnosis)),
+        ("What to expect", _next(diagnosis)),
         ("Metrics", _metrics(diagnosis, width, ascii_only)),
         ("What would change this verdict", _would_change(diagnosis)),
         ("Could not be checked", _skipped(diagnosis)),

@@ -12,16 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vaelab.catalog.roles import RoleName, Split
+from vaelab.patterns import pattern
 from vaelab.roles import words as w
 
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
-_WORDS = re.compile(r"(?:l1|l2|r1|r2|dinov2)(?![0-9a-z])|[a-z]+|\d+(?:\.\d+)?")
-_UNIT = re.compile(r"(?:[ _]in[ _]|[(\[])(?:db|(?P<time>s|ms|sec|seconds|t)|gb|mb|mib|%|it/s)[)\]]?$", re.IGNORECASE)
-_OUTPUT = re.compile(r"d\((?:x|g\(.{1,20}|x_?(?:hat|rec\w*))\)|d_(?:x|g_z\d?)", re.IGNORECASE)
-_CALL = re.compile(r"\W{0,3}(log|ln|log10|log2|exp|sqrt)\s?\(.+\)$", re.IGNORECASE)
-_POWER = re.compile(r"\w\)?\s?(?:\^|\*\*)\s?\d")
-_OPERATOR = re.compile(r"\s?(?<!\*)[*+](?!\*)\s?")
-_FACTOR = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?|w|[^a-z]{1,2}", re.IGNORECASE)
+_CAMEL = pattern(r"(?<=[a-z])(?=[A-Z][a-z])")
+_WORDS = pattern(r"(?:l1|l2|r1|r2|dinov2)(?![0-9a-z])|[a-z]+|\d+(?:\.\d+)?")
+_UNIT = pattern(r"(?:[ _]in[ _]|[(\[])(?:db|(?P<time>s|ms|sec|seconds|t)|gb|mb|mib|%|it/s)[)\]]?$", re.IGNORECASE)
+_OUTPUT = pattern(r"d\((?:x|g\(.{1,20}|x_?(?:hat|rec\w*))\)|d_(?:x|g_z\d?)", re.IGNORECASE)
+_CALL = pattern(r"\W{0,3}(log|ln|log10|log2|exp|sqrt)\s?\(.+\)$", re.IGNORECASE)
+_POWER = pattern(r"\w\)?\s?(?:\^|\*\*)\s?\d")
+_OPERATOR = pattern(r"\s?(?<!\*)[*+](?!\*)\s?")
+_FACTOR = pattern(r"\d[\d.]*(?:e[-+]?\d+)?|w|[^a-z]{1,2}", re.IGNORECASE)
 _SIDES = frozenset(("left", "right", "scale", "level", "stage", "head", "mid", "side", "fullband", "multiband"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vaelab.facts.base import Evidence
 from vaelab.rules.harm import Severity
-from vaelab.rules.severity import CERTAIN, SEVERITY_ORDER, severity_of
+from vaelab.rules.severity import CERTAIN, DOUBTFUL, SEVERITY_ORDER, severity_of
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
@@ -79,7 +79,7 @@ class Rule(ABC):
         message: str,
         *,
         size: float | None = None,
-        certainty: float = CERTAIN,
+        sure: bool = True,
         costs: bool = False,
         subject: str = "",
         metrics: tuple[str, ...] = (),
@@ -87,7 +87,9 @@ class Rule(ABC):
         evidence: Iterable[Evidence] = (),
         phase: str | None = None,
     ) -> Finding:
-        """A finding with the severity that the policy gives its size, certainty and cost (the run already shows the damage)."""
+        """A finding with the severity that the policy gives its size, certainty (``sure``: its own numbers
+        say it; else something other may explain them) and cost (``costs``: the run already shows the damage)."""
+        certainty = CERTAIN if sure else DOUBTFUL
         about = subject or self.finds[0]
         grave = severity_of(self.code, about, size, certainty, costs)
         return Finding(

@@ -87,7 +87,7 @@ class ConstantLoss(Rule):
                     f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
                     f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
                     metrics=(metric,),
-                    steps=(int(series.steps[0]), int(series.steps[-1])),
+                    steps=series.span,
                     evidence=(facts.view.evidence(metric, int(series.rows[0])),),
                 )
 
@@ -122,6 +122,6 @@ class ConstantPerceptual(Rule):
                 f" {'switched off' if off else 'not being computed'}.",
                 costs=not off,
                 metrics=("perceptual_loss",),
-                steps=(int(series.steps[0]), int(series.steps[-1])),
+                steps=series.span,
                 evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),
             )

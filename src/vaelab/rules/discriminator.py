@@ -11,7 +11,6 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.adversary import LEAST_CHANCE, WON, Adversary
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 
 class AtChance(Rule):
@@ -64,9 +63,9 @@ class AtChance(Rule):
                 if equal
                 else "It either cannot learn or has nothing left to see; the log cannot tell which."
             ),
-            certainty=CERTAIN if (equal or (never and not holds(facts))) else DOUBTFUL,
+            sure=equal or (never and not holds(facts)),
             metrics=("disc_loss", "logits_real", "logits_fake"),
-            steps=(int(late.steps[0]), int(late.steps[-1])),
+            steps=late.span,
             evidence=(Evidence("disc_loss", disc_loss), Evidence("chance", chance), Evidence("gap", gap)),
             phase="gan",
         )
@@ -129,7 +128,7 @@ class WorseThanChance(Rule):
             f" rows, disc_loss {disc_loss:.3f} is above {chance:.3g} in {above:.0%} and does not fall. It is not being"
             " trained (or real and fake are swapped), while the generator pushes its logits up.",
             metrics=("disc_loss", "logits_real", "logits_fake"),
-            steps=(int(disc.steps[0]), int(disc.steps[-1])),
+            steps=disc.span,
             evidence=(
                 Evidence("rows with real < fake", negative),
                 Evidence("disc_loss", disc_loss),
@@ -329,7 +328,7 @@ class LogitDrift(Rule):
             size=a.disc_loss / a.chance,
             costs=now,
             metrics=("logits_real", "logits_fake", "disc_loss", "g_loss"),
-            steps=(int(real.steps[0]), int(real.steps[-1])),
+            steps=real.span,
             evidence=(Evidence("mean |logit|", level(middle)), Evidence("disc_loss", late_loss)),
             phase="gan",
         )

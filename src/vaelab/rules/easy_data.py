@@ -49,7 +49,7 @@ class NothingToEncode(Rule):
             " values, below what any autoencoder reaches on changing natural data. The samples are black, constant or"
             " always the same.",
             metrics=("rec_loss", "perceptual_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("perceptual_loss now / first", b), Evidence("rec_loss now / first", a)),
         )
 

@@ -85,8 +85,6 @@ class AnotherRange(Evaluated):
 
     Why it matters: pictures look washed out or black although the network is well trained; every score is wrong.
 
-    Evidence it needs: ``evaluation.range_0_1_error`` and its like.
-
     What to do: normalise to -1 to 1 before the encoder and undo just that after the decoder.
 
     References: lucidrains/magvit2-pytorch#7; cause A1.
@@ -114,8 +112,6 @@ class TooEarly(Evaluated):
     than 3 clips.
 
     Why it matters: a grid, blur, colours, noise, flicker and seams of so poor an output say nothing of their own.
-
-    Evidence it needs: ``evaluation.explained_variance``.
 
     What to do: train on; evaluate more clips; check that they are of the kind the model was trained on.
 
@@ -179,8 +175,6 @@ class OutputNotFinite(Evaluated):
     What it checks: held-out clips whose output holds NaN or infinity.
 
     Why it matters: the weights are damaged, or activations leave the range of half precision.
-
-    Evidence it needs: ``evaluation.non_finite``.
 
     What to do: use the checkpoint before; run the decoder in float32; check the file's checksum.
 

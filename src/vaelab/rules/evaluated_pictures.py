@@ -89,8 +89,6 @@ class BlurredOutput(Evaluated):
     Why it matters: PSNR hardly sees it, people do. The best answer to a pixel loss alone is the average of what is
     plausible, which is blurred.
 
-    Evidence it needs: ``evaluation.hf_ratio``.
-
     What to do: add or raise LPIPS, start the GAN; with few nats per element lower the KL weight first.
 
     References: Open-Sora-Plan report 1.0.0; causes B1, C2.
@@ -116,8 +114,6 @@ class NoisyOutput(Evaluated):
     names.
 
     Why it matters: invented texture flickers in videos and is not in the right place; LPIPS and a GAN reward it.
-
-    Evidence it needs: ``evaluation.hf_ratio``.
 
     What to do: less GAN or LPIPS weight; compare with the checkpoint before the GAN.
 
@@ -147,8 +143,6 @@ class ColourBias(Evaluated):
     what it is within a clip whatever its sign.
 
     Why it matters: LPIPS is nearly blind to it, and a chain of encodings adds it up.
-
-    Evidence it needs: ``evaluation.colour_bias``.
 
     What to do: more pixel weight; train at the resolution of use; check that both sides of the loss are normalised alike.
 

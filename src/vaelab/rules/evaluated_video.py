@@ -76,8 +76,6 @@ class FirstFrameDiffers(Evaluated):
     Why it matters: a causal model encodes the first frame alone, and images are such frames; a ghost there is the mark of
     a frame count off the causal grid, or of a model that saw no images.
 
-    Evidence it needs: ``evaluation.first_frame``.
-
     What to do: clips of 1 + n x temporal compression frames; mix images into the training.
 
     References: zai-org/CogVideo#102; cause A8.

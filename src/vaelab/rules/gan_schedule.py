@@ -9,7 +9,6 @@ import numpy as np
 from vaelab.analysis import Series, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 
 ENOUGH = 15
 """Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
@@ -213,7 +212,7 @@ class LastingDamage(Rule):
             f" {shock.after:.4g}) at step {int(facts.run.steps[-1]):,}{' and still falls' if falling else ''}.{per}"
             + ("" if enough else f" Only {shock.rows_after} rows after the start: too few to call it lasting."),
             size=shock.remaining,
-            certainty=CERTAIN if (enough and not falling and not better) else DOUBTFUL,
+            sure=enough and not falling and not better,
             metrics=("rec_loss", "perceptual_loss"),
             steps=(facts.phases.gan.start_step, int(facts.run.steps[-1])),
             evidence=(

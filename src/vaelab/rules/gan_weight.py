@@ -172,7 +172,7 @@ class WeightStaysZero(Rule):
             f"d_weight is 0 in all {len(weight)} rows since the GAN start while disc_loss moves: the generator gets no"
             " adversarial gradient.",
             metrics=("d_weight", "disc_loss"),
-            steps=(int(weight.steps[0]), int(weight.steps[-1])),
+            steps=weight.span,
             evidence=(facts.view.evidence("d_weight", int(weight.rows[-1])),),
             phase="gan",
         )

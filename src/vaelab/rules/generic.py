@@ -12,18 +12,13 @@ from vaelab.facts.errors import DIRECTED, Growth
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
-
-
 STUCK_ROWS = 40
-
-
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
@@ -33,24 +28,14 @@ OF_A_GAN = {
     "discriminator_fake": 10.0,
 }
 """The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
-
-
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
-
-
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
-
-
 IMPROVES = 1.3
 """First error over the error now from which a reconstruction is being trained."""
-
-
 NOISY = 0.3
 """Row-to-row noise from which the level of some dozen rows is known to 10% only."""
-
-
 SMALL = 0.01
 """Share of the reconstruction below which a term next to it is next to nothing."""
 
@@ -128,7 +113,7 @@ class WorseThanItWas(Rule):
                 f" {track.onset:,} and has not come back.{also}",
                 size=ratio,
                 subject=track.role.name,
-                certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL,
+                sure=track.role.standing in SURE,
                 metrics=(track.metric, *others),
                 steps=(track.onset, track.steps[1]),
                 evidence=(
@@ -182,7 +167,7 @@ class Jumped(Rule):
             yield self.finding(
                 f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
                 f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, certainty=CERTAIN if (track.role.standing in SURE) else DOUBTFUL, metrics=(track.metric, *others),
+                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, sure=track.role.standing in SURE, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),

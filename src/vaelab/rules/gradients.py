@@ -91,6 +91,6 @@ class GradientsTiny(Rule):
             f"Gradients are tiny: {largest} stands at {norms[largest]:.2g}, of the order of Adam's epsilon (1e-8): next to nothing is"
             f" learned from them.{many}",
             metrics=(largest,),
-            steps=(int(series.steps[0]), int(series.steps[-1])),
+            steps=series.span,
             evidence=(Evidence("gradient norm", norms[largest]), Evidence("logged norms", float(len(norms)))),
         )

@@ -12,7 +12,6 @@ from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.evaluated import TRAINED
 from vaelab.rules.evaluated_pictures import is_local_grid
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 TRAINING = "rec_loss|rec_mse|total_loss"
@@ -92,7 +91,7 @@ class ValidationGap(Rule):
             f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
             f" {number(train)}: the model fits its training data and not the held-out data.",
             size=late / best,
-            certainty=CERTAIN if (late > 2 * train) else DOUBTFUL,
+            sure=late > 2 * train,
             metrics=names,
             steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
             evidence=(Evidence("validation / training", late / train, "x"),),
@@ -211,9 +210,9 @@ class GapWidens(Rule):
             f" {number(float(held_out[0]))} to {number(float(held_out[-1]))}. What it still learns holds for its training"
             " samples only.",
             size=now,
-            certainty=CERTAIN if sure else DOUBTFUL,
+            sure=sure,
             metrics=names,
-            steps=(int(val.steps[0]), int(val.steps[-1])),
+            steps=val.span,
             evidence=(Evidence("held-out / training, first", float(ratio[0]), "x"), Evidence("now", now, "x")),
         )
 

@@ -16,11 +16,7 @@ from vaelab.words import number
 
 COLLAPSED = 0.001
 """Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
-
-
 EARLY_STEPS = 100
-
-
 COLLAPSED_SAMPLE = 8.0
 """Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
 
@@ -118,7 +114,7 @@ class Collapsed(Rule):
             f" ({number(rec.first)} to {number(rec.now)}). The decoder paints an"
             " average.",
             metrics=("kl_loss", "rec_loss"),
-            steps=(int(settled.steps[0]), int(settled.steps[-1])),
+            steps=settled.span,
             evidence=(
                 facts.view.evidence("kl_loss", int(kl.rows[-1])),
                 Evidence("KL per input value", per_input if per_input is not None else 0.0, "nats"),
@@ -169,7 +165,7 @@ class Starved(Rule):
             f"The latent is over-regularised for a tokenizer: {amount} at an effective beta of {beta:.2g}. Detail is"
             " being traded for a tidy latent.",
             metrics=("kl_loss",),
-            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            steps=kl.span,
             evidence=(facts.view.evidence("kl_loss", int(kl.rows[-1])), Evidence("effective beta", beta)),
         )
 
@@ -204,7 +200,7 @@ class SmallAtSmallWeight(Rule):
             f"The KL is only {total:.2g} nats a sample, at an effective beta of {beta:.2g}: too small a weight to collapse the"
             " latent. The encoder has hardly moved, or there is nothing to encode.",
             metrics=("kl_loss",),
-            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            steps=kl.span,
             evidence=(Evidence("KL per sample", total, "nats"), Evidence("effective beta", beta)),
         )
 

@@ -58,7 +58,7 @@ class FallsWhileRecRises(Rule):
             " from the latent and the reconstruction pays.",
             size=a,
             metrics=("kl_loss", "rec_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("kl_loss now / first", b, "x"), Evidence("rec_loss now / first", a, "x")),
         )
 
@@ -187,7 +187,7 @@ class Grows(Rule):
             f"kl_loss rose from {number(a)} to {number(b)} ({b / max(a, 1e-300):.2g}x) and {more}: {why}.",
             size=b / max(a, 1e-300),
             metrics=("kl_loss",),
-            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            steps=kl.span,
             evidence=(Evidence("early", a), Evidence("now", b)),
         )
 

@@ -9,8 +9,8 @@ import numpy as np
 from vaelab.analysis import Series, largest_shift
 from vaelab.catalog import METRICS
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.run import FloatArray, IntArray
 from vaelab.words import number, rough, share_text
 
@@ -51,7 +51,7 @@ class Dominates(Rule):
             text + " The KL weight is the first suspect for any loss of detail.",
             size=max(first, now),
             metrics=("kl_loss",),
-            steps=(int(kl.steps[0]), int(kl.steps[-1])),
+            steps=kl.span,
             evidence=(Evidence("share first", first), Evidence("share now", now)),
         )
 
@@ -81,8 +81,7 @@ class WeightOutOfFamily(Rule):
         # with an assumed clip size only a large excess counts
         if beta is None or beta <= (1.0 if facts.scales.clip_assumed else 1e-2):
             return
-        solved = facts.algebra.solved.get("kl_weight")
-        weight = solved.value if solved and solved.value is not None else facts.view.number("kl_weight")
+        weight = in_force(facts.view, facts.algebra.solved, "kl_weight")
         logvar = facts.view.series("logvar")
         learned = len(logvar) > 0 and bool(np.any(logvar.values))
         # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
@@ -92,7 +91,7 @@ class WeightOutOfFamily(Rule):
             f"{' (if the clips are 17 frames at 256x256)' if facts.scales.clip_assumed else ''},"
             f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail.",
             size=beta,
-            certainty=CERTAIN if (heavy) else DOUBTFUL,
+            sure=heavy,
             metrics=("kl_loss",),
             evidence=(Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))),
         )

@@ -12,13 +12,10 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.held_out import skill
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 STANDS = 40
 """Rows after which a loss that has hardly moved stands where it is."""
-
-
 NO_CONSTANT = ("unknown", "bce-sum", "cross-entropy", "spectral")
 """Kinds of rec_loss whose level says nothing of a constant output: they may hold a part that no model can remove."""
 
@@ -79,7 +76,7 @@ class NoLearning(Rule):
             f" {'almost nothing' if late > 0.8 * early else 'little'} beyond a constant output.",
             size=late / early,
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("early level", early), Evidence("late level", late)),
         )
 
@@ -112,14 +109,14 @@ class ScaleOutOfRange(Rule):
         rec, peak = facts.view.series(name), facts.scales.peak
         if not len(rec):
             return
-        certainty, limit = CERTAIN, REC_KINDS[kind].most if kind in REC_KINDS else None
+        sure, limit = True, REC_KINDS[kind].most if kind in REC_KINDS else None
         if limit is None:
             if peak is None or not (_is_mean(facts) or _named_mean_square(facts, name)):
                 return
             # a sum that neither the name nor the code tells falls while the network learns; an error of 0..255 pixels hardly does
             if len(rec) < 12 or rec.now < 0.5 * level(rec.early.values):
                 return
-            certainty, kind = (CERTAIN if _is_mean(facts) else DOUBTFUL), "mse"
+            sure, kind = _is_mean(facts), "mse"
             limit = REC_KINDS[kind].most or 0.0
         limit *= ((peak or 2.0) / 2) ** 2
         # an epoch mean already holds what training did
@@ -141,9 +138,9 @@ class ScaleOutOfRange(Rule):
             f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in"
             f" {'[0, 1]' if peak == 1 else '[-1, 1]'} no network {'stays' if peak is not None and limit == peak**2 else 'starts'} above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
             " is the size of the error, as pixels of 0..255 give.",
-            certainty=certainty,
+            sure=sure,
             metrics=("rec_loss", name) if name != "rec_loss" else ("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(
                 facts.view.evidence(name, int(rec.rows[0])),
                 Evidence("largest plausible", limit),
@@ -210,7 +207,7 @@ class NothingMoves(Rule):
             f"Nothing moves: rec_loss stands at {a:.2f} times and kl_loss at {b:.2f} times their first values after {len(rec)}"
             " rows. The weights hardly change.",
             metrics=("rec_loss", "kl_loss"),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("rec_loss late / first", a, "x"), Evidence("kl_loss late / first", b, "x")),
         )
 

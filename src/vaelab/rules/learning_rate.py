@@ -9,7 +9,6 @@ import numpy as np
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
 from vaelab.words import number
 
 HIGH_RATE = 0.003
@@ -69,9 +68,9 @@ class LossRisesWithRate(Rule):
             f"rec_loss rose {after / first:.3g} times (to {after:.4g}) while the learning rate rose to {warm_up.peak:g},"
             f" {kl_said}",
             size=after / first,
-            certainty=CERTAIN if (known) else DOUBTFUL,
+            sure=known,
             metrics=("rec_loss", "lr"),
-            steps=(int(part.steps[0]), int(part.steps[-1])),
+            steps=part.span,
             evidence=(
                 Evidence("rec_loss first", first),
                 Evidence("rec_loss after", after),
@@ -272,7 +271,7 @@ class RateZero(Rule):
         )
         yield self.finding(
             text,
-            certainty=CERTAIN if (not rounded) else DOUBTFUL,
+            sure=not rounded,
             metrics=("lr",),
             steps=(int(lr.steps[min(first, len(lr) - 1)]), int(lr.steps[-1])),
             evidence=(facts.view.evidence("lr", int(lr.rows[-1])),),

@@ -19,13 +19,25 @@ class Numbers(dict[str, float]):
 
 
 class Measured(Rule):
-    """A rule on such numbers. ``source``: the command's part of their names. ``shows``: the numbers that a finding rests on, each with
-    its unit after a blank. ``sized_by``: the number that is its size, where one is. ``about``: the columns that it is about, where logged."""
+    """A rule on such numbers.
+
+    source: the command's part of their names. usual: the section *Evidence it needs* of a rule that asks for nothing else. shows: the
+    numbers that a finding rests on, each with its unit after a blank. sized_by: the number that is its size, where one is. about: the
+    columns that it is about, where logged.
+    """
 
     source: ClassVar[str]
+    usual: ClassVar[str]
     shows: ClassVar[tuple[str, ...]]
     sized_by: ClassVar[str] = ""
     about: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def documentation(cls) -> str:
+        """The docstring; where it does not say what it needs, the usual is what that is."""
+        text = super().documentation()
+        missing = "Evidence it needs:" not in text
+        return text.replace("What to do:", f"Evidence it needs: {cls.usual}\n\nWhat to do:", 1) if missing else text
 
     @abstractmethod
     def says(self, of: Numbers) -> str:
@@ -60,9 +72,11 @@ class Probed(Measured):
     """A rule on what ``vaelab probe`` measured."""
 
     source = "probe"
+    usual = "vaelab probe on 8 clips or more."
 
 
 class Evaluated(Measured):
     """A rule on what ``vaelab evaluate`` measured on held-out clips."""
 
     source = "evaluation"
+    usual = "vaelab evaluate on held-out clips."

@@ -18,11 +18,7 @@ LOSSES = (
     "unknown",
 )  # fmt: skip
 """Roles whose NaN says that the run is lost; a rate, a timing or a score may be NaN for other reasons."""
-
-
 MAIN = ("rec_loss", "nll_loss", "total_loss")
-
-
 NOT_OF_TRAINING = ("val/", "val_ema/", "test/", "epoch/")
 
 

@@ -19,8 +19,6 @@ class DeadChannelsMeasured(Probed):
     Why it matters: the reconstruction stops at the quality of the channels that are left, and a diffusion model on this
     latent has to learn channels of pure noise.
 
-    Evidence it needs: vaelab probe on 8 clips or more.
-
     What to do: a lower KL weight from the start, or a KL warm-up; a dead channel seldom comes back by itself.
 
     References: Burda et al. 2016 (active units); cause C5.
@@ -51,8 +49,6 @@ class CollapseMeasured(Probed):
 
     Why it matters: the decoder cannot know which input it is to paint. This is posterior collapse, seen in the latent
     itself and not concluded from a small KL.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: lower the KL weight a hundredfold, or warm it up from 0; check whether the KL is summed or averaged.
 
@@ -112,8 +108,6 @@ class HotSpots(Probed):
     above 15 (a Gaussian of a million values reaches 5).
 
     Why it matters: such spots show as blobs in the output, and a diffusion model cannot hit them.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: look where they sit (channels.png); other normalisation layers, or a penalty on outliers.
 
@@ -203,8 +197,6 @@ class ScaleFactorOff(Probed):
 
     Why it matters: a diffusion model is made for latents of standard deviation 1. With a stale factor the VAE's log is
     perfect and every picture of the pipeline is burnt, grey or noisy.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: paste the factor that vaelab probe prints, computed from the final weights.
 
@@ -310,8 +302,6 @@ class LatentFarFromPrior(Probed):
 
     Why it matters: the latent has grown without bound; largest values and the scale factor move with every checkpoint.
 
-    Evidence it needs: vaelab probe on 8 clips or more.
-
     What to do: raise the KL weight ten- to hundredfold; compare several checkpoints: bounded is no fault.
 
     References: latent-diffusion#187, #270, #309; scale factors 0.13 to 1.15 in diffusers; cause C3.
@@ -337,8 +327,6 @@ class LatentAlive(Probed):
     What it checks: no channel is dead in the sense of KL221.
 
     Why it matters: it speaks against posterior collapse and dead channels, which a log can only suspect from a small KL.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: nothing.
 

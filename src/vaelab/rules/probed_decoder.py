@@ -15,8 +15,6 @@ class OutputIgnoresLatent(Probed):
 
     Why it matters: the decoder is dead or has learned a constant picture; no loss weight helps before that is mended.
 
-    Evidence it needs: vaelab probe on 8 clips or more.
-
     What to do: look at the latent first: if that is dead too, it is posterior collapse; if it is alive, the decoder is
     broken: go back to the checkpoint before the reconstruction jumped.
 
@@ -45,8 +43,6 @@ class OutputFollowsLatent(Probed):
     What it checks: as REC131; between 10% and what the clips differ by, and nearer to the clip of the latent.
 
     Why it matters: it speaks against a dead decoder, which a log can only suspect from a high loss.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: nothing.
 
@@ -77,8 +73,6 @@ class OutputBypassesLatent(Probed):
 
     Why it matters: something besides the latent leads from encoder to decoder (features kept in the module, a skip
     connection): the reconstruction says nothing of the latent, and a generated latent decodes to garbage.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: remove the connection; decode a saved latent in a new process.
 
@@ -171,8 +165,6 @@ class FragileDecoder(Probed):
     Why it matters: a diffusion model never hits a latent exactly. What its error costs is decided here, and training with a
     tiny KL weight never shows the decoder a noisy latent.
 
-    Evidence it needs: vaelab probe on 8 clips or more.
-
     What to do: a larger KL weight, or noise on the latent while the decoder is trained.
 
     References: rule of thumb, not calibrated.
@@ -200,8 +192,6 @@ class GridInProbedOutput(Probed):
     What it checks: as the second part of REC121, on the clips of a probe, where the output follows its latent.
 
     Why it matters: no loss shows it, the eye does, and a diffusion model learns to make it too.
-
-    Evidence it needs: vaelab probe on 8 clips or more.
 
     What to do: as REC121.
 

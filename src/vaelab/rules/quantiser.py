@@ -50,7 +50,7 @@ class CodebookCollapses(Rule):
                 yield self.finding(
                     f"{metric} stands at {number(late)} and never was above {number(high)}: fewer than two codes are used.",
                     metrics=(metric,),
-                    steps=(int(series.steps[0]), int(series.steps[-1])),
+                    steps=series.span,
                     evidence=(Evidence("highest", high), facts.view.evidence(metric, int(series.rows[-1]))),
                 )
                 continue

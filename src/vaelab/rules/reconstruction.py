@@ -10,7 +10,7 @@ import numpy as np
 from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.severity import CERTAIN, DOUBTFUL
+from vaelab.rules.data import began_again
 from vaelab.words import number, rough
 
 
@@ -53,7 +53,7 @@ class ReconstructionTrend(Rule):
             db = f" ({10 * math.log10(c / d):+.1f} dB)"
         text = f"rec_loss {word} in the {phase.title} phase: {number(a)} to {number(b)}{db}."
         # rising by itself is a symptom other rules weigh; here it only counts where it is large
-        severe = found.direction == "rising" and b > 1.5 * a
+        severe = found.direction == "rising" and b > 1.5 * a > 0
         yield self.finding(
             text,
             size=b / a if a > 0 else None,
@@ -113,7 +113,7 @@ class WorseThanStart(Rule):
             f" {int(rec.steps[-1]):,}, with no GAN involved.",
             size=ratio,
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(
                 facts.view.evidence("rec_loss", int(rec.rows[0])),
                 facts.view.evidence("rec_loss", int(rec.rows[-1])),
@@ -143,7 +143,7 @@ class SuddenJump(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         jump = facts.changes.jump
-        if jump is None or jump.coincides in ("gan-start", "warm-up"):
+        if jump is None or jump.coincides in ("gan-start", "warm-up") or began_again(facts):
             return
         stays = jump.remaining > 0.5 * jump.ratio
         ratio = jump.remaining if not stays else jump.ratio
@@ -158,7 +158,7 @@ class SuddenJump(Rule):
             f"rec_loss jumped {jump.ratio:.3g} times ({number(jump.before)} to {number(jump.after)}) between step"
             f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
             size=jump.remaining,
-            certainty=CERTAIN if (jump.ratio >= 2) else DOUBTFUL,
+            sure=jump.ratio >= 2,
             metrics=("rec_loss",),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(
@@ -254,7 +254,7 @@ class Plateau(Rule):
         yield self.finding(
             f"rec_loss is flat at {number(level(rec.values))} since step {int(rec.steps[0]):,}: {why}.",
             metrics=("rec_loss",),
-            steps=(int(rec.steps[0]), int(rec.steps[-1])),
+            steps=rec.span,
             evidence=(Evidence("level", level(rec.values)),),
             phase=phase.kind,
         )
@@ -356,6 +356,6 @@ class NllRises(Rule):
             f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}{'' if facts.ended else ': stop and look'}. {which}",
             size=ratio,
             metrics=(name,),
-            steps=(int(nll.steps[0]), int(nll.steps[-1])),
+            steps=nll.span,
             evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
         )

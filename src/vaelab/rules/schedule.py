@@ -9,6 +9,7 @@ import numpy as np
 
 from vaelab.analysis import largest_shift, level
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
 
@@ -209,8 +210,7 @@ class WeightsOutOfFamily(Rule):
 def _perceptual_share(facts: Facts, weight: float) -> float | None:
     """weight x perceptual_loss over itself and the pixel term, late in the log; None where the log lacks one of them."""
     rec, per = facts.view.series("rec_loss"), facts.view.series("perceptual_loss")
-    solved = facts.algebra.solved.get("pixelloss_weight")
-    pixel = solved.value if solved is not None and solved.value is not None else facts.view.number("pixelloss_weight")
+    pixel = in_force(facts.view, facts.algebra.solved, "pixelloss_weight")
     if not len(rec) or not len(per) or "lpips" in facts.view.trainer.rec_kind:
         return None
     perceptual = weight * per.now

@@ -29,8 +29,18 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
     objective = Objective(config.loss, perceptual).to(ranks.device)
     sample = not config.model.deterministic
     find_unused = ranks.world > 1 and _leaves_weights_unused(autoencoder, config)
+    freeze_from = config.model.freeze_from if config.model.freeze == "encoder" else None
     return TrainingStep(
-        autoencoder, discriminator, objective, config.loss, optim, config.run.steps, ranks, sample, find_unused
+        autoencoder,
+        discriminator,
+        objective,
+        config.loss,
+        optim,
+        config.run.steps,
+        ranks,
+        sample,
+        find_unused,
+        freeze_from,
     )
 
 

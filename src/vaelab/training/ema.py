@@ -25,10 +25,18 @@ class EMA(Generic[Network]):
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Move the average towards the weights of ``network``; buffers are copied."""
+        """Move the average towards the weights of ``network`` that are trained; buffers are copied."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averaged: list[torch.Tensor] = list(self.network.parameters())
-        torch._foreach_lerp_(averaged, [p.detach() for p in network.parameters()], 1 - decay)
+        pairs = zip(self.network.parameters(), network.parameters(), strict=True)
+        trained = [(average, weight.detach()) for average, weight in pairs if weight.requires_grad]
+        torch._foreach_lerp_([a for a, _ in trained], [weight for _, weight in trained], 1 - decay)
         for kept, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
             kept.copy_(buffer)
+
+    @torch.no_grad()
+    def take_over(self, network: nn.Module) -> None:
+        """Weights of ``network`` that are not trained any more, as they are: an average of them would stand beside them."""
+        for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
+            if not weight.requires_grad:
+                average.copy_(weight)

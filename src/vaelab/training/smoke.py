@@ -26,10 +26,12 @@ from vaelab.training.build import build_step
 from vaelab.training.checkpoint import Checkpoints
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.run_log import METRICS
-from vaelab.training.screen import Screen
+from vaelab.training.screen import Silent
 from vaelab.training.smoke_identities import largest_difference
 from vaelab.training.step import TrainingStep
 from vaelab.training.trainer import Trainer
+
+Report = Callable[[str, int, int], None]
 
 TOLERANCE = 1e-4  # of the identities, relative
 DISC_STEPS = 24
@@ -50,12 +52,22 @@ class Check:
     values: dict[str, float] = field(default_factory=dict)
 
 
-def smoke(config: TrainConfig, folder: Path, ranks: Ranks, screen: Screen | None = None) -> list[Check]:
+class _Steps(Silent):
+    """The trainer's screen: only the number of its steps is of interest."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self.report, self.total = report, total
+
+    def row(self, step: int, phase: str, values: Mapping[str, float]) -> None:
+        self.report("training", step + 1, self.total)
+
+
+def smoke(config: TrainConfig, folder: Path, ranks: Ranks, report: Report = lambda *_: None) -> list[Check]:
     """Run ``config`` (from ``short_settings``) to its end in ``folder``, and check it. All ranks call it; rank 0's list counts.
 
-    Raises VaelabError where the run cannot start, and KeyboardInterrupt if it was interrupted.
+    report: called with what is being done, how much of it is, and the whole. Raises VaelabError where the run cannot start, and KeyboardInterrupt if it was interrupted.
     """
-    trainer = Trainer(config, folder, ranks, screen)
+    trainer = Trainer(config, folder, ranks, _Steps(report, config.run.steps))
     step = trainer.step
     averaged = None if step.ema is None else checksum(step.ema.network)
     outcome = trainer.run()
@@ -63,16 +75,20 @@ def smoke(config: TrainConfig, folder: Path, ranks: Ranks, screen: Screen | None
         raise KeyboardInterrupt
     rows = _rows(folder) if ranks.is_main else []
     x = from_uint8(_batch(trainer).to(ranks.device))
-    checks = [
-        _all_steps(trainer, outcome.reason),
-        _identities(rows, config) if ranks.is_main else Check("identities", None, ""),
-        _ema(step, averaged),
-        _checkpoint(trainer),
+    in_order: list[Callable[[], Check]] = [
+        lambda: _all_steps(trainer, outcome.reason),
+        lambda: _identities(rows, config) if ranks.is_main else Check("identities", None, ""),
+        lambda: _ema(step, averaged),
+        lambda: _checkpoint(trainer),
+        lambda: _perceptual(step, x),
+        lambda: _clipping(step, x, config),
+        lambda: _discriminator(trainer),
+        lambda: _ranks(step, ranks),  # the last one: after every update
     ]
-    checks.append(_perceptual(step, x))
-    checks.append(_clipping(step, x, config))
-    checks.append(_discriminator(trainer))
-    checks.append(_ranks(step, ranks))  # the last one: after every update
+    checks = []
+    for number, check in enumerate(in_order):
+        report("checking", number, len(in_order))
+        checks.append(check())
     return checks
 
 

@@ -21,9 +21,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vaelab.config import LossConfig, OptimConfig
+from vaelab.errors import TrainError
 from vaelab.losses import LeCam, Objective, d_weight_ratio, disc_loss, gen_loss, kl_per_element, latent_stats
+from vaelab.losses.latent import local_correlation, standardised
 from vaelab.models import Autoencoder
-from vaelab.training.distributed import Ranks
+from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.ema import EMA
 from vaelab.training.schedule import disc_learning_rate, learning_rate
 from vaelab.training.update import Applied, Updater
@@ -37,6 +39,7 @@ class TrainingStep:
 
     ``state_dict`` holds all that the next update depends on, but the random generators and the position in the data.
     find_unused: some batches leave weights of the autoencoder without a gradient; DistributedDataParallel must know.
+    freeze_from: step from which the encoder is not trained any more; None: it always is.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class TrainingStep:
         ranks: Ranks,
         sample: bool = True,
         find_unused: bool = False,
+        freeze_from: int | None = None,
     ) -> None:
         self.loss, self.optim, self.steps, self.ranks, self.sample = loss, optim, steps, ranks, sample
         self.autoencoder, self.discriminator, self.objective = autoencoder, discriminator, objective
@@ -79,6 +83,9 @@ class TrainingStep:
         # before any wrapping: the average must not hold parts of a compiled module
         self.ema = EMA(autoencoder, optim.ema_decay) if optim.ema_decay is not None else None
         self.ratio_mean: torch.Tensor | None = None
+        self.freeze_from, self._find_unused = freeze_from, find_unused
+        self._frozen: nn.ParameterList | None = None
+        self._frozen_sum: torch.Tensor | None = None
         self._forward = self._wrapped(autoencoder, find_unused)
         self._disc_forward = None if discriminator is None else self._wrapped(discriminator)
 
@@ -88,6 +95,8 @@ class TrainingStep:
         micro_batches: ``accumulate`` tensors (B, C, T, H, W), float32 in [-1, 1], on the device. step: 0 for the first
         update. Returns 0-d float32 tensors on the device, means over the micro-batches of this process.
         """
+        if self.freeze_from is not None and step >= self.freeze_from and self._frozen is None:
+            self._freeze_encoder()
         trains_disc = self.discriminator is not None and self.objective.trains_disc(step)
         share = 1 / len(micro_batches)
         parts: list[Measured] = []
@@ -101,6 +110,24 @@ class TrainingStep:
             parts.append(measured)
         measured = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
         return measured | self._apply(step, trains_disc)
+
+    def _freeze_encoder(self) -> None:
+        """AdamW leaves weights without a gradient alone; the average takes them over, and DistributedDataParallel, which would
+        wait for their gradients, is built anew without them."""
+        self._frozen = nn.ParameterList(self.autoencoder.freeze_encoder())
+        self._frozen_sum = checksum(self._frozen)
+        if self.ema is not None:
+            self.ema.take_over(self.autoencoder)
+        self._forward = self._wrapped(self.autoencoder, self._find_unused)
+
+    def check_frozen(self) -> None:
+        """Raise TrainError if a weight that is frozen has changed."""
+        if self._frozen is None or self._frozen_sum is None:
+            return
+        if not torch.equal(checksum(self._frozen), self._frozen_sum):
+            raise TrainError(
+                "The frozen encoder has changed, so its latents have too: this is a fault of vaelab, please report it"
+            )
 
     def _generator_pass(self, x: torch.Tensor, step: int, share: float) -> tuple[Measured, torch.Tensor]:
         with self._autocast():
@@ -133,9 +160,18 @@ class TrainingStep:
             total = total + kl_weight * kl
             measured |= {"kl_loss": kl, "kl_nats_per_element": kl_per_element(out.mean, out.logvar)}
             measured |= latent_stats(out.z, out.mean, out.logvar)
-            if kl_weight > 0:
+            if kl_weight > 0 and kl.requires_grad:
                 outputs.append(kl)
                 gradients.append(self.generator_update.scale(kl.new_full((), kl_weight * share)))
+        centre = out.z if out.mean is None else out.mean
+        if self.loss.lcr_weight > 0 and centre.requires_grad:
+            correlation = local_correlation(standardised(centre.float()))
+            lcr = torch.relu(self.loss.lcr_threshold - correlation)
+            total = total + self.loss.lcr_weight * lcr
+            weight = lcr.new_full((), self.loss.lcr_weight)
+            measured |= {"lcr_loss": lcr, "lcr_weight": weight, "local_correlation": correlation}
+            outputs.append(lcr)
+            gradients.append(self.generator_update.scale(weight * share))
         measured["total_loss"] = total
         torch.autograd.backward(outputs, gradients)
         return {name: value.detach().float() for name, value in measured.items()}, reconstruction.detach()

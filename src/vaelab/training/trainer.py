@@ -301,6 +301,7 @@ class Trainer:
 
     def _save(self, event: bool = True) -> None:
         self._check_finite()
+        self.step.check_frozen()
         state = {"counters": vars(self.counters), "watch": self.watch.state_dict(), "window": self.window.state_dict()}
         path = self.checkpoints.save(self.step, self.counters.done, state)
         self.saved = self.counters.done

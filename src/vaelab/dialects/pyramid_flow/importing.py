@@ -43,7 +43,8 @@ def _model(d: Draft) -> None:
         "model_path",
         "pretrained_vae_weight",
     )
-    d.not_carried("there is no such option: encoder and decoder are both trained", "freeze_encoder")
+    if "freeze_encoder" in d.options:
+        d.maps("freeze_encoder", "model.freeze", "encoder" if d.get("freeze_encoder", False) else "none")
     if "model_dtype" in d.options:
         dtype = str(d.get("model_dtype", "bf16"))
         d.maps(

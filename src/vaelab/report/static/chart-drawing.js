@@ -166,3 +166,15 @@ function settled(call, milliseconds) {
   let waiting = 0;
   return () => { clearTimeout(waiting); waiting = setTimeout(call, milliseconds); };
 }
+
+// Copies the text of the <pre> beside a button.
+async function copyBlock(button) {
+  const block = button.parentElement.querySelector("pre");
+  try {
+    await navigator.clipboard.writeText(block.textContent);
+    button.textContent = "copied";
+  } catch {
+    getSelection().selectAllChildren(block);
+    button.textContent = "selected: press Ctrl+C";
+  }
+}

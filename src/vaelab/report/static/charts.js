@@ -254,15 +254,3 @@ class ChartSet {
     event.preventDefault();
   }
 }
-
-// Copies the text of the <pre> beside a button.
-async function copyBlock(button) {
-  const block = button.parentElement.querySelector("pre");
-  try {
-    await navigator.clipboard.writeText(block.textContent);
-    button.textContent = "copied";
-  } catch {
-    getSelection().selectAllChildren(block);
-    button.textContent = "selected: press Ctrl+C";
-  }
-}
