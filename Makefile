@@ -1,4 +1,4 @@
-# make demo   train video-tiny, watched         make test   everything that CI checks
+# make demo   train a small video VAE, watched         make test   everything that CI checks
 PYTHON ?= python3
 JOBS   ?= 2
 VENV   := .venv
@@ -9,7 +9,7 @@ DEMO   := demo
 .PHONY: help demo logs test fuzz kills browser sshd bench faultbench site audit release clean
 
 help:
-	@echo "make demo    install vaelab into $(VENV), train the preset video-tiny in $(DEMO)/video-tiny, with its report"
+	@echo "make demo    install vaelab into $(VENV), train the preset demo in $(DEMO)/run, with its report"
 	@echo "make logs    diagnose the logs in examples/, write reports to $(DEMO)/"
 	@echo "make test    format, lint, types, import contract and tests, as in CI"
 	@echo "make fuzz    damaged files for every reader: hours (make fuzz EXAMPLES=2000 for less)"
@@ -23,7 +23,7 @@ help:
 
 # A demo that was interrupted goes on; "make clean demo" begins anew.
 demo: $(VENV)/installed-train
-	@$(BIN)/vaelab train video-tiny --output $(DEMO)/video-tiny --resume
+	@$(BIN)/vaelab train demo --output $(DEMO)/run --resume
 
 # diagnose ends with 1 when a run is sick, as three of the example runs are: only 2 is an error.
 logs: $(VENV)/installed-plots

@@ -107,3 +107,19 @@ def _() -> Draft:
             "kl_loss": 20 * noise(seed=17) * hit,
         }
     )
+
+
+@fires("MET1011", "warn", {"scatter now": (0.5, 0.25)})
+def _() -> Draft:
+    wild = np.random.default_rng(18).normal(0, 1, ROWS) * np.where(ROW < 150, 0.02, 0.5)
+    return draft({"rec_loss": decay(ROWS, 1.0, 0.05, 20) * np.exp(wild)})
+
+
+@fires("REC142", "warn", {"jump": (3, 0.3)})
+def _() -> Draft:
+    return draft({"rec_loss": decay(ROWS, 1.0, 0.05, 20) * noise(seed=19) * np.where(ROW < 200, 1, 3)})
+
+
+@fires("RES804", "warn", {"first row": (1, 0.1)})
+def _() -> Draft:
+    return draft({"rec_loss": (0.05 + 0.95 * np.exp(-np.where(ROW < 180, ROW, ROW - 180) / 12)) * noise(seed=20)})

@@ -196,15 +196,15 @@ def test_help_explains_every_option(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("command", "what"),
     [
-        (["diagnose", "a.log", "--nope"], "no such option: --nope"),
+        (["diagnose", "a.log", "--nope"], "no such option"),
         (["diagnose"], ""),
         (["diagnose", "a.log", "--fail-on", "bad"], "'bad' is not one of 'info', 'warn', 'critical'"),
         (["explain", "kl_loss", "--trainer"], "option '--trainer' requires an argument"),
         (["explain", "--trainer", "ldm"], "missing argument"),
-        (["watch", "a.log", "--interval", "soon"], "invalid value for '--interval': input should be a valid number"),
+        (["watch", "a.log", "--interval", "soon"], "invalid value for '--interval'"),
         (["lint", "a.yaml", "--format", "xml"], "'xml' is not one of text, json, sarif, github"),
         (["nope"], "no such command 'nope'"),
-        (["--nope"], "no such option: --nope"),
+        (["--nope"], "no such option"),
         (["explain", "kl_loss", "twice"], "unexpected extra argument (twice)"),
     ],
 )

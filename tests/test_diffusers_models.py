@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import re
@@ -268,8 +269,6 @@ def test_saved_model_loads_bit_equal(name: str, tmp_path: Path, built: dict[str,
 
 NOT_RECOMPUTED = {
     "AutoencoderDC": "it has no activation checkpointing",
-    "AutoencoderKLWan": "it has no activation checkpointing",
-    "AutoencoderKLQwenImage": "it has no activation checkpointing",
     "AutoencoderTiny": "leaves out the scaling of the pixels",
     "AutoencoderKLMagvit": "remember the frames before",
 }
@@ -289,6 +288,42 @@ def test_checkpointing_gives_the_plain_gradient_or_is_refused(name: str) -> None
         gradients.append(torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True))
         model.enable_checkpointing()
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("name", ["AutoencoderKLWan", "AutoencoderKLQwenImage"])
+def test_recomputed_layers_keep_a_fraction_of_the_activations(name: str) -> None:
+    """Features of earlier frames go from piece to piece: three pieces, so that a gradient passes through two borders."""
+    torch.manual_seed(0)
+    model = build_autoencoder(ModelConfig(type=name, config=CLASSES[name][0]), 3)
+    x, kept = torch.rand(1, 3, 9, 16, 16), []
+    for _ in range(2):
+        storages: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, storages: dict[int, int] = storages) -> torch.Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            out = model(x, sample=False).x
+        kept.append(sum(size for place, size in storages.items() if place not in weights))
+        out.square().mean().backward()
+        model.zero_grad()
+        model.enable_checkpointing()
+    assert kept[1] < 0.4 * kept[0], kept
+
+
+def test_a_copy_of_recomputed_layers_has_weights_of_its_own() -> None:
+    """The EMA is such a copy."""
+    model = build_autoencoder(ModelConfig(type="AutoencoderKLWan", config=WAN), 3)
+    model.enable_checkpointing()
+    other, x = copy.deepcopy(model), torch.rand(1, 3, 5, 16, 8)
+    expected = model(x, sample=False).x
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.zero_()
+    assert torch.equal(model(x, sample=False).x, expected)
+    assert not torch.equal(other(x, sample=False).x, expected)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_text_from_a_hostile_log_is_shown_and_not_run(opened: Callable[..., Any]
 
 
 def test_several_runs_can_be_chosen(opened: Callable[..., Any]) -> None:
-    browser = opened(make_diagnosis(), make_diagnosis(make_run(50, seed=1)))
+    browser = opened(make_diagnosis(), make_diagnosis(make_run(50, seed=1)))  # equally grave: the first is shown
     runs = browser.find_elements(By.CSS_SELECTOR, ".run")
     assert [run.is_displayed() for run in runs] == [True, False]
     browser.execute_script(

@@ -115,6 +115,25 @@ def test_the_live_page_is_seen_in_full(browser: Any, at_screen: Callable[..., No
         at.stop()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_of_several_runs_names_the_worst_first_with_its_change(
+    browser: Any, at_screen: Callable[..., None], tmp_path: Path, scheme: str
+) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(to_html([make_diagnosis(status="healthy"), hostile_diagnosis(), collapse()]), "utf-8")
+    for width, height in SCREENS:
+        at_screen(width, height, scheme)
+        browser.get(page.as_uri())
+        wait(lambda: browser.execute_script("return Boolean(window.vaelab)"))
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(CUT) == [] and browser.execute_script(UNREADABLE) == []
+        rows = browser.execute_script("return [...document.querySelectorAll('.runs tbody tr')].map((r) => r.innerText)")
+        assert rows[0].startswith("stop") and rows[-1].startswith("healthy")
+    browser.execute_script("[...document.querySelectorAll('[data-action=show]')].at(-1).click()")
+    shown = "return [...document.querySelectorAll('.run')].findIndex((r) => !r.hidden)"
+    assert browser.execute_script(shown) == 0
+
+
 def test_a_report_is_short(browser: Any, at_screen: Callable[..., None], tmp_path: Path) -> None:
     """It was 9,000 pixels high on a desktop and 16,600 on a phone."""
     page = tmp_path / "report.html"

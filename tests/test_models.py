@@ -85,6 +85,14 @@ def test_patches_leave_no_grid_in_a_plain_area() -> None:
     assert inner.std(dim=(1, 2)).max() < 1e-4 * inner.abs().max(), "each pixel of a patch is made by the same weights"
 
 
+def test_layers_for_fine_detail_start_at_zero_and_learn() -> None:
+    model = build_autoencoder(ModelConfig(type="CausalVideoVAE", config={**TINY, "patch_size": 2}), 3)
+    decoder = model.module.decoder
+    assert not decoder.detail_out.weight.any() and model.last_layer is decoder.conv_out.weight  # type: ignore[union-attr]
+    model(torch.rand(1, 3, 1, 16, 16)).x.square().mean().backward()
+    assert decoder.detail_out.weight.grad.any()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("patch_size", [1, 2])
 def test_causality_is_exact(patch_size: int) -> None:
     """Changing the last frame changes the last latent alone; changing the last latent the last chunk alone."""

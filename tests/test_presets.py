@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 import typer
@@ -11,11 +12,13 @@ from typer.testing import CliRunner
 from vaelab.cli.presets import presets as command
 from vaelab.config import TrainConfig, load_config, preset, presets, yaml_text
 from vaelab.config.describe import PARTS, paragraphs
-from vaelab.config.presets import load_preset, preset_text
+from vaelab.config.presets import OWN_WEIGHTS, load_preset, own_weights, preset_text
 from vaelab.errors import ConfigError
+from vaelab.rules.evaluated_pictures import is_local_grid
 
 NAMES = (
     "autoencoder-mode",
+    "demo",
     "finetune-decoder",
     "finetune-sd-vae",
     "finetune-wan",
@@ -37,7 +40,7 @@ def test_the_description_has_its_parts_and_says_what_was_not_run(config: TrainCo
     known = paragraphs(config.description)
     assert set(known) <= set(PARTS) and {"What", "Needs", "Memory", "Healthy", "Limits"} <= set(known)
     assert all(len(text) > 20 for text in known.values())
-    if config.name not in ("video-tiny", "radio-map-small"):
+    if config.name not in ("demo", "video-tiny", "radio-map-small"):
         assert "not run here" in known["Limits"].lower()
 
 
@@ -116,6 +119,9 @@ def test_the_recipes_are_those_of_the_papers_code() -> None:
 @every_preset
 def test_the_model_can_be_built_and_takes_the_clips(config: TrainConfig) -> None:
     torch, diffusers = pytest.importorskip("torch"), pytest.importorskip("diffusers")
+    if config.model.pretrained and config.model.pretrained.startswith(OWN_WEIGHTS):
+        assert Path(own_weights(config.model.pretrained)).is_dir()
+        return
     if config.model.pretrained:
         assert hasattr(diffusers, config.model.type)
         return
@@ -167,3 +173,20 @@ def test_the_command_prints_settings_that_load_again() -> None:
 
 def test_preset_files_keep_their_comments() -> None:
     assert "# half-life" in preset_text("video-tiny")
+
+
+def test_the_demo_starts_from_small_weights_without_a_grid_that_come_with_it() -> None:
+    torch = pytest.importorskip("torch")
+    from vaelab.data import open_data, val_batches
+    from vaelab.evaluation import validate
+    from vaelab.models import build_autoencoder
+
+    config = preset("demo")
+    assert config.model.pretrained is not None
+    folder = Path(own_weights(config.model.pretrained))
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 3_000_000
+    model = build_autoencoder(config.model, 3)
+    held_out = val_batches(open_data(config.data, 0).val, config.data, 2, 4)
+    scores = validate(model, held_out, None, torch.device("cpu"))
+    assert scores["psnr"] > 22 and scores["explained_variance"] > 0.8
+    assert not is_local_grid(scores["grid_peak"], scores["grid_level"])

@@ -27,5 +27,8 @@ class _CompiledLater:
 
 
 def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """As ``re.compile``, which is called when the pattern is first used: an error in ``text`` is raised only then."""
+    """As ``re.compile``, which is called when the pattern is first used: an error in ``text`` is raised only then.
+
+    ``match.re`` is the compiled one: compare its ``pattern`` to tell which of several matched.
+    """
     return cast("re.Pattern[AnyStr]", _CompiledLater(text, flags))

@@ -147,4 +147,21 @@ DISTRIBUTED: tuple[Cause, ...] = (
         check=checks.weights_differ_after_resume,
         decided_by="lint",
     ),
+    Cause(
+        "H9",
+        "weights-not-restored",
+        "Training began again from untrained weights",
+        ("L",),
+        signature="The reconstruction loss is back at the level of the first rows and falls again as it did there; the step may go on.",
+        look_alikes=(
+            ("H4", "there the loss comes back within hundreds of steps"),
+            ("A5", "other data: it stays, or falls from another level"),
+        ),
+        test="See which checkpoint the process loaded at that step, and whether keys were missing.",
+        advice="Go back to the last checkpoint before that step; let a resume fail where it finds no checkpoint.",
+        expected="The loss goes on where it was.",
+        falsify="The process was not restarted there.",
+        sources=("users' logs of resumed runs",),
+        expects=shows(often="RES804", sometimes="RES801"),
+    ),
 )

@@ -34,9 +34,9 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The same rise with a third of the rate.",
         sources=("google-research/tuning_playbook",),
         expects=shows(
-            often="KL212 REC110 OPT403 OPT404 OPT405 KL206 MET1010",
+            often="KL212 REC110 OPT403 OPT404 OPT405 KL206 MET1010 REC142 MET1011",
             sometimes="OPT409 MET1001:reconstruction MET1001:total MET1001:perceptual MET1002:reconstruction MET1002:total MET1006 KL215 REC102 OPT402 NUM501 NUM502 ADV311 REC103 REC104 REC117 KL209 KL210 DAT710 REC105 ADV305",
-            never="KL205 REC107 DAT701",
+            never="KL205 REC107 DAT701 RES804",
         ),
         check=checks.rate_jumped_or_diverged,
     ),

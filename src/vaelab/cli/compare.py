@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 OUTPUTS = ("terminal", "json", "html")
 MANY = 12  # runs from which one line is all that there is room for
 MOST_LINES, MOST_COLUMNS = 40, 4
-WORST_FIRST = ("stop", "act", "watch", "cannot-tell", "healthy")
 
 
 def compare(
@@ -106,6 +105,7 @@ def _render_many(comparison: Comparison, settings: Mapping[str, Sequence[Any]], 
     from rich.table import Table
     from rich.text import Text
 
+    from vaelab.report.layout import WORST_FIRST
     from vaelab.report.numbers import number
 
     order = sorted(range(len(comparison.runs)), key=lambda i: WORST_FIRST.index(comparison.runs[i].status))

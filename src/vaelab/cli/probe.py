@@ -69,7 +69,7 @@ def probe(
             "-o",
             metavar="FOLDER",
             show_default=False,
-            help="Where probe.json, probe.md and pictures go; without it the folder probe, of the run if there is one.",
+            help="Where probe.json, probe.md, probe.html and pictures go; without it the folder probe, of the run if there is one.",
         ),
     ] = None,
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Draw pictures.")] = True,
@@ -148,7 +148,7 @@ def probe(
 
 
 def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | None) -> list[Path]:
-    """probe.md in ``folder``, and probe.json there; for a ``run`` beside its log, where diagnose finds it, and in
+    """probe.md and probe.html in ``folder``, and probe.json there; for a ``run`` beside its log, where diagnose finds it, and in
     ``folder`` only where that is another place than the run's own."""
     from vaelab.cli.measured import probe_page
     from vaelab.probing.render import to_markdown

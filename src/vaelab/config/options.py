@@ -6,7 +6,7 @@ import difflib
 import types
 import typing
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic.fields import FieldInfo
 
@@ -47,11 +47,16 @@ class Option:
         return typing.get_origin(self.annotation) is dict
 
 
+def _is_section(annotation: Any) -> TypeGuard[type[Section]]:
+    # list[str] counts as a type in Python 3.10
+    return typing.get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, Section)
+
+
 def _options(model: type[Section], section: str = "") -> dict[str, Option]:
     found: dict[str, Option] = {}
     for name, info in model.model_fields.items():
         annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Section):
+        if _is_section(annotation):
             found.update(_options(annotation, name))
         else:
             default = _default(info)
@@ -147,7 +152,7 @@ def groups() -> dict[str, str]:
     return {
         name: (section.__doc__ or "").replace("``", "")
         for name, section in sections.items()
-        if isinstance(section, type) and issubclass(section, Section)
+        if _is_section(section)
     }
 
 

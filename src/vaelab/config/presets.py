@@ -28,6 +28,17 @@ def preset_text(name: str) -> str:
     return (resources.files("vaelab.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+OWN_WEIGHTS = "vaelab:"
+"""Before the name of weights that come with a preset, in ``model.pretrained``."""
+
+
+def own_weights(source: str) -> str:
+    """The folder of weights that come with vaelab for ``vaelab:NAME``; any other source as it is."""
+    if not source.startswith(OWN_WEIGHTS):
+        return source
+    return str(resources.files("vaelab.config") / "presets" / "weights" / source.removeprefix(OWN_WEIGHTS))
+
+
 def load_preset(name: str) -> dict[str, Any]:
     """The options that the preset sets, by section; a preset that starts from another (``base``) includes it."""
     settings = yaml_text.parse(preset_text(name), f"preset {name}")

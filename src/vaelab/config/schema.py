@@ -54,6 +54,18 @@ class ModelConfig(Section):
     deterministic: bool = Field(
         False, description="Train on the mean of the posterior: no sampling noise. Deterministic classes imply it."
     )
+    latent_noise: float = Field(
+        0.0,
+        ge=0,
+        description="Largest standard deviation of noise that training adds to the latent before the decoder, over the latent's own;"
+        " drawn for each sample. A decoder that bears what a diffusion model gets wrong.",
+    )
+    latent_mask: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Largest share of the latent's places that training sets to 0 before the decoder, drawn for each sample.",
+    )
     freeze: Literal["none", "encoder"] = Field(
         "none",
         description="encoder: train the decoder alone. The latents stay as they are, to the bit, for the averaged weights too.",
@@ -135,6 +147,15 @@ class LossConfig(Section):
         " channel_mean: Pyramid-Flow's mean over batch and latent channels of the sum over time and space.",
     )
     kl_warmup: int = Field(0, ge=0, description="Steps over which kl_weight grows from 0.")
+    lcr_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of local-correlation regularisation, relu(lcr_threshold - correlation of neighbouring latents): a latent"
+        " that a diffusion model learns sooner, for some PSNR; 0: off.",
+    )
+    lcr_threshold: float = Field(
+        0.75, gt=-1, le=1, description="Correlation from which nothing more is asked for (0.75 in SSVAE)."
+    )
     disc: Literal["none", "patch2d", "patch3d"] = Field(
         "patch2d", description="Discriminator: PatchGAN on frames, on clips, or none (no GAN at all)."
     )

@@ -11,13 +11,15 @@ ENOUGH_ROWS = 12
 """Rows of a loss below which "healthy" is not said."""
 ENOUGH_SCORES = 3
 """Values of a held-out quality that say where it goes, in a log of enough rows."""
+HALVED = 2.0
+"""First total over the total now, in training and on held-out data, from which something general was learned whatever the terms are."""
 MOVED = 1.1
 """First error over the error now from which a total has fallen."""
 
 
 def judged_rows(facts: Facts) -> int:
     """Rows on which "healthy" may rest: those of the longest reconstruction column that moves, or of the whole log where a quality
-    was scored at least three times. A column that crosses 0 has no scale and is judged by no rule. None where most lines with
+    was scored at least three times, or a total and its own held-out total, without an adversarial term, have both fallen to half. A column that crosses 0 has no scale and is judged by no rule. None where most lines with
     numbers were passed over in reading: what is in them may say otherwise."""
     if _mostly_unread(facts) is not None:
         return 0
@@ -29,6 +31,10 @@ def judged_rows(facts: Facts) -> int:
             rows.append(track.rows)
         elif track.role.name == "quality" and track.rows >= ENOUGH_SCORES:
             rows.append(len(facts.run))
+        elif track.role.name == "total" and track.role.split in ("val", "test"):
+            own = facts.tracks.get(track.metric.partition("/")[2])
+            if own is not None and min(track.improved or 0.0, own.improved or 0.0) >= HALVED:
+                rows.append(track.rows)
     return max(rows)
 
 
@@ -71,6 +77,12 @@ def why_not(facts: Facts) -> str:
     known = judged_rows(facts)
     if known:
         return f"{known} row{'s' if known != 1 else ''} of a reconstruction are too few to judge; at least {ENOUGH_ROWS} are needed"
+    below = next((m for m in facts.view.of("reconstruction") if facts.view.series(m).values.min() <= 0), None)
+    if below is not None:
+        return (
+            f"{facts.run.columns[below].original} goes below 0 (a likelihood, or a learned variance), so how much better or worse it became has"
+            " no scale. Log the squared error, or a PSNR of held-out samples, beside it"
+        )
     likely = likely_reconstructions(facts)
     if likely:
         return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from vaelab.analysis import level, noise, trend
 from vaelab.catalog import METRICS
 from vaelab.diagnosis.types import MetricStatus, MetricVerdict
@@ -99,6 +101,10 @@ def _trend(facts: Facts, name: str) -> str:
 def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]) -> tuple[MetricStatus, str]:
     about = [f for f in findings if name in f.metrics]
     about.sort(key=lambda f: -SEVERITY_ORDER[f.severity])
+    lost = _lost_at_the_end(facts, name)
+    if lost:
+        grave = bool(about) and about[0].severity == "critical"
+        return "bad" if grave else "watch", f"NaN or inf in its last {lost} values: `now` is the last number before"
     if about and about[0].severity == "critical":
         return "bad", _short(about[0])
     if about and about[0].severity == "warn":
@@ -118,6 +124,15 @@ def _status(facts: Facts, name: str, direction: str, findings: Sequence[Finding]
     if direction in ("down", "up"):
         return "cannot-tell", "too few rows" if len(facts.view.series(name)) < 8 else "no scale to judge it by"
     return "info", _short(about[0]) if about else ""
+
+
+def _lost_at_the_end(facts: Facts, name: str) -> int:
+    """How many values at the column's end are logged and no numbers; 0 where the last one is a number, or a scaler's skipped gradient."""
+    column = facts.run.columns[name]
+    finite = np.isfinite(column.values[column.logged])
+    if not len(finite) or finite[-1] or "grad_norm" in name:
+        return 0
+    return int(np.argmax(finite[::-1])) if finite.any() else len(finite)
 
 
 def _short(finding: Finding) -> str:

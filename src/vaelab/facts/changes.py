@@ -180,7 +180,9 @@ def _drift(view: View, phases: Phases, track: Track) -> Mapping[str, float] | No
     best = int(np.searchsorted(series.steps, track.best_step))
     if len(series) < 16 or best > 0.9 * len(series) or track.now < _negligible(view, phases, track.metric):
         return None
-    if not np.log(track.now / track.best) >= max(0.3, 3 * track.standard_error):
+    # the best of many levels lies below the true one by chance, far below where the rows scatter more than they did
+    before, after = track.scatter or (0.0, 0.0)
+    if not np.log(track.now / track.best) >= max(0.3, (6 if after > 3 * before > 0 else 4) * track.standard_error):
         return None
     ratios = {}
     for name in ("kl_loss", "grad_norm", "lr"):

@@ -186,7 +186,20 @@ class Track:
         assert self.logs is not None
         slow = rolling_median(self.logs, 5) if len(self.logs) >= 10 else self.logs
         wander = noise(slow[::5]) if len(slow) >= 20 else 0.0
-        return max(self.noise / math.sqrt(2.5), wander, 0.02) if math.isfinite(self.noise + wander) else math.inf
+        late = noise(self.logs[-len(self.logs) // 3 :]) if len(self.logs) >= 24 else 0.0
+        return (
+            max(self.noise / math.sqrt(2.5), late / math.sqrt(2.5), wander, 0.02)
+            if math.isfinite(self.noise + wander)
+            else math.inf
+        )
+
+    @cached_property
+    def scatter(self) -> tuple[float, float] | None:
+        """Noise of ``logs`` between the first sixth and the middle, and in the last third; None below 40 rows."""
+        if self.logs is None or len(self.logs) < 40:
+            return None
+        n = len(self.logs)
+        return noise(self.logs[n // 6 : n // 2]), noise(self.logs[-(n // 3) :])
 
     # --- changes ---
 

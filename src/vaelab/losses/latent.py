@@ -1,4 +1,4 @@
-"""The KL divergence to the unit Gaussian, its reductions, and statistics of the latent."""
+"""The KL divergence to the unit Gaussian, its reductions, the correlation of neighbouring latents, and statistics of the latent."""
 
 from __future__ import annotations
 
@@ -51,6 +51,33 @@ def kl_divergence(mean: Tensor, logvar: Tensor, reduction: str) -> Tensor:
     - ``channel_mean``: per latent channel; summed over T, H, W, mean over B and C (Pyramid-Flow)
     """
     return kl_elements(mean.shape, reduction) * kl_per_element(mean, logvar)
+
+
+def standardised(z: Tensor) -> Tensor:
+    """(N, C, T, H, W) with mean 0 and standard deviation 1 in each channel, over all else."""
+    std, mean = torch.std_mean(z, dim=(0, 2, 3, 4), keepdim=True, correction=0)
+    return (z - mean.detach()) / (std.detach() + 1e-6)
+
+
+def local_correlation(z: Tensor) -> Tensor:
+    """Mean Pearson correlation, over channels, of two latents in one window of 2 x 2 places and, but for a first frame that
+    stands alone, 2 frames. z: standardised (N, C, T, H, W). NaN with one channel or under 2 x 2 places."""
+    height, width = (size // 2 * 2 for size in z.shape[3:])
+    if z.shape[1] < 2 or not height or not width:
+        return z.new_tensor(float("nan"))
+    z = z - z.mean(1, keepdim=True)
+    z = z / (z.norm(dim=1, keepdim=True) + 1e-8)
+    first = z.shape[2] % 2
+    parts = [part for part in (z[:, :, :first], z[:, :, first:]) if part.shape[2]]
+    found = []
+    for part in parts:
+        frames = 2 if part.shape[2] > 1 else 1
+        windows = part[..., :height, :width].unflatten(2, (-1, frames)).unflatten(4, (-1, 2)).unflatten(6, (-1, 2))
+        # (N, C, T/2, 2, H/2, 2, W/2, 2): the sum over a window's pairs is the square of the sum of its unit vectors, less their own
+        members = frames * 4
+        total = windows.sum((3, 5, 7)).square().sum(1)
+        found.append(((total - members) / (members * (members - 1))).mean())
+    return torch.stack(found).mean()
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from vaelab.config.schema import ModelConfig
 from vaelab.errors import ConfigError
 from vaelab.models.classes import build_module, load_module, take_clips_whole
 from vaelab.models.measuring import measure
+from vaelab.models.recompute import WITH_FEATURE_LIST, recompute_layers
 from vaelab.models.types import Reconstruction
 
 # Classes whose own activation checkpointing, as of diffusers 0.42, does not give the plain gradient.
@@ -28,7 +29,7 @@ class Autoencoder(nn.Module):
 
     module: the wrapped one. channels: of its pixels, 1 or 3. deterministic: the latent is the mean and never sampled,
     because the class has no posterior (``has_posterior`` is False) or because the caller wants it so.
-    latent_channels: C_lat. factors: compression of (time, height, width). grid: the clip sizes that it takes. in_diffusers: a
+    latent_noise, latent_mask: what training does to the latent before the decoder, see ModelConfig. latent_channels: C_lat. factors: compression of (time, height, width). grid: the clip sizes that it takes. in_diffusers: a
     sentence where plain diffusers computes another result with the same weights, else empty; ``save`` writes it to config.json.
 
     What it takes and gives is measured on a tiny clip when it is built, on the CPU. Pixels are float in [-1, 1]; weights
@@ -36,8 +37,16 @@ class Autoencoder(nn.Module):
     :func:`vaelab.models.measuring.measure`.
     """
 
-    def __init__(self, module: nn.Module, channels: int, deterministic: bool = False):
+    def __init__(
+        self,
+        module: nn.Module,
+        channels: int,
+        deterministic: bool = False,
+        latent_noise: float = 0.0,
+        latent_mask: float = 0.0,
+    ):
         super().__init__()
+        self.latent_noise, self.latent_mask = latent_noise, latent_mask
         self.module, self.channels = module, channels
         self.in_diffusers = take_clips_whole(module)
         self._calling, self.grid, self.latent_channels, self.has_posterior, self._last_layer = measure(module, channels)
@@ -47,14 +56,32 @@ class Autoencoder(nn.Module):
         """Encode, sample and decode clips (B, C, T, H, W); the result is float32 also under autocast.
 
         The latent is mean + std * noise, noise from ``generator`` or torch's default; it is the mean when ``sample``
-        is False or the autoencoder deterministic. Errors: ConfigError for a clip off the grid.
+        is False or the autoencoder deterministic. In training mode the decoder gets it with ``latent_noise`` and
+        ``latent_mask``; the result holds it without. Errors: ConfigError for a clip off the grid.
         """
         mean, logvar = self.encode(x)
         z = mean
         if sample and not self.deterministic and logvar is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             z = mean + torch.exp(0.5 * logvar) * noise
-        return Reconstruction(self.decode(z), z, mean if self.has_posterior else None, logvar)
+        seen = self._disturbed(z, generator) if self.training else z
+        return Reconstruction(self.decode(seen), z, mean if self.has_posterior else None, logvar)
+
+    def _disturbed(self, z: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Noise of up to ``latent_noise`` times the standard deviation of each channel, and up to ``latent_mask`` of the places
+        set to 0, in all channels; how much is drawn for each sample."""
+
+        def uniform(*shape: int) -> torch.Tensor:
+            return torch.rand(shape, generator=generator, device=z.device, dtype=z.dtype)
+
+        if self.latent_noise > 0:
+            spread = z.detach().std(dim=(0, 2, 3, 4), keepdim=True, correction=0)
+            noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+            z = z + self.latent_noise * uniform(len(z), 1, 1, 1, 1) * spread * noise
+        if self.latent_mask > 0:
+            kept = uniform(len(z), 1, *z.shape[2:]) >= self.latent_mask * uniform(len(z), 1, 1, 1, 1)
+            z = z * kept
+        return z
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean and logvar (None without a posterior), each (B, C_lat, T_lat, H_lat, W_lat), of clips (B, C, T, H, W)."""
@@ -95,6 +122,8 @@ class Autoencoder(nn.Module):
 
     def enable_checkpointing(self) -> None:
         """Recompute activations in the backward pass. Errors: ConfigError for a class that cannot."""
+        if self.name in WITH_FEATURE_LIST:
+            return recompute_layers(self.module)
         supported = getattr(self.module, "_supports_gradient_checkpointing", False)
         reason = "" if supported else "it has no activation checkpointing"
         if reason := _WRONG_WHEN_RECOMPUTED.get(self.name, reason):
@@ -158,7 +187,7 @@ def build_autoencoder(config: ModelConfig, channels: int) -> Autoencoder:
     else:
         expected = config.type if "type" in config.model_fields_set else None
         module = load_module(config.pretrained, config.subfolder, expected)
-    return Autoencoder(module, channels, config.deterministic)
+    return Autoencoder(module, channels, config.deterministic, config.latent_noise, config.latent_mask)
 
 
 def load_autoencoder(folder: str | Path, channels: int | None = None, deterministic: bool = False) -> Autoencoder:

@@ -38,7 +38,8 @@ class BlockStack(nn.Module):
 
     enlarge: height and width grow by this factor before the last convolution, bilinearly: every pixel is then made by the
     same weights. A pixel shuffle has weights of its own for each place of a patch, and left a grid of that period in the
-    output.
+    output. Enlarged features hold no detail finer than they had, so two more convolutions make it (``detail_in``, ``detail_out``);
+    they start at zero.
     """
 
     def __init__(
@@ -56,6 +57,9 @@ class BlockStack(nn.Module):
         self.conv_in = CausalConv3d(in_channels, widths[0], (3, 3))
         self.blocks = nn.ModuleList(blocks)
         self.norm_out = FrameNorm(groups, widths[1], eps=1e-6)
+        if enlarge > 1:
+            self.detail_in = CausalConv3d(widths[1], widths[1], (1, 3))
+            self.detail_out = CausalConv3d(widths[1], out_channels, (1, 3))
         self.conv_out = CausalConv3d(widths[1], out_channels, (3, 3))
         self.gradient_checkpointing = False  # set by ModelMixin.enable_gradient_checkpointing
 
@@ -68,10 +72,12 @@ class BlockStack(nn.Module):
             else:
                 x = block(x)
         x = functional.silu(self.norm_out(x))
-        if self.enlarge > 1:
-            large = functional.interpolate(fold_frames(x), scale_factor=float(self.enlarge), mode="bilinear")
-            x = unfold_frames(large, x.shape[0])
-        return self.conv_out(x)
+        if self.enlarge == 1:
+            return self.conv_out(x)
+        large = functional.interpolate(fold_frames(x), scale_factor=float(self.enlarge), mode="bilinear")
+        x = unfold_frames(large, x.shape[0])
+        detail = self.detail_out(functional.silu(self.detail_in(x)))
+        return self.conv_out(x) + detail
 
 
 class CausalVideoVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -189,7 +195,9 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, CausalConv3d) and module.bias is not None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
         nn.init.zeros_(module.bias)
-    if isinstance(module, ResidualBlock):  # apply() reaches children first
+    if isinstance(module, BlockStack) and module.enlarge > 1:  # apply() reaches children first
+        nn.init.zeros_(module.detail_out.weight)
+    if isinstance(module, ResidualBlock):
         nn.init.zeros_(module.conv2.weight)
     if isinstance(module, FrameAttention):
         nn.init.zeros_(module.out.weight)

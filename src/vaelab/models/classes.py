@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from vaelab.config.presets import own_weights
 from vaelab.errors import ConfigError, reason
 from vaelab.models.causal_video import CausalVideoVAE
 
@@ -84,6 +85,7 @@ def load_module(source: str, subfolder: str | None = None, expected: str | None 
     expected: class that it must be; None takes the one in its config.json. Errors: ConfigError for a missing or
     incomplete folder, for a hub that cannot be reached, for another class and for weights that do not fit.
     """
+    source = own_weights(source)
     where = f"{source}/{subfolder}" if subfolder else source
     _check_folder(source, subfolder)
     name = _read_config(source, subfolder, where).get("_class_name", expected)

@@ -10,7 +10,7 @@ import torch
 class Reconstruction(NamedTuple):
     """One forward pass. A tuple of tensors, so that DistributedDataParallel finds every output.
 
-    x: the reconstruction, (B, C, T, H, W) as the input. z: the latent that was decoded, (B, C_lat, T_lat, H_lat, W_lat).
+    x: the reconstruction, (B, C, T, H, W) as the input. z: the latent that was decoded, without training's noise and mask, (B, C_lat, T_lat, H_lat, W_lat).
     mean, logvar: the posterior's parameters, shaped as z; None for an autoencoder without one.
     """
 

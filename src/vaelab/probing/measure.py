@@ -15,6 +15,7 @@ from vaelab.probing import tables
 from vaelab.probing.cell import claims_causality, examine_cell
 from vaelab.probing.clips import Clips, Size, open_clips
 from vaelab.probing.decoder import examine_decoder
+from vaelab.probing.diffusability import diffusability
 from vaelab.probing.latent import LatentSummary, LatentSums, declared_scale, scaled_std
 from vaelab.probing.result import ProbeError, ProbeResult, Progress
 from vaelab.probing.training_part import probe_training
@@ -64,8 +65,9 @@ def probe(
     result.which = ", ".join(filter(None, (found.mark, "EMA" if found.ema else "")))
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(0)  # the same noise, and so the same numbers, at every probe
-        groups = _latent_part(result, model, kind, clips, place, report)
+        groups, means = _latent_part(result, model, kind, clips, place, report)
         summary = _add_latent(result, model, groups, scale, shift)
+        _diffusability_part(result, means)
         _decoder_part(result, model, kind, place, folder, report)
         if discriminator:
             assert settings is not None
@@ -76,10 +78,11 @@ def probe(
 
 def _latent_part(
     result: ProbeResult, model: Autoencoder, kind: Clips, count: int, device: torch.device, report: Progress
-) -> dict[str, LatentSums]:
+) -> tuple[dict[str, LatentSums], torch.Tensor]:
     """Sums by group of frames: ``all``; ``first`` and ``rest`` where the first frame stands alone; ``image``, single
-    frames encoded by themselves."""
+    frames encoded by themselves. And the means of all clips."""
     groups = {"all": LatentSums()}
+    means: list[torch.Tensor] = []
     names: set[int] = set()
     images = kind.config.frames > 1 and _takes(model, 1, *kind.config.resolution)
     with torch.no_grad():
@@ -87,6 +90,7 @@ def _latent_part(
             names |= set(files.tolist())
             mean, logvar = _encode(model, x.to(device))
             groups["all"].add(mean, logvar, files)
+            means.append(mean.float().cpu())
             if claims_causality(model.grid) and mean.shape[2] > 1:
                 for name, part in (("first", slice(0, 1)), ("rest", slice(1, None))):
                     sums = groups.setdefault(name, LatentSums())
@@ -95,7 +99,15 @@ def _latent_part(
                 groups.setdefault("image", LatentSums()).add(*_encode(model, x[:, :, :1].to(device)), files)
             report("encoding", len(groups["all"]), count)
     result.clips, result.files = len(groups["all"]), len(names)
-    return groups
+    return groups, torch.cat(means)
+
+
+def _diffusability_part(result: ProbeResult, means: torch.Tensor) -> None:
+    found = diffusability(means)
+    result.tables.append(tables.diffusability(found, means))
+    if result.clips >= ENOUGH_CLIPS:
+        for name, value in found._asdict().items():
+            result.measure(name, value)
 
 
 def _add_latent(

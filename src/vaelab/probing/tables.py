@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from vaelab.models import Grid
 from vaelab.probing.adversary import BLUR_SIGMA, Scores
 from vaelab.probing.cell import CellReport, claims_causality
 from vaelab.probing.decoder import DecoderReport
+from vaelab.probing.diffusability import Diffusability
 from vaelab.probing.gradients import TERMS, histogram
 from vaelab.probing.latent import LatentSummary
 from vaelab.probing.result import Cell, ProbeResult, Table
@@ -108,6 +111,25 @@ def kl(whole: LatentSummary) -> list[Table]:
         ("share of logvar at the ceiling of 20", whole.share("ceiling"), ""),
     ]
     return [Table("KL of the posterior, nats per latent element", ("part", "value", "share"), rows)]
+
+
+def diffusability(found: Diffusability, latents: torch.Tensor) -> Table:
+    """How easy the latent is for a diffusion model."""
+    channels = latents.shape[1]
+    shape = " x ".join(map(str, latents.shape[1:]))
+    rows: list[tuple[Cell, ...]] = [
+        ("SEC: share of energy at high frequencies", found.sec, "lower"),
+        (f"effective rank, of {channels} channels", found.effective_rank, "lower"),
+        ("VIV: velocity irreducible variance", found.viv if math.isfinite(found.viv) else None, "lower"),
+        ("correlation of neighbouring latents", found.local_correlation, "higher"),
+    ]
+    return Table(
+        "How easy the latent is for a diffusion model",
+        ("what", "value", "easier"),
+        rows,
+        f"No diffusion model was trained. These numbers rank checkpoints of one latent shape ({shape} here) on the same clips; they say"
+        " nothing across shapes, and the reconstruction must not have suffered for them.",
+    )
 
 
 def noise(report: DecoderReport) -> Table:

@@ -76,7 +76,7 @@ def parse_line(line: bytes) -> list[Field] | None:
         fields.append((None, *header.span(4)))
     at, name, seen = header.end(), "", set[str]()
     while meter := _METER.match(line, at) or _CLOCK.match(line, at):
-        if meter.re is _CLOCK:
+        if meter.re.pattern == _CLOCK.pattern:
             fields.append((None, *meter.span(1)))
             at = meter.end()
             continue

@@ -42,6 +42,6 @@ def find_list(line: bytes) -> Listed | None:
     if spans and len(spans) not in PRINTED_LOSSES:
         return None
     named = dict(zip(PRINTED_LOSSES[len(spans)], spans, strict=True)) if spans else {}
-    if match.re is _LOSSES:
+    if match.re.pattern == _LOSSES.pattern:
         return Listed(*match.span(), None, named)
     return Listed(*match.span(), match.span("step"), named | {"lr": match.span("lr")})

@@ -39,7 +39,7 @@ def compare_page(diagnoses: Sequence[Diagnosis]) -> str:
     }  # fmt: skip
     return (
         environment(autoescape=True)
-        .get_template("compare.html.j2")
+        .get_template("compare_page.html.j2")
         .render(c=comparison, title=f"{len(diagnoses)} runs", **page_parts(data, "compare.js"))
     )
 

@@ -16,6 +16,7 @@ from vaelab.report.charts import charts, not_finite, points, steps_of
 from vaelab.report.first_view import first_view
 from vaelab.report.glossary import explanations
 from vaelab.report.layout import (
+    WORST_FIRST,
     FindingNode,
     common_folder,
     finding_tree,
@@ -36,6 +37,7 @@ def to_html(diagnoses: Sequence[Diagnosis]) -> str:
     return env.get_template("report.html.j2").render(
         runs=[run_layout(d) for d in diagnoses],
         folder=common_folder(diagnoses),
+        order=sorted(range(len(diagnoses)), key=lambda i: WORST_FIRST.index(diagnoses[i].status)),
         title=plain(diagnoses[0].run.source) if len(diagnoses) == 1 else f"{len(diagnoses)} runs",
         explanations=explanations(),
         **page_parts([_data(d) for d in diagnoses], "charts.js", "report.js"),

@@ -15,6 +15,7 @@ from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
 from vaelab.run import Run
 from vaelab.words import belief
 
+WORST_FIRST = ("stop", "act", "watch", "cannot-tell", "healthy")
 STATUS_TEXT = {
     "healthy": "Healthy: carry on",
     "watch": "Carry on, and look again",

@@ -13,6 +13,7 @@ from vaelab.diagnosis import Diagnosis, MetricVerdict
 from vaelab.dialects import Dialect, conventions
 from vaelab.facts.base import Fact
 from vaelab.report import layout, reading
+from vaelab.report.first_view import first_view
 from vaelab.report.glossary import explained
 from vaelab.report.numbers import number, quantity, step_range, steps
 from vaelab.report.plots import Plot
@@ -37,7 +38,7 @@ def to_markdown(
     plots: index of the run -> (path from the document, plot). missing_plots: index -> why a plot was left out.
     """
     runs = [
-        {"d": d, "facts": facts_by_group(d), "config": config_rows(d), "metrics": [_metric(d, m) for m in d.metrics],
+        {"d": d, "first": first_view(d), "facts": facts_by_group(d), "config": config_rows(d), "metrics": [_metric(d, m) for m in d.metrics],
          "milestone": milestone(d), "plots": (plots or {}).get(i, ()), "missing_plots": (missing_plots or {}).get(i, ())}
         for i, d in enumerate(diagnoses)
     ]  # fmt: skip

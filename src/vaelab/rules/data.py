@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.changes import Jump
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.kl_level import information_bound_broken, rec_improvement
 
@@ -38,6 +39,8 @@ class AllTermsJump(Rule):
         # without the learning rate in the log, a KL that jumps too speaks for the optimiser (KL212)
         if jump.kl_ratio is not None and jump.kl_ratio > (20 if facts.view.has("lr") else 1.8):
             return
+        if cannot_be_told(facts, jump) or began_again(facts):
+            return
         # an optimiser that lost its way keeps moving; other data give another steady level at once
         kl = f" kl_loss went {jump.kl_ratio:.2g} times." if jump.kl_ratio is not None else ""
         where = " at the start of an epoch" if jump.coincides == "epoch-start" else ""
@@ -47,6 +50,65 @@ class AllTermsJump(Rule):
             size=jump.remaining,
             sure=jump.ratio >= 2.5,
             metrics=("rec_loss", "kl_loss"),
+            steps=(jump.step, int(facts.run.steps[-1])),
+            evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
+        )
+
+
+def cannot_be_told(facts: Facts, jump: Jump) -> bool:
+    """Whether the log holds nothing that tells other data from weights thrown out of place: no KL, no gradient, no epoch that begins, the scatter as it
+    was, and no learning rate, or few rows in which it had been calm."""
+    if jump.kl_ratio is not None or jump.coincides == "epoch-start" or facts.view.has("grad_norm"):
+        return False
+    before, after = jump.scatter_before, jump.scatter_after
+    if before is not None and after is not None and after < before / 2.5:
+        return False
+    return not facts.view.has("lr") or len(facts.view.series("rec_loss").between(0, jump.before_step)) < 60
+
+
+def began_again(facts: Facts) -> bool:
+    """Whether rec_loss jumped to where the run began, and fell again as it did there: training began anew."""
+    jump, rec = facts.changes.jump, facts.view.series("rec_loss")
+    if jump is None or jump.coincides not in ("", "epoch-start", "resume") or facts.phases.origin != "scratch":
+        return False
+    first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
+    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
+        return False
+    early = rec.values[: len(again)]
+    return rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+
+
+class JumpOfUnknownKind(Rule):
+    """The reconstruction jumped, and the log does not tell whether the data or the weights did it.
+
+    What it checks: a lasting jump of ``rec_loss`` with the schedule unchanged, in a log without a KL, a gradient norm or epochs beside it, and without
+    a learning rate or with less than 60 rows before.
+
+    Why it matters: other inputs change the loss from one row to the next; so does one update that throws the weights out of place. The two need
+    opposite measures.
+
+    Evidence it needs: ``rec_loss``.
+
+    What to do: score the checkpoint from before that step on batches from after it: a high loss says data, a low one says that the weights were
+    thrown out of place.
+
+    References: causes A2, A5, E1.
+    """
+
+    code = "REC142"
+    name = "jump-of-unknown-kind"
+    finds = ("reconstruction", "jumped")
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump = facts.changes.jump
+        if jump is None or jump.coincides or jump.ratio < 1.8 or not cannot_be_told(facts, jump) or began_again(facts):
+            return
+        yield self.finding(
+            f"rec_loss went {jump.ratio:.3g} times at step {jump.step:,}: other data, or weights thrown out of place; this log cannot tell which."
+            " Score the checkpoint from before on batches from after that step: a high loss says data.",
+            size=jump.ratio,
+            metrics=("rec_loss",),
             steps=(jump.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
         )

@@ -172,3 +172,43 @@ class Spiky(Rule):
                 steps=(int(spikes[0]), int(spikes[-1])),
                 evidence=(Evidence("spikes", float(len(spikes))),),
             )
+
+
+class ScatterGrows(Rule):
+    """The loss scatters far more from row to row than it did.
+
+    What it checks: the row-to-row noise of a training reconstruction in the last third against that of its first half, the first rows left
+    out: 4 times it, and 20% of the level.
+
+    Why it matters: single batches now differ far more than they did. Either each update throws the weights about (a rate that is too high, a smaller
+    batch), or some of the samples are of another kind. The level itself may not have changed yet.
+
+    Evidence it needs: 40 rows of the column.
+
+    What to do: look at the gradient norm and the rate; score one fixed batch in every row: if it scatters too, it is the weights.
+
+    References: runs whose learning rate was raised late; causes E1, E9, A2.
+    """
+
+    code = "MET1011"
+    name = "scatter-grows"
+    finds = ("reconstruction", "unstable")
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in facts.view.of("reconstruction"):
+            scatter = facts.tracks[metric].scatter
+            if scatter is None or scatter[1] < SCATTERS or scatter[1] < 4 * max(scatter[0], 0.01):
+                continue
+            yield self.finding(
+                f"{metric} scatters by {scatter[1]:.0%} from row to row now, {scatter[1] / max(scatter[0], 1e-3):.2g} times as much as"
+                " before: larger updates, or samples of another kind among the others.",
+                size=scatter[1] / max(scatter[0], 1e-3),
+                metrics=(metric,),
+                steps=facts.tracks[metric].steps,
+                evidence=(Evidence("scatter before", scatter[0]), Evidence("scatter now", scatter[1])),
+            )
+            return
+
+
+SCATTERS = 0.2

@@ -10,6 +10,7 @@ import numpy as np
 from vaelab.analysis import level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.data import began_again
 from vaelab.words import number, rough
 
 
@@ -52,7 +53,7 @@ class ReconstructionTrend(Rule):
             db = f" ({10 * math.log10(c / d):+.1f} dB)"
         text = f"rec_loss {word} in the {phase.title} phase: {number(a)} to {number(b)}{db}."
         # rising by itself is a symptom other rules weigh; here it only counts where it is large
-        severe = found.direction == "rising" and b > 1.5 * a
+        severe = found.direction == "rising" and b > 1.5 * a > 0
         yield self.finding(
             text,
             size=b / a if a > 0 else None,
@@ -142,7 +143,7 @@ class SuddenJump(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         jump = facts.changes.jump
-        if jump is None or jump.coincides in ("gan-start", "warm-up"):
+        if jump is None or jump.coincides in ("gan-start", "warm-up") or began_again(facts):
             return
         stays = jump.remaining > 0.5 * jump.ratio
         ratio = jump.remaining if not stays else jump.ratio

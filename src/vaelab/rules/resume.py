@@ -9,7 +9,9 @@ import numpy as np
 from vaelab.analysis import level, noise
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.data import began_again
 from vaelab.run import FloatArray
+from vaelab.words import number
 
 
 def _around(facts: Facts, metric: str, step: int) -> tuple[FloatArray, FloatArray]:
@@ -100,6 +102,38 @@ class ResumeLosesDiscriminator(Rule):
                     steps=(step, step),
                     evidence=(Evidence("before", level(before)), Evidence("after", float(after[0]))),
                 )
+
+
+class BeganAgain(Rule):
+    """Training began again from untrained weights in mid-run.
+
+    What it checks: a jump of ``rec_loss`` to the level of the run's first rows, after which it falls again as it did there.
+
+    Why it matters: what had been learned is lost. A resume that did not load its checkpoint looks so, and the step may go on as if nothing had been.
+
+    Evidence it needs: ``rec_loss`` from the first steps on, 8 rows after the jump.
+
+    What to do: see whether the process was restarted at that step and which checkpoint it loaded; print a warning where keys are missing.
+
+    References: cause H9.
+    """
+
+    code = "RES804"
+    name = "training-began-again"
+    finds = ("run", "lost")
+    needs = ("rec_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        jump, rec = facts.changes.jump, facts.view.series("rec_loss")
+        if jump is None or not began_again(facts):
+            return
+        yield self.finding(
+            f"At step {jump.step:,} rec_loss went back to where the run began ({number(float(rec.values[0]))}) and falls again as it did"
+            " there: training began anew from untrained weights.",
+            metrics=("rec_loss",),
+            steps=(jump.step, int(rec.steps[-1])),
+            evidence=(Evidence("first row", float(rec.values[0])), Evidence("after the jump", jump.after)),
+        )
 
 
 class EpochGoesBack(Rule):

@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vaelab.config import LossConfig, OptimConfig
 from vaelab.errors import TrainError
 from vaelab.losses import LeCam, Objective, d_weight_ratio, disc_loss, gen_loss, kl_per_element, latent_stats
+from vaelab.losses.latent import local_correlation, standardised
 from vaelab.models import Autoencoder
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.ema import EMA
@@ -162,6 +163,15 @@ class TrainingStep:
             if kl_weight > 0 and kl.requires_grad:
                 outputs.append(kl)
                 gradients.append(self.generator_update.scale(kl.new_full((), kl_weight * share)))
+        centre = out.z if out.mean is None else out.mean
+        if self.loss.lcr_weight > 0 and centre.requires_grad:
+            correlation = local_correlation(standardised(centre.float()))
+            lcr = torch.relu(self.loss.lcr_threshold - correlation)
+            total = total + self.loss.lcr_weight * lcr
+            weight = lcr.new_full((), self.loss.lcr_weight)
+            measured |= {"lcr_loss": lcr, "lcr_weight": weight, "local_correlation": correlation}
+            outputs.append(lcr)
+            gradients.append(self.generator_update.scale(weight * share))
         measured["total_loss"] = total
         torch.autograd.backward(outputs, gradients)
         return {name: value.detach().float() for name, value in measured.items()}, reconstruction.detach()

@@ -16,16 +16,22 @@
     sets.forEach((set, i) => { if (!articles[i].hidden) set.draw(); });
   }
 
+  const select = document.getElementById("select-run");
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-action]");
     if (!button) return;
-    const { action, first, last, metrics } = button.dataset;
+    const { action, first, last, metrics, run } = button.dataset;
     if (action === "copy") return copyBlock(button);
+    if (action === "show") {
+      select.value = run;
+      show(Number(run));
+      articles[run].scrollIntoView({ block: "start" });
+      return;
+    }
     const set = sets[articles.indexOf(button.closest(".run"))];
     if (action === "finding") set.showFinding(Number(first), Number(last), JSON.parse(metrics));
     else set.command(action);
   });
-  const select = document.getElementById("select-run");
   const chosen = () => select ? Number(select.value) : 0;
   select?.addEventListener("change", () => show(chosen()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => sets.forEach((set) => set.redraw()));
