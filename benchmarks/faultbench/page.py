@@ -17,6 +17,7 @@ import matplotlib
 import tables
 from harm import COSTS
 from measures import (
+    FALSE_ALARM_RATES,
     SEEN,
     by_severity,
     cause_right,
@@ -154,18 +155,16 @@ def delay_picture(axes: Axes, parts: tables.Parts) -> None:
     """Share of faulty runs with an alarm by a share of the run after the onset, at two rates of false alarms."""
     for part, runs in parts.items():
         healthy, faulty = of_kind(runs, "healthy"), of_kind(runs, "faulty")
-        for rate, style in ((0.01, "-"), (0.05, ":")):
-            threshold = threshold_at(healthy, rate)
+        false = tables.percent(sum(any(p.alarm for p in r.points) for r in healthy) / max(1, len(healthy)))
+        curves = [(None, "-", f"act or stop ({false} of healthy runs alarmed)")]
+        curves += [
+            (threshold_at(healthy, rate), ":", f"{rate:.0%} of healthy runs alarmed") for rate in FALSE_ALARM_RATES
+        ]
+        for threshold, style, label in curves:
             waits = sorted(delay(r, right=False, threshold=threshold) for r in faulty)
             places = [w for w in waits if math.isfinite(w)]
-            axes.step(
-                places,
-                [(i + 1) / len(waits) for i in range(len(places))],
-                where="post",
-                linestyle=style,
-                color=COLOURS[part],
-                label=f"{part}: {rate:.0%} of healthy runs alarmed",
-            )
+            heights = [(i + 1) / len(waits) for i in range(len(places))]
+            axes.step(places, heights, where="post", linestyle=style, color=COLOURS[part], label=f"{part}: {label}")
     axes.set_xlabel("share of the run after the onset")
     axes.set_ylabel("faulty runs with an alarm")
     axes.set_xlim(0, 1)
