@@ -5,9 +5,12 @@ Naive Bayes with three words per cause and finding in place of weights. What eac
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
@@ -69,6 +72,14 @@ class Posterior:
     beliefs: tuple[Belief, ...]
 
 
+@cache
+def _counted() -> Mapping[str, Mapping[str, float]]:
+    """What was counted (``causes/rates.json``, by ``benchmarks/faultbench/count.py``); words stand in elsewhere. "healthy" and "faulty":
+    "CODE severity" -> share of such runs with it. A cause's id: key -> share of its runs with the finding."""
+    path = files("vaelab.causes").joinpath("rates.json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def seen_by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
     """Code, and ``CODE:subject`` -> the gravest finding of that kind."""
     found: dict[str, Finding] = {}
@@ -102,13 +113,13 @@ def infer_causes(
     possible = [c for c in causes if c.expects and all(met(need, facts) for need in c.needs)]
     prior = math.log(faulty_share * (1 - UNLISTED) / max(1, sum(c.fault for c in possible)))
     # what a cause that names none of the findings makes of them
-    unnamed = sum(_log_ratio("", f.severity) for key, f in seen.items() if key == f.code)
+    unnamed = sum(_log_ratio("", f) for key, f in seen.items() if key == f.code)
     logs = [math.log(1 - faulty_share), math.log(faulty_share * UNLISTED) + unnamed]
     judged = []
     for cause in possible:
         looked_for = [k for k in cause.expects if k.split(":")[0] in checked and roles.issuperset(k.split(":")[1:])]
         reasons = [
-            Reason(key, _log_ratio(word, seen[key].severity), seen[key])
+            Reason(key, _log_ratio(word, seen[key], _counted().get(cause.id, {}).get(key)), seen[key])
             for key, word in cause.expects.items()
             if key in seen
         ]
@@ -118,7 +129,7 @@ def infer_causes(
         if test is not None:
             here, elsewhere = TEST if test.holds else (1 - TEST[0], 1 - TEST[1])
             reasons.append(Reason("test", math.log(here / elsewhere)))
-        known = sum(_log_ratio("", r.finding.severity) for r in reasons if r.finding is not None)
+        known = sum(_log_ratio("", r.finding) for r in reasons if r.finding is not None)
         logs.append(prior + unnamed - known + sum(r.weight for r in reasons))
         judged.append(Belief(cause, 0.0, tuple(reasons), test, supported))
     top = max(logs)
@@ -132,17 +143,20 @@ def infer_causes(
 
 def _absent(cause: Cause, seen: Mapping[str, Finding], looked_for: Sequence[str], reach: float) -> list[Reason]:
     """What it says that findings were looked for and are absent: of each, where some are there, else of all together."""
-    words = cause.expects
+    words, counted = cause.expects, _counted().get(cause.id, {})
     if any(key in seen and word != "never" for key, word in words.items()):
-        rates = {k: OFTEN[words[k]] for k in looked_for if k not in seen and words[k] != "never"}
+        rates = {k: counted.get(k, OFTEN[words[k]]) for k in looked_for if k not in seen and words[k] != "never"}
         return [Reason(k, ABSENT * reach * math.log((1 - r) / (1 - HEALTHY["warn"]))) for k, r in rates.items()]
     often = [key for key, word in words.items() if word == "often"]
     share = sum(key in looked_for for key in often) / max(1, len(often))
     return [Reason("silence", share * reach * math.log(SILENT))]
 
 
-def _log_ratio(word: str, severity: str) -> float:
-    """log P(a finding of this severity | a cause with this word for it) - log P(it | healthy)."""
-    unnamed = UNNAMED[severity]
-    rate = NEVER * unnamed if word == "never" else max(unnamed, OFTEN.get(word, 0.0))
-    return math.log(rate / HEALTHY[severity])
+def _log_ratio(word: str, finding: Finding, rate: float | None = None) -> float:
+    """log P(a finding of this kind and severity | a cause with this word for it) - log P(it | healthy); rate: a counted one."""
+    kind, counted = f"{finding.code} {finding.severity}", _counted()
+    healthy = counted.get("healthy", {}).get(kind, HEALTHY[finding.severity])
+    unnamed = counted.get("faulty", {}).get(kind, UNNAMED[finding.severity])
+    if rate is None:
+        rate = NEVER * unnamed if word == "never" else max(unnamed, OFTEN.get(word, 0.0))
+    return math.log(rate / healthy)
