@@ -154,7 +154,9 @@ class RandomFeatures:
         self.first = torch.randn(8, channels, 3, 3, generator=generator) * 0.3
         self.second = torch.randn(16, 8, 3, 3, generator=generator) * 0.15
 
-    def __call__(self, x: Tensor, r: Tensor, dropout: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, r: Tensor, dropout: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """(K,): mean distances of pictures (B, K, C*T, H, W). dropout: (K,) shares of features that are dropped at random."""
         runs = x.shape[1]
         a, b = (v.reshape(-1, self.channels, *v.shape[3:]) for v in (x, r))
@@ -164,7 +166,7 @@ class RandomFeatures:
             na, nb = _normalised(a), _normalised(b)
             if dropout is not None:
                 share = dropout[None, :, None].expand(x.shape[0], -1, len(a) // x.shape[0] // runs).reshape(-1, 1, 1, 1)
-                na, nb = (v * (torch.rand_like(v) >= share) for v in (na, nb))
+                na, nb = (v * (torch.rand(v.shape, generator=generator) >= share) for v in (na, nb))
             distance = distance + (na - nb).square().sum(1).mean((1, 2)).view(x.shape[0], runs, -1).mean((0, 2))
         return PERCEPTUAL_SCALE * distance
 

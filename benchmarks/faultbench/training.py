@@ -165,7 +165,7 @@ class SideBySide:
         dropout = dial("perceptual_dropout") if "perceptual_dropout" in turned else None
         frame = self.now % self.system.frames * self.system.channels  # one frame of a clip, as trainers of video do
         picture = slice(frame, frame + self.system.channels)
-        perceptual = self.perceptual(x[:, :, picture], r[:, :, picture], dropout)
+        perceptual = self.perceptual(x[:, :, picture], r[:, :, picture], dropout, self._noise())
         felt = perceptual
         if "perceptual_gradient" in turned:
             share = dial("perceptual_gradient")
