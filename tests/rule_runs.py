@@ -114,7 +114,7 @@ def _() -> Draft:
     return jumps_up(0.9, 0.01)
 
 
-@fires("DAT710", "critical", {"mean / rows": (50, 0.2)})
+@fires("DAT710", "warn", {"mean / rows": (50, 0.2)})
 def _() -> Draft:
     out = vae()
     means = np.full(ROWS, np.nan)

@@ -15,7 +15,7 @@ from vaelab.rules import SEVERITY_ORDER
 from vaelab.rules.base import Finding
 
 SHOWN = 6
-LEAST, LEAST_UNSURE = 0.02, 0.1
+LEAST, LEAST_UNSURE = 0.02, 0.03
 """Share of belief below which a cause is not named beside a first one: where it often shows a finding that is there, and where it only may."""
 BESIDE = 0.4
 """Share of belief that a second cause needs on the findings that the first one leaves unexplained."""

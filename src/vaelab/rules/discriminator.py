@@ -41,7 +41,7 @@ class AtChance(Rule):
         if found is None:
             return
         a, disc_loss, chance, gap = found
-        if abs(disc_loss - chance) > 0.03 * chance or abs(gap) > 0.08 or (a.gap_noise or 0) > 0.25:
+        if not _at_chance(disc_loss, chance, gap) or (a.gap_noise or 0) > 0.25:
             return
         late = active(facts, "disc_loss").later
         weight, other = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
@@ -77,6 +77,10 @@ def _skill(facts: Facts, rows: int) -> tuple[Adversary, float, float, float] | N
     if a is None or a.rows < rows or not a.chance_known or a.chance is None or a.disc_loss is None or a.gap is None:
         return None
     return a, a.disc_loss, a.chance, a.gap
+
+
+def _at_chance(disc_loss: float, chance: float, gap: float) -> bool:
+    return abs(disc_loss - chance) <= 0.03 * chance and abs(gap) <= 0.08
 
 
 def _equal_logits(facts: Facts) -> bool:
@@ -127,6 +131,7 @@ class WorseThanChance(Rule):
             f"The discriminator stays below chance: fake logits are above real ones in {negative:.0%} of {len(real)} GAN"
             f" rows, disc_loss {disc_loss:.3f} is above {chance:.3g} in {above:.0%} and does not fall. It is not being"
             " trained (or real and fake are swapped), while the generator pushes its logits up.",
+            sure=not _at_chance(disc_loss, chance, gap),  # a discriminator that lags behind is a little below it
             metrics=("disc_loss", "logits_real", "logits_fake"),
             steps=disc.span,
             evidence=(

@@ -95,8 +95,8 @@ class SpikeBetweenRows(Rule):
 
     What it checks: means that the log gives over every step of an epoch (``epoch/...`` columns, or the running mean that is
     printed beside a windowed median) against the printed single rows or medians of the same steps: 4 times or more, where
-    the rows around it are level. Or a largest value since the row before (``rec_loss_max``) of 20 times the rows around it:
-    critical in three rows, or at 1,000 times; a single step of a few hundred times may be one bad update.
+    the rows around it are level. Or a largest value since the row before (``rec_loss_max``) of 20 times the rows around it.
+    Critical where it comes three times: a single step that passes, however large, has cost nothing yet.
 
     Why it matters: most steps are never printed. One freak sample between two rows is invisible in the rows and in
     medians, and it is the whole of the mean.
@@ -122,7 +122,7 @@ class SpikeBetweenRows(Rule):
                 f" ({times} such row{'s' if times > 1 else ''}): single steps were far out of range, samples or one bad update. The"
                 " rows go on as before.",
                 size=ratio,
-                costs=times >= 3,
+                costs=times >= OFTEN,
                 metrics=("rec_loss",),
                 steps=(first, last),
                 evidence=(Evidence("largest / rows", ratio, "x"), Evidence("such rows", float(times))),
@@ -142,7 +142,7 @@ class SpikeBetweenRows(Rule):
                 f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there:"
                 " single steps between the rows were far out of range: a few samples, or bad updates. The rows go on as before.",
                 size=ratio,
-                costs=ratio >= 8,
+                costs=len(found) >= OFTEN,
                 metrics=(metric,),
                 steps=(first, last),
                 evidence=(Evidence("mean / rows", ratio, "x"),),
@@ -151,6 +151,7 @@ class SpikeBetweenRows(Rule):
 
 
 FIRST_ROWS = 5
+OFTEN = 3
 
 
 def _largest(facts: Facts) -> tuple[float, int, int, int] | None:
