@@ -19,7 +19,12 @@ def sentence(error: Any, command: str) -> str | None:
     if type(error).__name__ == "NoArgsIsHelpError":
         return None
     text = " ".join(str(error.format_message()).split()).removesuffix(".")
-    text = text.replace("Value error, ", "").replace("(Possible", "(possible").replace(". (Did", " (did").replace("Got unexpected", "unexpected")
+    text = (
+        text.replace("Value error, ", "")
+        .replace("(Possible", "(possible")
+        .replace(". (Did", " (did")
+        .replace("Got unexpected", "unexpected")
+    )
     text = text.replace("argument(s)", "argument").replace(": Input", ": input")
     text = re.sub(r"\. (\w)", lambda match: f"; {match[1].lower()}", text)
     return f"{text[:1].lower()}{text[1:]}; {command} --help lists {'all options' if ' ' in command else 'the commands'}"

@@ -150,9 +150,7 @@ def groups() -> dict[str, str]:
     """The sections of the settings, each with the sentence that says what it is about."""
     sections = {name: info.annotation for name, info in TrainConfig.model_fields.items()}
     return {
-        name: (section.__doc__ or "").replace("``", "")
-        for name, section in sections.items()
-        if _is_section(section)
+        name: (section.__doc__ or "").replace("``", "") for name, section in sections.items() if _is_section(section)
     }
 
 
