@@ -306,7 +306,7 @@ def test_diagnose_loads_only_what_its_screen_needs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "code", "said"),
-    [("import-config", 0, "vaelab import-config"), ("diagnos", 2, "No such command 'diagnos'")],
+    [("import-config", 0, "vaelab import-config"), ("diagnos", 2, "no such command 'diagnos'")],
 )
 def test_a_command_is_found_by_its_name(argument: str, code: int, said: str) -> None:
     command = [sys.executable, "-m", "vaelab", argument, "--help"]

@@ -196,7 +196,7 @@ def test_spectra_of_parts_merge_to_that_of_the_whole() -> None:
     merged = LineSpectrum(4)
     for part in parts:
         merged.merge(part)
-    torch.testing.assert_close(merged.error, torch.stack([part.error for part in parts]).mean(0))
+    torch.testing.assert_close(merged.output, torch.stack([part.output for part in parts]).mean(0))
 
 
 # Intervals -----------------------------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def vaelab_command(*arguments: str | Path) -> Any:
 def sentence(result: Any) -> str:
     """The one line of an error, with exit code 2."""
     assert result.exit_code == 2, result.output
-    text = result.stderr.strip()
+    # on a slow machine lines of progress stand before it
+    text = "\n".join(line for line in result.stderr.strip().splitlines() if not line.startswith("vaelab probe: "))
     assert text.startswith("vaelab: ") and "\n" not in text and "Traceback" not in text
     return text
 

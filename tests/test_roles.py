@@ -142,7 +142,8 @@ def test_any_text_is_read_without_an_error_and_to_a_known_metric(name: str) -> N
 
 
 def test_every_metric_has_a_role_and_every_role_a_metric_of_that_role() -> None:
-    assert not [m.name for m in METRICS.values() if m.role == "unknown"]
+    # a maximum over steps moves by single samples: it is not judged as a reconstruction is
+    assert [m.name for m in METRICS.values() if m.role == "unknown"] == ["rec_loss_max"]
     assert all(METRICS[metric].role == role for role, metric in METRIC_OF.items())
 
 

@@ -105,17 +105,25 @@ def _sample(config: TrainConfig) -> Sample:
     kind, arguments = model.type, {} if model.pretrained else model.config
     grid, time, factor, latent = CLASSES.get(kind, (None, None, None, None))
     if kind == "CausalVideoVAE" and not model.pretrained:
-        time = 2 ** sum(map(bool, arguments.get("temporal_downsample", [True] * 3)))
+        time = 2 ** sum(map(bool, _listed(arguments.get("temporal_downsample"), [True] * 3)))
         patch = arguments.get("patch_size", 1)
         whole = isinstance(patch, int) and patch > 0  # the class itself says what is wrong with another one
-        factor = patch * 2 ** sum(map(bool, arguments.get("spatial_downsample", [True] * 3))) if whole else None
+        factor = (
+            patch * 2 ** sum(map(bool, _listed(arguments.get("spatial_downsample"), [True] * 3))) if whole else None
+        )
         grid, latent = (time, 1), arguments.get("latent_channels", 16)
     elif kind == "AutoencoderKL":
-        widths = arguments.get("block_out_channels")
+        widths = _listed(arguments.get("block_out_channels"), [])
         time, latent = 1, arguments.get("latent_channels", 4)
         # the released ones, which pretrained names, are 8x8 with 4 channels or more
         factor = 8 if model.pretrained else 2 ** (len(widths) - 1) if widths else 1
+    latent = latent if isinstance(latent, int) and latent > 0 else None
     return Sample(data.channels, data.frames, *data.resolution, latent, grid, time, factor, kind)
+
+
+def _listed(value: object, default: list[Any]) -> list[Any]:
+    """``value`` where it is a list; the class itself says what is wrong with anything else."""
+    return value if isinstance(value, list) else default
 
 
 def _ignored(config: TrainConfig) -> list[Ignored]:

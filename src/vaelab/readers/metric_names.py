@@ -24,7 +24,8 @@ _BESIDE_A_STEP = (words.LOSS | words.ACCURACY | words.REAL | words.FAKE | {"elbo
 def looks_like_metric(name: str) -> bool:
     """Whether a name by itself shows that a line is about training: a known metric, or a loss or score by its words."""
     known = METRICS.get(canonical(name).rpartition("/")[2])
-    if known:
+    # a weight is a column of some logs, and a line of its own in many lists of options
+    if known and not (known.role == "weight" and known.name.endswith("_weight")):
         return known.family not in ("optimiser", "speed")
     if _is_setting(name):
         return False
