@@ -168,7 +168,7 @@ def settings_help(word: str) -> str:
     from vaelab.config.options import OPTIONS
 
     chosen = [o for o in OPTIONS.values() if o.section == word] or [
-        o for o in OPTIONS.values() if o.section and word in (o.name, o.key)
+        o for o in OPTIONS.values() if word in (o.name, o.key)
     ]
     wrapper = textwrap.TextWrapper(min(shutil.get_terminal_size().columns, 120), "  ", "  ")
     entries = [f"{o.key} ({o.type}; {o.default})\n{wrapper.fill(o.description.replace('``', ''))}" for o in chosen]
