@@ -79,7 +79,8 @@ def test_the_folder_that_all_runs_share_is_said_once() -> None:
     runs = [make_diagnosis(make_run(20, source=f"/data/project/logs/{name}.log")) for name in ("one", "two")]
     text = screen(*runs, width=120)
     assert text.splitlines()[0].rstrip() == "2 runs under /data/project/logs/"
-    assert text.count("/data/") == 1
+    assert text.splitlines()[-1] == "vaelab diagnose /data/project/logs/one.log  says what to change."
+    assert text.count("/data/") == 2, "in the heading, and in the command to paste"
 
 
 def test_what_reading_lost_is_said_on_the_screen_and_ordinary_notes_are_not() -> None:

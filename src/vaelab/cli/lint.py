@@ -52,7 +52,7 @@ def lint(
     ] = None,
 ) -> None:
     """Find faults in the settings of a training before it starts: vaelab's own, Pyramid-Flow's, RadioDiff's, VidTok's,
-    latent-diffusion's, taming-transformers', generative-models', WF-VAE's, Open-Sora's, SEED-Voken's, diffusers'.
+    latent-diffusion's, taming-transformers', generative-models', WF-VAE's, Open-Sora's, SEED-Voken's, diffusers' and others.
 
     Known faults of these trainers' public code are named where the file shows that they bite, or cannot rule it out. A
     comment **# vaelab: ignore LNT302** switches a finding off: at the end of a line for that line, alone for the file.

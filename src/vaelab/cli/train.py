@@ -133,9 +133,17 @@ class TrainCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         position = next((i for i, word in enumerate(args) if word in ("--help", "-h")), len(args))
-        if position + 1 < len(args) and (text := settings_help(args[position + 1])):
-            print(text)
-            raise typer.Exit
+        if position + 1 < len(args):
+            word = args[position + 1]
+            if text := settings_help(word):
+                print(text)
+                raise typer.Exit
+            if not word.startswith("-"):
+                from vaelab.config.options import groups
+
+                raise typer.BadParameter(
+                    f"no group or setting is called {word!r}; the groups are {', '.join(groups())}"
+                )
         return super().parse_args(ctx, args)
 
     @property

@@ -248,7 +248,7 @@ class RunConfig(Section):
     )
     on_critical: Literal["warn", "stop", "rollback"] = Field(
         "warn",
-        description="What a diagnosis of act or stop does. rollback: back to the last checkpoint judged healthy, with the"
+        description="What a diagnosis of stop, or of act twice in a row, does. rollback: back to the last checkpoint judged healthy, with the"
         " prescribed change.",
     )
     rollback_tries: int = Field(2, ge=1, description="Rollbacks before the run is stopped.")

@@ -14,7 +14,7 @@ from vaelab.explain.text import Section
 from vaelab.facts import Facts
 from vaelab.words import number
 
-WIDTH = 30
+WIDTH = 24
 LABEL = 14
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from vaelab.report.evidence import levels, now_text
 from vaelab.report.first_view import FirstView, first_view
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
+    WORST_FIRST,
     FindingNode,
     common_folder,
     evidence_text,
@@ -71,6 +73,10 @@ def render(diagnoses: Sequence[Diagnosis], console: Console) -> None:
         if folder:
             console.print(Text(f"{len(diagnoses)} runs under {folder}", style="dim", overflow="fold"))
         console.print(overview(diagnoses, folder))
+        worst = min(diagnoses, key=lambda d: WORST_FIRST.index(d.status))
+        if worst.status in ("act", "stop"):
+            command = f"vaelab diagnose {shlex.quote(plain(worst.run.source))}"
+            console.print(Text.assemble((command, "bold"), "  says what to change."), soft_wrap=True)
 
 
 def screen(diagnosis: Diagnosis, width: int = 100, ascii_only: bool = False) -> RenderableType:
@@ -92,7 +98,7 @@ def screen(diagnosis: Diagnosis, width: int = 100, ascii_only: bool = False) -> 
 
 
 def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
-    """One row a run: source (below ``folder``), trainer, status, first finding, top cause, steps."""
+    """One row a run, the worst first: source (below ``folder``), trainer, status, first finding, top cause, steps."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for title, options in (
         ("log", {"ratio": 2, "overflow": "fold"}),
@@ -104,7 +110,7 @@ def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
     ):
         table.add_column(title, **options)
     table.expand = True
-    for d in diagnoses:
+    for d in sorted(diagnoses, key=lambda d: WORST_FIRST.index(d.status)):
         # names in words: they wrap at spaces
         worse = (n.finding for n in finding_tree(d.findings) if n.finding.severity != "info")
         first = next((f"{f.code} {f.name.replace('-', ' ')}" for f in worse), "-")
