@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,30 @@ def write_wandb(folder: Path, steps: Sequence[int], rows: Sequence[Mapping[str, 
     for step, row in zip(steps, rows, strict=True):
         run.log(dict(row), step=int(step))
     run.finish()
-    return next(folder.glob("wandb/offline-run-*/*.wandb"))
+    path = next(folder.glob("wandb/offline-run-*/*.wandb"))
+    # its own process writes the file, and under load it may be late
+    for _ in range(200):
+        if _holds_the_end(path):
+            return path
+        time.sleep(0.05)
+    raise AssertionError(f"W&B has not written the end of {path}")
+
+
+def _holds_the_end(path: Path) -> bool:
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    store = DataStore()
+    store.open_for_scan(str(path))
+    try:
+        while data := store.scan_data():
+            record = Record()
+            record.ParseFromString(data)
+            if record.WhichOneof("record_type") == "exit":
+                return True
+    except AssertionError:  # cut off
+        pass
+    return False
 
 
 # --- Pyramid-Flow --------------------------------------------------------------------------------------------------------
