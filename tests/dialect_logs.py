@@ -16,6 +16,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+import vaelab
+
 Array = npt.NDArray[np.float64]
 ROWS = 160
 
@@ -139,20 +141,10 @@ def write_wandb(folder: Path, steps: Sequence[int], rows: Sequence[Mapping[str, 
 
 
 def _holds_the_end(path: Path) -> bool:
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
-
-    store = DataStore()
-    store.open_for_scan(str(path))
     try:
-        while data := store.scan_data():
-            record = Record()
-            record.ParseFromString(data)
-            if record.WhichOneof("record_type") == "exit":
-                return True
-    except AssertionError:  # cut off
-        pass
-    return False
+        return any(event.kind == "finished" for run in vaelab.read_all(path) for event in run.events)
+    except vaelab.VaelabError:
+        return False
 
 
 # --- Pyramid-Flow --------------------------------------------------------------------------------------------------------
