@@ -15,7 +15,7 @@ import pytest
 import vaelab
 from vaelab.catalog import METRICS
 from vaelab.catalog.roles import RoleName
-from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
+from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause, infer
 from vaelab.causes.changes import Scale, Set, shown
 from vaelab.causes.infer import infer_causes
 from vaelab.config import load_config
@@ -166,6 +166,19 @@ def test_never_speaks_against_and_an_absent_finding_counts_less_than_one_that_is
     assert share("D4", "ADV305") == 0.0 if FACTS.adversary is None else True
     assert share("C1", "KL201", "KL206") < share("C1", "KL201")
     assert posterior("QQQ999").unlisted > posterior().unlisted
+
+
+def test_rates_that_were_counted_stand_in_for_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``benchmarks/faultbench/count.py`` writes them; without a file of them the words count alone."""
+
+    def share(id_: str) -> float:
+        return next(b.share for b in posterior("KL201").beliefs if b.cause.id == id_)
+
+    before = share("C1")
+    monkeypatch.setattr(infer, "_counted", lambda: {"C1": {"KL201": 0.01}})
+    assert share("C1") < before
+    monkeypatch.setattr(infer, "_counted", lambda: {"healthy": {"KL201 critical": 0.5, "KL201 warn": 0.5}})
+    assert posterior("KL201").healthy > 0.5
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0])

@@ -263,7 +263,7 @@ class Exploded(Rule):
 
     What it checks: columns whose value has no good direction (a GAN's losses, a gradient norm, a total with an adversarial term,
     a regulariser; a KL, a quantiser's loss or feature matching only where no reconstruction is logged): the size now 100 times the largest
-    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss a late level of 30 times
+    of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss a late level of 10 times
     its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
 
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
