@@ -57,7 +57,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         needs=("resume",),
         check=checks.spikes_at_resume,
-        expects=shows(often="RES801", sometimes="DAT710 MET1002:reconstruction REC104 REC105"),
+        expects=shows(often="RES801", sometimes="DAT710 MET1002:reconstruction REC104 REC105 MET1002:perceptual"),
     ),
     Cause(
         "H5",
