@@ -56,7 +56,6 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="No term jumps at the resume.",
         sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         needs=("resume",),
-        check=checks.spikes_at_resume,
         expects=shows(often="RES801", sometimes="DAT710 MET1002:reconstruction REC104 REC105 MET1002:perceptual"),
     ),
     Cause(
@@ -70,6 +69,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The run passes the step.",
         falsify="The process has ended, or data_time was rising.",
         sources="Lightning-AI/pytorch-lightning#20328",
+        needs=("rows",),
         expects=shows(sometimes="NUM505"),
     ),
     Cause(

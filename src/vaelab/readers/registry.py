@@ -9,6 +9,7 @@ from vaelab.errors import ArgumentError, LogError
 from vaelab.patterns import pattern
 from vaelab.readers import (
     archive,
+    broken_off,
     clearml_offline,
     comet_offline,
     delimited,
@@ -105,20 +106,16 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     ranked = detect(source)
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
         return [metric_logger.READER, key_value.READER]  # its rows may begin behind what was looked at
-    if not ranked and (error := error_told(source.head())) is not None:
-        raise LogError(
-            f"{source.name} holds no row of metrics: the program ended before its first one, with {error.text} (line {error.line:,})."
-            " Mend that, and log the first steps."
-        )
-    if not ranked:
+    broke = len(source.head()) < HEAD_SIZE and error_told(source.head()) is not None
+    if not ranked and not broke:
         raise LogError(
             f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
             f"({', '.join(r.name for r in READERS)})."
         )
-    if ranked[0][1] >= SURE_ENOUGH:
+    if ranked and ranked[0][1] >= SURE_ENOUGH:
         ranked = ranked[:1]
     by_name = {reader.name: reader for reader in READERS}
-    return [by_name[name] for name, _, _ in ranked]
+    return [*(by_name[name] for name, _, _ in ranked), *([broken_off.READER] if broke else [])]
 
 
 def _kind(head: bytes) -> str:
