@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from vaelab.readers.building import build_runs
 from vaelab.readers.interleaved import sources_of_runs
 from vaelab.readers.registry import READERS, SURE_ENOUGH, TEXT_READERS, Wanted, choose, detect
 from vaelab.readers.source import Source
+from vaelab.records import dataclass
 from vaelab.run import ReadNote, Run
 
 Progress = Callable[[int, int | None], None]

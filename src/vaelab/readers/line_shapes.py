@@ -9,7 +9,6 @@ of the same kind (with a point or without; equal where it belongs to a name). Th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from vaelab.readers.number_runs import (
     Text,
     read_numbers,
 )
+from vaelab.records import dataclass
 from vaelab.run import IntArray
 
 Field = tuple[str | None, int, int]

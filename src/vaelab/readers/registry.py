@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vaelab import dialects
 from vaelab.errors import ArgumentError, LogError
 from vaelab.patterns import pattern
@@ -31,6 +29,7 @@ from vaelab.readers import (
 from vaelab.readers.base import Reader
 from vaelab.readers.source import HEAD_SIZE, Source
 from vaelab.readers.text_log import error_told
+from vaelab.records import dataclass
 
 # The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
 # a file rounds to three digits, so ``key_value`` comes after the trackers.

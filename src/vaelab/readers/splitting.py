@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from vaelab.readers.base import RawLog, flatten, row_lines
+from vaelab.records import dataclass
 from vaelab.run import Event, IntArray, ReadNote
 
 

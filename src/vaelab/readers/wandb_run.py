@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from vaelab.errors import LogError
@@ -19,6 +19,7 @@ from vaelab.readers.protobuf import Field
 from vaelab.readers.source import Source
 from vaelab.readers.table import Table, explicit_steps_first
 from vaelab.readers.wandb_proto import Items, messages, numbers_of, parse_item, text_of, value_of, whole_number
+from vaelab.records import dataclass
 from vaelab.run import Event, ReadNote
 
 MAGIC = b":W&B\xe1\xbe"
