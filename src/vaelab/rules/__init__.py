@@ -1,5 +1,6 @@
-"""Rules: one small check each. ``ALL_RULES`` lists them; adding one is one class in any file of this folder, and an entry in
-``vaelab.rules.harm`` where it is not a warning whatever its size."""
+"""Rules: one small check each. ``ALL_RULES`` lists them; adding one is one class in any file of this folder (one that compares
+a measured number with a limit: an entry in its table ``MEASURED``), and an entry in ``vaelab.rules.harm`` where it is not a warning
+whatever its size."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ _MODULES = [import_module(f"{__name__}.{module.name}") for module in iter_module
 _CLASSES = [
     c for module in _MODULES for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
 ]
+_MEASURED = [rule for module in _MODULES for rule in getattr(module, "MEASURED", ())]
 
 ALL_RULES: tuple[type[Rule], ...] = tuple(
-    sorted((c for c in _CLASSES if issubclass(c, Rule) and hasattr(c, "code")), key=lambda rule: rule.code)
+    sorted((*(c for c in _CLASSES if issubclass(c, Rule) and hasattr(c, "code")), *_MEASURED), key=lambda r: r.code)
 )
 
 RETIRED: Mapping[str, str] = {
