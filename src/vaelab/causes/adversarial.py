@@ -85,7 +85,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV305 ADV334 MET1007",
-            sometimes="REC110 ADV307 MET1001:reconstruction MET1006:generator_adversarial",
+            sometimes="MET1001:reconstruction MET1002:reconstruction ADV307 MET1006:generator_adversarial",
             never="KL201 DAT701 DAT704 REC116 NUM509 OPT407 DAT708 KL206 ADV331",
         ),
         decided_by="discriminator",
@@ -151,7 +151,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV308 ADV336",
-            sometimes="ADV310 MET1006:generator_adversarial REC110 ADV307 OPT402 REC104 REC117 ADV305 MET1001:reconstruction MET1002:reconstruction MET1006:total",
+            sometimes="ADV310 MET1006:generator_adversarial MET1001:reconstruction ADV307 OPT402 MET1002:reconstruction REC117 ADV305 MET1006:total",
             never="DAT708",
         ),
         check=checks.weight_at_clamp,
@@ -332,7 +332,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV309 ADV336 SCH607:disc_weight",
-            sometimes="ADV306 ADV307 ADV308 REC104 REC110 REC117 REC124 MET1001:reconstruction MET1002:reconstruction MET1006:total",
+            sometimes="ADV306 ADV307 ADV308 MET1002:reconstruction MET1001:reconstruction REC117 REC124 MET1006:total",
             never="ADV304 ADV314 DAT708",
         ),
         check=checks.gan_weight_big,

@@ -27,7 +27,7 @@ LATENT: tuple[Cause, ...] = (
         sources="AppliedDataSciencePartners/WorldModels#12; molecularsets/moses#45; CompVis/vunet#5",
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 REC104 REC110 REC117 MET1009 KL214 KL203 KL202 REC131 REC119",
+            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 MET1002:reconstruction MET1001:reconstruction REC117 MET1009 KL214 KL203 KL202 REC131 REC119",
             never="REC113 KL206 KL211 KL232",
         ),
         decided_by="probe",
@@ -52,7 +52,7 @@ LATENT: tuple[Cause, ...] = (
         needs=("kl",),
         expects=shows(
             often="SCH606 SCH607:kl_weight KL203 KL202 KL205 KL204 KL201 KL231",
-            sometimes="KL209 REC102 REC103 REC104 REC110 KL222 KL221 REC123 REC117 KL214 MET1001:reconstruction",
+            sometimes="KL209 MET1001:reconstruction REC103 MET1002:reconstruction KL222 KL221 REC123 REC117 KL214",
             never="DAT707 DAT704 KL211 OPT405 KL206 OPT404 SCH602",
         ),
         check=checks.beta_too_big,
@@ -150,7 +150,7 @@ LATENT: tuple[Cause, ...] = (
         fault=False,
         needs=("kl",),
         check=checks.kl_weight_anneals,
-        expects=shows(often="REC111", sometimes="MET1001:total"),
+        expects=shows(often="MET1001:total"),
     ),
     Cause(
         "C9",

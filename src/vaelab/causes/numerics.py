@@ -64,7 +64,7 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The log-variance is already clamped.",
         sources="vanderschaarlab/synthcity#331; clementchadebec/benchmark_VAE#102",
         needs=("kl",),
-        expects=shows(often="KL206 KL226", sometimes="NUM501 NUM502 KL210 KL212 REC104"),
+        expects=shows(often="KL206 KL226", sometimes="NUM501 NUM502 KL210 KL212 MET1002:reconstruction"),
         check=checks.kl_rose_before,
         decided_by="probe",
     ),
