@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from vaelab.readers.numeric_scan import whole_lines
+from vaelab.readers.line_ends import whole_lines
 from vaelab.readers.source import Source
 from vaelab.records import dataclass
 
