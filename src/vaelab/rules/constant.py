@@ -15,13 +15,9 @@ class PrintPrecision(Rule):
     """A metric is printed with too few digits to be judged.
 
     What it checks: the late level of a loss below 30 units of its last printed decimal.
-
     Why it matters: 0.0031 at 4 decimals has two digits; -0.00 and 0.000 are rounding, not zeros.
-
     Evidence it needs: the printed decimals.
-
     What to do: log in scientific notation, or read the TensorBoard file.
-
     References: cause F7.
     """
 
@@ -62,14 +58,9 @@ class ConstantLoss(Rule):
     """The reconstruction loss is exactly constant.
 
     What it checks: ``rec_loss`` or ``nll_loss`` with one single value in all rows (20 or more).
-
     Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed, or the weights
     never move and the batch never changes.
-
-    Evidence it needs: the column.
-
     What to do: feed two different batches by hand.
-
     References: vqgan-training's mse_loss, always 0; cause B8.
     """
 
@@ -97,13 +88,9 @@ class ConstantPerceptual(Rule):
 
     What it checks: ``perceptual_loss`` with one single value in all rows (20 or more). A constant 0 is a term that is switched off:
     said, and no alarm.
-
     Why it matters: its network is not loaded or not called; the total contains a constant that trains nothing.
-
     Evidence it needs: ``perceptual_loss`` and another loss.
-
     What to do: feed two different batches by hand; check the weights file of the LPIPS network.
-
     References: diffusers train_autoencoderkl.py (LPIPS under no_grad); cause B2.
     """
 

@@ -16,14 +16,10 @@ class AllTermsJump(Rule):
 
     What it checks: a lasting jump of ``rec_loss`` that coincides with no learning-rate change, GAN start or resume, and
     what ``kl_loss`` and ``perceptual_loss`` did on the same rows.
-
     Why it matters: the optimiser cannot change the loss tenfold from one row to the next at an unchanged rate; other
     inputs can. A KL that does not explode with it says the encoder did not run away.
-
     Evidence it needs: ``rec_loss``; ``kl_loss``, ``lr`` and epochs sharpen it.
-
     What to do: look at the batches of that step: noise, black or wrongly scaled frames, another bucket.
-
     References: causes A2, A4, A5.
     """
 
@@ -83,15 +79,10 @@ class JumpOfUnknownKind(Rule):
 
     What it checks: a lasting jump of ``rec_loss`` with the schedule unchanged, in a log without a KL, a gradient norm or epochs beside it, and without
     a learning rate or with less than 60 rows before.
-
     Why it matters: other inputs change the loss from one row to the next; so does one update that throws the weights out of place. The two need
     opposite measures.
-
-    Evidence it needs: ``rec_loss``.
-
     What to do: score the checkpoint from before that step on batches from after it: a high loss says data, a low one says that the weights were
     thrown out of place.
-
     References: causes A2, A5, E1.
     """
 
@@ -119,13 +110,9 @@ class SuddenDrop(Rule):
 
     What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
     way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows.
-
     Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
-
     Evidence it needs: ``rec_loss`` with at least 24 rows.
-
     What to do: compute the variance of the batches on both sides of that step.
-
     References: VidTok replaces unreadable clips by black ones; causes A4, A5.
     """
 
@@ -155,13 +142,9 @@ class ChangeAtEpochStart(Rule):
 
     What it checks: whether the jump of ``rec_loss`` that nothing in the schedule explains falls on the first row of an
     epoch.
-
     Why it matters: a change exactly there points at the sampler (order, bucket, another shard), not at single samples.
-
     Evidence it needs: ``rec_loss`` and epochs in the log, with at least two epochs.
-
     What to do: shuffle across epochs and log the bucket.
-
     References: Pyramid-Flow resets its meters every epoch; cause A5.
     """
 
@@ -186,14 +169,10 @@ class DataErrors(Rule):
     """Files could not be read.
 
     What it checks: the trainer's own messages about unreadable files and black substitutes.
-
     Why it matters: trainers replace unreadable videos by others or by black frames and go on; one dead disk teaches the
     model black.
-
     Evidence it needs: the console log.
-
     What to do: list the files, remove them, and count again.
-
     References: VidTok (black clips), Pyramid-Flow's loader; causes A2, A4.
     """
 
@@ -221,13 +200,8 @@ class DataStall(Rule):
     """Training waits for data.
 
     What it checks: ``data_time`` as a share of ``step_time``.
-
     Why it matters: it costs time, not quality; rising waits come before a hang.
-
-    Evidence it needs: ``step_time`` and ``data_time``.
-
     What to do: more workers, decode only the needed frames.
-
     References: users' analyses of real runs, checked against the trainers' code.
     """
 
@@ -254,14 +228,10 @@ class SameSamples(Rule):
     the information between image and latent, so K nats allow at most e^K different images; (2) the mean logit of an
     untrained discriminator on real data does not vary, though its input should; (3) the row-to-row noise of ``rec_loss``
     is far below what different batches give, with a loss fifty times lower than at first.
-
     Why it matters: a model that has memorised one batch shows the most beautiful curves of all.
-
     Evidence it needs: ``rec_loss`` with ``kl_loss``, or ``logits_real`` before the GAN start, or 12 rows of a
     known trainer.
-
     What to do: print the sample ids of two batches; score a held-out clip.
-
     References: phenaki-pytorch#29, MaskGIT#3; KL as a bound of mutual information (Alemi et al. 2018); cause A7.
     """
 
@@ -317,14 +287,10 @@ class BetterThanPublished(Rule):
 
     What it checks: a PSNR above 38 dB in training for a model that started from scratch (published video and image VAEs
     reach 23 to 37 dB on real data).
-
     Why it matters: easy data (black, static, sparse), memorised samples or very light compression give such values. The
     value alone cannot tell which, and is no proof of a fault.
-
     Evidence it needs: ``rec_loss`` that is an MSE of known range, or ``rec_mse``.
-
     What to do: compute skill = 1 - MSE / variance of the data, and score held-out samples.
-
     References: users' analyses of real runs; causes A4, A7.
     """
 

@@ -19,15 +19,11 @@ class AtChance(Rule):
     What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Critical where it
     was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its
     noise; and where real and fake get equal logits in row after row (the gap scatters by less than 5% of what both do).
-
     Why it matters: chance is what an untrained discriminator gives. A perfect VAE and a useless discriminator look the
     same in this column; the GAN gives no useful gradient either way.
-
     Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
-
     What to do: score the discriminator on blurred held-out reconstructions: if it cannot tell, it is useless. Or freeze
     the generator for 200 steps: a working discriminator must then learn.
-
     References: taming-transformers#20, #44; LlamaGen#27; cause D3.
     """
 
@@ -94,15 +90,11 @@ class WorseThanChance(Rule):
     """The discriminator is worse than chance, and stays so.
 
     What it checks: real logits below fake logits in most GAN rows, with disc_loss above its chance level and not falling.
-
     Why it matters: a discriminator that is trained cannot stay below chance: its loss would fall. It gets no update (zero
     learning rate, frozen, missing optimizer step), or labels or signs are swapped, while the generator learns to raise
     its logits.
-
     Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on (10 if all agree).
-
     What to do: train the discriminator alone on one batch: its loss must fall below 0.1 of chance.
-
     References: SerezD/vqvae#3, diffusers PR#10605; causes D3, D10, D18.
     """
 
@@ -150,15 +142,11 @@ class DiscriminatorWins(Rule):
     below 2% of the smallest one in use (0.25), or 12% with a generator's term of 2 and more, or logits beyond 2 on both sides. Critical below 2% of a known chance level,
     where next to no gradient is left (not where it was so from the first row of the log and the reconstruction holds), or where the
     generator has paid: a reconstruction or perceptual column is clearly worse than before, or feature matching has grown three times.
-
     Why it matters: a saturated discriminator only tells the generator that everything is wrong. It is a fault of balance,
     or the symptom of reconstructions that are bad for another reason. While the reconstruction holds, the GAN does nothing.
-
     Evidence it needs: ``disc_loss`` (or its two halves), 15 rows with the GAN on.
-
     What to do: first see whether the reconstruction is bad for another reason (collapse, data). If not: lower lr_disc,
     add LeCam, start later.
-
     References: Open-Sora-Plan#569, magvit2-pytorch#16, CodeFormer#261; cause D4.
     """
 
@@ -224,14 +212,10 @@ class DiscriminatorLeads(Rule):
 
     What it checks: logits beyond 1.3 on both sides over the last quarter of the GAN phase, or disc_loss below 30% of a known chance level,
     where it has not won (ADV305).
-
     Why it matters: beyond the hinge's margin of 1 a sample gives no gradient, and cross-entropy gives little. The GAN still acts, less and
     less; a reconstruction that goes on improving says that all is well.
-
     Evidence it needs: ``disc_loss`` or both logits, 15 rows with the GAN on.
-
     What to do: nothing while the reconstruction and the perceptual loss hold; if they rise, lower lr_disc.
-
     References: cause D4.
     """
 
@@ -292,14 +276,10 @@ class LogitDrift(Rule):
     What it checks: mean of the two logits beyond 1 with a gap smaller than 0.8 of it in most of the last half of the GAN
     rows, or in nearly all of the last quarter, and disc_loss above chance. Or: both beyond 0.5 on one side in the last five
     rows, with disc_loss rising and above 1.1 times chance in the last three, 1.25 in the last.
-
     Why it matters: with hinge both at +3 gives disc_loss 2 at no skill; g_loss and the total drift with them and mean
     nothing.
-
     Evidence it needs: ``logits_real``, ``logits_fake``, ``disc_loss``, 15 rows with the GAN on.
-
     What to do: LeCam, a zero-centred penalty, or weight decay on the discriminator.
-
     References: latent-diffusion#187 ("always becomes 2.0"), taming-transformers#137; cause D8.
     """
 
@@ -354,14 +334,10 @@ class BoundBroken(Rule):
     """disc_loss and the mean logits cannot be of one step.
 
     What it checks: the hinge loss is convex, so it cannot be below its value at the mean logits (Jensen).
-
     Why it matters: columns that break the bound are of different steps, smoothed apart, or of another loss; conclusions
     from their difference are void.
-
     Evidence it needs: unsmoothed ``disc_loss``, ``logits_real``, ``logits_fake``.
-
     What to do: log them from the same step.
-
     References: latent-diffusion#187 (0.878 against a bound of 0.913).
     """
 
@@ -387,14 +363,10 @@ class LabelsSwapped(Rule):
     """The discriminator is good at the wrong thing.
 
     What it checks: real logits clearly below fake ones (gap below -0.3) while disc_loss is clearly below chance.
-
     Why it matters: the printed loss says skill, the logits say the opposite: real and fake are swapped in one of the two,
     and the generator is pushed away from real data.
-
     Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
-
     What to do: follow the two tensors from the data loader to the loss.
-
     References: SerezD/vqvae#3 ("ones_like"); cause D10.
     """
 

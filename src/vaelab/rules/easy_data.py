@@ -17,16 +17,12 @@ class NothingToEncode(Rule):
 
     What it checks: a model from scratch whose late ``perceptual_loss`` is below 1% of its first value, with a ``rec_loss``
     below 3% of it.
-
     Why it matters: an untrained network has an LPIPS of 0.3 to 0.8 and the best published autoencoders stop near 0.01 to
     0.05; a hundredth of the start is reached only where there is nothing to encode (black, constant or very sparse
     samples) or where the samples are always the same. What other columns do then (a discriminator at chance, d_weight)
     follows from it: real and fake are equal.
-
     Evidence it needs: ``rec_loss`` and ``perceptual_loss`` from the first steps on, 8 rows.
-
     What to do: look at a batch; print its variance and the sample ids of two batches.
-
     References: VidTok replaces unreadable clips by black ones; phenaki-pytorch#29; causes A4, A7.
     """
 
@@ -58,14 +54,10 @@ class BatchesAlike(Rule):
     """After a jump of the loss all batches score the same.
 
     What it checks: the row-to-row noise of ``rec_loss`` on both sides of a lasting jump: less than a third of it after.
-
     Why it matters: different samples score differently, and a damaged model keeps that spread or widens it. Noise, constant
     or substituted samples have all the same error: then the data changed.
-
     Evidence it needs: a jump of ``rec_loss`` with 4 rows on both sides, unsmoothed.
-
     What to do: look at two batches after that step.
-
     References: causes A2, A4, A5.
     """
 
@@ -97,14 +89,10 @@ class SpikeBetweenRows(Rule):
     printed beside a windowed median) against the printed single rows or medians of the same steps: 4 times or more, where
     the rows around it are level. Or a largest value since the row before (``rec_loss_max``) of 20 times the rows around it.
     Critical where it comes three times: a single step that passes, however large, has cost nothing yet.
-
     Why it matters: most steps are never printed. One freak sample between two rows is invisible in the rows and in
     medians, and it is the whole of the mean.
-
     Evidence it needs: ``rec_loss``, ``nll_loss`` or ``total_loss`` with a mean of its epoch, or ``rec_loss_max``.
-
     What to do: log the largest value between two rows and its sample ids.
-
     References: Pyramid-Flow's SmoothedValue (median and global average), Lightning's on_epoch; cause A2.
     """
 
@@ -202,6 +190,8 @@ def _between_rows(facts: Facts, metric: str) -> Iterator[tuple[float, float, int
     count = (steps - steps[first] + 1).astype(np.float64)
     padded = np.pad(column.values, 2, constant_values=-np.inf)
     around = np.max([padded[i : i + n] for i in range(5)], axis=0)  # NaN where one of them is
+    if (column.values <= 0).any():  # a total that crosses zero: only its largest value is a scale
+        around = np.where(np.isnan(around), around, np.nanmax(np.abs(column.values)))
     i = np.arange(3, n)
     i = i[(first[i] < i) & (count[i] > count[i - 1])]
     before = mean[i - 1]

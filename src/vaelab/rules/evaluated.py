@@ -49,13 +49,9 @@ class ChannelsSwapped(Evaluated):
     """The output's colour channels are in another order than the input's.
 
     What it checks: whether another order of the output's channels leaves less than a quarter of the error.
-
     Why it matters: the usual mixture is a reader that gives BGR (OpenCV) on one side. Losses then compare red with blue.
-
     Evidence it needs: ``evaluation.order_bgr_error`` and its like, on clips with colour.
-
     What to do: make the reader and the writer of pictures agree on RGB.
-
     References: OpenCV's imread gives BGR; cause A1 has the same test.
     """
 
@@ -82,11 +78,8 @@ class AnotherRange(Evaluated):
 
     What it checks: whether undoing a usual mistake (0 to 1, 0 to 255, -0.5 to 0.5, reversed sign) leaves less than a quarter
     of the error.
-
     Why it matters: pictures look washed out or black although the network is well trained; every score is wrong.
-
     What to do: normalise to -1 to 1 before the encoder and undo just that after the decoder.
-
     References: lucidrains/magvit2-pytorch#7; cause A1.
     """
 
@@ -110,11 +103,8 @@ class TooEarly(Evaluated):
 
     What it checks: ``evaluation.explained_variance`` (1 - MSE / variance) up to 0.5, in the right range and order, or fewer
     than 3 clips.
-
     Why it matters: a grid, blur, colours, noise, flicker and seams of so poor an output say nothing of their own.
-
     What to do: train on; evaluate more clips; check that they are of the kind the model was trained on.
-
     References: docs/evaluation.md.
     """
 
@@ -144,13 +134,9 @@ class OutputExplainsNothing(Evaluated):
 
     What it checks: the upper end of the 95% interval of ``evaluation.explained_variance`` (1 - MSE / variance) at or below
     0.05, in the right range and order.
-
     Why it matters: 0 is what a constant picture reaches, so the latent tells the decoder nothing, or the output is wrong.
-
     Evidence it needs: ``evaluation.explained_variance_high``, of 5 clips or more.
-
     What to do: check that this is the checkpoint that was meant; reconstruct a training clip; go back to an older one.
-
     References: causes B8, C1.
     """
 
@@ -173,11 +159,8 @@ class OutputNotFinite(Evaluated):
     """The decoder gives NaN or infinity.
 
     What it checks: held-out clips whose output holds NaN or infinity.
-
     Why it matters: the weights are damaged, or activations leave the range of half precision.
-
     What to do: use the checkpoint before; run the decoder in float32; check the file's checksum.
-
     References: causes F1, I5.
     """
 

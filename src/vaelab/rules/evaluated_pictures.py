@@ -40,14 +40,10 @@ class GridInOutput(Evaluated):
     times that of the neighbouring frequencies, an amplitude over half an 8-bit level, and 1.5 times that of the same line in the
     originals. A pattern that follows the content is no such line: it is looked for in the spectra of short windows (four latents)
     of the output, at 1.5 times the power of both neighbours and of what the originals have there.
-
     Why it matters: no loss shows it, it is visible in flat areas, and a diffusion model learns to make it too.
-
     Evidence it needs: ``grid_peak`` or ``local_grid_peak`` of ``vaelab evaluate``.
-
     What to do: resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight of the GAN if the
     grid came with it; train longer; look at the pictures of ``vaelab reconstruct``.
-
     References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5.
     """
 
@@ -85,12 +81,9 @@ class BlurredOutput(Evaluated):
 
     What it checks: energy above 0.25 cycles a pixel against the originals' under 0.5, in a model that explains more than
     half of the variance.
-
     Why it matters: PSNR hardly sees it, people do. The best answer to a pixel loss alone is the average of what is
     plausible, which is blurred.
-
     What to do: add or raise LPIPS, start the GAN; with few nats per element lower the KL weight first.
-
     References: Open-Sora-Plan report 1.0.0; causes B1, C2.
     """
 
@@ -112,11 +105,8 @@ class NoisyOutput(Evaluated):
 
     What it checks: energy above 0.25 cycles a pixel against the originals' over 1.5, without a regular grid, which REC121
     names.
-
     Why it matters: invented texture flickers in videos and is not in the right place; LPIPS and a GAN reward it.
-
     What to do: less GAN or LPIPS weight; compare with the checkpoint before the GAN.
-
     References: criteria D6, B4; CompVis/latent-diffusion.
     """
 
@@ -141,11 +131,8 @@ class ColourBias(Evaluated):
 
     What it checks: mean of output minus input of a channel, over all clips: more than 4 of 255 levels, and more than half of
     what it is within a clip whatever its sign.
-
     Why it matters: LPIPS is nearly blind to it, and a chain of encodings adds it up.
-
     What to do: more pixel weight; train at the resolution of use; check that both sides of the loss are normalised alike.
-
     References: madebyollin/taesd#11; cause B6.
     """
 

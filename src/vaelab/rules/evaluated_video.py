@@ -13,13 +13,9 @@ class FrozenOutput(Evaluated):
 
     What it checks: mean change from frame to frame of the output over that of the originals: under 0.02 in an output that
     explains some of the variance, or under 0.1 where the first frame is more than 3 dB better than the rest.
-
     Why it matters: on slow clips the loss of a frozen video is low; the temporal layers carry nothing.
-
     Evidence it needs: ``evaluation.motion_ratio`` on clips that move.
-
     What to do: check the number of frames (1 + n x temporal compression) and the order of the axes.
-
     References: Lightricks/LTX-Video-Trainer#3; causes B10, A8.
     """
 
@@ -45,13 +41,9 @@ class FlickeringOutput(Evaluated):
 
     What it checks: mean change from frame to frame of the output over that of the originals: more than 1.5, without
     the fine noise that REC124 names.
-
     Why it matters: scores of single frames do not see flicker, viewers see it first.
-
     Evidence it needs: ``evaluation.motion_ratio`` on clips that move.
-
     What to do: a three-dimensional discriminator, less LPIPS, a loss on frame differences.
-
     References: Overworldai/owl-vaes#10; cause B9.
     """
 
@@ -72,12 +64,9 @@ class FirstFrameDiffers(Evaluated):
     """The first frame is much worse than the others.
 
     What it checks: PSNR of the first frame minus that of the rest under -3 dB.
-
     Why it matters: a causal model encodes the first frame alone, and images are such frames; a ghost there is the mark of
     a frame count off the causal grid, or of a model that saw no images.
-
     What to do: clips of 1 + n x temporal compression frames; mix images into the training.
-
     References: zai-org/CogVideo#102; cause A8.
     """
 
@@ -97,13 +86,9 @@ class ChunkSeams(Evaluated):
 
     What it checks: the change of the error from frame to frame at the borders of chunks over that elsewhere: more than 2;
     or more than 1 dB of PSNR lost by chunks.
-
     Why it matters: long videos are only ever decoded in chunks, and the training never saw the borders.
-
     Evidence it needs: ``evaluation.seam``, of clips that hold two chunks.
-
     What to do: share more frames between chunks, or cache the causal context; use chunks of the training's length.
-
     References: WF-VAE paper, table 5 (Allegro 31.71 to 25.31 dB in blocks); cause B12.
     """
 

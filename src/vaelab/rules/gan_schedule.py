@@ -26,13 +26,9 @@ class NeverStarts(Rule):
 
     What it checks: the declared disc_start against the planned steps, adversarial columns that stay off, and a
     disc_loss that is still missing after disc_start.
-
     Why it matters: Pyramid-Flow's shipped script starts the GAN at step 250,000 of 200,000. No loss value shows it.
-
     Evidence it needs: disc_start and the planned steps, declared.
-
     What to do: set disc_start inside the plan and pass the flag that builds the discriminator, or accept a plain VAE.
-
     References: Pyramid-Flow's script; Turbo-VAED#7 (9,999,999 on purpose); cause D1.
     """
 
@@ -80,14 +76,10 @@ class StartsLate(Rule):
 
     What it checks: the declared disc_start against the first row with disc_factor above 0 (or, without it, with adversarial
     columns): 3 rows and 5% later, or not yet.
-
     Why it matters: a counter that counts something else (batches against optimizer steps, a stage of its own) moves the
     plan without a word; the run trains a plain VAE in the steps that were planned for the GAN.
-
     Evidence it needs: disc_start, declared, and ``disc_factor``.
-
     What to do: print the counter that is compared with disc_start beside the logged step.
-
     References: gradient accumulation counts micro-steps or updates; taming-transformers#129, VidTok's main.py; causes G1, D1.
     """
 
@@ -128,14 +120,10 @@ class PhaseInShock(Rule):
 
     What it checks: the rise of ``rec_loss`` and ``perceptual_loss`` at the GAN start against their level before, and
     whether they have come back. Watched where they have not, or where a rise of 3 times took most of the rows since then to undo.
-
     Why it matters: a jump of 2 to 6 times that decays within some thousand steps is what every recipe shows. The level
     to come back to is the one before the GAN, nothing else.
-
     Evidence it needs: ``rec_loss`` on both sides of the GAN start.
-
     What to do: wait while it falls; compare held-out LPIPS and PSNR with the checkpoint before the start.
-
     References: unleashing-transformers#17, TokenFlow#22; cause D5.
     """
 
@@ -177,15 +165,11 @@ class LastingDamage(Rule):
 
     What it checks: the late level of ``rec_loss`` against the level before the GAN (and ``perceptual_loss`` beside it),
     with enough rows after the start and no fast recovery under way.
-
     Why it matters: rec worse *and* perceptual worse long after the start means the GAN hurts. Rec slightly worse with
     perceptual clearly better is the accepted trade.
-
     Evidence it needs: ``rec_loss`` on both sides of the GAN start, 8 rows after it.
-
     What to do: roll back to the checkpoint before the start; disc_weight times 0.1 to 0.5, later start, discriminator
     warm-up.
-
     References: latent-diffusion#350 (0.15 to 0.4), TATS#28; users' analyses of real runs; causes D6, D17.
     """
 
@@ -229,14 +213,10 @@ class ColdStart(Rule):
 
     What it checks: a GAN start on the step where the learning-rate warm-up ends, or with the discriminator's learning
     rate at its peak from its first step.
-
     Why it matters: an untrained discriminator at full speed makes the start shock larger and d_weight climb for hundreds
     of steps.
-
     Evidence it needs: ``lr`` (and ``disc_lr``) around the GAN start.
-
     What to do: give the discriminator a warm-up of its own, or train it some hundred steps before its loss is used.
-
     References: users' analyses of real runs; Pyramid-Flow's scheduler; cause D14.
     """
 
@@ -272,13 +252,9 @@ class OtherUnit(Rule):
     """disc_start is counted in another unit than the logged step.
 
     What it checks: the observed GAN start against the declared disc_start: a whole factor apart.
-
     Why it matters: Lightning's global_step counts every optimizer, so a GAN planned for 50,001 starts at batch 25,000.
-
     Evidence it needs: disc_start, declared, and the observed start.
-
     What to do: double disc_start, or read the plan in optimizer steps.
-
     References: Lightning global_step; TokenFlow#22, taming-transformers#129; cause G1.
     """
 

@@ -16,14 +16,10 @@ class GanTermDominates(Rule):
     """The GAN term is far larger than the reconstruction term.
 
     What it checks: ``|d_weight * g_loss|`` against nll by value, late in the GAN phase.
-
     Why it matters: the adaptive weight balances gradients, so its value may be large while nothing is wrong; beyond three
     times nll with a damaged reconstruction the adversary has taken over.
-
     Evidence it needs: ``d_weight``, ``g_loss`` and nll (or rec with its solved weight).
-
     What to do: lower disc_weight, or use a constant GAN weight.
-
     References: latent-diffusion#383 (total -1e6), taming-transformers#73, #93; cause D7.
     """
 
@@ -61,14 +57,10 @@ class WeightOutOfFamily(Rule):
     What it checks: disc_weight, declared or read off the clamp of d_weight, against the published 0.05 to 1; critical at 5
     or more where the reconstruction doubled at the GAN start (that it comes back while the learning rate decays is no
     acquittal: the rate has become too small to do damage).
-
     Why it matters: the scaled GAN gradient at the last layer is disc_weight times the nll gradient, always. Above 2 the
     adversary leads and the reconstruction follows.
-
     Evidence it needs: disc_weight, declared, or ``d_weight`` at its clamp.
-
     What to do: set disc_weight to 0.5 or less.
-
     References: causes D6, D7.
     """
 
@@ -100,15 +92,11 @@ class AtClamp(Rule):
 
     What it checks: the share of GAN rows in which d_weight stands at its clamp: disc_weight x 10,000 (or ``d_weight_clamped``), or, where
     disc_weight is not known, exactly at its largest value, 10 and more, that it had not before. Watched where that is most of the last half.
-
     Why it matters: at the clamp the raw GAN gradient is nearly zero: a weak or dead discriminator, not a strong one. In
     trainers that sum the nll over pixels the clamp binds far earlier than in those that average.
-
     Evidence it needs: ``d_weight``, 8 rows with the GAN on.
-
     What to do: judge it with the logit gap; with a gap it is noise of a single batch, without one the discriminator is
     dead.
-
     References: taming-transformers#93, WF-VAE#7; cause D7.
     """
 
@@ -147,13 +135,8 @@ class WeightStaysZero(Rule):
     """The GAN runs but its weight is zero.
 
     What it checks: d_weight (or disc_factor) at 0 in the GAN phase while disc_loss moves.
-
     Why it matters: the discriminator trains, the generator never hears of it.
-
-    Evidence it needs: ``d_weight`` and ``disc_loss``.
-
     What to do: check disc_weight and disc_factor.
-
     References: lavinal712/AutoencoderKL#10; cause D18.
     """
 

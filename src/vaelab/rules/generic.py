@@ -81,13 +81,9 @@ class WorseThanItWas(Rule):
     What it checks: every column whose direction is known (reconstruction, perceptual, alignment and held-out columns; a total
     without an adversarial term): the level of the last tenth against the best smoothed level before, 1.3 times the error
     (1.15 times of a held-out column that stands worse than at its first rows) and four standard errors apart. An error is the loss itself, 1 - SSIM, or the squared error behind a PSNR.
-
     Why it matters: whatever the trainer, such a column is not meant to rise for long. The best checkpoint lies behind.
-
     Evidence it needs: 12 rows of the column.
-
     What to do: keep the checkpoint of the best level; see what else moved at the step where it left it.
-
     References: users' analyses of real runs; causes E1, D6, A7.
     """
 
@@ -138,14 +134,10 @@ class Jumped(Rule):
 
     What it checks: the largest sudden change for the worse of every column whose direction is known: 1.5 times the error,
     three times the noise, for 3 rows or more; whether it still stands there.
-
     Why it matters: optimisation drifts; data, switches and restarts jump. What else changed on that row names the suspect,
     also where the level came back.
-
     Evidence it needs: 12 rows of the column.
-
     What to do: see what the schedule, the data and the code did at that step.
-
     References: causes A2, A5, E1, H4.
     """
 
@@ -195,14 +187,10 @@ class StuckFromTheStart(Rule):
     trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
     A term that is next to nothing, or all noise, beside a reconstruction that improves is passed over.
     Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
-
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
-
     Evidence it needs: 40 rows of the column from the first steps on.
-
     What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
-
     References: LightningDiT#1, 1d-tokenizer#43; causes B8, E2, C1.
     """
 
@@ -265,14 +253,10 @@ class Exploded(Rule):
     a regulariser; a KL, a quantiser's loss or feature matching only where no reconstruction is logged): the size now 100 times the largest
     of the first fifth of the rows and more, 10 times it and more for 8 rows. Of a discriminator's loss a late level of 10 times
     its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
-
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
     whatever the other columns do, and its gradient reaches the generator.
-
     Evidence it needs: 12 rows of the column that are not 0.
-
     What to do: go back to the checkpoint before that step; lower that network's learning rate, clip its gradient, check its penalty.
-
     References: phenaki-pytorch#29; cause E1.
     """
 

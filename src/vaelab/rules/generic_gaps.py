@@ -19,13 +19,8 @@ class GoneToZero(Rule):
 
     What it checks: a reconstruction, perceptual, alignment or total column that was not zero before, and is exactly 0 in the
     last 8 rows or more.
-
     Why it matters: no real error is 0. The term was switched off, is no longer computed, or is printed with too few decimals.
-
-    Evidence it needs: the column.
-
     What to do: see which switch or schedule acts at that step; print it in scientific notation.
-
     References: causes F7, G3.
     """
 
@@ -64,13 +59,9 @@ class GanLossAtZero(Rule):
 
     What it checks: a column that may be the generator's or the discriminator's loss (``GAN_Loss``): 0 in most of the rows of a
     stretch that lasts to the end, after it was not. Rules of their own judge the columns that are known.
-
     Why it matters: a discriminator's hinge loss is 0 where it tells every sample from a real one: it has won.
-
     Evidence it needs: 12 rows of the column.
-
     What to do: log the discriminator's and the generator's terms apart; see which it is with --map.
-
     References: dome272/VQGAN-pytorch#16; cause D4.
     """
 
@@ -104,13 +95,9 @@ class NoLongerLogged(Rule):
 
     What it checks: a training reconstruction that stood in nine of ten rows up to some row, and in none of the rows since: a quarter
     of the log and 12 rows at least, in which other columns go on.
-
     Why it matters: a value printed as None, null, - or *** is not a number any more, and nothing can be said of the run since.
-
     Evidence it needs: 24 rows.
-
     What to do: look at the lines after the last value; print the term as it is, NaN included.
-
     References: causes F1, F7.
     """
 
@@ -143,13 +130,9 @@ class Spiky(Rule):
     """A metric has spikes that return at once.
 
     What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times).
-
     Why it matters: a spike that returns is a sample or one bad update, not the level of the model.
-
     Evidence it needs: 20 rows of the column.
-
     What to do: log the sample ids of those steps and look at the samples.
-
     References: cause A2.
     """
 
@@ -179,14 +162,10 @@ class ScatterGrows(Rule):
 
     What it checks: the row-to-row noise of a training reconstruction in the last third against that of its first half, the first rows left
     out: 4 times it, and 20% of the level.
-
     Why it matters: single batches now differ far more than they did. Either each update throws the weights about (a rate that is too high, a smaller
     batch), or some of the samples are of another kind. The level itself may not have changed yet.
-
     Evidence it needs: 40 rows of the column.
-
     What to do: look at the gradient norm and the rate; score one fixed batch in every row: if it scatters too, it is the weights.
-
     References: runs whose learning rate was raised late; causes E1, E9, A2.
     """
 

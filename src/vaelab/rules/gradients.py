@@ -18,14 +18,10 @@ class GradientGrows(Rule):
     """The gradient norm has grown many times.
 
     What it checks: the late against the early level of ``grad_norm``, outside the warm-up.
-
     Why it matters: a growing norm with a worsening loss is divergence; with a constant loss it may be a change of weights
     or the GAN's part.
-
     Evidence it needs: ``grad_norm`` with at least 12 rows.
-
     What to do: see at which step it left its level and what changed there.
-
     References: cause E1.
     """
 
@@ -60,14 +56,10 @@ class GradientsTiny(Rule):
     """The gradients are tiny.
 
     What it checks: the median of every logged gradient norm over the last half of the rows: below 1e-6, with at least 8 rows.
-
     Why it matters: Adam divides by the root of the second moment plus an epsilon of 1e-8: gradients of that order move nothing,
     and what is behind them (a detached tensor, a loss scale that is divided out twice, a saturated layer) does not mend itself.
-
     Evidence it needs: a gradient norm, of the whole network or of its parts.
-
     What to do: print the norm by layer, before and after unscaling; look for the first layer from the output where it vanishes.
-
     References: bytedance/1d-tokenizer#76; torch.optim.Adam; causes B8, H1, E2.
     """
 

@@ -54,13 +54,9 @@ class ValidationGap(Rule):
     What it checks: the late validation ``rec_loss`` (or ``rec_mse``) against its own best and against the training level.
     Where the averaged weights (EMA) are validated too and hold their best, the raw weights swing: nothing is memorised. A rise that is
     one jump is no memory either. Totals stand in where no reconstruction is logged.
-
     Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
-
     Evidence it needs: a validation ``rec_loss``, ``rec_mse`` or ``total_loss`` with at least 4 values, and the training one.
-
     What to do: more data or augmentation; check that both splits are processed in the same way.
-
     References: phenaki-pytorch#29; cause A7.
     """
 
@@ -103,15 +99,11 @@ class AverageOfWeights(Rule):
 
     What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
     critical where the average is 3 times worse and stands still over all validations while the raw weights improve.
-
     Why it matters: an average that lags by far is the model that will be published; one that equals the raw weights to
     the last digit is never updated apart, or is off.
-
     Evidence it needs: ``val/rec_loss`` and ``val_ema/rec_loss`` (or ``rec_mse``) on at least 4 common rows (2 where
     the average has not changed a digit).
-
     What to do: compare decay and update interval with the steps trained: 1 / (1 - decay) updates are its memory.
-
     References: RadioDiff (decay 0.995 every 10 steps), VidTok (val_ema logged with EMA off); cause E12.
     """
 
@@ -160,15 +152,11 @@ class GapWidens(Rule):
 
     What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first one, its
     size now, and that the training error still fell by a sixth while the gap opened.
-
     Why it matters: the gap opens long before the held-out error rises. Held-out samples are decoded from the mode and
     training ones from noisy samples, so in a run that generalises the ratio is near or below 1 and stays there.
-
     Evidence it needs: a validation ``rec_loss``, ``rec_mse`` or ``total_loss`` with at least 3 values, and the training one. Of totals
     the gap has to be twice as large, and to have doubled, to be sure: their terms may trade.
-
     What to do: more data or augmentation; check that both splits are processed in the same way.
-
     References: phenaki-pytorch#29; cause A7.
     """
 
@@ -222,14 +210,10 @@ class GridInValidation(Rule):
 
     What it checks: the latest ``val/grid_peak`` at 1.5 or more with half an 8-bit level of ``val/grid_level``, of the averaged
     weights where those are validated, in a model that explains more than half of the variance.
-
     Why it matters: no loss shows it and the eye does; a diffusion model learns to make it too.
-
     Evidence it needs: ``grid_peak`` and ``grid_level`` of a validation, as ``vaelab train`` logs them.
-
     What to do: look at the previews; resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight
     of the GAN if the grid came with it.
-
     References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5; REC121 finds it in a checkpoint.
     """
 

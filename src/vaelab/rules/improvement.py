@@ -30,14 +30,10 @@ class NoImprovement(Rule):
     What it checks: of every reconstruction and held-out score, the error just after the first twentieth of 40 rows and more against the
     best level since: none is 1.1 times better and beyond its noise, though the first rows fell, as those of an untrained network do.
     Critical where held-out data stand worse than at their first rows as well.
-
     Why it matters: the first rows fall in every run, for the output finds the mean of the data. What follows is learning, and there is none.
     That no rule finds a fault is then no sign of health.
-
     Evidence it needs: a reconstruction or a score from the first steps on; no fine-tune, no resumed run; the warm-up over.
-
     What to do: print the gradient norm and the change of one weight over 100 steps; score a held-out picture against its blurred copy.
-
     References: users' runs with a frozen encoder, a collapsed latent, a rate far too high; causes E1, E2, C1, B8.
     """
 
@@ -114,14 +110,10 @@ class ExplodedAtTheStart(Rule):
     What it checks: the largest values of the first fifth of a training loss against its first value and its level now: 10 times both in two rows, or
     50 times in one. Of a KL, which begins near 0: 1,000 times the first and 100 times the level now. Critical from 50 times on where
     the reconstruction has not become 5 times better than at first.
-
     Why it matters: the first updates at a rate that is too high throw the weights far out. What comes back is not the network that was initialised:
     large weights, dead units, a latent at the wrong scale.
-
     Evidence it needs: 30 rows of the column from the first steps on.
-
     What to do: begin again with a tenth of the rate, or with a warm-up; look at the gradient norm of the first 100 steps.
-
     References: runs of four trainers at 10 to 100 times their rate; causes E1, E3.
     """
 

@@ -57,15 +57,11 @@ class Collapsed(Rule):
 
     What it checks: the KL in nats per latent element, or per input value where the latent shape is not known, late in
     the run, together with a reconstruction that has not become good.
-
     Why it matters: a posterior equal to the prior tells the decoder nothing; it then paints the same average picture
     for every input. The losses look calm and converged.
-
     Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over; within the
     first 100 steps a KL that has fallen to a third.
-
     What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
-
     References: WorldModels#12, moses#45, vunet#5; cause C1.
     """
 
@@ -136,13 +132,9 @@ class Starved(Rule):
 
     What it checks: KL between collapsed and usual (0.001 to 0.05 nats per input value, or 0.02 to 0.3 per latent
     element) while the KL weight is out of family.
-
     Why it matters: 0.16 nats per element looks tidy and cost one user 6.6 dB.
-
     Evidence it needs: ``kl_loss`` with a known reduction, the effective beta.
-
     What to do: lower the KL weight and watch rec_loss; the latent's own statistics are what diffusion needs.
-
     References: users' analyses of real runs.
     """
 
@@ -174,14 +166,10 @@ class SmallAtSmallWeight(Rule):
     """The latent is empty although the KL weight is small.
 
     What it checks: almost no KL (fewer than 8 nats a sample) at an effective beta of 0.01 or less, late in the run.
-
     Why it matters: such a weight cannot collapse a latent. An encoder that has not moved from its start (learning rate far
     too low, no gradient), or data with nothing to encode, look the same in the KL column.
-
     Evidence it needs: ``kl_loss`` with a known reduction and the effective beta.
-
     What to do: check the learning rate and that the encoder's weights move, then the data.
-
     References: causes C1, E2, A4, B8.
     """
 
@@ -210,14 +198,10 @@ class DeadChannels(Rule):
 
     What it checks: ``latent_active_share`` (channels whose posterior mean varies over the batch), after the warm-up and in
     the last half of the rows.
-
     Why it matters: a channel at the prior carries nothing; the total KL hides it, and PSNR stops at the level of fewer
     channels. A dead channel gets almost no gradient, so it rarely comes back by itself.
-
     Evidence it needs: ``latent_active_share`` on 8 rows and 40 steps after the warm-up.
-
     What to do: print the KL of each channel on a few batches; start again with a lower KL weight, or use fewer channels.
-
     References: active units (Burda et al. 2016); Open-Sora-Plan's report 1.1.0; causes C5, C1.
     """
 

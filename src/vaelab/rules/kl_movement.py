@@ -20,14 +20,10 @@ class FallsWhileRecRises(Rule):
     """KL falls while the reconstruction gets worse.
 
     What it checks: opposite trends of ``kl_loss`` and ``rec_loss`` before any GAN.
-
     Why it matters: rate against distortion: information is being removed. A learning rate that is too high does not make
     the KL fall smoothly.
-
     Evidence it needs: ``kl_loss`` and ``rec_loss`` on at least 8 common rows (or 3 rows with a large change).
-
     What to do: lower the KL weight.
-
     References: users' analyses of real runs; causes C2, E1.
     """
 
@@ -69,14 +65,10 @@ class Explodes(Rule):
     What it checks: KL above 50 nats per input value late in the run; a jump of kl_loss by 50 times or more; where its units are
     not known, a rise by 30 times, 10 of them in the second half, up to the row where a loss is no longer a number or the run
     breaks off.
-
     Why it matters: a nearly deterministic encoder needs a few nats per element; hundreds per input value mean huge means
     or variances, and NaN is near (exp(logvar) overflows).
-
     Evidence it needs: ``kl_loss``; a known reduction and sample size for the level.
-
     What to do: look at the learning rate first, then at the clamp of logvar.
-
     References: synthcity#331, benchmark_VAE#102; causes C3, E1, F4.
     """
 
@@ -144,14 +136,10 @@ class Grows(Rule):
     """KL rises.
 
     What it checks: the trend of ``kl_loss`` with the effective KL weight and the reconstruction beside it.
-
     Why it matters: at a tiny weight rising KL is ordinary: the encoder becomes deterministic. It matters only if the
     latent's scale drifts, which the log does not show.
-
     Evidence it needs: ``kl_loss`` with at least 8 rows.
-
     What to do: nothing while rec_loss improves; before diffusion check latent std and max and recompute the scale factor.
-
     References: latent-diffusion#187, #270, #309; LION#17; cause C3.
     """
 
@@ -198,13 +186,9 @@ class FallsAway(Rule):
     What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with
     ``rec_loss`` not better since; or below 2% of it while ``rec_loss`` has gained less than 40% in all and stands still over the
     last half (or the KL is below a thousandth of it, whatever rec_loss does). Needs no units: the run is its own reference.
-
     Why it matters: a latent that loses its information late collapses just as one that never had any.
-
     Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows and the warm-up over.
-
     What to do: see what changed at the step where the fall begins: KL weight schedule, learning rate, data.
-
     References: cause C1.
     """
 
@@ -257,14 +241,10 @@ class GrowsManyTimes(Rule):
 
     What it checks: the late ``kl_loss`` against the level it had settled at: 10 times or more, without a better
     reconstruction to show for it.
-
     Why it matters: at a tiny weight the total hides it. Latent scale and outliers drift; a scale factor taken before is
     void, and exp(logvar) may overflow.
-
     Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows.
-
     What to do: look at latent std and max; raise the KL weight 10 to 100 times or decay the encoder's weights.
-
     References: latent-diffusion#187, #309; cause C3.
     """
 
@@ -309,14 +289,10 @@ class JumpsWithRec(Rule):
     """KL jumps up on the rows where the reconstruction loss jumps, and the learning rate is not logged.
 
     What it checks: the level of ``kl_loss`` on both sides of a lasting jump of ``rec_loss``: 1.8 times higher or more.
-
     Why it matters: weights thrown out of place raise both; other data rarely raise the KL. With the learning rate in the log
     the two are told apart directly, without it this is the best hint.
-
     Evidence it needs: a jump of ``rec_loss``, ``kl_loss``, and no ``lr`` column.
-
     What to do: log the learning rate; look at the batches of that step.
-
     References: causes E1, A2, A5.
     """
 

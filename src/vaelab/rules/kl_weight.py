@@ -18,14 +18,10 @@ class Dominates(Rule):
     """The weighted KL term is most of the loss.
 
     What it checks: ``kl_weight * kl_loss`` as a share of the loss by value, at the first rows and now.
-
     Why it matters: above one half at the start of a fine-tune the optimizer is told to rewrite the latent and gives up
     detail for it. This is a share of the value; shares of the gradient must be measured.
-
     Evidence it needs: ``kl_loss`` and a kl_weight, declared or solved from the columns.
-
     What to do: convert the weight to an effective beta and compare with latent-diffusion's 1e-6.
-
     References: users' analyses of real runs; cause C2.
     """
 
@@ -59,14 +55,10 @@ class WeightOutOfFamily(Rule):
     """The KL weight is far above what tokenizers use.
 
     What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6).
-
     Why it matters: the same number means another thing under every reduction: 1e-4 in Pyramid-Flow's is 2.1 in
     latent-diffusion's. Above 1e-2 a unit-variance decoder loses detail.
-
     Evidence it needs: kl_weight (declared or solved), the trainer's reductions and the clip size.
-
     What to do: divide the weight by the ratio of the two betas, or raise it step by step from 1e-6.
-
     References: users' analyses of real runs, checked against the trainers' code.
     """
 
@@ -101,14 +93,10 @@ class WeightSwitches(Rule):
 
     What it checks: (total_loss - nll_loss) / kl_loss before the GAN, row by row: a lasting step by 10 times or more between
     two steady levels, and what the KL did after it.
-
     Why it matters: a total that no longer fits the declared weight is the only trace of a weight changed in the code or at
     a resume. A ramp (annealing) has no step.
-
     Evidence it needs: unsmoothed ``total_loss``, ``nll_loss``, ``kl_loss`` with 12 rows before the GAN.
-
     What to do: find what sets the weight at that step; go back to the checkpoint before it.
-
     References: causes C2, E6.
     """
 

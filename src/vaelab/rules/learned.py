@@ -33,15 +33,11 @@ class NoLearning(Rule):
 
     What it checks: the late and the best level of ``rec_loss`` against its level just after the first rows, for runs that
     are not fine-tunes or continuations.
-
     Why it matters: a constant output scores the data's variance and stays there; so does a network that gets no
     gradient. Loss values alone look calm.
-
     Evidence it needs: ``rec_loss`` of a known kind with at least 30 rows and the warm-up over; rows that are steps, since a row
     that is an epoch's mean holds what the first epoch learned. Where ``val/explained_variance`` is logged and above 0.3, the model has learned, however flat the training curve is.
-
     What to do: check that the latent carries information (KL), the learning rate, and that inputs and targets match.
-
     References: magvit2-pytorch#12, taming-transformers#44; causes B8, C1, E2.
     """
 
@@ -87,15 +83,11 @@ class ScaleOutOfRange(Rule):
     What it checks: the first values of ``rec_loss`` against what a fresh network scores on data in [-1, 1] (an MSE of about
     1, at most some tens when it explodes). Of a loss that is a mean of an unknown kind, or is named a squared error while the inputs'
     range is declared, whether it also stays there: a sum falls.
-
     Why it matters: 0..255 pixels in place of -1..1 make the loss four orders of magnitude larger; every weight then has
     another meaning and the network learns almost nothing.
-
     Evidence it needs: ``rec_loss`` of a known kind and reduction: a sum over pixels is large by design. It is doubtful where the
     reduction is known from no trainer's code.
-
     What to do: print the minimum and maximum of one batch.
-
     References: magvit2-pytorch#7; PyTorch-VAE#48; cause A1.
     """
 
@@ -166,16 +158,12 @@ class NothingMoves(Rule):
 
     What it checks: a model from scratch whose ``rec_loss`` and ``kl_loss`` both stand near their first values late in the
     run.
-
     Why it matters: a collapse lowers the KL, learning lowers rec_loss. When neither changes the weights hardly move: the
     learning rate is far too low, or gradients do not arrive.
-
     Evidence it needs: ``rec_loss`` and ``kl_loss`` with at least 30 rows and the warm-up over, or 12 rows and 60 steps after
     a warm-up that is in the log. A ``val/psnr`` that rose by 1 dB
     or more says that the weights move.
-
     What to do: print the change of one weight tensor over 100 steps against its norm.
-
     References: 2.5 (update / weight about 1e-3); causes E2, H1.
     """
 
@@ -217,15 +205,11 @@ class BackAtTheStart(Rule):
 
     What it checks: a lasting jump of ``rec_loss`` away from any switch, to at least 0.6 times the level of the first rows of
     a model from scratch, whose row-to-row noise has not shrunk.
-
     Why it matters: a constant output scores the variance of the data, the level where training began. Other data make
     another loss, and alike ones a calmer one; weights that no longer act give just this level with the spread of the data.
-
     Evidence it needs: ``rec_loss`` from the first steps on.
-
     What to do: reconstruct one known sample: a grey or constant picture says that the decoder is dead. Go back to the
     checkpoint before the jump.
-
     References: causes B8, E1.
     """
 
@@ -258,14 +242,9 @@ class NoBetterThanMean(Rule):
     """On held-out samples the model is no better than their mean colour.
 
     What it checks: ``val/explained_variance`` (1 - MSE / variance) at or below 0.05, with at least 2 validations.
-
     Why it matters: 0 is what a constant output reaches; below 0 the output is wrong and not merely blurred. Held-out
     samples do not change when the training data do, so this speaks of the weights.
-
-    Evidence it needs: ``val/explained_variance``.
-
     What to do: reconstruct one known sample; if the value was good before, go back to that checkpoint.
-
     References: causes B8, C1, E1.
     """
 
@@ -298,13 +277,9 @@ class WorseThanSimplePredictor(Rule):
 
     What it checks: the latest ``val/psnr`` against that of each sample's mean colour and of the sample blurred over blocks of 8 x 8
     pixels, which ``vaelab train`` scores once on the same samples.
-
     Why it matters: a falling loss says that it learns, not that it has learned anything worth keeping yet.
-
     Evidence it needs: ``val/psnr`` and the predictors' scores in events.jsonl.
-
     What to do: early in a run, wait; late, look at the previews beside the blurred pictures.
-
     References: causes B8, C1, E2.
     """
 

@@ -20,14 +20,10 @@ class LossRisesWithRate(Rule):
 
     What it checks: ``rec_loss`` at least 1.5 times its first level while the learning rate is warming up or just at its
     peak, with the KL not falling.
-
     Why it matters: it is the one pattern that points at the learning rate. The same rise with a falling KL is the KL
     weight's doing.
-
     Evidence it needs: ``rec_loss``, ``lr`` (or only the first rows of ``rec_loss``), ``kl_loss`` to tell the two apart.
-
     What to do: a third of the learning rate, or a longer warm-up.
-
     References: google tuning_playbook; causes E1, C2.
     """
 
@@ -86,14 +82,10 @@ class RateJumps(Rule):
     What it checks: a rise of ``lr`` by 2.5 times or more from one row to the next, outside the warm-up. Critical where
     rec_loss jumps with it, and at once where it is 5 times the highest rate before and above 0.003. Two rises and more that only
     go back to the old peak are the restarts of a schedule, and said only where rec_loss jumps with one.
-
     Why it matters: a restart of the schedule or a changed config; what the losses do on the same rows tells whether it
     was too much. A schedule's own restart goes back to its old peak, not above it.
-
     Evidence it needs: ``lr`` with readable decimals.
-
     What to do: if rec_loss jumps on the same rows, go back to the checkpoint before it with the old rate.
-
     References: cause E1.
     """
 
@@ -136,14 +128,10 @@ class RateOutOfFamily(Rule):
 
     What it checks: the peak of ``lr`` above 0.02, and what came of it. Critical where the reconstruction has improved by less than 2
     times; from 0.05 on also where it has improved by less than 10 times, or the log's PSNR stays below 20 dB.
-
     Why it matters: with Adam every weight moves by about the learning rate at each step, whatever the gradient; public
     VAE recipes use 1e-5 to 1e-4, tiny models up to 3e-3.
-
     Evidence it needs: ``lr`` or a declared learning rate.
-
     What to do: start at 1e-4.
-
     References: users' analyses of real runs, checked against the trainers' code.
     """
 
@@ -182,14 +170,10 @@ class RateCannotTrain(Rule):
 
     What it checks: a learning rate below zero; or one whose sum over the steps of the log is below 0.001, over 40 rows in which the
     reconstruction (or a held-out score, or the total) has improved by less than 1.15 times.
-
     Why it matters: with Adam a weight moves by at most about the learning rate at each step, so their sum bounds the whole way that it can go;
     weights have a size of about 0.02 to 0.1. Below zero every step goes uphill.
-
     Evidence it needs: ``lr`` with readable decimals and rows that are steps.
-
     What to do: 1e-4 is the usual order; print what the optimizer holds, not what the configuration says.
-
     References: Kingma and Ba 2015 (bound of Adam's step); cause E2.
     """
 
@@ -231,14 +215,9 @@ class RateZero(Rule):
 
     What it checks: ``lr`` exactly 0 (or below a millionth of its peak) at readable precision on all rows, or from some step
     to the end of a log that goes on for a fifth of its rows or more.
-
     Why it matters: a scheduler that is never stepped (manual optimisation in Lightning) keeps the warm-up's first factor,
     0, for ever; one that ends too early trains nothing from there on.
-
-    Evidence it needs: ``lr``.
-
     What to do: step the scheduler; compare its length with the planned steps.
-
     References: SEED-Voken lfqgan.py; RadioDiff's min_lr.
     """
 
@@ -283,14 +262,10 @@ class NoWarmUpShock(Rule):
 
     What it checks: a fine-tune (declared, or with a first ``rec_loss`` at the run's own later level) whose learning rate stands at half its peak or
     more on the first row, and whose ``rec_loss`` rises 2.5 times or more within the first tenth of the rows.
-
     Why it matters: Adam's first updates have the size of the learning rate in every weight, whatever the gradient, for its
     second moment is one batch old. What the pretraining had learned is partly lost before the first row that looks calm.
-
     Evidence it needs: ``rec_loss`` from the first step on, and ``lr``.
-
     What to do: start again from the pretrained weights with a warm-up of some hundred steps, or a tenth of the rate.
-
     References: Ma and Yarats 2021 (warm-up of Adam); causes E3, E1.
     """
 

@@ -19,13 +19,9 @@ class LoggedWeightChanges(Rule):
     What it checks: columns of weights (``kl_weight``, ``disc_weight``, ``perceptual_weight``, any other): a change by 2.5 times and more
     from one row to the next, or a growth by 10 times since its first value. Critical where a reconstruction or a score is clearly worse
     since, or the KL fell to a twentieth under a larger KL weight; a growth without either is a schedule, and is not said.
-
     Why it matters: a term that weighs more takes from the others. The weight is then the cause, not the data or the rate.
-
     Evidence it needs: the weight's column, 12 rows.
-
     What to do: go back to the checkpoint before the change; set the weight back, or end the schedule at the value that it had there.
-
     References: causes C2, D19, E6, H8.
     """
 

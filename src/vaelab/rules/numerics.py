@@ -28,14 +28,10 @@ class NonFinite(Rule):
     What it checks: non-finite values in every training column: first step, how many, whether they end. Held-out losses whose last
     three values are none after they were numbers. Held-out samples whose reconstruction held NaN or inf, where the trainer
     counts them (``val/non_finite``).
-
     Why it matters: once weights are NaN nothing recovers; a single non-finite row that passes is a skipped step.
-
     Evidence it needs: any column.
-
     What to do: look at the rows before it: a rise is a learning rate that is too high, a calm run a damaged sample (or half
     precision, where it is used). Resume from the last good checkpoint.
-
     References: latent-diffusion#176, Open-Sora-Plan#265, kohya_ss#1103; causes E1, A2, F1, F5.
     """
 
@@ -113,15 +109,11 @@ class StoppedItself(Rule):
     """The trainer stopped itself on a non-finite loss.
 
     What it checks: the trainer's own message ("Loss is nan, stopping training").
-
     Why it matters: the NaN itself is never printed as a row; the rows before it look normal unless the run was already
     diverging.
-
     Evidence it needs: the console log.
-
     What to do: if the rows before are calm, look at the batch, and at precision where the run is in fp16; if they are not, the
     cause lies before. Skip and count non-finite steps rather than stopping.
-
     References: Pyramid-Flow's sys.exit; MAR#69; cause F6.
     """
 
@@ -156,13 +148,9 @@ class CalmBeforeNonFinite(Rule):
 
     What it checks: the level and noise of ``rec_loss``, and the size of every other term and gradient, in the last rows before a
     non-finite value or stop.
-
     Why it matters: divergence announces itself, in some term; a bad sample or an overflow does not.
-
     Evidence it needs: a non-finite value or stop, and 6 finite rows of ``rec_loss`` before it.
-
     What to do: check the input batch of that step for NaN, then LPIPS on flat images; precision where the run is in fp16.
-
     References: causes F1, F3, A2, E1.
     """
 
@@ -196,14 +184,9 @@ class LossScaleFalls(Rule):
 
     What it checks: ``loss_scale`` falling by 8 times or more; critical where it ends below 1: that is no overflow of a scaled
     gradient any more, the gradients themselves are inf or NaN.
-
     Why it matters: every halving is a skipped step with inf or NaN gradients; a model that produces them for ever
     "trains" without any change.
-
-    Evidence it needs: ``loss_scale``.
-
     What to do: bf16 or fp32 for the VAE; skip the scaler outside fp16.
-
     References: WF-VAE's GradScaler for bf16; causes F1, F8.
     """
 
@@ -235,13 +218,9 @@ class Crashed(Rule):
     """The log ends in an error of the program.
 
     What it checks: a traceback, an out-of-memory message or a kill at the end of the log.
-
     Why it matters: the run has stopped; the curves before it cannot say so.
-
     Evidence it needs: the console log.
-
     What to do: as the message says.
-
     References: causes D2, H5.
     """
 
@@ -263,14 +242,10 @@ class NoFiniteGradient(Rule):
     """Every late gradient is inf or NaN.
 
     What it checks: ``grad_norm`` logged and non-finite in all of the last 8 rows and more, while the losses are finite.
-
     Why it matters: a loss scaler, or a guard of the trainer, skips such a step: nothing is trained any more, while the losses
     look calm.  Single non-finite norms are what a scaler is for.
-
     Evidence it needs: ``grad_norm`` with 8 rows.
-
     What to do: run one step in fp32 with torch.autograd.set_detect_anomaly; use bf16 in place of fp16.
-
     References: torch.amp.GradScaler; causes F1, F8.
     """
 

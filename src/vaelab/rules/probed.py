@@ -15,12 +15,9 @@ class DeadChannelsMeasured(Probed):
 
     What it checks: channels whose posterior mean varies over the data by no more than 0.01 (active units), and which are
     drowned in their own noise or still beside the median channel. Critical from half of the channels on.
-
     Why it matters: the reconstruction stops at the quality of the channels that are left, and a diffusion model on this
     latent has to learn channels of pure noise.
-
     What to do: a lower KL weight from the start, or a KL warm-up; a dead channel seldom comes back by itself.
-
     References: Burda et al. 2016 (active units); cause C5.
     """
 
@@ -46,12 +43,9 @@ class CollapseMeasured(Probed):
     """No latent channel carries anything, measured on clips.
 
     What it checks: every channel is dead in the sense of KL221.
-
     Why it matters: the decoder cannot know which input it is to paint. This is posterior collapse, seen in the latent
     itself and not concluded from a small KL.
-
     What to do: lower the KL weight a hundredfold, or warm it up from 0; check whether the KL is summed or averaged.
-
     References: WorldModels#12, moses#45; causes C1, C2.
     """
 
@@ -72,15 +66,11 @@ class OutlierChannel(Probed):
     """A latent channel is many times larger than the others.
 
     What it checks: the standard deviation of each channel over that of the median living channel; above 5.
-
     Why it matters: one scale factor for all channels then shrinks the ordinary ones to near nothing. Spreads of 3 are
     usual in published models.
-
     Evidence it needs: vaelab probe on 8 clips or more, and 3 living channels.
-
     What to do: give a diffusion model per-channel means and standard deviations (probe.json has them); a penalty on
     outliers in a longer training.
-
     References: Movie Gen's outlier penalty, ComfyUI#1116, AutoencoderKLWan's latents_std; cause C6.
     """
 
@@ -106,11 +96,8 @@ class HotSpots(Probed):
 
     What it checks: the largest distance of a posterior mean from its channel's mean, in the channel's standard deviations;
     above 15 (a Gaussian of a million values reaches 5).
-
     Why it matters: such spots show as blobs in the output, and a diffusion model cannot hit them.
-
     What to do: look where they sit (channels.png); other normalisation layers, or a penalty on outliers.
-
     References: StyleGAN2 (blobs under instance normalisation), Movie Gen's outlier penalty; cause C6.
     """
 
@@ -132,15 +119,11 @@ class LogvarAtFloor(Probed):
     """The posterior's log-variance sits at its lower clamp.
 
     What it checks: the share of log-variances at or below -29, measured on clips; above 5%.
-
     Why it matters: beyond the clamp the gradient is zero, the noise is 3e-7 and the model is a plain autoencoder: its KL
     counts the clamp (14 nats an element), not information, and its decoder never sees a noisy latent.
-
     Evidence it needs: vaelab probe on 8 clips or more, of an autoencoder with a posterior.
-
     What to do: raise the KL weight ten- to hundredfold, add noise to the latent in training, or accept a plain
     autoencoder and say so.
-
     References: diffusers and latent-diffusion clamp logvar to [-30, 20]; cause C4.
     """
 
@@ -164,13 +147,9 @@ class LogvarAtCeiling(Probed):
     """The posterior's log-variance sits at its upper clamp.
 
     What it checks: the share of log-variances at or above 19, measured on clips; above 1%.
-
     Why it matters: a standard deviation of e^10 drowns the latent and overflows in half precision.
-
     Evidence it needs: vaelab probe on 8 clips or more, of an autoencoder with a posterior.
-
     What to do: go back to an earlier checkpoint, with a lower learning rate; raise the KL weight.
-
     References: diffusers and latent-diffusion clamp logvar to [-30, 20]; cause F4.
     """
 
@@ -194,12 +173,9 @@ class ScaleFactorOff(Probed):
     What it checks: standard deviation of the latents x the declared factor, outside 0.8 to 1.25; critical outside 0.5 to 2.
     The factor is that of --scale, else of the checkpoint's config.json. A factor that is only the default of its class, or
     latents_std that is, is named but not held against the model: nobody computed it for these weights.
-
     Why it matters: a diffusion model is made for latents of standard deviation 1. With a stale factor the VAE's log is
     perfect and every picture of the pipeline is burnt, grey or noisy.
-
     What to do: paste the factor that vaelab probe prints, computed from the final weights.
-
     References: diffusers#437, Open-Sora#494, mar#2, DiffSynth-Studio#1536; cause C9.
     """
 
@@ -237,14 +213,10 @@ class TwoScales(Probed):
     """The first frame of a clip needs another scale factor than the rest.
 
     What it checks: standard deviation of the first frame's latents over that of the others, outside 0.75 to 1.33.
-
     Why it matters: a causal model encodes the first frame as an image. One factor for both leaves one of them off;
     Pyramid-Flow uses two.
-
     Evidence it needs: vaelab probe on 8 clips or more, of a causal video model.
-
     What to do: use the two factors that vaelab probe prints.
-
     References: Pyramid-Flow's pipeline (image 1.8415, video 3.0986); cause C9.
     """
 
@@ -268,14 +240,10 @@ class SamplingCosts(Probed):
     """Decoding a sample of the posterior is much worse than decoding its mean.
 
     What it checks: PSNR of the mean less PSNR of a sample, over 0.5 dB; a warning over 2 dB.
-
     Why it matters: training decodes samples, evaluation the mean: the loss in the log then looks worse than the model is,
     and a diffusion model trained on samples sees the worse one.
-
     Evidence it needs: vaelab probe on 8 clips or more, of an autoencoder with a posterior.
-
     What to do: report both; a lower KL weight narrows the posterior.
-
     References: arithmetic: the noise of the posterior adds to the error of samples; cause C11.
     """
 
@@ -299,11 +267,8 @@ class LatentFarFromPrior(Probed):
     """The latent is far larger than any that is used.
 
     What it checks: standard deviation of the latents above 20. Published autoencoders lie between 0.9 and 8.
-
     Why it matters: the latent has grown without bound; largest values and the scale factor move with every checkpoint.
-
     What to do: raise the KL weight ten- to hundredfold; compare several checkpoints: bounded is no fault.
-
     References: latent-diffusion#187, #270, #309; scale factors 0.13 to 1.15 in diffusers; cause C3.
     """
 
@@ -325,11 +290,8 @@ class LatentAlive(Probed):
     """Every latent channel carries information, measured on clips.
 
     What it checks: no channel is dead in the sense of KL221.
-
     Why it matters: it speaks against posterior collapse and dead channels, which a log can only suspect from a small KL.
-
     What to do: nothing.
-
     References: Burda et al. 2016 (active units); against causes C1, C5.
     """
 

@@ -12,12 +12,9 @@ class OutputIgnoresLatent(Probed):
 
     What it checks: squared change of the output when the latent of another clip is decoded, over the squared difference of
     the two clips; below 2%.
-
     Why it matters: the decoder is dead or has learned a constant picture; no loss weight helps before that is mended.
-
     What to do: look at the latent first: if that is dead too, it is posterior collapse; if it is alive, the decoder is
     broken: go back to the checkpoint before the reconstruction jumped.
-
     References: REC116 and REC117 in the log; causes B8, C1.
     """
 
@@ -41,11 +38,8 @@ class OutputFollowsLatent(Probed):
     """The decoder's output follows its latent.
 
     What it checks: as REC131; between 10% and what the clips differ by, and nearer to the clip of the latent.
-
     Why it matters: it speaks against a dead decoder, which a log can only suspect from a high loss.
-
     What to do: nothing.
-
     References: against cause B8.
     """
 
@@ -70,12 +64,9 @@ class OutputBypassesLatent(Probed):
 
     What it checks: the latent of another clip is decoded right after a clip was encoded; squared distance of the output to
     the clip of that latent, over that to the clip encoded; above 2.
-
     Why it matters: something besides the latent leads from encoder to decoder (features kept in the module, a skip
     connection): the reconstruction says nothing of the latent, and a generated latent decodes to garbage.
-
     What to do: remove the connection; decode a saved latent in a new process.
-
     References: reasoning from what an autoencoder is.
     """
 
@@ -99,14 +90,10 @@ class NoBottleneck(Probed):
     """The latent has room for every value of the clip.
 
     What it checks: values of the clip over values of its latent, below 1.
-
     Why it matters: such a model can copy its input; perfect reconstructions then say nothing, and a diffusion model on it
     saves nothing.
-
     Evidence it needs: vaelab probe.
-
     What to do: fewer latent channels or more compression.
-
     References: published video autoencoders compress 48 to 192 times in values.
     """
 
@@ -128,16 +115,12 @@ class NotCausal(Probed):
 
     What it checks: one latent cell is changed: the largest change in earlier frames over the largest change; and the last
     frames of a clip are changed: the change of earlier latents over that of the last. Above 1%.
-
     Why it matters: images, clips of other lengths and decoding in chunks then give other results than in training:
     the first frame of a clip is not that image.
-
     Evidence it needs: vaelab probe of a video model whose clips have 1 + k x r frames.
-
     What to do: in a model of your own, pad in time in front only, and let no norm or attention span frames without a causal
     mask. Some published models are so by design (the decoder of LTX-Video, norms over time in CogVideoX and HunyuanVideo):
     decode them in the lengths they were trained on.
-
     References: MAGVIT-v2 (causal 3D convolutions); CausalVideoVAE here is causal exactly.
     """
 
@@ -161,12 +144,9 @@ class FragileDecoder(Probed):
 
     What it checks: PSNR between the output with noise of a tenth of each channel's standard deviation and the one without;
     below 20 dB.
-
     Why it matters: a diffusion model never hits a latent exactly. What its error costs is decided here, and training with a
     tiny KL weight never shows the decoder a noisy latent.
-
     What to do: a larger KL weight, or noise on the latent while the decoder is trained.
-
     References: rule of thumb, not calibrated.
     """
 
@@ -190,11 +170,8 @@ class GridInProbedOutput(Probed):
     """A grid follows the content of the decoder's output, measured on clips.
 
     What it checks: as the second part of REC121, on the clips of a probe, where the output follows its latent.
-
     Why it matters: no loss shows it, the eye does, and a diffusion model learns to make it too.
-
     What to do: as REC121.
-
     References: REC121; Odena et al. 2016; cause B5.
     """
 

@@ -15,14 +15,10 @@ class UselessDiscriminator(Probed):
     What it checks: on held-out clips, the probability that a patch of the data scores above one of the reconstruction, and
     of the reconstruction under a Gaussian blur of 1.5 pixels: both ends of their 95% intervals below 0.7. Information only
     in the first 500 updates of the discriminator.
-
     Why it matters: at chance it is either in equilibrium or useless, and the log cannot tell which. Blur is what it is there
     for: one that does not see it has nothing to teach, and its gradient is noise times a large adaptive weight.
-
     Evidence it needs: vaelab probe --discriminator on 16 clips or more.
-
     What to do: raise its learning rate; train it alone for 1,000 steps before its loss is used; check its inputs.
-
     References: taming-transformers#20, #44; LlamaGen#27; causes D3, D10.
     """
 
@@ -50,13 +46,9 @@ class Equilibrium(Probed):
 
     What it checks: on held-out clips, the upper end of the interval for reconstructions below 0.7 and the lower end for
     blurred reconstructions above 0.75.
-
     Why it matters: a disc_loss at chance is then what a GAN is meant to reach, and no reason to change anything.
-
     Evidence it needs: vaelab probe --discriminator on 16 clips or more.
-
     What to do: nothing; compare LPIPS with the checkpoint before the GAN.
-
     References: Goodfellow et al. 2014; cause D17, against D3.
     """
 
@@ -80,14 +72,10 @@ class BlindToBlur(Probed):
 
     What it checks: on held-out clips, the lower end of the interval for reconstructions above 0.75 and the upper end for
     blurred ones below it by 0.1 and more.
-
     Why it matters: it knows reconstructions by an artefact (a grid, grain) that the blur removes, and takes blur for
     real: its gradient will not sharpen the output.
-
     Evidence it needs: vaelab probe --discriminator on 16 clips or more.
-
     What to do: look for the artefact (vaelab evaluate names a grid); go on, and probe again.
-
     References: reasoning from the test of blurred reconstructions.
     """
 
@@ -111,15 +99,11 @@ class SaturatedDiscriminator(Probed):
     """On held-out clips the discriminator has won.
 
     What it checks: its loss below 0.15 of the chance level, and reconstructions told from data with 0.97 and more.
-
     Why it matters: inside the margin of the hinge it learns nothing more, and the generator chases it without end. A log
     shows this on training clips only, where memory looks the same.
-
     Evidence it needs: vaelab probe --discriminator on 16 clips or more.
-
     What to do: only if the reconstruction suffers in the log: a lower learning rate of the discriminator, LeCam, a later
     start, or a smaller discriminator.
-
     References: Open-Sora-Plan#569, magvit2-pytorch#16; causes D4, D12.
     """
 
@@ -144,13 +128,9 @@ class MemorisingDiscriminator(Probed):
 
     What it checks: mean logit of data less that of reconstructions, on training and on held-out clips: the difference of
     the two is above 0 with 95%, and the training gap is 1.5 times the held-out one and more.
-
     Why it matters: it knows its training data by heart; the generator is pushed towards noise that only they have.
-
     Evidence it needs: vaelab probe --discriminator on 16 clips or more, with the run's training data at hand.
-
     What to do: differentiable augmentation, dropout, LeCam, more data.
-
     References: unleashing-transformers#17, lecam-gan#1; cause D9.
     """
 
@@ -175,15 +155,11 @@ class GanGradientShare(Probed):
 
     What it checks: its share in the sum of the gradient norms of the weighted terms: above 0.8, or below 0.0001 although
     the GAN is on.
-
     Why it matters: values of loss terms do not say who trains the decoder; gradients do. Above 0.8 the output follows the
     discriminator alone; at 0 the GAN is not connected.
-
     Evidence it needs: vaelab probe --discriminator of a checkpoint after disc_start.
-
     What to do: lower disc_weight, or make it adaptive; at 0, check disc_weight, disc_factor and the detaching of the
     reconstruction.
-
     References: Esser et al. 2021, equation 7 (the adaptive weight makes it disc_weight / (1 + disc_weight)); causes D6,
     D7, D18.
     """
@@ -206,14 +182,10 @@ class KlGradientShare(Probed):
     """The KL has most of the gradient that reaches the encoder.
 
     What it checks: its share in the sum of the gradient norms at the posterior's mean and logvar; above 0.5.
-
     Why it matters: KL202 sees the share of the loss's value; this is the share of what trains the encoder, and rewrites the
     latent in a fine-tune.
-
     Evidence it needs: vaelab probe --discriminator.
-
     What to do: lower the KL weight until its share is some percent.
-
     References: criterion of experts for fine-tunes; cause C2.
     """
 
@@ -236,14 +208,10 @@ class PerceptualGradientDead(Probed):
     """The perceptual loss has a weight but passes no gradient to the output.
 
     What it checks: its share in the sum of gradient norms at the reconstruction; below 0.00001.
-
     Why it matters: the log shows a plausible perceptual_loss that trains nothing: computed under no_grad, or on a detached
     output.
-
     Evidence it needs: vaelab probe --discriminator with the weights of the perceptual network at hand.
-
     What to do: compute it outside no_grad and on the reconstruction itself; freeze the network's weights, not its input.
-
     References: diffusers train_autoencoderkl.py (LPIPS under no_grad); cause B2.
     """
 
@@ -264,14 +232,10 @@ class ClipMeasured(Probed):
     """The gradient is clipped on most updates, measured.
 
     What it checks: the share of measured updates whose gradient norm is above clip_grad; above one half.
-
     Why it matters: above the threshold on most steps, the clip no longer guards against outliers; it normalises the step. With
     Adam a constant clip changes little.
-
     Evidence it needs: vaelab probe --discriminator.
-
     What to do: set clip_grad near the 90th percentile of the norm.
-
     References: google tuning_playbook; cause E4.
     """
 

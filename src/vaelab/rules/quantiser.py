@@ -19,15 +19,11 @@ class CodebookCollapses(Rule):
     What it checks: every column of codebook use (perplexity, usage, share of unique codes): the late smoothed level below 0.4
     times its highest; critical below 5% of it. A perplexity that never was above 2 codes is one that lost them before the first
     row. With 20 rows.
-
     Why it matters: codes that are no longer chosen get no gradient and do not come back; the reconstruction stops at the
     quality of the codes that are left.
-
     Evidence it needs: a column of codebook use with at least 20 rows.
-
     What to do: count the codes used over a whole epoch (a small batch cannot show more codes than it has vectors); reset
     dead codes, lower the code dimension, or use FSQ.
-
     References: vector-quantize-pytorch#154, #170, VectorQuantizedVAE#3; cause C12.
     """
 
@@ -72,15 +68,11 @@ class QuantiserExplodes(Rule):
     What it checks: a codebook or commitment loss 8 times above the level it had settled at (its first level where it settled
     higher) and more than half of the total, or 1,000 times above it. Critical from 8 times on where the reconstruction is not
     better than at its best, and from 100 times on.
-
     Why it matters: the encoder runs away from its codes. The commitment term then drives the gradient, and the decoder sees
     codes that have nothing to do with the input.
-
     Evidence it needs: a codebook or commitment loss with 20 rows.
-
     What to do: normalise the encoder's output or its codes (cosine codes, layer norm), EMA codebook updates, a commitment weight
     of 0.25, a lower learning rate.
-
     References: viper_rl#9, Diverse-Structure-Inpainting#15; causes C12, E1.
     """
 

@@ -18,13 +18,9 @@ class ReconstructionTrend(Rule):
     """How the reconstruction loss moves in the present phase.
 
     What it checks: the trend of ``rec_loss`` in the last phase (Mann-Kendall test at 1%, corrected for autocorrelation).
-
     Why it matters: it is the one loss that should fall; its level is only comparable inside one phase.
-
     Evidence it needs: ``rec_loss`` with at least 8 rows in the phase.
-
     What to do: nothing when it falls. When it is flat, look at the learning rate and at the compression limit first.
-
     References: Hamed and Rao 1998 for the autocorrelation correction.
     """
 
@@ -69,15 +65,11 @@ class WorseThanStart(Rule):
     """The reconstruction has become worse than it was, before any GAN.
 
     What it checks: the level of ``rec_loss`` at the end of the VAE-only part against its first value and its best level.
-
     Why it matters: without an adversary nothing should trade reconstruction away for long. A fine-tune that loses more
     than 0.5 dB against its own step 0 for longer than the warm-up needs a reason.
-
     Evidence it needs: ``rec_loss`` with at least 4 rows before the GAN start.
-
     What to do: look at what else moved. KL falling smoothly: the KL weight. Learning rate rising or jumping: the
     learning rate. Everything at once on one row: the data.
-
     References: users' analyses of real runs; causes C2, E1.
     """
 
@@ -126,13 +118,9 @@ class SuddenJump(Rule):
 
     What it checks: a lasting step of ``rec_loss`` by a factor of 1.8 or more and three times its noise, and what changed
     on the same rows: GAN start, learning rate, resume, epoch.
-
     Why it matters: optimisation drifts, data and switches jump. What coincides with the jump names the suspect.
-
     Evidence it needs: ``rec_loss``; ``lr`` and epochs sharpen it.
-
     What to do: if nothing in the schedule changed there, look at the batches around that step.
-
     References: causes A2, A5, E1, H4.
     """
 
@@ -174,13 +162,9 @@ class IsolatedSpikes(Rule):
 
     What it checks: single rows of ``rec_loss`` far above the rolling median (8 robust sigmas and 1.5 times) with the old
     level right after them. Critical where three and more of them are ten times that level.
-
     Why it matters: a spike that is gone at the next row is a sample, or one bad update; one that does not return is something else.
-
     Evidence it needs: ``rec_loss`` with at least 20 rows.
-
     What to do: log the sample ids of those steps and look at the samples.
-
     References: cause A2.
     """
 
@@ -218,15 +202,11 @@ class Plateau(Rule):
     """The reconstruction loss has stopped improving.
 
     What it checks: no trend in the last third of the present phase, and what the learning rate does there.
-
     Why it matters: flat at a high learning rate can be the compression limit; flat where the rate has decayed below a
     tenth of its peak says nothing about convergence.
-
     Evidence it needs: ``rec_loss`` with at least 24 rows in the phase; ``lr`` tells the two apart.
-
     What to do: raise the learning rate 3 times for some hundred steps from a checkpoint: if rec_loss moves, it was the
     learning rate; if not, compare with published values of the same compression.
-
     References: VidTok's table by channel count; latent-diffusion#270; causes B11, E13.
     """
 
@@ -265,13 +245,9 @@ class DriftsUp(Rule):
 
     What it checks: the late level of ``rec_loss`` against its best smoothed level anywhere before, and the step after
     which it never returned. Jumps, and damage at the GAN start, are other rules'.
-
     Why it matters: divergence starts slowly; the best checkpoint lies behind.
-
     Evidence it needs: ``rec_loss`` with at least 16 rows.
-
     What to do: keep the checkpoint of the best level; see what moved at the onset (learning rate, KL, gradient norm).
-
     References: causes E1, D6, D7.
     """
 
@@ -313,13 +289,9 @@ class NllRises(Rule):
     """The nll (or total) rises and the log does not say which of its terms does.
 
     What it checks: ``nll_loss``, or ``total_loss`` before any GAN, against its first value, where ``rec_loss`` is missing.
-
     Why it matters: the sum alone shows that something is wrong, not what.
-
     Evidence it needs: ``nll_loss`` or ``total_loss`` with at least 3 rows, and no ``rec_loss``.
-
     What to do: stop and look; log rec_loss, perceptual_loss and kl_loss apart.
-
     References: users' analyses of real runs.
     """
 

@@ -26,14 +26,10 @@ class ResumeSpike(Rule):
 
     What it checks: the level of ``rec_loss`` (of the total, of the perceptual loss where there is none) on both sides of every
     resume in the log.
-
     Why it matters: a resume that restores everything is invisible. Without the optimizer state the first steps move
     every weight by about the learning rate; with other weights the level is another one.
-
     Evidence it needs: a resume with at least 3 rows on both sides.
-
     What to do: save and restore both optimizers and the schedulers, or warm the learning rate up again.
-
     References: stylegan2-ada#108, Halton-MaskGIT#15; cause H4.
     """
 
@@ -70,13 +66,9 @@ class ResumeLosesDiscriminator(Rule):
     """The discriminator starts anew at a resume.
 
     What it checks: ``disc_loss`` back at its chance level at a resume, from clearly below it.
-
     Why it matters: the generator then meets an untrained adversary again: the start shock repeats at every resume.
-
     Evidence it needs: a resume with 3 rows of ``disc_loss`` before it, the GAN on.
-
     What to do: save and restore the discriminator and its optimizer.
-
     References: encoder4editing#22, EDSR#245; causes H3, D15.
     """
 
@@ -108,13 +100,9 @@ class BeganAgain(Rule):
     """Training began again from untrained weights in mid-run.
 
     What it checks: a jump of ``rec_loss`` to the level of the run's first rows, after which it falls again as it did there.
-
     Why it matters: what had been learned is lost. A resume that did not load its checkpoint looks so, and the step may go on as if nothing had been.
-
     Evidence it needs: ``rec_loss`` from the first steps on, 8 rows after the jump.
-
     What to do: see whether the process was restarted at that step and which checkpoint it loaded; print a warning where keys are missing.
-
     References: cause H9.
     """
 
@@ -140,14 +128,10 @@ class EpochGoesBack(Rule):
     """The epoch counter begins again while the step goes on.
 
     What it checks: epochs of the log in the order of the steps: a fall that lasts.
-
     Why it matters: the run was resumed there and its epoch was not restored. Samplers and schedules that are seeded by
     the epoch repeat what has been seen.
-
     Evidence it needs: epochs and steps in the log.
-
     What to do: save the epoch with the step, and derive it from the step at a resume.
-
     References: WF-VAE's resume; cause H7.
     """
 

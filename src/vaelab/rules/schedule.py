@@ -18,14 +18,10 @@ class IdentityOpen(Rule):
     """A loss identity does not close.
 
     What it checks: nll, total before the GAN and total with the GAN, rebuilt from their terms.
-
     Why it matters: a term is missing from the log, a weight is not constant, or the columns are of different steps.
     Numbers derived from an open identity are void.
-
     Evidence it needs: the columns of one identity.
-
     What to do: log every term of the loss, unsmoothed, at the same step.
-
     References: users' analyses of real runs, checked against the trainers' code.
     """
 
@@ -51,13 +47,9 @@ class DeclaredMismatch(Rule):
     """The columns contradict the declared config.
 
     What it checks: every solved constant (weights, disc_weight) against the declared value.
-
     Why it matters: the option is ignored, overridden, or the log is of another run. What the columns say is what trained.
-
     Evidence it needs: a declared config and an identity that closes.
-
     What to do: find which of the two the code reads.
-
     References: RadioDiff's resolution 320 on 256 data; causes E7, G3.
     """
 
@@ -89,14 +81,10 @@ class WeightsChange(Rule):
 
     What it checks: nll over rec: a lasting change of the ratio where the nll identity does not close. Without nll, total
     over rec: a step of three times and more from one row to the next that neither rec, KL nor the GAN term explains.
-
     Why it matters: nll, total and grad_norm change by a constant and the model does not; only the unweighted terms can be
     compared across the step.
-
     Evidence it needs: an nll identity with exact or mean columns, or ``total_loss``, and 16 rows.
-
     What to do: compare rec_loss and perceptual_loss only.
-
     References: causes E6, G4.
     """
 
@@ -173,13 +161,9 @@ class WeightsOutOfFamily(Rule):
 
     What it checks: the solved or declared pixelloss_weight and perceptual_weight: one term more than 20 times heavier than
     in any public recipe, or switched off; critical where such a perceptual term is more than 70% of nll by value.
-
     Why it matters: with LPIPS alone colours drift and grids appear; without it the output blurs.
-
     Evidence it needs: a weight, solved from the columns or declared.
-
     What to do: perceptual_weight 0.1 to 1 with a mean L1 or MSE; Pyramid-Flow uses 10 for the pixel term.
-
     References: WF-VAE stage III; cause B4.
     """
 
