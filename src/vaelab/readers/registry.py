@@ -12,7 +12,6 @@ from vaelab.patterns import pattern
 from vaelab.readers.base import Reader
 from vaelab.readers.magic import PARQUET, SQLITE, WANDB, ZIP
 from vaelab.readers.source import HEAD_SIZE, Source
-from vaelab.readers.text_log import error_told
 
 
 class Format(NamedTuple):
