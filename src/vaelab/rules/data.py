@@ -32,7 +32,7 @@ class AllTermsJump(Rule):
         jump = facts.changes.jump
         if jump is None or jump.coincides not in ("", "epoch-start") or jump.ratio < 1.8:
             return
-        # without the learning rate in the log, a KL that jumps too speaks for the optimiser (KL212)
+        # without the learning rate in the log, a KL that jumps too speaks for the optimiser
         if jump.kl_ratio is not None and jump.kl_ratio > (20 if facts.view.has("lr") else 1.8):
             return
         if cannot_be_told(facts, jump) or began_again(facts):
