@@ -8,7 +8,7 @@ Sums hold exactly for values of one step and for means over the same steps, and 
 from __future__ import annotations
 
 import math
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from vaelab.facts.phases import Gan
 from vaelab.facts.pixels import solve_pixels
 from vaelab.facts.total import solve_disc_weight, solve_kl_weight, total_with_gan
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 from vaelab.words import number
 

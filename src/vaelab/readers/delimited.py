@@ -8,7 +8,7 @@ length is parsed row by row. Both give the same numbers.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,7 +33,6 @@ from vaelab.readers.table_layout import (
     rows_of,
     trimmed,
 )
-from vaelab.records import dataclass
 from vaelab.run import ReadNote
 
 PIECE = 1 << 20  # bytes of lines that are parsed at once

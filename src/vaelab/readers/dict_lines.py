@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ from vaelab.readers.printed_dict import printed_dicts
 from vaelab.readers.record_columns import RecordColumns, columns_of_lists, numbers_in, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, decode
-from vaelab.records import dataclass
 from vaelab.roles.grammar import read_name
 from vaelab.run import ReadNote
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from vaelab.readers.base import JoiningReader, RawLog, Reader
 from vaelab.readers.building import build_runs
 from vaelab.readers.registry import READERS, SURE_ENOUGH, TEXT_READERS, Wanted, choose, detect
 from vaelab.readers.source import Source
-from vaelab.records import dataclass
 from vaelab.run import ReadNote, Run
 
 Progress = Callable[[int, int | None], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from vaelab.readers.line_ends import split_lines, whole_lines
 from vaelab.readers.line_shapes import NOT_READ, Field, Template, learn
 from vaelab.readers.number_runs import Lines, lines_of
 from vaelab.readers.shape_reading import Read, read
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]

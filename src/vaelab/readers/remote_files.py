@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ from vaelab.readers.mlflow_files import META
 from vaelab.readers.registry import detect
 from vaelab.readers.remote import Copy, Progress
 from vaelab.readers.source import MOST_UNPACKED, Source
-from vaelab.records import dataclass
 
 BLOCK = 8 << 20  # bytes of one ranged read
 HEAD = 65536  # bytes that show what a file is

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from vaelab.errors import LogError
@@ -20,7 +20,6 @@ from vaelab.readers.protobuf import Field
 from vaelab.readers.source import Source
 from vaelab.readers.table import Table, explicit_steps_first
 from vaelab.readers.wandb_proto import Items, messages, numbers_of, parse_item, text_of, value_of, whole_number
-from vaelab.records import dataclass
 from vaelab.run import Event, ReadNote
 
 PREFACE = 7  # bytes: the magic and a version
