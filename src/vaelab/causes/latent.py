@@ -27,7 +27,7 @@ LATENT: tuple[Cause, ...] = (
         sources="AppliedDataSciencePartners/WorldModels#12; molecularsets/moses#45; CompVis/vunet#5",
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 MET1002:reconstruction MET1001:reconstruction REC117 MET1009 KL214 KL203 KL202 REC131 REC119",
+            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 MET1002:reconstruction MET1001:reconstruction REC117 MET1009 KL214 KL203 KL202 REC131 REC119 MET1001:perceptual MET1002:perceptual",
             never="REC113 KL206 KL211 KL232",
         ),
         decided_by="probe",
@@ -72,7 +72,11 @@ LATENT: tuple[Cause, ...] = (
         falsify="The latent's standard deviation is bounded while KL rises: normal for a tiny KL weight.",
         sources="CompVis/latent-diffusion#187; CompVis/latent-diffusion#270; CompVis/latent-diffusion#309",
         needs=("kl",),
-        expects=shows(often="KL210 KL230", sometimes="KL206", never="KL212"),
+        expects=shows(
+            often="KL210 KL230 MET1012:kl",
+            sometimes="KL206 OPT402 KL202 REC117 MET1002:reconstruction MET1001:reconstruction DAT710 MET1001:perceptual ADV307",
+            never="KL212",
+        ),
         decided_by="probe",
     ),
     Cause(
@@ -117,7 +121,7 @@ LATENT: tuple[Cause, ...] = (
         expected="Largest values within about 6 standard deviations.",
         falsify="No value beyond 6 standard deviations.",
         sources="Comfy-Org/ComfyUI#1116",
-        expects=shows(often="KL223 KL224", sometimes="KL230"),
+        expects=shows(often="KL223 KL224", sometimes="KL230 KL206 KL210 OPT402 REC107 DAT710 MET1002:reconstruction"),
         decided_by="probe",
     ),
     Cause(

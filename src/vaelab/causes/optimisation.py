@@ -31,7 +31,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expects=shows(
             often="KL212 MET1001:reconstruction OPT403 OPT404 OPT405 KL206 MET1010 REC142 MET1011",
             sometimes="OPT409 MET1001:total MET1001:perceptual MET1002:reconstruction MET1002:total MET1006 KL215 OPT402 NUM501 NUM502 ADV311 REC103 REC117 KL209 KL210 DAT710 MET1005:reconstruction ADV305",
-            never="KL205 REC107 DAT701 RES804",
+            never="KL205 REC107 DAT701 RES804 MET1012:kl MET1012:adaptive_weight",
         ),
         check=checks.rate_jumped_or_diverged,
     ),
@@ -49,7 +49,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         sources="lavinal712/AutoencoderKL README; UNIC-Lab/RadioDiff: configs/first_radio.yaml",
         expects=shows(
             often="REC113 OPT411",
-            sometimes="MET1003:reconstruction MET1003:total MET1009 REC138 OPT410 KL211 NUM507 REC103 OPT407 REC117",
+            sometimes="MET1003:reconstruction MET1003:total MET1009 REC138 OPT410 KL211 NUM507 REC103 OPT407 REC117 ADV305",
             never="OPT405 KL201 KL206",
         ),
         check=checks.never_moved,
@@ -137,7 +137,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="The rate ends at min_lr.",
         falsify="The rate ends at the stated minimum.",
         sources="UNIC-Lab/RadioDiff: train_vae.py",
-        expects=shows(often="OPT407", sometimes="REC108"),
+        expects=shows(often="OPT407", sometimes="REC108 ADV305"),
         check=checks.rate_below_minimum,
         decided_by="lint",
     ),
@@ -207,7 +207,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="Reconstruction falls again after the restart.",
         falsify="No fall after the restart.",
         sources="CompVis/latent-diffusion#270",
-        expects=shows(often="REC108", sometimes="OPT407"),
+        expects=shows(often="REC108", sometimes="OPT407 ADV305"),
         check=checks.rate_has_decayed,
     ),
 )
