@@ -74,7 +74,7 @@ LATENT: tuple[Cause, ...] = (
         needs=("kl",),
         expects=shows(
             often="KL210 KL230 MET1012:kl",
-            sometimes="KL206 OPT402 KL202 REC117 MET1002:reconstruction MET1001:reconstruction DAT710 MET1001:perceptual ADV307",
+            sometimes="KL206 OPT402 REC117 MET1002:reconstruction MET1001:reconstruction DAT710 MET1001:perceptual ADV307",
         ),
         decided_by="probe",
     ),
