@@ -86,7 +86,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV305 ADV334 MET1007",
-            sometimes="REC110 ADV307 MET1001:reconstruction MET1006:generator_adversarial",
+            sometimes="MET1001:reconstruction MET1002:reconstruction ADV307 MET1006:generator_adversarial",
             never="KL201 DAT701 DAT704 REC116 NUM509 OPT407 DAT708 KL206 ADV331",
         ),
         decided_by="discriminator",
@@ -106,7 +106,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources="samb-t/unleashing-transformers#17; ByteVisionLab/TokenFlow#22",
         fault=False,
         needs=("gan",),
-        expects=shows(often="ADV306", sometimes="ADV313 MET1002:reconstruction", never="ADV307 ADV308"),
+        expects=shows(often="ADV306", sometimes="MET1002:reconstruction", never="ADV307 ADV308"),
         check=checks.shock_passed,
     ),
     Cause(
@@ -152,7 +152,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV308 ADV336 MET1012:adaptive_weight",
-            sometimes="ADV310 MET1006:generator_adversarial REC110 ADV307 OPT402 REC104 REC117 ADV305 MET1001:reconstruction MET1002:reconstruction MET1006:total KL206 KL210",
+            sometimes="ADV310 MET1006:generator_adversarial MET1001:reconstruction ADV307 OPT402 MET1002:reconstruction REC117 ADV305 MET1006:total KL206 KL210",
             never="DAT708",
         ),
         check=checks.weight_at_clamp,
@@ -253,7 +253,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="disc_lr is low at the start of the GAN.",
         sources="jy0205/Pyramid-Flow: trainer_misc/utils.py; tgisaturday/dalle-lightning#10",
         needs=("gan",),
-        expects=shows(often="ADV313 ADV306", sometimes="DAT710 ADV307"),
+        expects=shows(often="ADV306", sometimes="DAT710 ADV307"),
         decided_by="lint",
     ),
     Cause(
@@ -331,7 +331,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         needs=("gan",),
         expects=shows(
             often="ADV309 ADV336 SCH607:disc_weight",
-            sometimes="ADV306 ADV307 ADV308 REC104 REC110 REC117 REC124 MET1001:reconstruction MET1002:reconstruction MET1006:total KL206 KL210 OPT402 MET1012:adaptive_weight",
+            sometimes="ADV306 ADV307 ADV308 MET1002:reconstruction MET1001:reconstruction REC117 REC124 MET1006:total KL206 KL210 OPT402 MET1012:adaptive_weight",
             never="ADV304 ADV314 DAT708",
         ),
         check=checks.gan_weight_big,

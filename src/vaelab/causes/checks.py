@@ -118,6 +118,14 @@ def shock_lasts(facts: Facts) -> CheckResult | None:
     return None if passed is None else CheckResult(not passed.holds, passed.text)
 
 
+def jumps_with_an_epoch(facts: Facts) -> CheckResult | None:
+    """The row of a lasting jump of the reconstruction against the first rows of epochs."""
+    jump = facts.changes.jump
+    if jump is None or jump.coincides != "epoch-start":
+        return None
+    return CheckResult(True, f"The jump at step {jump.step:,} falls on the first row of an epoch.")
+
+
 def held_out_parts(facts: Facts) -> CheckResult | None:
     """Training and held-out reconstruction (total, where there is none) against their own best levels."""
     pairs = {}
@@ -248,3 +256,16 @@ def kl_weight_anneals(facts: Facts) -> CheckResult | None:
         return CheckResult(True, f"The KL weight grows over {length:,.0f} steps, as declared.")
     solved = facts.algebra.value("kl_weight")
     return None if solved is None else CheckResult(False, f"The KL weight is constant: {rough(solved)}.")
+
+
+def spikes_at_resume(facts: Facts) -> CheckResult | None:
+    """The largest rec_loss of the five rows after a resume against the five rows before."""
+    rec = facts.view.series("rec_loss")
+    for step in facts.phases.resumes:
+        before, after = rec.values[rec.steps < step][-5:], rec.values[rec.steps >= step][:5]
+        if len(before) == 5 and len(after) and before.min() > 0:
+            ratio = float(after.max() / before.max())
+            return CheckResult(
+                ratio > 1.3, f"After the resume of step {step:,} rec_loss reaches {rough(ratio)} times its level."
+            )
+    return None

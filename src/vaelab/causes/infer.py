@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
@@ -81,7 +81,7 @@ class Posterior:
 def _counted() -> Mapping[str, Mapping[str, float]]:
     """What was counted (``causes/rates.json``, by ``benchmarks/faultbench/count.py``); words stand in elsewhere. "healthy" and "faulty":
     "CODE severity" -> share of such runs with it. A cause's id: key -> share of its runs with the finding."""
-    path = files("vaelab.causes").joinpath("rates.json")
+    path = Path(__file__).with_name("rates.json")
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 

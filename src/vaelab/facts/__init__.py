@@ -9,8 +9,9 @@ from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.facts.breakdown import Breakdown, find_breakdown
-from vaelab.facts.changes import Changes, find_changes
+from vaelab.facts.changes import Changes, coincides, find_changes
 from vaelab.facts.derived import derived, negated
+from vaelab.facts.errors import Shift
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
 from vaelab.facts.order import Lead, find_leads
 from vaelab.facts.phases import Phases, find_phases
@@ -44,6 +45,10 @@ class Facts:
         """Whether the run is over: its plan is reached, or the log says that it finished or broke off."""
         over = ("finished", "crash", "non_finite_stop")
         return (self.progress.share or 0.0) >= 0.995 or any(e.kind in over for e in self.run.events[-1:])
+
+    def coincides(self, shift: Shift) -> str:
+        """What else the run did on the rows of ``shift`` (``Jump.coincides``)."""
+        return coincides(self.view, self.phases, self.optimiser, self.adversary, shift)
 
     @cached_property
     def statements(self) -> tuple[Fact, ...]:
