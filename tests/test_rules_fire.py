@@ -408,7 +408,7 @@ def _() -> Draft:
 # --- ALG, SCH -----------------------------------------------------------------------------------------------------------------
 
 
-@fires("ALG901", "warn")
+@fires("ALG901", "critical")
 def _() -> Draft:
     out = vae()
     out.columns["nll_loss"] = out.columns["nll_loss"] * (1 + noise(0.4))
