@@ -123,7 +123,7 @@ def test_the_delay_is_the_first_right_alarm_after_the_onset() -> None:
 
 
 def test_a_threshold_lets_so_many_healthy_runs_through() -> None:
-    healthy = [judged(HEALTHY, replace(said(590, "watch"), confidence=i / 100)) for i in range(100)]
+    healthy = [judged(HEALTHY, replace(said(590, "watch"), confidence=1 - i / 100)) for i in range(100)]
     for rate, expected in ((0.0, 0), (0.01, 1), (0.05, 5)):
         threshold = measures.threshold_at(healthy, rate)
         assert sum(measures.score(r.final) >= threshold for r in healthy) == expected
@@ -159,6 +159,12 @@ def test_every_verdict_is_in_one_bin_of_the_reliability_table(stated: list[tuple
 def test_risk_falls_where_the_unsure_are_left_out() -> None:
     curve = measures.risk_coverage([(0.9, True, 1.0), (0.8, True, 1.0), (0.3, False, 2.0)])
     assert curve == [(0.25, 0.0), (0.5, 0.0), (1.0, 0.5)]
+
+
+def test_a_watched_run_states_that_nothing_is_wrong() -> None:
+    sure, unsure = (replace(said(590, "watch"), confidence=c) for c in (0.9, 0.4))
+    assert measures.score(sure) < measures.score(unsure) < measures.score(said(590, "act"))
+    assert [right for _, right, _ in measures.wrong_or_right([judged(HEALTHY, sure), judged(FAULTY, sure)])] == [True, False]
 
 
 def test_calibration_counts_faulty_runs_as_a_part_of_all() -> None:
