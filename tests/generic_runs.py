@@ -92,12 +92,6 @@ def _() -> Draft:
     return draft({"rec_loss": np.linspace(0.5, 0.47, ROWS) * noise(0.02, seed=13), "lr": np.full(ROWS, 1e-9)})
 
 
-@fires("ADV319", "info", {"gap": (3.2, 0.05)})
-def _() -> Draft:
-    disc = (0.17 + 0.8 * np.exp(-ROW / 9)) * noise(0.1, seed=14)
-    return plain(disc_loss=disc, logits_real=1.6 * noise(seed=15), logits_fake=-1.6 * noise(seed=16))
-
-
 @fires("MET1010", "critical", {"largest / first": (400, 0.1), "largest / now": (611, 0.1)})
 def _() -> Draft:
     hit = 1 + 3000 * np.exp(-np.abs(ROW - 8) / 3)

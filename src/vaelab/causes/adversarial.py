@@ -105,7 +105,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources="samb-t/unleashing-transformers#17; ByteVisionLab/TokenFlow#22",
         fault=False,
         needs=("gan",),
-        expects=shows(often="ADV306", sometimes="ADV313 MET1002:reconstruction", never="ADV307 ADV308"),
+        expects=shows(often="ADV306", sometimes="MET1002:reconstruction", never="ADV307 ADV308"),
         check=checks.shock_passed,
     ),
     Cause(
@@ -253,7 +253,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         falsify="disc_lr is low at the start of the GAN.",
         sources="jy0205/Pyramid-Flow: trainer_misc/utils.py; tgisaturday/dalle-lightning#10",
         needs=("gan",),
-        expects=shows(often="ADV313 ADV306", sometimes="DAT710 ADV307"),
+        expects=shows(often="ADV306", sometimes="DAT710 ADV307"),
         decided_by="lint",
     ),
     Cause(

@@ -112,7 +112,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="The configurations agree.",
         sources="arithmetic of the loss",
         needs=("resume",),
-        expects=shows(often="SCH602 SCH606", sometimes="SCH607 SCH604 SCH601 ALG901 OPT402 OPT404 MET1002"),
+        expects=shows(often="SCH602", sometimes="SCH607 SCH604 SCH601 ALG901 OPT402 OPT404 MET1002"),
         check=checks.weights_differ_after_resume,
         decided_by="lint",
     ),
