@@ -83,7 +83,8 @@ class TrainingStep:
             if loss.lecam_weight > 0:
                 self.lecam = LeCam(loss.lecam_decay, from_zero=loss.lecam_init == "zero").to(ranks.device)
         # before any wrapping: the average must not hold parts of a compiled module
-        self.ema = EMA(autoencoder, optim.ema_decay) if optim.ema_decay is not None else None
+        width = optim.ema_sigma_rel if optim.ema_profile == "power" else None
+        self.ema = EMA(autoencoder, optim.ema_decay, width) if optim.ema_decay is not None else None
         self.ratio_mean: torch.Tensor | None = None
         self.freeze_from, self._find_unused = freeze_from, find_unused
         self._frozen: nn.ParameterList | None = None
@@ -357,7 +358,8 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def _of_update(prefix: str, applied: Applied) -> Measured:
-    return {
+    limit = {} if applied.limit is None else {f"{prefix}clip_limit": applied.limit}
+    return limit | {
         f"{prefix}grad_norm": applied.norm,
         f"{prefix}clip_coefficient": applied.coefficient,
         f"{prefix}clipped": (applied.coefficient < 1).float(),
