@@ -109,7 +109,6 @@ def _() -> Draft:
     return with_rec(out, decay(ROWS, 1.0, 0.0005, 30) * noise(0.02))
 
 
-@fires("DAT709", "warn", {"noise after": (0.01, 0.5)})
 def _() -> Draft:
     return jumps_up(0.9, 0.01)
 
@@ -128,16 +127,6 @@ def _() -> Draft:
 def _() -> Draft:
     out = vae()
     out.columns["latent_active_share"] = np.full(ROWS, 0.5)
-    return out
-
-
-@fires("SCH606", "critical", {"weight before": (1e-4, 0.05), "weight after": (0.1, 0.05)})
-def _() -> Draft:
-    out = vae("ldm", warm_up=0.0)
-    at = np.arange(ROWS) >= 150
-    out.columns["kl_loss"] = np.where(at, 300.0, 4000.0) * noise(seed=2)
-    out.columns["nll_loss"] = 10 * noise(seed=3)
-    out.columns["total_loss"] = out.columns["nll_loss"] + np.where(at, 0.1, 1e-4) * out.columns["kl_loss"]
     return out
 
 

@@ -38,7 +38,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="The gradient of the perceptual loss alone is not 0.",
         sources="huggingface/diffusers: examples/research_projects/autoencoderkl/train_autoencoderkl.py",
         needs=("perceptual",),
-        expects=shows(often="NUM508 REC136", sometimes="MET1003:perceptual"),
+        expects=shows(often="NUM507:perceptual REC136", sometimes="MET1003:perceptual"),
         decided_by="discriminator",
     ),
     Cause(
@@ -128,9 +128,9 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="Outputs differ between inputs.",
         sources="lucidrains/magvit2-pytorch#12; CompVis/taming-transformers#44",
         expects=shows(
-            often="NUM507 REC116 REC117 REC131 REC119",
-            sometimes="MET1003:reconstruction MET1003:total MET1009 OPT410 REC138 REC103 REC104 DAT701",
-            never="REC113 DAT709 ADV307 OPT404 REC137",
+            often="REC116 REC117 REC131 REC119 NUM507:reconstruction",
+            sometimes="MET1001:reconstruction MET1001:quality MET1003:reconstruction MET1003:total MET1009 OPT410 REC138 REC103 MET1002:reconstruction DAT701 MET1001:perceptual",
+            never="REC113 ADV307 OPT404 REC137",
         ),
         decided_by="probe",
     ),
