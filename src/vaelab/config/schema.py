@@ -168,11 +168,23 @@ class LossConfig(Section):
         description="scale: to a half or a quarter (scale equivariance). scale+rotate: between a quarter and the whole, with quarter"
         " turns (EQ-VAE).",
     )
-    disc: Literal["none", "patch2d", "patch3d"] = Field(
-        "patch2d", description="Discriminator: PatchGAN on frames, on clips, or none (no GAN at all)."
+    disc: Literal["none", "patch2d", "patch3d", "features"] = Field(
+        "patch2d",
+        description="Discriminator: PatchGAN on frames, on clips, small heads on the features of a frozen network (disc_features), or none"
+        " (no GAN at all).",
+    )
+    disc_features: str = Field(
+        "stlpips-vgg",
+        description="Frozen network of disc=features: vgg16, stlpips-vgg, stlpips-alex (as perceptual has them), or a folder with DINOv2 as"
+        " transformers saves it.",
+    )
+    disc_augment: tuple[Literal["colour", "translation", "cutout"], ...] = Field(
+        (),
+        description="Differentiable augmentation of what any discriminator sees, drawn anew each step, the same for data and"
+        " reconstruction: for small data sets.",
     )
     disc_layers: int = Field(3, ge=1, le=6, description="Strided layers of the PatchGAN (n_layers).")
-    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf).")
+    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf), or of the heads.")
     disc_norm: Literal["group", "instance", "spectral", "none"] = Field(
         "group",
         description="Its normalisation. Batch norm is not offered: real and fake batches would share statistics.",

@@ -137,6 +137,13 @@ def _ignored(config: TrainConfig) -> list[Ignored]:
     of_gan = [f"loss.{name}" for name in LossConfig.model_fields if name.startswith(("disc_", "d_weight", "lecam"))]
     of_gan += [f"optim.{name}" for name in type(optim).model_fields if name.startswith("disc_")]
     when(loss.disc == "none", "loss.disc is none: there is no discriminator", *of_gan)
+    when(loss.disc not in ("none", "features"), "loss.disc is a PatchGAN of its own", "loss.disc_features")
+    when(
+        loss.disc == "features",
+        "loss.disc is features: its heads have spectral norm and no strided layers",
+        "loss.disc_layers",
+        "loss.disc_norm",
+    )
     fixed = loss.disc != "none" and loss.disc_weight_mode == "fixed"
     when(fixed, "loss.disc_weight_mode is fixed: there is no ratio", "loss.d_weight_max", "loss.d_weight_ema")
     when(loss.disc != "none" and not loss.lecam_weight, "loss.lecam_weight is 0", "loss.lecam_decay", "loss.lecam_init")
