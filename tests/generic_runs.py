@@ -117,3 +117,10 @@ def _() -> Draft:
 @fires("RES804", "warn", {"first row": (1, 0.1)})
 def _() -> Draft:
     return draft({"rec_loss": (0.05 + 0.95 * np.exp(-np.where(ROW < 180, ROW, ROW - 180) / 12)) * noise(seed=20)})
+
+
+@fires("MET1012", "warn", {"times its earlier levels": (5.5, 0.15)})
+def _() -> Draft:
+    out = plain(kl_loss=900 * np.exp(np.maximum(ROW - 150, 0) / 30) * noise(seed=21))
+    out.columns["rec_loss"] = out.columns["rec_loss"] * np.where(ROW < 220, 1, 4)
+    return out

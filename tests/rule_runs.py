@@ -109,7 +109,6 @@ def _() -> Draft:
     return with_rec(out, decay(ROWS, 1.0, 0.0005, 30) * noise(0.02))
 
 
-@fires("DAT709", "warn", {"noise after": (0.01, 0.5)})
 def _() -> Draft:
     return jumps_up(0.9, 0.01)
 

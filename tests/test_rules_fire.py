@@ -50,12 +50,10 @@ def shaken(height: float, remains: float) -> Draft:
 # --- REC ------------------------------------------------------------------------------------------------------------------
 
 
-@fires("REC101", "warn", {"end": (0.0285, 0.1)})
 def _() -> Draft:
     return with_rec(vae(), 0.01 * np.linspace(1, 3, ROWS) * noise())
 
 
-@fires("REC102", "critical")
 def _() -> Draft:
     return with_rec(vae(), 0.01 * np.linspace(1, 4, ROWS) * noise())
 
@@ -65,12 +63,10 @@ def _() -> Draft:
     return with_rec(vae(), 0.2 * noise())
 
 
-@fires("REC104", "critical", {"level now / before": (5, 0.15)})
 def _() -> Draft:
     return scaled_from(with_rec(vae(), 0.01 * noise()), 200, 5)
 
 
-@fires("REC105", "warn", {"spikes": (8, 0.0)})
 def _() -> Draft:
     rec = vae().columns["rec_loss"].copy()
     rec[60:284:28] *= 6
@@ -96,13 +92,11 @@ def _() -> Draft:
     return out
 
 
-@fires("REC110", "critical", {"now / best": (3, 0.15)})
 def _() -> Draft:
     curve = np.r_[np.geomspace(0.2, 0.01, 150), np.geomspace(0.01, 0.03, 150)]
     return with_rec(vae(), curve * noise())
 
 
-@fires("REC111", "critical")
 def _() -> Draft:
     return draft({"nll_loss": np.linspace(0.07, 0.5, 40)}, trainer="pyramid_flow")
 
@@ -393,7 +387,6 @@ def _() -> Draft:
     return out
 
 
-@fires("DAT705", "warn")
 def _() -> Draft:
     out = scaled_from(vae(), 200, 5)
     out.epochs = np.arange(ROWS) // 100
@@ -410,7 +403,6 @@ def _() -> Draft:
     return with_rec(vae(), decay(ROWS, 0.3, 1e-4, 14) * noise())
 
 
-@fires("RES801", "critical")
 def _() -> Draft:
     out = scaled_from(vae(), 200, 3)
     out.events.append(Event("resume", 4000, 250, "Auto resume checkpoint"))

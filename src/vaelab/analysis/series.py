@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from vaelab.records import dataclass
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -116,6 +115,11 @@ def median(values: FloatArray) -> FloatArray:
         return np.asarray(np.partition(values, k, axis=-1)[..., k])
     middle = np.partition(values, (k - 1, k), axis=-1)
     return np.asarray(middle[..., k - 1] / 2 + middle[..., k] / 2)
+
+
+def quantile(values: FloatArray, share: float) -> float:
+    """The value below which ``share`` of finite ``values`` (n,) lie: what ``np.quantile`` gives, without importing the masked arrays."""
+    return float(np.interp(share * (len(values) - 1), np.arange(len(values)), np.sort(values)))
 
 
 def level(values: FloatArray) -> float:

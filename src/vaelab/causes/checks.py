@@ -135,6 +135,14 @@ def logits_drift(facts: Facts) -> CheckResult | None:
     return CheckResult(drifts, f"The logits are {rough(gan.real)} (real) and {rough(gan.fake)} (fake).")
 
 
+def jumps_with_an_epoch(facts: Facts) -> CheckResult | None:
+    """The row of a lasting jump of the reconstruction against the first rows of epochs."""
+    jump = facts.changes.jump
+    if jump is None or jump.coincides != "epoch-start":
+        return None
+    return CheckResult(True, f"The jump at step {jump.step:,} falls on the first row of an epoch.")
+
+
 def held_out_parts(facts: Facts) -> CheckResult | None:
     """Training and held-out reconstruction (total, where there is none) against their own best levels."""
     pairs = {}

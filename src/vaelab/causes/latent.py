@@ -27,7 +27,7 @@ LATENT: tuple[Cause, ...] = (
         sources="AppliedDataSciencePartners/WorldModels#12; molecularsets/moses#45; CompVis/vunet#5",
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 REC104 REC110 REC117 MET1009 KL214 REC131 REC119",
+            sometimes="MET1003:reconstruction MET1003:total REC138 REC103 MET1002:reconstruction MET1001:reconstruction REC117 MET1009 KL214 REC131 REC119 MET1001:perceptual MET1002:perceptual",
             never="REC113 KL206 KL232",
         ),
         decided_by="probe",
@@ -52,7 +52,7 @@ LATENT: tuple[Cause, ...] = (
         needs=("kl",),
         expects=shows(
             often="SCH607:kl_weight KL203 KL205 KL201 KL231",
-            sometimes="KL209 REC102 REC103 REC104 REC110 KL222 KL221 REC123 REC117 KL214 MET1001:reconstruction",
+            sometimes="KL209 MET1001:reconstruction REC103 MET1002:reconstruction KL222 KL221 REC123 REC117 KL214",
             never="DAT707 DAT704 OPT405 KL206 OPT404 SCH602",
         ),
         check=checks.beta_too_big,
@@ -72,7 +72,10 @@ LATENT: tuple[Cause, ...] = (
         falsify="The latent's standard deviation is bounded while KL rises: normal for a tiny KL weight.",
         sources="CompVis/latent-diffusion#187; CompVis/latent-diffusion#270; CompVis/latent-diffusion#309",
         needs=("kl",),
-        expects=shows(often="KL210 KL230", sometimes="KL206"),
+        expects=shows(
+            often="KL210 KL230 MET1012:kl",
+            sometimes="KL206 OPT402 REC117 MET1002:reconstruction MET1001:reconstruction DAT710 MET1001:perceptual ADV307",
+        ),
         decided_by="probe",
     ),
     Cause(
@@ -117,7 +120,7 @@ LATENT: tuple[Cause, ...] = (
         expected="Largest values within about 6 standard deviations.",
         falsify="No value beyond 6 standard deviations.",
         sources="Comfy-Org/ComfyUI#1116",
-        expects=shows(often="KL223 KL224", sometimes="KL230"),
+        expects=shows(often="KL223 KL224", sometimes="KL230 KL206 KL210 OPT402 REC107 DAT710 MET1002:reconstruction"),
         decided_by="probe",
     ),
     Cause(
@@ -150,7 +153,7 @@ LATENT: tuple[Cause, ...] = (
         fault=False,
         needs=("kl",),
         check=checks.kl_weight_anneals,
-        expects=shows(often="REC111", sometimes="MET1001:total"),
+        expects=shows(often="MET1001:total"),
     ),
     Cause(
         "C9",

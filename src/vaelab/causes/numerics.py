@@ -64,7 +64,9 @@ NUMERICS: tuple[Cause, ...] = (
         falsify="The log-variance is already clamped.",
         sources="vanderschaarlab/synthcity#331; clementchadebec/benchmark_VAE#102",
         needs=("kl",),
-        expects=shows(often="KL206 KL226", sometimes="NUM501 NUM502 KL210 REC104"),
+        expects=shows(
+            often="KL206 KL226", sometimes="NUM501 NUM502 KL210 MET1002:reconstruction OPT402 MET1012:kl DAT710"
+        ),
         check=checks.kl_rose_before,
         decided_by="probe",
     ),

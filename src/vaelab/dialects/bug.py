@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from vaelab.dialects.conditions import ALWAYS, Condition
-from vaelab.records import dataclass
 
 
 @dataclass(frozen=True)

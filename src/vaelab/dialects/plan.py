@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaelab.dialects.options import Options
-from vaelab.records import dataclass
 
 
 @dataclass(frozen=True)

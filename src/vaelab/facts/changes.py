@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
 from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Track, Tracks
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 JUMP = 1.8
@@ -77,7 +77,7 @@ def find_changes(
     drop = min(drops, key=lambda s: s.ratio, default=None)
     return Changes(
         track=track,
-        jump=_beside(view, track, jump, _coincides(view, phases, optimiser, adversary, jump)) if jump else None,
+        jump=_beside(view, track, jump, coincides(view, phases, optimiser, adversary, jump)) if jump else None,
         drop=_beside(view, track, drop, "") if drop else None,
         drift=_drift(view, phases, track),
         roughness=_roughness(view, phases),
@@ -107,7 +107,7 @@ def _beside(view: View, track: Track, shift: Shift, coincides: str) -> Jump:
     )
 
 
-def _coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adversary | None, shift: Shift) -> str:
+def coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adversary | None, shift: Shift) -> str:
     """What else the run did at that row; empty if nothing that the log shows."""
     step, before = shift.step, shift.before_step
     slack = 3 * max(1, step - before)

@@ -6,14 +6,13 @@ A reader only parses.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from vaelab.readers.source import Source
-from vaelab.records import dataclass
 from vaelab.run import Event, FloatArray, IntArray, ReadNote, Smoothing
 
 BoolArray = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ length is parsed row by row. Both give the same numbers.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
 from vaelab.readers.lexer import is_missing
-from vaelab.readers.numeric_scan import whole_lines
+from vaelab.readers.line_ends import whole_lines
 from vaelab.readers.plain_cells import plain_cells
 from vaelab.readers.record_columns import NAME_KEYS, SPLIT_KEYS, SPLITS, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
@@ -33,7 +33,6 @@ from vaelab.readers.table_layout import (
     rows_of,
     trimmed,
 )
-from vaelab.records import dataclass
 from vaelab.run import ReadNote
 
 PIECE = 1 << 20  # bytes of lines that are parsed at once

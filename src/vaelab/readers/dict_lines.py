@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,13 @@ from vaelab.readers.base import RawLog, flatten
 from vaelab.readers.counters import is_count, step_rank
 from vaelab.readers.json_records import BATCH, sniff_records
 from vaelab.readers.lexer import items, parse_number
+from vaelab.readers.line_ends import split_lines, whole_lines
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import is_row
-from vaelab.readers.numeric_scan import split_lines, whole_lines
 from vaelab.readers.printed_dict import printed_dicts
 from vaelab.readers.record_columns import RecordColumns, columns_of_lists, numbers_in, prefix_of_split, with_prefix
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, decode
-from vaelab.records import dataclass
 from vaelab.roles.grammar import read_name
 from vaelab.run import ReadNote
 

@@ -6,6 +6,8 @@ digits before the point, no number at all) is told, not read. The values are exa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vaelab.readers.number_runs import (
@@ -21,7 +23,6 @@ from vaelab.readers.number_runs import (
     not_digits,
     shift_to_the_end,
 )
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray
 
 MOST_DECIMALS = 7  # with the point they fit in one word

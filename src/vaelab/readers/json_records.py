@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from vaelab.readers.numeric_scan import whole_lines
+from vaelab.readers.line_ends import whole_lines
 from vaelab.readers.source import Source
-from vaelab.records import dataclass
 
 Record = dict[str, Any]
 

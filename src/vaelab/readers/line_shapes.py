@@ -9,6 +9,7 @@ of the same kind (with a point or without; equal where it belongs to a name). Th
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +26,6 @@ from vaelab.readers.number_runs import (
     Text,
     read_numbers,
 )
-from vaelab.records import dataclass
 from vaelab.run import IntArray
 
 Field = tuple[str | None, int, int]

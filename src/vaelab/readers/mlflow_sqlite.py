@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from dataclasses import dataclass
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
@@ -14,7 +15,6 @@ from vaelab.readers.mlflow_run import end_of_run, is_system_metric, left_out_not
 from vaelab.readers.points import Points
 from vaelab.readers.source import Source
 from vaelab.readers.sqlite_file import opened, sniff_tables
-from vaelab.records import dataclass
 
 _TABLES = frozenset(("experiments", "runs", "metrics", "params"))
 _RUNS = """

@@ -6,6 +6,7 @@ integer below 2**53 and multiplied or divided by a power of ten up to 10**22, wh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import numpy.typing as npt
 
 from vaelab.patterns import pattern
 from vaelab.readers.lexer import MOST_DRAWN
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]

@@ -6,11 +6,11 @@ A record is what stands between one step (or one repetition of a name) and the n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from vaelab.readers.base import UNKNOWN_EPOCH, BoolArray
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from vaelab.readers.base import BoolArray, flatten
 from vaelab.readers.counters import is_count
 from vaelab.readers.lexer import is_missing, number_in
 from vaelab.readers.table import NOT_METRICS, Table
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 CONFIG_KEYS = frozenset(("config", "args", "hparams", "hyperparameters", "_config"))

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,13 @@ from urllib.parse import unquote, urlsplit
 
 from vaelab.errors import LogError
 from vaelab.files import SETTINGS_LIMIT
-from vaelab.readers import archive, sqlite_file
 from vaelab.readers import folder as folders
 from vaelab.readers.addresses import failure, scheme_of, shown
+from vaelab.readers.magic import SQLITE, ZIP
 from vaelab.readers.mlflow_files import META
 from vaelab.readers.registry import detect
 from vaelab.readers.remote import Copy, Progress
 from vaelab.readers.source import MOST_UNPACKED, Source
-from vaelab.records import dataclass
 
 BLOCK = 8 << 20  # bytes of one ranged read
 HEAD = 65536  # bytes that show what a file is
@@ -38,7 +38,7 @@ WORKERS = 8
 PATIENCE = 30  # seconds to wait for a server
 
 _SETTINGS = (".yaml", ".yml", ".json", ".jsonl")
-_NOT_APPENDED = (sqlite_file.MAGIC, archive.MAGIC)  # these are changed in the middle
+_NOT_APPENDED = (SQLITE, ZIP)  # these are changed in the middle
 
 
 @dataclass(frozen=True)

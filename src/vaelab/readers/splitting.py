@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from vaelab.readers.base import RawLog, flatten, row_lines
-from vaelab.records import dataclass
 from vaelab.run import Event, IntArray, ReadNote
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from vaelab.readers.counters import (
     pick_counter,
     step_rank,
 )
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray, ReadNote, Smoothing
 
 # bookkeeping that trackers write beside the metrics

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,6 @@ from vaelab.readers.folder import tag_prefix
 from vaelab.readers.points import Series, log_of
 from vaelab.readers.source import Source
 from vaelab.readers.tfrecord import HEADER, Records, RecordStream, is_record
-from vaelab.records import dataclass
 from vaelab.run import FloatArray, IntArray, ReadNote
 
 ByteArray = npt.NDArray[np.uint8]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from vaelab.readers.lexer import EXACT
 from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import Block
 from vaelab.readers.passed_over import PassedOver
-from vaelab.records import dataclass
 from vaelab.run import Event, EventKind, FloatArray, IntArray, ReadNote
 
 MAX_TEXT = 300  # characters of a log line that an event or a note quotes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from vaelab.diagnosis import QA, Diagnosis, MetricVerdict, NextStep, RankedCause, Status
 from vaelab.facts.base import Fact, Phase
-from vaelab.records import dataclass
 from vaelab.report.layout import confidence, headline, sentence, status_text
 from vaelab.report.reading import ColumnReading, columns
 from vaelab.rules.base import Finding, Skipped

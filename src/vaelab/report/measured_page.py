@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
-from vaelab.records import dataclass
 from vaelab.report.first_view import first_view
 from vaelab.report.glossary import explanations
 from vaelab.report.html import findings_layout, page_parts

@@ -4,6 +4,7 @@ decades, and captions that say what a plot can and cannot show."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +13,6 @@ import numpy as np
 from vaelab.diagnosis import Diagnosis
 from vaelab.errors import ConfigError
 from vaelab.facts.base import Phase
-from vaelab.records import dataclass
 from vaelab.report.axes import (
     LINES,
     draw_curve,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vaelab.facts.base import Evidence
-from vaelab.records import dataclass
 from vaelab.rules.harm import Severity
 from vaelab.rules.severity import CERTAIN, DOUBTFUL, SEVERITY_ORDER, severity_of
 

@@ -50,38 +50,6 @@ class NothingToEncode(Rule):
         )
 
 
-class BatchesAlike(Rule):
-    """After a jump of the loss all batches score the same.
-
-    What it checks: the row-to-row noise of ``rec_loss`` on both sides of a lasting jump: less than a third of it after.
-    Why it matters: different samples score differently, and a damaged model keeps that spread or widens it. Noise, constant
-    or substituted samples have all the same error: then the data changed.
-    Evidence it needs: a jump of ``rec_loss`` with 4 rows on both sides, unsmoothed.
-    What to do: look at two batches after that step.
-    References: causes A2, A4, A5.
-    """
-
-    code = "DAT709"
-    name = "batches-became-alike"
-    finds = ("data", "stuck")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        jump = facts.changes.jump
-        if jump is None or jump.coincides not in ("", "epoch-start"):
-            return
-        before, after = jump.scatter_before, jump.scatter_after
-        if before is None or after is None or before < 0.01 or after > before / 3:
-            return
-        yield self.finding(
-            f"Since the jump at step {jump.step:,} all batches score alike: the row-to-row noise of rec_loss went from"
-            f" {before:.1%} to {after:.1%}. Samples have become alike (noise, constants); a damaged model would scatter.",
-            metrics=("rec_loss",),
-            steps=(jump.step, int(facts.run.steps[-1])),
-            evidence=(Evidence("noise before", before), Evidence("noise after", after)),
-        )
-
-
 class SpikeBetweenRows(Rule):
     """Steps between the rows lie far above the rows that were printed.
 
@@ -202,4 +170,4 @@ def _between_rows(facts: Facts, metric: str) -> Iterator[tuple[float, float, int
     found = (between > 4 * error) & (mean[i] > 1.3 * np.maximum(before, around[i])) & np.isfinite(around[i] + between)
     for k in np.flatnonzero(found).tolist():
         row = int(i[k])
-        yield float(between[k] - error[k]), float(around[row]), int(steps[row - 1]), int(steps[row])
+        yield float(between[k] - error[k]), max(float(around[row]), 1e-300), int(steps[row - 1]), int(steps[row])

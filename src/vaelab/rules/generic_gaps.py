@@ -11,7 +11,8 @@ from vaelab.facts import Evidence, Facts
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.generic import directed, specific
+from vaelab.rules.generic import directed, repeats
+from vaelab.words import rough
 
 
 class GoneToZero(Rule):
@@ -129,7 +130,9 @@ class NoLongerLogged(Rule):
 class Spiky(Rule):
     """A metric has spikes that return at once.
 
-    What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times).
+    What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times), gone at the next
+    row, after the first tenth of the run and outside of a GAN's start shock. Of a reconstruction: how many of the rows they are, and
+    whether three and more are ten times its level.
     Why it matters: a spike that returns is a sample or one bad update, not the level of the model.
     Evidence it needs: 20 rows of the column.
     What to do: log the sample ids of those steps and look at the samples.
@@ -142,19 +145,30 @@ class Spiky(Rule):
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        shock, start = facts.phases.shock("rec_loss"), facts.phases.gan.start_step
+        until = start if shock is not None and shock.seen and start is not None else np.inf
         for track in directed(facts):
             spikes = track.spikes[track.spikes > track.steps[0] + 0.1 * (track.steps[1] - track.steps[0])]
-            if specific(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
+            spikes = spikes[spikes < until]
+            if repeats(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
                 continue
+            at = np.searchsorted(track.series.steps, spikes)
+            heights = track.series.high[at] / np.maximum(rolling_median(track.series.values, 21)[at], 1e-300)
+            judged = track.role.name == "reconstruction"
             yield self.finding(
-                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, gone at the next row (first at"
-                f" step {int(spikes[0]):,}): samples, or single bad updates.",
+                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, up to {rough(heights.max())} times its"
+                f" level and gone at the next row (first at step {int(spikes[0]):,}): samples, or single bad updates.",
                 subject=track.role.name,
-                size=float(len(spikes)),
+                size=len(spikes) / len(track.series) if judged and len(spikes) >= MANY else None,
+                costs=judged and int(np.sum(heights >= HUGE)) >= OFTEN,
                 metrics=(track.metric,),
                 steps=(int(spikes[0]), int(spikes[-1])),
                 evidence=(Evidence("spikes", float(len(spikes))),),
             )
+
+
+HUGE, OFTEN, MANY = 10.0, 3, 5
+"""Height of a spike (times the level around it) and number of such spikes from which they do harm, number of spikes of any height."""
 
 
 class ScatterGrows(Rule):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
-
-from vaelab.records import dataclass
 
 Severity = Literal["info", "warn", "critical"]
 
@@ -36,7 +35,7 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV332", "ADV333", "DAT703", "KL228", "KL232", "MET1005",
+            "ADV332", "ADV333", "DAT703", "KL228", "KL232", 
             "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
@@ -75,7 +74,8 @@ HARM: Mapping[str, Harm] = {
     "MET1001": Harm("a loss with a direction is not meant to rise for long", unit="error now / best"),
     "MET1009": Harm("a small model may be at its limit early; not where held-out data become worse meanwhile"),
     "MET1010": Harm("a run may recover from it; what came of it says whether it did"),
-    "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root", "info", "error after / before", warn=2**0.25),
+    "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root, at a resume by its square root", "info", "error after / before", warn=2**0.25),
+    "MET1005": Harm("2% of the rows are more than a few samples", "info", "share of rows", warn=0.02),
     "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics
     "NUM501": Harm("a NaN that passes is a skipped step; one that stays is the end of the run", wasted=True),
@@ -86,20 +86,13 @@ HARM: Mapping[str, Harm] = {
     "OPT405": Harm("with Adam every weight moves by the rate at each step; it harms where the outcome is poor", unit="peak rate", wasted=True),
     "OPT407": Harm("nothing is trained; a printed 0 may be rounding", "critical", wasted=True),
     # reconstruction
-    "REC101": Harm("a rise is weighed by other rules, unless it is large", "info", "end / start of the phase", with_cost="warn"),
-    "REC102": Harm("4 dB worse than the first rows", unit="now / first level", critical=2.5),
     "REC103": Harm("less than a fifth gained is next to nothing", unit="late / early level", critical=0.8),
-    "REC104": Harm("1.8 dB lost from one row to the next", unit="level now / before", critical=1.5),
-    "REC105": Harm("2% of the rows are more than a few samples", "info", "share of rows", warn=0.02),
     "REC109": Harm("1.5 times the best held-out error, while training goes on", unit="held-out error now / best", critical=1.5),
-    "REC110": Harm("2.6 dB above the best level", unit="now / best level", critical=1.8),
-    "REC111": Harm("2.5 times the first level is no fluctuation", unit="now / first level", critical=2.5),
     "REC114": Harm("an average that never moves will be published as it is", "info", "averaged / raw error", warn=1.5),
     "REC115": Harm("1.7 times the training error and growing", unit="held-out / training error", critical=1.7),
     "REC121": Harm("3 of 255 levels are visible in flat areas", unit="8-bit levels", critical=3),
     "REC125": Harm("12 of 255 levels are visible anywhere", unit="8-bit levels", critical=12),
     # resumes, algebra, settings
-    "RES801": Harm("twice the level, and not back", unit="level after / before", critical=2),
     "RES802": Harm("a second start shock; one that is over has only cost time", "critical"),
     "ALG901": Harm("a single row proves little", "info", with_cost="warn"),
     "SCH601": Harm("a size that this trainer is known to ignore explains itself", "info", with_cost="warn"),

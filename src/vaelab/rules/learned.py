@@ -200,44 +200,6 @@ class NothingMoves(Rule):
         )
 
 
-class BackAtTheStart(Rule):
-    """The reconstruction loss has jumped back to the level of an untrained network, and stays.
-
-    What it checks: a lasting jump of ``rec_loss`` away from any switch, to at least 0.6 times the level of the first rows of
-    a model from scratch, whose row-to-row noise has not shrunk.
-    Why it matters: a constant output scores the variance of the data, the level where training began. Other data make
-    another loss, and alike ones a calmer one; weights that no longer act give just this level with the spread of the data.
-    Evidence it needs: ``rec_loss`` from the first steps on.
-    What to do: reconstruct one known sample: a grey or constant picture says that the decoder is dead. Go back to the
-    checkpoint before the jump.
-    References: causes B8, E1.
-    """
-
-    code = "REC116"
-    name = "back-at-the-start"
-    finds = ("output", "collapsed")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        jump, rec = facts.changes.jump, facts.view.series("rec_loss")
-        if jump is None or jump.coincides not in ("", "epoch-start") or facts.phases.origin != "scratch":
-            return
-        start = rec.first
-        if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio:
-            return
-        before, after = jump.scatter_before, jump.scatter_after
-        if before is None or after is None or after < before / 2.5:
-            return
-        yield self.finding(
-            f"rec_loss went from {number(jump.before)} back to {number(jump.after)} at step {jump.step:,}, the level of an"
-            f" untrained network ({number(start)}), and stays there with the spread of changing samples: the output no"
-            " longer depends on the input.",
-            metrics=("rec_loss",),
-            steps=(jump.step, int(facts.run.steps[-1])),
-            evidence=(Evidence("first rows", start), Evidence("after the jump", jump.after)),
-        )
-
-
 class NoBetterThanMean(Rule):
     """On held-out samples the model is no better than their mean colour.
 

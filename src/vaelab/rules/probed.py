@@ -7,6 +7,7 @@ import math
 from vaelab.rules.evaluated import LOCAL_GRID, TRAINED, local_grid
 from vaelab.rules.measured import Entry, Numbers, rules_of
 
+VISIBLE = 1.0  # root mean square in 8-bit levels
 POSTERIOR = "vaelab probe on 8 clips or more, of an autoencoder with a posterior"
 
 
@@ -205,4 +206,17 @@ MEASURED = rules_of(
           checks="as the second part of REC121, on the clips of a probe, where the output follows its latent",
           matters="no loss shows it, the eye does, and a diffusion model learns to make it too", do="as REC121",
           refs="REC121; Odena et al. 2016; cause B5"),
+    Entry("REC143", "grid-in-flat-field", ("output", "unstable"), "flat_level decoder_response", shows="flat_period", size="flat_level",
+          where=lambda n: n["flat_level"] >= VISIBLE and n["decoder_response"] > TRAINED,
+          says="One latent in all places decodes to a grid with a period of {flat_period} pixels and a root mean square of {flat_level:.1f}"
+               " 8-bit levels: the decoder makes it by itself, also where the picture is flat.",
+          title="The decoder makes a grid where its latent is flat",
+          checks="the mean latent of the clips is decoded as one value for all places. Away from the borders the output then repeats with"
+                 " the decoder's stride, and its deviation from flat is the decoder's own grid: a root mean square of 1 8-bit level or more,"
+                 " in a decoder that follows its latent",
+          matters="flat areas such as sky and walls show it most, and no content of the originals can excuse it. No loss sees it",
+          do="as REC121: resize and convolve in place of transposed convolutions and pixel shuffles. Probe the checkpoint before the GAN too:"
+             " if it has none, the grid is the GAN's, and a lower disc_weight removes it",
+          refs="Odena et al. 2016, \"Deconvolution and checkerboard artifacts\"; REC121, REC140; cause B5. The limit is a rule of thumb:"
+               " vaelab's shipped video-tiny has 0.006 at most, and no large model was measured"),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vaelab.config.foreign.draft import Imported, flat
@@ -12,7 +12,6 @@ from vaelab.config.foreign.source import Notes, SettingsSource, importer_notes, 
 from vaelab.dialects.ldm import importing
 from vaelab.dialects.options import Options, yaml_lines
 from vaelab.dialects.plan import Gan, Loss, Optim, Plan, Sample, Schedule
-from vaelab.records import dataclass
 
 ID = "ldm"
 TRAINER = "lightning.trainer."

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,7 +25,6 @@ from vaelab.errors import CheckpointError, reason
 from vaelab.files import read_text
 from vaelab.models.causal_layers import FrameNorm, fold_frames, unfold_frames
 from vaelab.models.convert.state import State
-from vaelab.records import dataclass
 
 TITLE = "Pyramid-Flow"
 GROUPS = 32  # of every norm, unless config.json says otherwise
