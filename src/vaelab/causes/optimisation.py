@@ -49,7 +49,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         sources="lavinal712/AutoencoderKL README; UNIC-Lab/RadioDiff: configs/first_radio.yaml",
         expects=shows(
             often="REC113 OPT411",
-            sometimes="MET1003:reconstruction MET1003:total MET1009 REC138 OPT410 NUM507:reconstruction REC103 OPT407 REC117 ADV305",
+            sometimes="MET1003:reconstruction MET1003:total MET1009 REC138 OPT410 REC103 OPT407 REC117 ADV305 NUM507:reconstruction",
             never="OPT405 KL201 KL206",
         ),
         check=checks.never_moved,

@@ -128,7 +128,7 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         falsify="Outputs differ between inputs.",
         sources="lucidrains/magvit2-pytorch#12; CompVis/taming-transformers#44",
         expects=shows(
-            often="NUM507:reconstruction REC116 REC117 REC131 REC119",
+            often="REC116 REC117 REC131 REC119 NUM507:reconstruction",
             sometimes="MET1001:reconstruction MET1001:quality MET1003:reconstruction MET1003:total MET1009 OPT410 REC138 REC103 MET1002:reconstruction DAT701 MET1001:perceptual",
             never="REC113 ADV307 OPT404 REC137",
         ),

@@ -35,7 +35,7 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV332", "ADV333", "DAT703", "KL228", "KL232", 
+            "ADV332", "ADV333", "DAT703", "KL228", "KL232",
             "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
