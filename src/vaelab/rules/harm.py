@@ -44,7 +44,7 @@ HARM: Mapping[str, Harm] = {
             "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
     # adversarial
     "ADV301": Harm("a plain VAE may be meant; not where adversarial columns are logged", "info", with_cost="warn"),
-    "ADV303": Harm("a discriminator that is known to be useless trains nothing; one at chance may be an equilibrium", "critical"),
+    "ADV303": Harm("one that is known to be useless trains nothing; else it harms only where nothing gains", "info", "nothing gains", warn=1),
     "ADV305": Harm("the generator gets no signal; it harms where the reconstruction pays or next to no gradient is left"),
     "ADV306": Harm("every recipe shows it; it is watched until the old level is back", "info", with_cost="warn"),
     "ADV307": Harm("2.6 dB of a squared error are no trade any more", unit="times the level before", critical=1.8),
