@@ -72,6 +72,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The run passes the step.",
         falsify="The process has ended, or data_time was rising.",
         sources="Lightning-AI/pytorch-lightning#20328",
+        needs=("rows",),
         expects=shows(sometimes="NUM505"),
     ),
     Cause(
