@@ -29,7 +29,7 @@ from unittest.mock import Mock, patch
 import numpy as np
 
 from vaelab import diagnose, processes, read
-from vaelab.cli.diagnose import diagnose_paths
+from vaelab.cli.judging import diagnose_paths
 
 
 def columns(rows: int) -> dict[str, np.ndarray]:

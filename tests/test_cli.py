@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers_report import make_diagnosis, make_run
-from vaelab.cli import app
+from vaelab.cli.app import app
 from vaelab.cli.declared import declared_config
 from vaelab.cli.reading import output_and_dialect
 from vaelab.errors import ConfigError, LogError
@@ -281,7 +281,7 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_help_needs_no_numpy() -> None:
-    code = "import sys, vaelab.cli; print([m for m in ('numpy', 'pydantic', 'jinja2', 'yaml') if m in sys.modules])"
+    code = "import sys, vaelab.cli.app; print([m for m in ('numpy', 'pydantic', 'jinja2', 'yaml') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -292,7 +292,7 @@ def test_diagnose_loads_only_what_its_screen_needs(tmp_path: Path) -> None:
     log.write_text("step,rec_loss,kl_loss\n" + "".join(f"{i},{1 / (i + 1):.5f},{i / 7:.5f}\n" for i in range(50)))
     heavy = (
         "torch", "pandas", "polars", "pyarrow", "scipy", "matplotlib", "PIL", "jinja2", "yaml", "jsonschema", "fsspec", "requests", "multiprocessing",
-        "wandb", "mlflow", "tensorboard", "starlette", "uvicorn", "rich.markdown", "rich.progress", "pygments", "vaelab.training", "vaelab.models",
+        "typer", "pydantic", "wandb", "mlflow", "tensorboard", "starlette", "uvicorn", "rich.markdown", "rich.progress", "pygments", "vaelab.training", "vaelab.models",
         "vaelab.data", "vaelab.lint", "vaelab.live", "vaelab.web", "vaelab.probing", "vaelab.evaluation", "vaelab.report.html", "vaelab.explain",
     )  # fmt: skip
     code = (

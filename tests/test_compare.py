@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers_report import column, make_diagnosis
-from vaelab.cli import app
+from vaelab.cli.app import app
 from vaelab.compare import POINTS, Comparison, compare
 from vaelab.diagnosis import Diagnosis
 from vaelab.errors import ConfigError

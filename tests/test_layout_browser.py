@@ -14,6 +14,7 @@ import vaelab
 from helpers_report import hostile_diagnosis, make_diagnosis
 from vaelab.diagnosis import Diagnosis
 from vaelab.report import to_html
+from vaelab.report.compare_page import compare_page
 from web_helpers import server, wait
 
 browser = test_html_browser.browser
@@ -48,6 +49,13 @@ return texts.filter((e) => {
   const ratio = (Math.max(front, back) + .05) / (Math.min(front, back) + .05);
   return ratio < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5);
 }).map((e) => e.outerHTML.slice(0, 120));
+"""
+
+# whether every plot that is shown is as wide as its box, and nothing makes the page wider than the window
+FITS = """
+const shown = [...document.querySelectorAll('.plot, #plot')].filter((e) => e.checkVisibility() && e.querySelector('canvas'));
+return shown.length > 1 - document.querySelectorAll('#plot').length && document.documentElement.scrollWidth <= innerWidth
+  && shown.every((e) => Math.abs(e.querySelector('canvas').getBoundingClientRect().width - e.clientWidth) < 1);
 """
 
 BOTTOM = "return arguments[0].map((s) => document.querySelector(s).getBoundingClientRect().bottom)"
@@ -143,3 +151,63 @@ def test_a_report_is_short(browser: Any, at_screen: Callable[..., None], tmp_pat
         browser.get(page.as_uri())
         wait(lambda: browser.execute_script("return Boolean(window.vaelab)"))
         assert browser.execute_script("return document.documentElement.scrollHeight") < most
+
+
+def compared() -> str:
+    return compare_page([make_diagnosis(), collapse()])
+
+
+@pytest.mark.parametrize("made", [lambda: to_html([collapse()]), compared])
+def test_plots_are_drawn_anew_when_the_window_shrinks_and_grows(
+    browser: Any, at_screen: Callable[..., None], tmp_path: Path, made: Callable[[], str]
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(made(), "utf-8")
+    at_screen(1440, 900, "light")
+    browser.get(page.as_uri())
+    for width in (1440, 390, 1440):
+        at_screen(width, 900, "light")
+        wait(lambda: browser.execute_script(FITS))
+
+
+def test_the_live_page_draws_its_plots_anew_when_the_window_shrinks(
+    browser: Any, at_screen: Callable[..., None]
+) -> None:
+    at = server(LOGS / "radiodiff-collapse").start()
+    try:
+        at_screen(1440, 900, "light")
+        browser.get(at.url)
+        for width in (1440, 390):
+            at_screen(width, 900, "light")
+            wait(lambda: browser.execute_script(FITS))
+    finally:
+        browser.get("about:blank")
+        at.stop()
+
+
+@pytest.mark.parametrize(
+    ("made", "width", "most"), [(lambda: to_html([collapse(), make_diagnosis()]), 718, 718), (compared, 1047, 1300)]
+)
+def test_on_paper_all_is_light_and_nothing_is_cut(
+    browser: Any, at_screen: Callable[..., None], tmp_path: Path, made: Callable[[], str], width: int, most: int
+) -> None:
+    """width: A4 within its margins. most: a browser that prints shrinks a page that is too wide, such as a table of many settings."""
+    page = tmp_path / "page.html"
+    page.write_text(made(), "utf-8")
+    at_screen(1440, 900, "dark")
+    browser.get(page.as_uri())
+    wait(lambda: browser.execute_script(FITS))
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    at_screen(width, 900, "dark")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    assert browser.execute_script(paper) == "rgb(255, 255, 255)"
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= most
+    assert browser.execute_script(CUT if most == width else "return []") == []
+    assert browser.execute_script(UNREADABLE) == []
+    headings = "return [...document.querySelectorAll('main th')].filter((e) => e.textContent && !e.innerText).length"
+    assert browser.execute_script(headings) == 0
+    assert browser.execute_script("return [...document.querySelectorAll('main .run')].filter((e) => e.hidden)") == []
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    wait(lambda: browser.execute_script(FITS))

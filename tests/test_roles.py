@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from vaelab.catalog import METRICS
-from vaelab.cli import app
+from vaelab.cli.app import app
 from vaelab.errors import ConfigError
 from vaelab.readers import read
 from vaelab.roles import NamedValues, assign, parse_map

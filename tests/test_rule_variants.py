@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rule_runs import ROWS, noise, vae, with_rec
 from synthetic_runs import Draft, decay, draft
 from test_rules_fire import gan
+from vaelab import read
 from vaelab.diagnosis import diagnose
 from vaelab.rules.base import Finding
 
@@ -32,6 +35,19 @@ def test_a_lasting_jump_is_no_freak_sample() -> None:
     out = with_rec(vae(warm_up=0.0), rec)
     out.columns["rec_loss_max"] = 1.5 * rec
     assert finding(out, "DAT710") is None
+
+
+def test_a_total_that_crosses_zero_has_no_scale_there(tmp_path: Path) -> None:
+    lines = []
+    for i in range(0, 200, 5):
+        total, mean = max(0.0, 1 - 0.02 * i), 0.1 if i < 150 else 0.2
+        lines.append(
+            f"Epoch: [0]  [ {i:3d}/200]  eta: 0:00:10  lr: 0.000100  vae_loss: {total:.4f} ({mean:.4f})  total_loss: {total:.4f} ({mean:.4f})"
+            f"  kl_loss: 50.0000 (50.0000)  nll_loss: 0.5000 (0.5000)  rec_loss: 0.0500 (0.0500)"
+        )
+    log = tmp_path / "train.log"
+    log.write_text("\n".join(lines) + "\n")
+    assert diagnose(read(log), select=["DAT710"]).findings == ()
 
 
 def total_only(weight: np.ndarray, kl: np.ndarray | float = 50.0) -> Draft:

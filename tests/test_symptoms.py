@@ -324,10 +324,11 @@ def test_an_epoch_that_begins_again_while_the_step_goes_on(tmp_path: Path) -> No
 
 # --- causes that show in the log ----------------------------------------------------------------------------------------------
 
-NO_RULE_OF_ONE_RUN = {"G4"}
-"""G4, runs compared with different weights or clip sizes: one run cannot show it; ``vaelab compare`` does."""
+NOTHING_SHOWS = {
+    "A3", "A6", "A9", "B3", "B7", "C10", "C13", "C14", "D11", "D13", "E10", "G2", "G4", "H1", "H2", "H6", "I1", "I2", "I3", "I4", "I6",
+}  # fmt: skip
+"""Causes in code, batches or evaluation; and G4, runs compared with different weights or clip sizes, which ``vaelab compare`` finds."""
 
 
-def test_every_fault_that_shows_in_the_log_is_predicted_by_a_rule() -> None:
-    without = {c.id for c in CAUSES.values() if "L" in c.visible and c.fault and not c.expects}
-    assert without == NO_RULE_OF_ONE_RUN
+def test_every_fault_that_a_log_or_a_measurement_shows_is_predicted_by_a_rule() -> None:
+    assert {c.id for c in CAUSES.values() if not c.expects} == NOTHING_SHOWS

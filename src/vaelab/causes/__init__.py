@@ -14,9 +14,9 @@ from vaelab.causes.numerics import NUMERICS
 from vaelab.causes.optimisation import OPTIMISATION
 from vaelab.causes.reconstruction import RECONSTRUCTION
 from vaelab.causes.schedule import SCHEDULE
-from vaelab.causes.types import FAMILIES, VISIBLE_IN, Cause
+from vaelab.causes.types import FAMILIES, Cause
 
-__all__ = ["CAUSES", "FAMILIES", "VISIBLE_IN", "Cause"]
+__all__ = ["CAUSES", "FAMILIES", "Cause"]
 
 CAUSES: dict[str, Cause] = {
     cause.id: cause

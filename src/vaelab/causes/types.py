@@ -12,7 +12,6 @@ from vaelab.causes.needs import Need
 if TYPE_CHECKING:
     from vaelab.facts import Facts
 
-Visible = Literal["L", "P", "C"]
 Word = Literal["often", "sometimes", "never"]
 Looks = Literal["", "probe", "discriminator", "evaluate", "lint", "smoke"]
 
@@ -26,11 +25,6 @@ FAMILIES: dict[str, str] = {
     "G": "schedule and configuration",
     "H": "distributed training and resume",
     "I": "evaluation",
-}
-VISIBLE_IN: dict[Visible, str] = {
-    "L": "the log",
-    "P": "a probe (a batch, the weights or the pictures)",
-    "C": "the code or the configuration",
 }
 
 
@@ -53,16 +47,15 @@ class Cause:
     """One thing that can be behind what a log shows.
 
     id: stable for ever; its first letter is the family. name: kebab-case, stable for ever.
-    visible: where it shows: ``L`` in the log, ``P`` in a probe of a batch, the weights or the pictures, ``C`` in the
-        code or the configuration.
     fault: False for what looks like a fault and is none.
     signature: what it looks like, in which order.
-    look_alikes: (cause id, how to tell that one from this one).
+    look_alikes: (cause id, how to tell that one from this one). Each pair stands in one of its two entries.
     test: the cheapest test that decides, to be done today. expected: what is seen once it is mended. falsify: what
-        would show that this was not the cause.
+        would show that this was not the cause. Both only where a diagnosis can name it.
+    sources: separated by ``; ``.
     advice: what to do, in words. change: the same as assignments to canonical settings, where there are some.
     expects: what the log of a run with this cause shows: a finding's code, or ``CODE:subject`` (``MET1001:perceptual``)
-        -> how often. "never" speaks against the cause. Empty where no log and no measurement shows it.
+        -> how often. "never" speaks against the cause. Empty where no log and no measurement shows it: never ranked.
     needs: facts without which it cannot act. decided_by: the vaelab command that settles it, if one does.
     check: the test, where the log itself can answer it; None for a log that cannot.
     """
@@ -70,13 +63,12 @@ class Cause:
     id: str
     name: str
     title: str
-    visible: tuple[Visible, ...]
     signature: str
     test: str
     advice: str
-    expected: str
-    falsify: str
-    sources: tuple[str, ...]
+    sources: str
+    expected: str = ""
+    falsify: str = ""
     look_alikes: tuple[tuple[str, str], ...] = ()
     fault: bool = True
     expects: Mapping[str, Word] = field(default_factory=dict)
@@ -84,7 +76,6 @@ class Cause:
     change: tuple[Change, ...] = ()
     decided_by: Looks = ""
     check: Callable[[Facts], CheckResult | None] | None = None
-    shown_by: Literal["", "no log"] = ""
 
     @property
     def family(self) -> str:

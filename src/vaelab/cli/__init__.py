@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from vaelab.cli.app import app, main
+from vaelab.cli.start import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -1,12 +1,8 @@
-"""The ``vaelab`` command: its sub-commands, its exit codes and how it ends on errors, Ctrl-C and closed pipes."""
+"""The ``vaelab`` command: its sub-commands, and how wrong usage is answered."""
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
-import traceback
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +12,7 @@ from typer.main import get_command_name
 from vaelab import __version__
 from vaelab.cli.compare import compare
 from vaelab.cli.diagnose import diagnose
+from vaelab.cli.ending import ends_with_a_sentence
 from vaelab.cli.evaluate import evaluate
 from vaelab.cli.explain import explain
 from vaelab.cli.import_config import import_config
@@ -31,17 +28,10 @@ from vaelab.cli.smoke import smoke
 from vaelab.cli.train import TrainCommand, resume, train
 from vaelab.cli.usage import UsageError, sentence
 from vaelab.cli.watch import watch
-from vaelab.errors import VaelabError, reason
-
-OBJECTS_BEFORE_GC = (
-    100_000  # what start-up makes stays; to look through it every 700 objects takes a tenth of a short run
-)
-INTERRUPTED = 130
-PIPE_CLOSED = 141
 
 
 class Commands(TyperGroup):
-    """Ends every command with one sentence instead of a traceback, and quietly on Ctrl-C and on a closed pipe."""
+    """Ends every command with one sentence instead of a traceback, wrong usage too."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -50,43 +40,12 @@ class Commands(TyperGroup):
             raise _wrong_usage(error, "vaelab") from None
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with ends_with_a_sentence():
             try:
                 return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
-        except UsageError as error:
-            known = ctx.invoked_subcommand in self.commands
-            raise _wrong_usage(error, f"vaelab {ctx.invoked_subcommand}" if known else "vaelab") from None
-        except VaelabError as error:
-            print(f"vaelab: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
-        except MemoryError:
-            print(
-                "vaelab: the log does not fit into memory (its values take about as much as the file). Cut it, for example"
-                " with split or grep, or read it on a machine with more memory.",
-                file=sys.stderr,
-            )
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt as interrupt:
-            if interrupt.args:
-                print(f"vaelab: {interrupt}", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # The interpreter flushes stdout once more at exit, which would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(PIPE_CLOSED) from None
-        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            if os.environ.get("VAELAB_DEBUG"):
-                raise
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            print(
-                f"vaelab: this is an error of vaelab's own, not of your log ({type(error).__name__}: {reason(error)}, at"
-                f" {Path(where.filename).name} line {where.lineno}). Nothing was changed. Please report it with the"
-                " log; VAELAB_DEBUG=1 shows all of it.",
-                file=sys.stderr,
-            )
-            raise typer.Exit(2) from None
+            except UsageError as error:
+                known = ctx.invoked_subcommand in self.commands
+                raise _wrong_usage(error, f"vaelab {ctx.invoked_subcommand}" if known else "vaelab") from None
 
 
 def _wrong_usage(error: Exception, command: str) -> Exception:
@@ -142,9 +101,8 @@ def vaelab(
     """
 
 
-def main() -> None:
-    """Entry point of the ``vaelab`` script. Of the commands only the one that is named is put together, if one is."""
-    gc.set_threshold(OBJECTS_BEFORE_GC)
+def run() -> None:
+    """Parse the command line and do what it says. Of the commands only the one that is named is put together, if one is."""
     named = [info for info in app.registered_commands if sys.argv[1:2] == [get_command_name(info.callback.__name__)]]  # type: ignore[union-attr]
     app.registered_commands = named or app.registered_commands
     app()

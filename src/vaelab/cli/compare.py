@@ -19,8 +19,8 @@ from vaelab.cli.diagnose import (
     Map,
     Paths,
     Range,
-    diagnose_paths,
 )
+from vaelab.cli.judging import diagnose_paths
 from vaelab.cli.reading import output_and_dialect
 
 if TYPE_CHECKING:

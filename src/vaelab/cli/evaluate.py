@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vaelab.cli.declared import declared_config
-from vaelab.cli.diagnose import FailOn, fails
+from vaelab.cli.diagnose import FailOn
+from vaelab.cli.judging import fails
 from vaelab.cli.progress import Report, progress
 from vaelab.errors import CheckpointError, ConfigError, TrainError
 

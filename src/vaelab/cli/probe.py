@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaelab.cli.declared import declared_config
-from vaelab.cli.diagnose import FailOn, fails
+from vaelab.cli.diagnose import FailOn
+from vaelab.cli.judging import fails
 from vaelab.cli.progress import progress
 from vaelab.errors import ConfigError, TrainError, reason
 

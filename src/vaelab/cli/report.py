@@ -21,8 +21,8 @@ from vaelab.cli.diagnose import (
     Paths,
     Range,
     Select,
-    diagnose_paths,
 )
+from vaelab.cli.judging import diagnose_paths
 
 
 class Plots(str, Enum):

@@ -22,8 +22,8 @@ from vaelab.cli.diagnose import (
     Map,
     Range,
     Select,
-    rule_codes,
 )
+from vaelab.cli.judging import rule_codes
 from vaelab.cli.output import console_for
 from vaelab.errors import ConfigError
 

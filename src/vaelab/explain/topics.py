@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from vaelab.catalog import METRICS, Band, Metric, canonical
-from vaelab.causes import CAUSES, FAMILIES, VISIBLE_IN, Cause
+from vaelab.causes import CAUSES, FAMILIES, Cause
 from vaelab.config.foreign import sources
 from vaelab.config.options import OPTIONS
 from vaelab.dialects import DIALECTS, Dialect, conventions
@@ -103,22 +103,30 @@ def explain_cause(cause: Cause) -> Explanation:
     shows: dict[str, list[str]] = {}
     for key, word in cause.expects.items():
         shows.setdefault(word, []).append(key)
-    if cause.shown_by:
+    if not shows:
         shows["no log and no measurement shows it"] = []
     sections = [
         Section("Kind", (f"{FAMILIES[cause.family]}{'' if cause.fault else '; not a fault, but looks like one'}",)),
         Section("What it looks like", (cause.signature,)),
-        Section("Where it shows", tuple(VISIBLE_IN[v] for v in cause.visible)),
-        Section("What it is mistaken for", tuple(f"{i} {CAUSES[i].name}: {how}" for i, how in cause.look_alikes)),
+        Section("What it is mistaken for", tuple(_mistaken_for(cause))),
         Section("Findings", tuple(f"{word}: {', '.join(keys)}".rstrip(": ") for word, keys in shows.items())),
         Section("Cheapest test", (cause.test, *(("The log answers it where it can.",) if cause.check else ()))),
         Section("What to change", (cause.advice, *map(str, cause.change))),
-        Section("What to expect then", (cause.expected,)),
-        Section("What would show that it was not this", (cause.falsify,)),
+        Section("What to expect then", _lines(cause.expected)),
+        Section("What would show that it was not this", _lines(cause.falsify)),
         Section("Rule of the same name", (rule.code,) if rule else ()),
-        Section("Sources", cause.sources),
+        Section("Sources", tuple(cause.sources.split("; "))),
     ]
     return Explanation("cause", cause.id, f"{cause.name}: {cause.title}", tuple(s for s in sections if s.lines))
+
+
+def _mistaken_for(cause: Cause) -> Iterator[str]:
+    """Its look-alikes, and the causes that name it as theirs."""
+    for other, how in cause.look_alikes:
+        yield f"{other} {CAUSES[other].name}: {how}"
+    for by in CAUSES.values():
+        for _, how in (pair for pair in by.look_alikes if pair[0] == cause.id):
+            yield f"{by.id} {by.name}, whose entry says of this one: {how}"
 
 
 def explain_rule(rule: type[Rule] | type[LintRule]) -> Explanation:

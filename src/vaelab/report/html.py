@@ -47,7 +47,7 @@ def to_html(diagnoses: Sequence[Diagnosis]) -> str:
 def page_parts(data: Any, *scripts: str) -> dict[str, Any]:
     """What a page without a network carries in itself: style, the plot library, these scripts and their data."""
     library, script = static("uPlot.iife.min.js"), "".join(map(static, ("chart-drawing.js", *scripts)))
-    dark = f"@media (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ {static('dark.css')} }}"
     return {
         # only these two scripts may run: whatever a log smuggles in, the browser refuses it
         "script_hashes": " ".join(map(_hash, (library, script))),

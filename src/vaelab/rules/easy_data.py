@@ -158,6 +158,8 @@ def _between_rows(facts: Facts, metric: str) -> Iterator[tuple[float, float, int
     count = (steps - steps[first] + 1).astype(np.float64)
     padded = np.pad(column.values, 2, constant_values=-np.inf)
     around = np.max([padded[i : i + n] for i in range(5)], axis=0)  # NaN where one of them is
+    if (column.values <= 0).any():  # a total that crosses zero: only its largest value is a scale
+        around = np.where(np.isnan(around), around, np.nanmax(np.abs(column.values)))
     i = np.arange(3, n)
     i = i[(first[i] < i) & (count[i] > count[i - 1])]
     before = mean[i - 1]

@@ -59,7 +59,7 @@ class NoLearning(Rule):
         late = rec.now
         best = float(rolling_median(rec.values, max(9, len(rec) // 10)).min())
         if early <= 0 or late > 1.8 * early or min(late, best) < 0.7 * early:
-            return  # what was learned and lost again is damage (REC110), not a lack of learning
+            return  # what was learned and lost again is damage (MET1001), not a lack of learning
         if (skill(facts) or 0.0) > 0.3:
             return
         share = 1 - late / early

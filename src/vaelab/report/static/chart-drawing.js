@@ -161,6 +161,24 @@ const drawMarks = (u, markers, chart, levels) => inPlot(u, (ctx, { left, top, wi
   for (const step of chart.notFinite) ctx.fillText("x", u.valToPos(step, "x", true) - 3 * ratio, top + height - 4 * ratio);
 });
 
+// Two plots stand beside each other on a sheet of A4 or Letter, however wide the window is. 0: not shown.
+const PAPER_WIDTH = 335;
+const onPaper = () => document.documentElement.classList.contains("paper");
+const plotWidth = (box) => box.clientWidth && (onPaper() ? PAPER_WIDTH : Math.max(box.clientWidth, 200));
+
+// Printed is what is folded too, but for the reference at the end, in the colours of the light scheme. draw: called before and after.
+function printWhole(draw) {
+  let folded = [];
+  const print = (on) => {
+    document.documentElement.classList.toggle("paper", on);
+    if (on) folded = [...document.querySelectorAll("details:not([open], .run .more)")];
+    for (const details of folded) details.open = on;
+    draw(on);
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+}
+
 // Calls a function once, a moment after the last of many calls.
 function settled(call, milliseconds) {
   let waiting = 0;

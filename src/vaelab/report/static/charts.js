@@ -2,9 +2,11 @@
 // report (all points in the page) and by the live page (points asked of the server).
 
 class ChartSet {
-  // axis: {stepUnit, steps: [first, last], phases, markers}. onRange: called when other steps are shown.
+  // axis: {stepUnit, steps: [first, last], phases, markers}. onRange: called when other steps or widths are shown.
   constructor(parent, key, axis, onRange = () => {}) {
     Object.assign(this, { parent, key, axis, onRange, entries: [], range: [...axis.steps] });
+    // a plot changes its width with the window, and is first drawn when its run or its fold is opened
+    this.observer = new ResizeObserver(settled(() => { this.draw(); this.onRange(); }, 60));
   }
 
   // chart: {metrics, title, original, rows, place, levels, natural, shade, decibels}, and x, y, notFinite once they are known.
@@ -27,6 +29,7 @@ class ChartSet {
     figure.addEventListener("keydown", (event) => this.#onKey(event));
     box.addEventListener("wheel", (event) => this.#onWheel(event, entry), { passive: false });
     this.entries.push(entry);
+    this.observer.observe(box);
     this.describe(entry, chart);
     return entry;
   }
@@ -44,10 +47,10 @@ class ChartSet {
     if (!dull) return;
     dull.hidden = count === 0;
     dull.querySelector("summary").textContent = `${count} plot${count === 1 ? "" : "s"} of columns that never move`;
-    dull.ontoggle ??= () => { this.draw(); this.resize(); };
   }
 
   remove(entry) {
+    this.observer.unobserve(entry.box);
     entry.plot?.destroy();
     entry.figure.remove();
     this.entries = this.entries.filter((e) => e !== entry);
@@ -62,7 +65,6 @@ class ChartSet {
       if (place === "main") count += 1;
       if (place !== "first") figure.hidden = part ? !name.includes(part) : place === "main" && count > most;
     }
-    this.resize();
   }
 
   // New points for a chart; the steps shown stay.
@@ -87,17 +89,18 @@ class ChartSet {
     else for (const entry of this.entries) entry.plot?.redraw();
   }
 
-  // Charts of a hidden run have no width: they are drawn when their run is shown.
+  // Draw what is shown and not drawn, or drawn for another width.
   draw() {
-    for (const entry of this.entries) if (!entry.plot && entry.chart.x && entry.figure.checkVisibility()) this.build(entry);
+    for (const entry of this.entries) {
+      const width = plotWidth(entry.box);
+      if (!width || !entry.chart.x) continue;
+      if (!entry.plot) this.build(entry);
+      else if (entry.plot.width !== width) entry.plot.setSize({ width, height: entry.plot.height });
+    }
   }
 
   redraw() {
     for (const entry of this.entries) if (entry.plot) this.build(entry);
-  }
-
-  resize() {
-    for (const { plot, box } of this.entries) if (plot && box.clientWidth) plot.setSize({ width: box.clientWidth, height: plot.height });
   }
 
   zoom(from, to) {
@@ -133,7 +136,6 @@ class ChartSet {
     const meant = this.entries.filter((e) => e.chart.metrics.some((m) => metrics.includes(m)));
     for (const entry of this.entries) entry.figure.classList.toggle("meant", meant.includes(entry));
     for (const entry of meant) entry.figure.hidden = false;
-    this.resize();
     const target = (meant[0] ?? this.entries.find((e) => !e.figure.hidden))?.figure;
     if (!target) return;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -172,7 +174,7 @@ class ChartSet {
       labelFont: "12px system-ui, sans-serif",
     };
     return {
-      width: Math.max(box.clientWidth, 200),
+      width: plotWidth(box) || 200,
       height: place === "first" ? 250 : 190,
       legend: { show: false },
       cursor: { sync: { key: this.key, scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } },

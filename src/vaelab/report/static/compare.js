@@ -180,7 +180,8 @@
   byId("axis").addEventListener("change", overlay);
   byId("log").addEventListener("change", () => { state.log = byId("log").checked; overlay(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", overlay);
-  addEventListener("resize", settled(() => state.plot?.setSize({ width: byId("plot").clientWidth, height: 300 }), 100));
+  printWhole(overlay);
+  new ResizeObserver(settled(() => state.plot?.setSize({ width: byId("plot").clientWidth, height: 300 }), 60)).observe(byId("plot"));
   // two to begin with, so that it is seen what marking does
   state.marked = [...data.runs].sort(compareBy(columns[1])).slice(0, Math.min(data.runs.length, 4));
   show();

@@ -35,15 +35,10 @@
   const chosen = () => select ? Number(select.value) : 0;
   select?.addEventListener("change", () => show(chosen()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => sets.forEach((set) => set.redraw()));
-  addEventListener("resize", settled(() => sets.forEach((set) => set.resize()), 100));
-  // on paper: all runs, in the colours of the light scheme
-  const print = (on) => {
-    document.documentElement.classList.toggle("paper", on);
+  printWhole((on) => {
     show(on ? null : chosen());
     sets.forEach((set) => set.redraw());
-  };
-  addEventListener("beforeprint", () => print(true));
-  addEventListener("afterprint", () => print(false));
+  });
   show(chosen());
   window.vaelab = { charts: sets.map((set) => set.entries) };
 })();

@@ -136,6 +136,6 @@ byId("theme").addEventListener("change", (event) => theme.set(event.target.value
 const redraw = () => { for (const page of Object.values(pages)) page.set?.redraw(); if (state) showStatus(); };
 byId("theme").addEventListener("change", redraw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-addEventListener("resize", settled(() => { current().set?.resize(); current().loader?.refresh(); }, 100));
+printWhole(redraw);
 setInterval(showTimes, 5000);
 globalThis.vaelab = { pages, list, get state() { return state; }, get shown() { return shown; } };

@@ -7,7 +7,7 @@ const theme = {
     theme.apply();
   },
   apply: () => {
-    const media = { light: "not all", dark: "all", auto: "(prefers-color-scheme: dark)" };
+    const media = { light: "not all", dark: "screen", auto: "screen and (prefers-color-scheme: dark)" };
     document.getElementById("dark").media = media[theme.get()] ?? media.auto;
   },
 };
