@@ -148,7 +148,7 @@ def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     codes = {f.code for f in findings if f.severity != "info"}
     said = {f.name: f for f in facts.statements}
     rec = facts.view.series("rec_loss")
-    if len(rec) >= 8 and not codes & {"MET1001", "MET1002", "REC103", "REC107", "ADV307"}:
+    if len(rec) >= 8 and not codes & {"MET1001", "MET1002", "MET1009", "REC107", "ADV307"}:
         first, middle = float(rec.values[0]), rec.now
         if 0 < middle < 0.9 * first:
             good.append(
