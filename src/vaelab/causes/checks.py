@@ -256,16 +256,3 @@ def kl_weight_anneals(facts: Facts) -> CheckResult | None:
         return CheckResult(True, f"The KL weight grows over {length:,.0f} steps, as declared.")
     solved = facts.algebra.value("kl_weight")
     return None if solved is None else CheckResult(False, f"The KL weight is constant: {rough(solved)}.")
-
-
-def spikes_at_resume(facts: Facts) -> CheckResult | None:
-    """The largest rec_loss of the five rows after a resume against the five rows before."""
-    rec = facts.view.series("rec_loss")
-    for step in facts.phases.resumes:
-        before, after = rec.values[rec.steps < step][-5:], rec.values[rec.steps >= step][:5]
-        if len(before) == 5 and len(after) and before.min() > 0:
-            ratio = float(after.max() / before.max())
-            return CheckResult(
-                ratio > 1.3, f"After the resume of step {step:,} rec_loss reaches {rough(ratio)} times its level."
-            )
-    return None

@@ -56,7 +56,6 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="No term jumps at the resume.",
         sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         needs=("resume",),
-        check=checks.spikes_at_resume,
         expects=shows(
             often="MET1002", sometimes="DAT710 MET1005:reconstruction MET1002:reconstruction MET1002:perceptual"
         ),

@@ -6,8 +6,9 @@ import numpy as np
 
 from vaelab.errors import LogError
 from vaelab.readers.base import RawLog, Reader
-from vaelab.readers.source import Source
+from vaelab.readers.source import HEAD_SIZE, Source
 from vaelab.readers.text_log import error_told
+from vaelab.run import Event
 
 
 class BrokenOff:
@@ -20,10 +21,15 @@ class BrokenOff:
         return 0.0
 
     def read(self, source: Source) -> list[RawLog]:
-        error = error_told(source.head())
+        error = error_in(source)
         if error is None:
             raise LogError(f"{source.name} holds no row of metrics and tells of no error.")
         return [RawLog(source.name, self.name, np.empty(0, np.int64), [], events=[error])]
+
+
+def error_in(source: Source) -> Event | None:
+    """The error that a short log tells of; None for one that is longer than its head, whose rows may come later."""
+    return error_told(source.head()) if len(source.head()) < HEAD_SIZE else None
 
 
 READER: Reader = BrokenOff()

@@ -105,28 +105,23 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     ranked = detect(source)
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
         return [_named("metric_logger"), _named("key_value")]  # its rows may begin behind what was looked at
-    broken_off = _broken_off(source.head()) if not ranked or b"Traceback" in source.head() else []
-    if not ranked and not broken_off:
+    if ranked and ranked[0][1] >= SURE_ENOUGH:
+        ranked = ranked[:1]
+        if b"Traceback" not in source.head():
+            return [_named(ranked[0][0])]
+    from vaelab.readers import broken_off
+
+    broke = broken_off.error_in(source) is not None
+    if not ranked and not broke:
         raise LogError(
             f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
             f"({', '.join(r.name for r in READERS)})."
         )
-    if ranked and ranked[0][1] >= SURE_ENOUGH:
-        ranked = ranked[:1]
-    return [*(_named(name) for name, _, _ in ranked), *broken_off]
+    return [*(_named(name) for name, _, _ in ranked), *([broken_off.READER] if broke else [])]
 
 
 def _named(name: str) -> Reader:
     return next(listed for listed in READERS if listed.name == name).load()
-
-
-def _broken_off(head: bytes) -> list[Reader]:
-    """The reader of what a program said before it broke, where the whole text is ``head`` and tells of an error."""
-    from vaelab.readers.text_log import error_told
-
-    if len(head) == HEAD_SIZE or error_told(head) is None:
-        return []
-    return [Format("broken_off", "broken_off").load()]
 
 
 def _kind(head: bytes) -> str:
