@@ -204,14 +204,6 @@ def rate_has_decayed(facts: Facts) -> CheckResult | None:
     return None if share is None else CheckResult(share < 0.1, f"lr stands at {share:.1%} of its peak.")
 
 
-def rate_below_minimum(facts: Facts) -> CheckResult | None:
-    """The last learning rate against min_lr."""
-    least, now, peak = facts.view.number("min_lr"), facts.optimiser.lr_now, facts.optimiser.lr_peak
-    if not least or now is None or facts.view.lr_unreadable or (peak and now > peak / FAR):
-        return None
-    return CheckResult(now < 0.5 * least, f"lr stands at {rough(now)}, min_lr is {rough(least)}.")
-
-
 def half_precision(facts: Facts) -> CheckResult | None:
     """Whether settings or a loss scale that moves say that half precision is used."""
     declared = half_precision_declared(facts)
@@ -248,11 +240,3 @@ def weights_differ_after_resume(facts: Facts) -> CheckResult | None:
             name = f"{above} / {below}" if below else above
             return CheckResult(True, f"{name} went {ratio:.3g} times at the resume of step {steps[0]:,}.")
     return None
-
-
-def kl_weight_anneals(facts: Facts) -> CheckResult | None:
-    """Whether the KL weight grows by plan, or one constant weight closes the total."""
-    if length := facts.view.number("kl_warmup"):
-        return CheckResult(True, f"The KL weight grows over {length:,.0f} steps, as declared.")
-    solved = facts.algebra.value("kl_weight")
-    return None if solved is None else CheckResult(False, f"The KL weight is constant: {rough(solved)}.")

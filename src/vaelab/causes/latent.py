@@ -152,7 +152,6 @@ LATENT: tuple[Cause, ...] = (
         sources="nv-tlabs/LION#17; edgarschnfld/CADA-VAE-PyTorch#2",
         fault=False,
         needs=("kl",),
-        check=checks.kl_weight_anneals,
         expects=shows(often="MET1001:total"),
     ),
     Cause(

@@ -138,7 +138,6 @@ OPTIMISATION: tuple[Cause, ...] = (
         falsify="The rate ends at the stated minimum.",
         sources="UNIC-Lab/RadioDiff: train_vae.py",
         expects=shows(often="OPT407", sometimes="REC108 ADV305"),
-        check=checks.rate_below_minimum,
         decided_by="lint",
     ),
     Cause(
