@@ -45,7 +45,7 @@ def test_the_loss_is_its_definition(dino: Path) -> None:
             mapped = torch.einsum("oc,chw->ohw", alignment.projection.weight[:, :, 0, 0], z[clip, :, latent])
             f, m = (F.normalize(one.flatten(1), dim=0) for one in (features, mapped))
             near = torch.relu(0.5 - (f * m).sum(0)).mean()
-            expected += float((near + torch.relu((m.T @ m - f.T @ f).abs() - 0.25).mean())) / 4
+            expected += float(near + torch.relu((m.T @ m - f.T @ f).abs() - 0.25).mean()) / 4
     assert float(alignment(z, x)) == pytest.approx(expected, rel=1e-4)
     assert float(alignment(z, x)) > 0
 
