@@ -22,7 +22,7 @@ from vaelab.report.charts import not_finite, points
 from vaelab.report.compare_page import compare_page
 from vaelab.report.html import static as report_static
 from vaelab.report.html import to_html
-from vaelab.web.compared import MOST_RUNS, compared_points, comparison
+from vaelab.web.compared import AXES, MOST_RUNS, compared_points, comparison
 from vaelab.web.guard import Guard
 from vaelab.web.poller import Poller
 from vaelab.web.run_files import KINDS
@@ -155,7 +155,8 @@ class _Pages:
         return FileResponse(path, media_type=KINDS[kind], headers={"Cache-Control": "private, no-cache"})
 
     def compare(self, request: Request) -> Response:
-        return _json(comparison(self._chosen(request)))
+        """Several runs in words, and their charts: ``?run=a&run=b&over=step``, ``seconds`` or ``samples``."""
+        return _json(comparison(self._chosen(request), _axis(request)))
 
     def table(self, _: Request) -> Response:
         """All runs that can be read, as they are now, on the page of ``vaelab compare``: however many, by step, time and samples."""
@@ -166,7 +167,11 @@ class _Pages:
 
     def compared_points(self, request: Request) -> Response:
         """Points of one metric of several runs: ``?run=a&run=b&metric=rec_loss&first=0&last=1000&limit=1200``."""
-        return _json(compared_points(self._chosen(request), request.query_params.get("metric", ""), *_range(request)))
+        return _json(
+            compared_points(
+                self._chosen(request), request.query_params.get("metric", ""), _axis(request), *_range(request)
+            )
+        )
 
     def _view(self, run_id: str) -> RunView:
         view = self.poller.views.get(run_id)
@@ -183,6 +188,13 @@ class _Pages:
         if waiting:
             raise HTTPException(409, f"Not readable yet: {', '.join(waiting)}.")
         return views
+
+
+def _axis(request: Request) -> str:
+    over = request.query_params.get("over", "step")
+    if over not in AXES:
+        raise HTTPException(400, f"over must be one of {', '.join(AXES)}.")
+    return over
 
 
 def _range(request: Request) -> tuple[int, float | None, float | None]:
