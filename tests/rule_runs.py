@@ -94,7 +94,6 @@ def _() -> Draft:
     return out
 
 
-@fires("REC138", "warn", {"blurred": (21.0, 0.0)})
 def _() -> Draft:
     out = vae()
     out.columns["val/psnr"] = np.where(np.arange(ROWS) % 60 == 59, np.linspace(12, 19, ROWS), np.nan)
@@ -113,7 +112,7 @@ def _() -> Draft:
     return jumps_up(0.9, 0.01)
 
 
-@fires("DAT710", "warn", {"mean / rows": (50, 0.2)})
+@fires("DAT710", "warn", {"largest / rows": (50, 0.2)})
 def _() -> Draft:
     out = vae()
     means = np.full(ROWS, np.nan)

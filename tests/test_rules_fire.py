@@ -58,7 +58,6 @@ def _() -> Draft:
     return with_rec(vae(), 0.01 * np.linspace(1, 4, ROWS) * noise())
 
 
-@fires("REC103", "critical", {"early level": (0.2, 0.05), "late level": (0.2, 0.05)})
 def _() -> Draft:
     return with_rec(vae(), 0.2 * noise())
 
@@ -83,7 +82,6 @@ def _() -> Draft:
     return with_rec(vae(warm_up=0.0), decay(ROWS, 0.2, 0.0016, 40) * noise())
 
 
-@fires("REC109", "critical")
 def _() -> Draft:
     out = vae()
     val = np.full(ROWS, np.nan)
@@ -101,7 +99,6 @@ def _() -> Draft:
     return draft({"nll_loss": np.linspace(0.07, 0.5, 40)}, trainer="pyramid_flow")
 
 
-@fires("REC113", "critical", {"rec_loss late / first": (1, 0.1)})
 def _() -> Draft:
     out = vae()
     out.columns["kl_loss"] = 40 * noise(seed=1)
@@ -167,7 +164,9 @@ def _() -> Draft:
 
 @fires("ADV303", "warn", {"disc_loss": (1, 0.03), "chance": (1, 0)})
 def _() -> Draft:
-    return gan(0.0, 0.0)
+    out = gan(0.0, 0.0)
+    out.columns["perceptual_loss"] = 0.05 * np.where(out.columns["disc_factor"] > 0, 1.05, 1.0) * noise(0.01)
+    return out
 
 
 @fires("ADV304", "critical", {"rows with real < fake": (1, 0.05)})
@@ -372,7 +371,6 @@ def _() -> Draft:
     return out
 
 
-@fires("DAT703", "info", {"share": (0.6, 0.01)})
 def _() -> Draft:
     out = vae()
     out.columns |= {"step_time": np.full(ROWS, 0.5), "data_time": np.full(ROWS, 0.3)}
@@ -398,7 +396,6 @@ def _() -> Draft:
     return scaled_from(vae(), 200, 0.2)
 
 
-@fires("DAT707", "warn", {"PSNR": (46, 0.02)})
 def _() -> Draft:
     return with_rec(vae(), decay(ROWS, 0.3, 1e-4, 14) * noise())
 

@@ -35,16 +35,16 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV332", "ADV333", "DAT703", "KL228", "KL232",
+            "ADV332", "ADV333", "KL228", "KL232",
             "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
-            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC113", "REC116",
+            "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
     **_same("critical", "nothing is learned, or the run has ended, until it is mended",
             "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
     # adversarial
     "ADV301": Harm("a plain VAE may be meant; not where adversarial columns are logged", "info", with_cost="warn"),
-    "ADV303": Harm("a discriminator that is known to be useless trains nothing; one at chance may be an equilibrium", "critical"),
+    "ADV303": Harm("one that is known to be useless trains nothing; else it harms only where nothing gains", "info", "nothing gains", warn=1),
     "ADV305": Harm("the generator gets no signal; it harms where the reconstruction pays or next to no gradient is left"),
     "ADV306": Harm("every recipe shows it; it is watched until the old level is back", "info", with_cost="warn"),
     "ADV307": Harm("2.6 dB of a squared error are no trade any more", unit="times the level before", critical=1.8),
@@ -76,7 +76,6 @@ HARM: Mapping[str, Harm] = {
     "MET1010": Harm("a run may recover from it; what came of it says whether it did"),
     "MET1002": Harm("a jump that stays is damage; one that passes counts by its fourth root, at a resume by its square root", "info", "error after / before", warn=2**0.25),
     "MET1005": Harm("2% of the rows are more than a few samples", "info", "share of rows", warn=0.02),
-    "MET1004": Harm("a zero may be rounding", "info", with_cost="warn"),
     # numerics
     "NUM501": Harm("a NaN that passes is a skipped step; one that stays is the end of the run", wasted=True),
     "NUM504": Harm("below a scale of 1 the gradients themselves are not finite"),
@@ -86,8 +85,6 @@ HARM: Mapping[str, Harm] = {
     "OPT405": Harm("with Adam every weight moves by the rate at each step; it harms where the outcome is poor", unit="peak rate", wasted=True),
     "OPT407": Harm("nothing is trained; a printed 0 may be rounding", "critical", wasted=True),
     # reconstruction
-    "REC103": Harm("less than a fifth gained is next to nothing", unit="late / early level", critical=0.8),
-    "REC109": Harm("1.5 times the best held-out error, while training goes on", unit="held-out error now / best", critical=1.5),
     "REC114": Harm("an average that never moves will be published as it is", "info", "averaged / raw error", warn=1.5),
     "REC115": Harm("healthy runs with easier training batches reach 3.3 times", unit="held-out / training error", critical=3.5),
     "REC121": Harm("3 of 255 levels are visible in flat areas", unit="8-bit levels", critical=3),
