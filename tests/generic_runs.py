@@ -32,7 +32,6 @@ def _() -> Draft:
     return plain(alignment_loss=1.05 * noise(0.005, seed=3))
 
 
-@fires("MET1004", "warn", {"first step at 0": (2000, 0)})
 def _() -> Draft:
     return plain(perceptual_loss=np.where(ROW < 200, 0.3 * noise(seed=4), 0.0))
 

@@ -58,7 +58,6 @@ def _() -> Draft:
     return with_rec(vae(), 0.01 * np.linspace(1, 4, ROWS) * noise())
 
 
-@fires("REC103", "critical", {"early level": (0.2, 0.05), "late level": (0.2, 0.05)})
 def _() -> Draft:
     return with_rec(vae(), 0.2 * noise())
 
@@ -83,7 +82,6 @@ def _() -> Draft:
     return with_rec(vae(warm_up=0.0), decay(ROWS, 0.2, 0.0016, 40) * noise())
 
 
-@fires("REC109", "critical")
 def _() -> Draft:
     out = vae()
     val = np.full(ROWS, np.nan)
@@ -101,7 +99,6 @@ def _() -> Draft:
     return draft({"nll_loss": np.linspace(0.07, 0.5, 40)}, trainer="pyramid_flow")
 
 
-@fires("REC113", "critical", {"rec_loss late / first": (1, 0.1)})
 def _() -> Draft:
     out = vae()
     out.columns["kl_loss"] = 40 * noise(seed=1)
@@ -329,7 +326,7 @@ def _() -> Draft:
 # --- ALG, SCH -----------------------------------------------------------------------------------------------------------------
 
 
-@fires("ALG901", "warn")
+@fires("ALG901", "critical")
 def _() -> Draft:
     out = vae()
     out.columns["nll_loss"] = out.columns["nll_loss"] * (1 + noise(0.4))
@@ -374,7 +371,6 @@ def _() -> Draft:
     return out
 
 
-@fires("DAT703", "info", {"share": (0.6, 0.01)})
 def _() -> Draft:
     out = vae()
     out.columns |= {"step_time": np.full(ROWS, 0.5), "data_time": np.full(ROWS, 0.3)}
@@ -400,7 +396,6 @@ def _() -> Draft:
     return scaled_from(vae(), 200, 0.2)
 
 
-@fires("DAT707", "warn", {"PSNR": (46, 0.02)})
 def _() -> Draft:
     return with_rec(vae(), decay(ROWS, 0.3, 1e-4, 14) * noise())
 

@@ -109,7 +109,7 @@ NUMERICS: tuple[Cause, ...] = (
         expected="Non-zero values.",
         falsify="The full-precision value is 0.",
         sources="UNIC-Lab/RadioDiff: denoising_diffusion_pytorch/utils.py",
-        expects=shows(often="NUM506", sometimes="MET1004 MET1008"),
+        expects=shows(often="NUM506", sometimes="MET1008"),
     ),
     Cause(
         "F8",

@@ -21,7 +21,6 @@ FEW, MANY_TIMES = 3, 2.5
 """Rows that are enough where the error now is this many times the first."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
-STUCK_ROWS = 40
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
@@ -33,14 +32,6 @@ OF_A_GAN = {
 """The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
-FLAT = 0.03
-"""A change of the level by less than this share from the first rows on is none."""
-IMPROVES = 1.3
-"""First error over the error now from which a reconstruction is being trained."""
-NOISY = 0.3
-"""Row-to-row noise from which the level of some dozen rows is known to 10% only."""
-SMALL = 0.01
-"""Share of the reconstruction below which a term next to it is next to nothing."""
 
 
 def directed(facts: Facts) -> Iterator[Track]:
@@ -218,72 +209,6 @@ def _unexplained(facts: Facts, track: Track) -> bool:
         return False
     what = facts.coincides(track.shift)
     return what in WITH and (what == "resume" or not began_again(facts))
-
-
-class StuckFromTheStart(Rule):
-    """A metric has not moved since the first rows.
-
-    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
-    trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
-    A term that is next to nothing, or all noise, beside a reconstruction that improves is passed over.
-    Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
-    Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
-    is. A fine-tune that starts at its best level looks the same.
-    Evidence it needs: 40 rows of the column from the first steps on.
-    What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
-    References: LightningDiT#1, 1d-tokenizer#43; causes B8, E2, C1.
-    """
-
-    code = "MET1003"
-    name = "stuck-from-the-start"
-    finds = ("", "stuck")
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        warm_up = facts.phases.warm_up
-        if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
-            return
-        losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
-        stuck = [t for t in losses if t.rows >= STUCK_ROWS and begins_with_the_run(facts, t) and _flat(t)]
-        # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
-        latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
-        held_out = any(t.role.split in ("val", "test") for t in stuck)
-        nothing = (
-            held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
-        )
-        for track in (t for t in stuck if t.role.split == "train" and not t.constant and not _lost_in_noise(facts, t)):
-            yield self.finding(
-                f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
-                f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
-                f" began at its best.{' Every other loss stays flat too.' if nothing else ''}",
-                costs=nothing,
-                subject=track.role.name,
-                metrics=(track.metric,),
-                steps=track.steps,
-                evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
-            )
-
-
-def _flat(track: Track) -> bool:
-    change = abs(float(np.log(track.improved or 1.0)))
-    range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
-    # what the noise of the two levels compared does to their ratio
-    chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
-    return bool(change <= FLAT + chance and range_ <= 2 * FLAT + 4 * track.noise)
-
-
-def _lost_in_noise(facts: Facts, track: Track) -> bool:
-    """A term beside a reconstruction that improves, which is so small or so noisy that its level says nothing."""
-    rec = next((facts.tracks[m] for m in facts.view.of("reconstruction") if m != track.metric), None)
-    if rec is None or (rec.improved or 1.0) < IMPROVES or track.role.name != "perceptual":
-        return False
-    return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
-
-
-def begins_with_the_run(facts: Facts, track: Track) -> bool:
-    steps = facts.run.steps
-    spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
-    return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
 
 
 class Exploded(Rule):

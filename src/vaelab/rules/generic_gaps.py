@@ -8,51 +8,10 @@ import numpy as np
 
 from vaelab.analysis import rolling_median
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.generic import directed, repeats
 from vaelab.words import rough
-
-
-class GoneToZero(Rule):
-    """A loss has become exactly zero and stays so.
-
-    What it checks: a reconstruction, perceptual, alignment or total column that was not zero before, and is exactly 0 in the
-    last 8 rows or more.
-    Why it matters: no real error is 0. The term was switched off, is no longer computed, or is printed with too few decimals.
-    What to do: see which switch or schedule acts at that step; print it in scientific notation.
-    References: causes F7, G3.
-    """
-
-    code = "MET1004"
-    name = "gone-to-zero"
-    finds = ("", "zero")
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for track in facts.tracks.values():
-            loss = (
-                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
-                and track.role.standing in SURE
-            )
-            if not loss or track.zero_since is None:
-                continue
-            decimals = facts.run.columns[track.metric].decimals
-            printed = (
-                f" It is printed with {decimals} decimals: below half a unit of the last one."
-                if decimals is not None
-                else ""
-            )
-            yield self.finding(
-                f"{track.metric} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
-                f" rounded.{printed}",
-                subject=track.role.name,
-                costs=decimals is None or track.high >= 30 * 10.0**-decimals,
-                metrics=(track.metric,),
-                steps=(track.zero_since, track.steps[1]),
-                evidence=(Evidence("first step at 0", float(track.zero_since)),),
-            )
 
 
 class GanLossAtZero(Rule):
