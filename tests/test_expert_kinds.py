@@ -479,3 +479,11 @@ def test_a_kl_weight_out_of_family_is_information_while_the_latent_carries_much(
         return codes(diagnose(out.keep("rec_loss", "kl_loss", "perceptual_loss").run()))["KL203"]
 
     assert verdict(20_000) == "info" and verdict(500) == "warn"
+
+
+def test_a_total_that_steps_with_the_quantisers_loss_shows_no_change_of_a_weight() -> None:
+    quantiser = np.where(ROW < 60, 4.0, 0.2) * noise(seed=4)
+    columns = {"rec_loss": 0.5 * noise(seed=1), "quant_loss": quantiser}
+    total = columns["rec_loss"] + quantiser
+    assert "SCH602" not in codes(diagnose(draft({**columns, "total_loss": total}).run()))
+    assert "SCH602" in codes(diagnose(draft({"rec_loss": columns["rec_loss"], "total_loss": total}).run()))
