@@ -27,7 +27,7 @@ LATENT: tuple[Cause, ...] = (
         sources="AppliedDataSciencePartners/WorldModels#12; molecularsets/moses#45; CompVis/vunet#5",
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total MET1002:reconstruction MET1001:reconstruction REC117 KL214 REC131 REC119 MET1001:perceptual MET1002:perceptual MET1009:reconstruction",
+            sometimes="MET1003:reconstruction MET1003:total MET1002:reconstruction MET1001:reconstruction REC117 KL214 REC131 REC119 ADV305 MET1001:perceptual MET1002:perceptual MET1009:reconstruction",
             never="KL206 KL232 MET1009:run",
         ),
         decided_by="probe",

@@ -207,7 +207,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="Reconstruction falls again after the restart.",
         falsify="No fall after the restart.",
         sources="CompVis/latent-diffusion#270",
-        expects=shows(often="REC108", sometimes="OPT407 ADV305"),
+        expects=shows(often="REC108", sometimes="OPT407"),
         check=checks.rate_has_decayed,
     ),
 )
