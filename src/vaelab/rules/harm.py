@@ -59,7 +59,7 @@ HARM: Mapping[str, Harm] = {
     "DAT706": Harm("three times easier at once is no curriculum", unit="level before / after", critical=3),
     "DAT710": Harm("steps that pass have cost nothing; 3 of 100 healthy runs of a small KL have three and more", unit="largest / rows", with_cost="warn"),
     # KL and latent
-    "KL203": Harm("0.01 costs detail, 0.3 rewrites the latent", unit="effective beta", critical=0.3),
+    "KL203": Harm("0.3 rewrites the latent; below, it costs where the latent carries little", "info", "effective beta", critical=0.3, with_cost="warn"),
     "KL205": Harm("4 dB lost to the KL", unit="rec_loss now / first", critical=2.5, wasted=True),
     "KL206": Harm("50 nats an input value are near overflow", unit="nats per input value", critical=50),
     "KL209": Harm("below 0.3% of its level the latent is empty", unit="level before / now", critical=1 / 0.003),
