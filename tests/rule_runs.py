@@ -129,16 +129,6 @@ def _() -> Draft:
     return out
 
 
-@fires("SCH606", "critical", {"weight before": (1e-4, 0.05), "weight after": (0.1, 0.05)})
-def _() -> Draft:
-    out = vae("ldm", warm_up=0.0)
-    at = np.arange(ROWS) >= 150
-    out.columns["kl_loss"] = np.where(at, 300.0, 4000.0) * noise(seed=2)
-    out.columns["nll_loss"] = 10 * noise(seed=3)
-    out.columns["total_loss"] = out.columns["nll_loss"] + np.where(at, 0.1, 1e-4) * out.columns["kl_loss"]
-    return out
-
-
 @fires("ADV318", "critical", {"declared": (2000, 0), "rows off after it": (50, 0.02)})
 def _() -> Draft:
     out = healthy("pyramid_flow")

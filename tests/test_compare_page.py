@@ -41,9 +41,7 @@ def opened(browser: Any, tmp_path: Path, page: str) -> Any:
 
 
 def names(browser: Any) -> list[str]:
-    return browser.execute_script(
-        "return [...document.querySelectorAll('#runs td.of-run')].map((td) => td.textContent)"
-    )
+    return browser.execute_script("return [...document.querySelectorAll('#runs .of-run')].map((td) => td.textContent)")
 
 
 def click(browser: Any, text: str) -> None:

@@ -116,13 +116,14 @@ def test_an_adaptive_weight_that_rises_at_chance_is_watched_while_the_reconstruc
     assert codes(diagnosis).get("ADV303") == "warn"
 
 
-def test_the_bound_of_a_weighted_hinge_loss_uses_its_weight() -> None:
+def test_the_chance_level_of_a_weighted_hinge_loss_uses_its_weight() -> None:
     rng = np.random.default_rng(3)
     real, fake = rng.normal(0.3, 0.05, ROWS), rng.normal(-0.3, 0.05, ROWS)
     disc = 0.5 * hinge(real, fake, 0.3, rng)
     columns = {"rec_loss": falls(), "disc_loss": disc, "logits_real": real, "logits_fake": fake, "g_loss": -fake}
     for trainer in ("llamagen", "unknown"):
-        assert "ADV316" not in codes(diagnose(draft(columns, trainer=trainer).run()))
+        gan = diagnose(draft(columns, trainer=trainer).run()).facts.adversary
+        assert gan is not None and (gan.family, gan.chance) == ("hinge", 0.5)
 
 
 # --- values out of their family ---------------------------------------------------------------------------------------------

@@ -57,7 +57,9 @@ DISTRIBUTED: tuple[Cause, ...] = (
         sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         needs=("resume",),
         check=checks.spikes_at_resume,
-        expects=shows(often="MET1002", sometimes="DAT710 MET1005:reconstruction"),
+        expects=shows(
+            often="MET1002", sometimes="DAT710 MET1005:reconstruction MET1002:reconstruction MET1002:perceptual"
+        ),
     ),
     Cause(
         "H5",
@@ -110,7 +112,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="The configurations agree.",
         sources="arithmetic of the loss",
         needs=("resume",),
-        expects=shows(often="SCH602 SCH606", sometimes="SCH607 SCH604 SCH601 ALG901 OPT402 OPT404 MET1002"),
+        expects=shows(often="SCH602", sometimes="SCH607 SCH604 SCH601 ALG901 OPT402 OPT404 MET1002"),
         check=checks.weights_differ_after_resume,
         decided_by="lint",
     ),

@@ -156,6 +156,17 @@ class LossConfig(Section):
     lcr_threshold: float = Field(
         0.75, gt=-1, le=1, description="Correlation from which nothing more is asked for (0.75 in SSVAE)."
     )
+    equivariance_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight, beside the pixel loss's, of the pixel loss between what a scaled or rotated latent decodes to and the"
+        " picture scaled and rotated alike: a latent without detail that only the decoder can read; 0: off.",
+    )
+    equivariance: Literal["scale", "scale+rotate"] = Field(
+        "scale+rotate",
+        description="scale: to a half or a quarter (scale equivariance). scale+rotate: between a quarter and the whole, with quarter"
+        " turns (EQ-VAE).",
+    )
     disc: Literal["none", "patch2d", "patch3d"] = Field(
         "patch2d", description="Discriminator: PatchGAN on frames, on clips, or none (no GAN at all)."
     )

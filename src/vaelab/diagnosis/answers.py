@@ -80,10 +80,7 @@ def _kl(facts: Facts, findings: Sequence[Finding]) -> str:
     answer = {
         "KL206": "Far too large",
         "KL201": "Far too small",
-        "KL211": "Too small",
-        "KL204": "Too small",
-        "KL203": "The KL weight is too large",
-        "KL202": "The weighted KL is too large a part of the loss",
+        "KL203": "The KL weighs too much",
         "KL210": "It grows too much",
     }
     present = {f.code: f for f in findings if f.severity != "info"}

@@ -16,7 +16,7 @@ from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.evaluation.published import comparable
 from vaelab.evaluation.scores import COVERAGE, FEWEST_FILES, SCORES, ClipTable, chunk_scores, measured
 from vaelab.rules import ALL_RULES
-from vaelab.rules.evaluated_pictures import is_local_grid
+from vaelab.rules.evaluated import is_local_grid
 from vaelab.run import Run
 
 PUBLISHED_WARNING = (

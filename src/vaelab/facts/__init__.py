@@ -13,6 +13,7 @@ from vaelab.facts.changes import Changes, coincides, find_changes
 from vaelab.facts.derived import derived, negated
 from vaelab.facts.errors import Shift
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
+from vaelab.facts.order import Lead, find_leads
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
 from vaelab.facts.statements import statements
@@ -58,6 +59,11 @@ class Facts:
     def breakdown(self) -> Breakdown | None:
         """What stood before the first loss that is no number to the end; None in a run without one."""
         return find_breakdown(self.view)
+
+    @cached_property
+    def leads(self) -> tuple[Lead, ...]:
+        """What had moved before the reconstruction left its level."""
+        return find_leads(self.view, self.phases, self.tracks)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``needs`` that this run lacks. A need is a column name, a number measured on a checkpoint

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, quantile
 from vaelab.facts.extra_terms import solve_extra, solve_lecam
 from vaelab.facts.identities import (
     MEDIAN_RATIO,
@@ -205,7 +205,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     else:
         text = (
             f"{relation} = w x rec_loss + {weight_p:g} x perceptual_loss does not close with one w: rows ask for"
-            f" {float(np.quantile(rest / rec, 0.05)):.3g} to {float(np.quantile(rest / rec, 0.95)):.3g} ({how_text})."
+            f" {quantile(rest / rec, 0.05):.3g} to {quantile(rest / rec, 0.95):.3g} ({how_text})."
         )
     solved["pixelloss_weight"] = Solved(
         "pixelloss_weight", value if closes else None, low, high, "closes" if closes else "does-not-close", how,

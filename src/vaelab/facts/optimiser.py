@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, quantile
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
 from vaelab.run import FloatArray
@@ -69,7 +69,7 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
         clipped=clipped,
         coefficient=coefficient,
         cut=cut,
-        suggested=float(np.quantile(norm.values, 0.9)) if len(norm) else None,
+        suggested=quantile(norm.values, 0.9) if len(norm) else None,
         lr_now=float(lr.values[-1]) if len(lr) else None,
         lr_peak=float(lr.values.max()) if len(lr) else None,
         lr_jumps=_lr_jumps(view, phases),

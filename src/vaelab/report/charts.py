@@ -49,8 +49,9 @@ def _about(
     diagnosis: Diagnosis, metrics: tuple[str, ...], first: Mapping[tuple[str, ...], EvidencePlot]
 ) -> dict[str, Any]:
     """Texts of a chart, and what is drawn beside its curves. place: ``first`` view, ``main``, or ``dull`` where no curve ever moves.
-    shade: the steps of the finding ``code``. decibels: already a logarithm, so the axis starts linear."""
+    shade: the steps of the finding ``code``. says: its first sentence, for who sees no plot. decibels: already a logarithm, so the axis starts linear."""
     run, unit = diagnosis.run, natural(diagnosis, metrics[0])
+    code = first[metrics].code if metrics in first else ""
     moves = any(np.ptp(run.series(m)[1]) > 0 for m in metrics)
     return {
         "metrics": list(map(plain, metrics)),
@@ -59,7 +60,8 @@ def _about(
         "rows": int(max(len(run.series(m)[0]) for m in metrics)),
         "place": "first" if metrics in first else "main" if moves else "dull",
         "shade": first[metrics].shade if metrics in first else None,
-        "code": first[metrics].code if metrics in first else "",
+        "code": code,
+        "says": next((plain(f.message).split(". ")[0] for f in diagnosis.findings if f.code == code), ""),
         "levels": [asdict(level) for level in levels(diagnosis, metrics[0])],
         "natural": asdict(unit) if unit is not None and len(metrics) == 1 else None,
         "decibels": in_decibels(metrics[0]),

@@ -207,46 +207,6 @@ def _helpless(facts: Facts) -> bool:
     return False
 
 
-class DiscriminatorLeads(Rule):
-    """The discriminator tells real from fake with ease, and has not won.
-
-    What it checks: logits beyond 1.3 on both sides over the last quarter of the GAN phase, or disc_loss below 30% of a known chance level,
-    where it has not won (ADV305).
-    Why it matters: beyond the hinge's margin of 1 a sample gives no gradient, and cross-entropy gives little. The GAN still acts, less and
-    less; a reconstruction that goes on improving says that all is well.
-    Evidence it needs: ``disc_loss`` or both logits, 15 rows with the GAN on.
-    What to do: nothing while the reconstruction and the perceptual loss hold; if they rise, lower lr_disc.
-    References: cause D4.
-    """
-
-    code = "ADV319"
-    name = "discriminator-leads"
-    finds = ("discriminator", "too-low")
-    needs = ("gan-active", "disc_loss|logits_real")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.rows < ENOUGH or any(DiscriminatorWins().check(facts)):
-            return
-        apart = a.real is not None and a.fake is not None and min(a.real, -a.fake) > 1.3
-        share = a.disc_loss / a.chance if a.chance_known and a.chance and a.disc_loss is not None else 1.0
-        if not apart and not 0 <= share < 0.3:
-            return
-        loss = f"disc_loss {a.disc_loss:.3g}" if a.disc_loss is not None else "no disc_loss logged"
-        logits = (
-            f", logits {a.real:.2g} on real and {a.fake:.2g} on fake"
-            if a.real is not None and a.fake is not None
-            else ""
-        )
-        yield self.finding(
-            f"The discriminator leads: {loss}{logits}. It tells real from fake with ease, so the generator gets little from it; while the"
-            " reconstruction goes on improving, that is no fault.",
-            metrics=("disc_loss", "logits_real", "logits_fake"),
-            evidence=(Evidence("disc_loss / chance", share), Evidence("gap", a.gap if a.gap is not None else 0.0)),
-            phase="gan",
-        )
-
-
 def holds(facts: Facts) -> bool:
     """Whether a reconstruction is logged that has become better (or was trained before) and stands near its best level."""
     trained = facts.phases.origin in ("pretrained", "resumed")
@@ -328,35 +288,6 @@ def _drifts_now(facts: Facts, chance: float) -> bool:
     far = bool(np.all(nearer > 0.5)) and bool(np.all(disc.values[-3:] > np.array([1.1, 1.1, 1.25]) * chance))
     # three above all of the eight before: less than once in a hundred by chance
     return far and len(disc) >= 11 and bool(disc.values[-3:].min() > disc.values[-11:-3].max())
-
-
-class BoundBroken(Rule):
-    """disc_loss and the mean logits cannot be of one step.
-
-    What it checks: the hinge loss is convex, so it cannot be below its value at the mean logits (Jensen).
-    Why it matters: columns that break the bound are of different steps, smoothed apart, or of another loss; conclusions
-    from their difference are void.
-    Evidence it needs: unsmoothed ``disc_loss``, ``logits_real``, ``logits_fake``.
-    What to do: log them from the same step.
-    References: latent-diffusion#187 (0.878 against a bound of 0.913).
-    """
-
-    code = "ADV316"
-    name = "hinge-bound-broken"
-    finds = ("discriminator", "contradicts")
-    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.family != "hinge" or a.bound_broken < 0.2 or a.rows < 8:
-            return
-        yield self.finding(
-            f"disc_loss is below what the mean logits allow in {a.bound_broken:.0%} of the rows: these columns are not of"
-            " the same step, or the loss is not the hinge.",
-            metrics=("disc_loss", "logits_real", "logits_fake"),
-            evidence=(Evidence("share of rows", a.bound_broken),),
-            phase="gan",
-        )
 
 
 class LabelsSwapped(Rule):

@@ -208,46 +208,6 @@ class LastingDamage(Rule):
         )
 
 
-class ColdStart(Rule):
-    """The discriminator starts cold at the peak learning rate.
-
-    What it checks: a GAN start on the step where the learning-rate warm-up ends, or with the discriminator's learning
-    rate at its peak from its first step.
-    Why it matters: an untrained discriminator at full speed makes the start shock larger and d_weight climb for hundreds
-    of steps.
-    Evidence it needs: ``lr`` (and ``disc_lr``) around the GAN start.
-    What to do: give the discriminator a warm-up of its own, or train it some hundred steps before its loss is used.
-    References: users' analyses of real runs; Pyramid-Flow's scheduler; cause D14.
-    """
-
-    code = "ADV313"
-    name = "discriminator-cold-at-peak-lr"
-    finds = ("discriminator", "too-high")
-    needs = ("gan-start-seen", "lr|disc_lr")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        gan, warm_up = facts.phases.gan, facts.phases.warm_up
-        start = gan.start_step or 0
-        spacing = start - (gan.before_step or 0)
-        planned = warm_up.planned or warm_up.end_step if warm_up else None
-        same = planned is not None and abs(start - planned) <= max(spacing, 1)
-        rate = facts.view.series("disc_lr")
-        at = int(np.searchsorted(rate.steps, start))
-        peak = len(rate) > 2 and at < len(rate) and rate.values[at] >= 0.9 * rate.values.max() > 0
-        if gan.disc_row is not None or (not same and not (peak and start > 0)):
-            return
-        why = "on the step where the learning-rate warm-up ends" if same else "at the peak of its learning rate"
-        shock = facts.phases.shock("rec_loss")
-        hit = f" rec_loss rose {shock.ratio:.1f} times there." if shock is not None and shock.seen else ""
-        yield self.finding(
-            f"The discriminator starts untrained {why} (step {start:,}).{hit}",
-            metrics=("disc_loss", "lr"),
-            steps=(start, start),
-            evidence=(Evidence("GAN start", float(start)),),
-            phase="gan-start",
-        )
-
-
 class OtherUnit(Rule):
     """disc_start is counted in another unit than the logged step.
 

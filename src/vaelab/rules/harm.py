@@ -35,7 +35,7 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
-            "ADV313", "ADV316", "ADV319", "ADV332", "ADV333", "KL207", "KL228", "KL232", 
+            "ADV332", "ADV333", "KL228", "KL232",
             "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "REC116",
@@ -79,10 +79,8 @@ HARM: Mapping[str, Harm] = {
     # numerics
     "NUM501": Harm("a NaN that passes is a skipped step; one that stays is the end of the run", wasted=True),
     "NUM504": Harm("below a scale of 1 the gradients themselves are not finite"),
-    "NUM508": Harm("a constant 0 is a term that is switched off", "info", with_cost="warn"),
     # optimisation
     "OPT402": Harm("a norm that came back has done no lasting harm", "info", "peak / early norm", with_cost="warn"),
-    "OPT403": Harm("the rate throws the weights out of place; without the KL beside it that is not sure", "critical", wasted=True),
     "OPT404": Harm("a restart of a schedule is harmless; beyond the highest rate before, or with the loss, it is not", unit="times"),
     "OPT405": Harm("with Adam every weight moves by the rate at each step; it harms where the outcome is poor", unit="peak rate", wasted=True),
     "OPT407": Harm("nothing is trained; a printed 0 may be rounding", "critical", wasted=True),
@@ -98,5 +96,4 @@ HARM: Mapping[str, Harm] = {
     "SCH602": Harm("three times another weight is another loss", unit="larger / smaller ratio", critical=3),
     "SCH604": Harm("it harms where the term is most of the loss"),
     "SCH607": Harm("a schedule may mean it; it harms where the run has become worse since", "info", "weight after / before", warn=100),
-    "SCH606": Harm("it harms where the KL shows it", unit="weight after / before"),
 }  # fmt: skip

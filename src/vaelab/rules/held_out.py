@@ -10,8 +10,7 @@ from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.evaluated import TRAINED
-from vaelab.rules.evaluated_pictures import is_local_grid
+from vaelab.rules.evaluated import TRAINED, is_local_grid
 from vaelab.words import number
 
 TRAINING = "rec_loss|rec_mse|total_loss"

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 
 from vaelab.config import TrainConfig
+from vaelab.errors import ConfigError
 from vaelab.losses import Objective, Perceptual, build_perceptual
 from vaelab.models import Autoencoder, build_autoencoder, build_discriminator
+from vaelab.models.moves import FEWEST
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
@@ -18,6 +20,8 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
     data, optim = config.data, config.optim
     autoencoder = build_autoencoder(config.model, data.channels)
     autoencoder.check_clip(data.frames, *data.resolution)
+    if config.loss.equivariance_weight > 0:
+        _check_moves(autoencoder, config)
     if optim.activation_checkpointing:
         autoencoder.enable_checkpointing()
     discriminator = build_discriminator(config.loss, data.channels) if config.uses_gan else None
@@ -42,6 +46,15 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
         find_unused,
         freeze_from,
     )
+
+
+def _check_moves(autoencoder: Autoencoder, config: TrainConfig) -> None:
+    least = min(autoencoder.latent_shape(config.data.frames, *config.data.resolution)[2:])
+    if least < FEWEST:
+        raise ConfigError(
+            f"loss.equivariance_weight scales latents down to a quarter, and these have {least} places along a side: at least {FEWEST} are"
+            " needed. Raise data.resolution, or set loss.equivariance_weight=0."
+        )
 
 
 def _leaves_weights_unused(autoencoder: Autoencoder, config: TrainConfig) -> bool:

@@ -23,8 +23,10 @@ from torch.nn.parallel import DistributedDataParallel
 from vaelab.config import LossConfig, OptimConfig
 from vaelab.errors import TrainError
 from vaelab.losses import LeCam, Objective, d_weight_ratio, disc_loss, gen_loss, kl_per_element, latent_stats
-from vaelab.losses.latent import local_correlation, standardised
-from vaelab.models import Autoencoder
+from vaelab.losses.objective import nll_elements
+from vaelab.losses.regularisers import Term, equivariance_term, local_correlation_term
+from vaelab.models import Autoencoder, Reconstruction
+from vaelab.models.moves import Move, draw_move, moved
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.ema import EMA
 from vaelab.training.schedule import disc_learning_rate, learning_rate
@@ -130,8 +132,10 @@ class TrainingStep:
             )
 
     def _generator_pass(self, x: torch.Tensor, step: int, share: float) -> tuple[Measured, torch.Tensor]:
+        move = self._move(x)
         with self._autocast():
-            out = self._forward(x, sample=self.sample)
+            # without a move, the call that a model of another kind takes too
+            out = self._forward(x, sample=self.sample, **({} if move is None else {"move": move}))
         reconstruction = out.x.detach().float().requires_grad_()
         with self._autocast():
             terms = self.objective.reconstruction(x, reconstruction)
@@ -163,18 +167,37 @@ class TrainingStep:
             if kl_weight > 0 and kl.requires_grad:
                 outputs.append(kl)
                 gradients.append(self.generator_update.scale(kl.new_full((), kl_weight * share)))
-        centre = out.z if out.mean is None else out.mean
-        if self.loss.lcr_weight > 0 and centre.requires_grad:
-            correlation = local_correlation(standardised(centre.float()))
-            lcr = torch.relu(self.loss.lcr_threshold - correlation)
-            total = total + self.loss.lcr_weight * lcr
-            weight = lcr.new_full((), self.loss.lcr_weight)
-            measured |= {"lcr_loss": lcr, "lcr_weight": weight, "local_correlation": correlation}
-            outputs.append(lcr)
-            gradients.append(self.generator_update.scale(weight * share))
+        for name, term in self._regularisers(x, out, move, measured):
+            total = total + term.weight * term.value
+            weight = term.value.new_full((), term.weight)
+            measured |= {f"{name}_loss": term.value, f"{name}_weight": weight}
+            if term.value.requires_grad:
+                outputs.append(term.value)
+                gradients.append(self.generator_update.scale(weight * share))
         measured["total_loss"] = total
         torch.autograd.backward(outputs, gradients)
         return {name: value.detach().float() for name, value in measured.items()}, reconstruction.detach()
+
+    def _move(self, x: torch.Tensor) -> Move | None:
+        """Drawn only where it is asked for: the noise of other runs stays as it is."""
+        if self.loss.equivariance_weight == 0:
+            return None
+        return draw_move(self.loss.equivariance, *self.autoencoder.latent_shape(*x.shape[2:])[2:])
+
+    def _regularisers(
+        self, x: torch.Tensor, out: Reconstruction, move: Move | None, measured: Measured
+    ) -> Iterator[tuple[str, Term]]:
+        centre = out.z if out.mean is None else out.mean
+        if self.loss.lcr_weight > 0 and centre.requires_grad:
+            term, measured["local_correlation"] = local_correlation_term(self.loss, centre)
+            yield "lcr", term
+        if move is not None and out.moved is not None:
+            height, width = out.moved.shape[-2:] if move.turns % 2 == 0 else out.moved.shape[:-3:-1]
+            elements = nll_elements(x.shape, self.loss.nll_reduction)
+            yield (
+                "equivariance",
+                equivariance_term(self.loss, moved(x, height, width, move.turns), out.moved.float(), elements),
+            )
 
     def _adversarial_gradient(
         self, out: torch.Tensor, reconstruction: torch.Tensor, grad_nll: torch.Tensor, factor: float

@@ -38,7 +38,16 @@ def comparison(views: Sequence[RunView]) -> dict[str, Any]:
             "markers": [],
         },
         "charts": [
-            {**chart, "lines": labels, "levels": [], "natural": None, "shade": None, "code": "", "place": "main"}
+            {
+                **chart,
+                "lines": labels,
+                "levels": [],
+                "natural": None,
+                "shade": None,
+                "code": "",
+                "says": "",
+                "place": "main",
+            }
             for chart in _charts(found)
         ],
     }

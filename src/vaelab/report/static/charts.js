@@ -24,6 +24,7 @@ class ChartSet {
     make("span", label, { textContent: "log" });
     const readout = make("p", figure, { className: "readout" });
     const box = make("div", figure, { className: "plot" });
+    box.setAttribute("role", "img");
     const entry = { set: this, chart, box, figure, title, switch: log, readout, log: null, plot: null };
     log.addEventListener("change", () => { entry.log = log.checked; this.build(entry); });
     figure.addEventListener("keydown", (event) => this.#onKey(event));
@@ -211,9 +212,9 @@ class ChartSet {
   // Under the title: the values at the cursor, else the newest ones.
   #showReadout(entry, row = null) {
     if (!entry) return;
-    const { chart, readout, figure } = entry;
+    const { chart, readout, figure, box } = entry;
     const names = chart.lines ?? chart.metrics;
-    if (!chart.x) { readout.textContent = "loading ..."; return; }
+    if (!chart.x) { readout.textContent = "loading ..."; box.setAttribute("aria-label", `${chart.title}: loading`); return; }
     const newest = (line) => { for (let i = line.length - 1; i >= 0; i -= 1) if (line[i] != null) return line[i]; return null; };
     const texts = chart.y.map((line) => {
       const value = row == null ? newest(line) : line[row];
@@ -231,9 +232,10 @@ class ChartSet {
       part.append(Object.assign(document.createElement("b"), { textContent: text }));
     });
     if (row != null) return;
-    const levels = chart.levels.map((level) => level.label).join("; ");
-    figure.setAttribute("aria-label", `Plot of ${chart.title}: last ${texts.join(", ")}${levels ? `; lines: ${levels}` : ""}. `
-      + "Arrow keys move, plus and minus zoom, 0 shows all steps.");
+    const levels = chart.levels.map((level) => level.label).join("; "), [first, last] = this.axis.steps.map(formatStep);
+    figure.setAttribute("aria-label", `Plot of ${chart.title}. Arrow keys move, plus and minus zoom, 0 shows all steps.`);
+    box.setAttribute("aria-label", `${chart.title} over ${this.axis.stepUnit}s ${first} to ${last}: last ${texts.join(", ")}`
+      + `${levels ? `; lines: ${levels}` : ""}.${chart.says ? ` ${chart.says}.` : ""}`);
   }
 
   // Ctrl and the wheel (or two fingers on a touch pad) zoom about the pointer; the wheel alone scrolls the page.

@@ -8,12 +8,12 @@
   const make = (tag, parent, more = {}) => Object.assign(parent.appendChild(document.createElement(tag)), more);
 
   // Columns: title, the value to sort by, and what stands in the cell.
-  const text = (title, get) => ({ title, key: get, cell: (td, run) => { td.textContent = get(run); td.className = `of-${title}`; } });
+  const text = (title, get, row = false) => ({ title, row, key: get, cell: (td, run) => { td.textContent = get(run); td.className = `of-${title}`; } });
   const value = (title, get) => ({
     title, number: true, key: (run) => get(run) ?? null, cell: (td, run) => { td.textContent = formatValue(get(run)); td.className = "number"; },
   });
   const columns = [
-    text("run", (run) => run.name),
+    text("run", (run) => run.name, true),
     {
       title: "status", key: (run) => WORST.indexOf(run.status),
       cell: (td, run) => { td.className = `whole-word ${run.status}`; make("b", td, { textContent: run.status }); },
@@ -107,7 +107,7 @@
       box.setAttribute("aria-label", `Mark ${run.name}`);
       box.disabled = !box.checked && state.marked.length >= MOST_MARKED;
       box.addEventListener("change", () => mark(run, box.checked));
-      for (const column of columns) column.cell(make("td", row), run);
+      for (const column of columns) column.cell(column.row ? make("th", row, { scope: "row" }) : make("td", row), run);
       row.children[1].title = run.source;
     }
     byId("pages").textContent = "";
@@ -156,6 +156,8 @@
       hooks: { setCursor: [(u) => readout(u, shown, u.cursor.idx)] },
     }, joined, byId("plot"));
     readout(state.plot, shown, null);
+    const title = byId("metric").selectedOptions[0].textContent, over = byId("axis").selectedOptions[0].textContent;
+    byId("plot").setAttribute("aria-label", `${title} over ${over}, last values: ${byId("readout").textContent}`);
   }
 
   // The names in the colours of their curves, with the values at the cursor: of each run its last point up to there.

@@ -90,7 +90,8 @@ export class RunPage {
 
   // Buttons that go to the headings of the page.
   showJumps() {
-    const headings = [...this.article.querySelectorAll("h2")].filter((h) => h.checkVisibility());
+    const shown = () => [...this.article.querySelectorAll("h2:not(.unseen)")].filter((h) => h.checkVisibility());
+    const headings = shown();
     const bar = this.article.querySelector(".jump");
     const names = headings.map((h) => h.textContent).join("\n");
     if (names === this.names) return;
@@ -100,7 +101,7 @@ export class RunPage {
       button.type = "button";
       button.textContent = heading.textContent;
       button.addEventListener("click", () => {
-        const target = [...this.article.querySelectorAll("h2")].filter((h) => h.checkVisibility())[i];
+        const target = shown()[i];
         target.tabIndex = -1;
         target.focus({ preventScroll: true });
         target.scrollIntoView({ block: "start" });
