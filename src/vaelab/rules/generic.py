@@ -197,10 +197,11 @@ WITH = {
 
 
 def remaining(track: Track, shift: Shift) -> float:
-    """Error now over the error before the jump."""
+    """Error now, since the jump, over the error before it."""
     assert track.errors is not None
     i = int(np.searchsorted(track.series.steps, shift.step))
-    return times(level(track.errors[-len(track.series.late) :]) - level(track.errors[max(0, i - LASTS) : i]))
+    late = max(i, len(track.errors) - len(track.series.late))
+    return times(level(track.errors[late:]) - level(track.errors[max(0, i - LASTS) : i]))
 
 
 def _unexplained(facts: Facts, track: Track) -> bool:
