@@ -366,3 +366,9 @@ def test_standard_input_is_read() -> None:
     command = [sys.executable, "-c", "from vaelab.cli import main; main()", "diagnose", "-", "-f", "json"]
     done = subprocess.run(command, input=content, env=environment, capture_output=True)
     assert done.returncode in (0, 1) and json.loads(done.stdout)["runs"][0]["dialect"] == "pyramid_flow"
+
+
+def test_training_refuses_a_missing_folder_before_it_loads_anything(tmp_path: Path) -> None:
+    options = ["data.source=videos", f"data.path={tmp_path / 'none'}", "-o", str(tmp_path / "run")]
+    said = CliRunner().invoke(app, ["train", "video-tiny", *options])
+    assert "none does not exist. Check data.path" in said.output.replace("\n", " ") and "loading" not in said.output

@@ -192,7 +192,7 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
 def test_lists_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     fails(DataError, "names no file", source="annotations", path=str(tmp_path / "empty.jsonl"))
-    fails(DataError, "cannot be read", source="annotations", path=str(tmp_path / "none.jsonl"))
+    fails(DataError, "does not exist. Check data.path", source="annotations", path=str(tmp_path / "none.jsonl"))
     (tmp_path / "images.jsonl").write_text('{"image": "a.png"}\n{"image": "b.png"}')
     fails(DataError, "they are images only", source="annotations", path=str(tmp_path / "images.jsonl"), frames=5)
 

@@ -23,6 +23,7 @@ from vaelab.live.alerts import Alert, Alerts
 from vaelab.live.changes import Change
 from vaelab.live.milestones import duration, milestones
 from vaelab.live.screen import page, short_names, worst_run
+from vaelab.live.views import print_once
 from vaelab.report.sparkline import ASCII, BLOCKS, sparkline
 from vaelab.run import Run
 
@@ -79,16 +80,31 @@ def test_a_screen_of_80_by_24_says_what_matters(expected: str) -> None:
     assert expected in "\n".join(shown(watched(LOGS / "radiodiff-collapse")))
 
 
-def test_several_runs_have_a_line_each_and_the_worst_one_is_shown_in_full(all_runs: list[WatchedRun]) -> None:
-    lines = shown(all_runs)
-    assert lines[0] == "5 runs: 1 stop, 2 act, 1 watch, 1 healthy"
-    assert [line.split()[:2] for line in lines[1:4]] == [
-        ["ACT", "ldm-lightning-lr"],
-        ["ACT", "pyramid-flow-gan-weight"],
-        ["HEALTHY", "pyramid-flow-healthy"],
-    ]
-    assert lines[4].startswith("> STOP") and any(line.startswith("SHOULD HAVE STOPPED") for line in lines)
+def test_several_runs_are_listed_the_worst_first_and_that_one_is_shown_in_full(all_runs: list[WatchedRun]) -> None:
+    for width, height in ((80, 24), (120, 40)):
+        lines = shown(all_runs, width=width, height=height)
+        assert lines[0] == "5 runs: 1 stop, 2 act, 1 watch, 1 healthy"
+        names = ("STOP", "ACT", "WATCH", "HEALTHY")
+        listed = [word for line in lines[1:12] for word in line.lstrip("> ").split()[:1] if word in names]
+        assert listed == ["STOP", "ACT", "ACT", "WATCH", "HEALTHY"]
+        assert lines[1].startswith("> STOP") and any(line.startswith("SHOULD HAVE STOPPED") for line in lines)
     assert worst_run(all_runs).source.endswith("radiodiff-collapse/train.log")
+
+
+def test_one_look_tells_every_verdict_in_full(all_runs: list[WatchedRun]) -> None:
+    for width in (80, 120):
+        printed = io.StringIO()
+        print_once(all_runs, Console(file=printed, width=width, height=24))
+        table = " ".join(printed.getvalue().split("SHOULD HAVE")[0].split())
+        assert "no rule found anything to change." in table and "1,000 planned steps." in table
+        assert "before the GAN (0.07225 to 0.873) at step 599." in table
+
+
+def test_the_screen_and_the_report_agree_that_a_run_has_ended(all_runs: list[WatchedRun]) -> None:
+    """Its last row is the last for which there is room: step 890 of 900, ten steps a row."""
+    run = next(run for run in all_runs if "radiodiff-collapse" in run.source)
+    assert run.diagnosis is not None and run.finished and run.diagnosis.facts.ended
+    assert run.diagnosis.headline.startswith("Ended; it should have been stopped")
 
 
 def test_of_many_runs_the_worst_are_listed(all_runs: list[WatchedRun]) -> None:

@@ -533,7 +533,7 @@ def test_clipping_is_that_of_all_steps(tmp_path: Path) -> None:
     sim.columns["clip_share"] = np.full(len(sim.steps), 0.8)
     sim.columns["clip_coefficient"] = np.where(np.arange(len(sim.steps)) % 2, 0.25, 1.0)
     found = facts_of(sim.write(tmp_path))
-    assert found.optimiser.clipped == pytest.approx(0.8) and found.optimiser.coefficient == pytest.approx(0.25)
+    assert found.optimiser.clipped == pytest.approx(0.8) and found.optimiser.cut == pytest.approx((0.25, 0.25))
     clip = next(f for f in found.statements if f.name == "clip")
     assert "80% of the steps are scaled" in clip.text
 

@@ -164,7 +164,9 @@ def _() -> Draft:
 
 @fires("ADV303", "warn", {"disc_loss": (1, 0.03), "chance": (1, 0)})
 def _() -> Draft:
-    return gan(0.0, 0.0)
+    out = gan(0.0, 0.0)
+    out.columns["perceptual_loss"] = 0.05 * np.where(out.columns["disc_factor"] > 0, 1.05, 1.0) * noise(0.01)
+    return out
 
 
 @fires("ADV304", "critical", {"rows with real < fake": (1, 0.05)})
@@ -324,7 +326,7 @@ def _() -> Draft:
 # --- ALG, SCH -----------------------------------------------------------------------------------------------------------------
 
 
-@fires("ALG901", "warn")
+@fires("ALG901", "critical")
 def _() -> Draft:
     out = vae()
     out.columns["nll_loss"] = out.columns["nll_loss"] * (1 + noise(0.4))

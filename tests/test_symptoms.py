@@ -194,7 +194,7 @@ def test_a_total_that_does_not_close_is_said(tmp_path: Path) -> None:
         columns["total_loss"] = columns["total_loss"] + 5000 * c.ratio
 
     diagnosis = diagnose(ldm(tmp_path, missing_term))
-    assert found(diagnosis)["ALG901"] == "warn"
+    assert found(diagnosis)["ALG901"] == "critical"
     assert diagnosis.facts.algebra.solved["kl_weight"].status == "does-not-close"
 
 

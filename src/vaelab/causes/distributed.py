@@ -56,7 +56,6 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="No term jumps at the resume.",
         sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         needs=("resume",),
-        check=checks.spikes_at_resume,
         expects=shows(
             often="MET1002", sometimes="DAT710 MET1005:reconstruction MET1002:reconstruction MET1002:perceptual"
         ),
@@ -72,6 +71,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The run passes the step.",
         falsify="The process has ended, or data_time was rising.",
         sources="Lightning-AI/pytorch-lightning#20328",
+        needs=("rows",),
         expects=shows(sometimes="NUM505"),
     ),
     Cause(

@@ -27,8 +27,8 @@ LATENT: tuple[Cause, ...] = (
         sources="AppliedDataSciencePartners/WorldModels#12; molecularsets/moses#45; CompVis/vunet#5",
         expects=shows(
             often="KL209 KL201 KL222",
-            sometimes="MET1003:reconstruction MET1003:total REC117 MET1009:reconstruction MET1002:reconstruction MET1001:reconstruction KL214 REC131 REC119 MET1001:perceptual MET1002:perceptual",
-            never="MET1009:run KL206 KL232",
+            sometimes="MET1003:reconstruction MET1003:total MET1002:reconstruction MET1001:reconstruction REC117 KL214 REC131 REC119 ADV305 MET1001:perceptual MET1002:perceptual MET1009:reconstruction",
+            never="KL206 KL232 MET1009:run",
         ),
         decided_by="probe",
     ),
@@ -52,8 +52,8 @@ LATENT: tuple[Cause, ...] = (
         needs=("kl",),
         expects=shows(
             often="SCH607:kl_weight KL203 KL205 KL201 KL231",
-            sometimes="KL209 MET1001:reconstruction MET1009:reconstruction MET1002:reconstruction KL222 KL221 REC123 REC117 KL214",
-            never="DAT708 DAT704 OPT405 KL206 OPT404 SCH602",
+            sometimes="KL209 MET1001:reconstruction MET1002:reconstruction KL222 KL221 REC123 REC117 KL214 MET1009:reconstruction",
+            never="DAT704 OPT405 KL206 OPT404 SCH602 DAT708",
         ),
         check=checks.beta_too_big,
         decided_by="lint",

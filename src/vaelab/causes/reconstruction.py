@@ -129,8 +129,8 @@ RECONSTRUCTION: tuple[Cause, ...] = (
         sources="lucidrains/magvit2-pytorch#12; CompVis/taming-transformers#44",
         expects=shows(
             often="REC116 REC117 REC131 REC119 NUM507:reconstruction",
-            sometimes="MET1001:reconstruction MET1001:quality MET1003:reconstruction MET1003:total MET1009:reconstruction OPT410 MET1002:reconstruction DAT701 MET1001:perceptual",
-            never="MET1009:run ADV307 OPT404 REC137",
+            sometimes="MET1001:reconstruction MET1001:quality MET1003:reconstruction MET1003:total OPT410 MET1002:reconstruction DAT701 MET1001:perceptual MET1009:reconstruction",
+            never="ADV307 OPT404 REC137 MET1009:run",
         ),
         decided_by="probe",
     ),

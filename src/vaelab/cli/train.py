@@ -93,9 +93,12 @@ def resume(
 
 
 def _run(config: TrainConfig, folder: Path, resume: bool, after_stop: bool = False) -> None:
+    from vaelab.config.refusals import refuse
+
     # Threads that wait may spin for a moment only: on a busy two-core machine endless spinning made a step of 0.9 s take 4.1.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     is_main = int(os.environ.get("RANK", "0")) == 0
+    refuse(config.data)
     try:
         if is_main:
             print("vaelab train: loading torch, the data and the networks ...", file=sys.stderr, flush=True)

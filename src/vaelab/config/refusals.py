@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from vaelab.config.schema import DataConfig
+from vaelab.errors import ConfigError, DataError
 
 FROM_FILES = ("videos", "images", "annotations", "radiomapseer", "webdataset")
 
@@ -22,3 +24,19 @@ def refusals(config: DataConfig) -> Iterator[tuple[str, str]]:
     if config.source != "radiomapseer" and config.options:
         names = ", ".join(config.options)
         yield "options", f"data.source={config.source} has no options: remove data.options ({names})"
+
+
+def refuse(config: DataConfig) -> None:
+    """Refuse in a moment what would be refused after torch was loaded.
+
+    Raises:
+        ConfigError: what ``refusals`` names.
+        DataError: a place of the data that does not exist. Shards may be patterns or addresses, so they are not looked for.
+    """
+    for _, why in refusals(config):
+        raise ConfigError(f"{why}.")
+    if config.source not in FROM_FILES or config.source == "webdataset":
+        return
+    for name, path in (("path", config.path), ("val_path", config.val_path)):
+        if path is not None and not Path(path).expanduser().exists():
+            raise DataError(f"data.{name}: {path} does not exist. Check data.{name}.")

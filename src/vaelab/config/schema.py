@@ -25,6 +25,7 @@ PERCEPTUAL_BACKBONES = Literal["vgg16", "stlpips-vgg", "stlpips-alex"]
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Clip = Annotated[float, Field(gt=0)] | Literal["auto"] | None
 
 
 class Section(BaseModel):
@@ -167,11 +168,23 @@ class LossConfig(Section):
         description="scale: to a half or a quarter (scale equivariance). scale+rotate: between a quarter and the whole, with quarter"
         " turns (EQ-VAE).",
     )
-    disc: Literal["none", "patch2d", "patch3d"] = Field(
-        "patch2d", description="Discriminator: PatchGAN on frames, on clips, or none (no GAN at all)."
+    disc: Literal["none", "patch2d", "patch3d", "features"] = Field(
+        "patch2d",
+        description="Discriminator: PatchGAN on frames, on clips, small heads on the features of a frozen network (disc_features), or none"
+        " (no GAN at all).",
+    )
+    disc_features: str = Field(
+        "stlpips-vgg",
+        description="Frozen network of disc=features: vgg16, stlpips-vgg, stlpips-alex (as perceptual has them), or a folder with DINOv2 as"
+        " transformers saves it.",
+    )
+    disc_augment: tuple[Literal["colour", "translation", "cutout"], ...] = Field(
+        (),
+        description="Differentiable augmentation of what any discriminator sees, drawn anew each step, the same for data and"
+        " reconstruction: for small data sets.",
     )
     disc_layers: int = Field(3, ge=1, le=6, description="Strided layers of the PatchGAN (n_layers).")
-    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf).")
+    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf), or of the heads.")
     disc_norm: Literal["group", "instance", "spectral", "none"] = Field(
         "group",
         description="Its normalisation. Batch norm is not offered: real and fake batches would share statistics.",
@@ -224,12 +237,24 @@ class OptimConfig(Section):
     disc_schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Its schedule.")
     disc_warmup_steps: int = Field(0, ge=0, description="Its warm-up, counted from its own first update.")
     disc_betas: tuple[Beta, Beta] = Field((0.5, 0.9), description="AdamW's betas, discriminator.")
-    clip_grad: float | None = Field(
-        1.0, gt=0, description="Largest gradient norm of the autoencoder; null: no clipping."
+    clip_grad: Clip = Field(
+        1.0,
+        description="Largest gradient norm of the autoencoder; auto: follows the norm and clips what stands out from the steps before by"
+        " 2.5 standard deviations (ZClip); null: no clipping.",
     )
-    disc_clip_grad: float | None = Field(1.0, gt=0, description="Largest gradient norm of the discriminator.")
+    disc_clip_grad: Clip = Field(1.0, description="The same for the discriminator.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged for one update.")
     ema_decay: float | None = Field(0.999, gt=0, lt=1, description="Decay of the averaged weights; null: no EMA.")
+    ema_profile: Literal["exponential", "power"] = Field(
+        "exponential",
+        description="power: as wide, as a share of the run so far, at every step (ema_sigma_rel), in place of ema_decay (Karras 2024).",
+    )
+    ema_sigma_rel: float = Field(
+        0.05,
+        gt=0,
+        lt=0.2886,
+        description="Width of that average as a standard deviation, a share of the run so far: 0.05 to 0.1 are usual.",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="Type of the networks' arithmetic; weights and losses stay fp32."
     )
@@ -290,6 +315,10 @@ class TrainConfig(Section):
             )
         if self.model.freeze_from and self.model.freeze == "none":
             raise ValueError(f"freeze_from {self.model.freeze_from} needs freeze=encoder: nothing would be frozen")
+        if optim.ema_profile == "power" and optim.ema_decay is None:
+            raise ValueError(
+                "ema_decay is null, so there are no averaged weights: ema_profile=power needs it to be a number"
+            )
         if optim.warmup_steps >= steps:
             raise ValueError(f"warmup_steps {optim.warmup_steps} does not end within the run's {steps} steps")
         if optim.min_lr > optim.lr:

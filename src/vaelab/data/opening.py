@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from vaelab.config.refusals import refusals
+from vaelab.config.refusals import refuse
 from vaelab.config.schema import DataConfig
 from vaelab.data.annotations import list_annotations
 from vaelab.data.decode import readable, video_info
@@ -63,8 +63,7 @@ def open_data(config: DataConfig, seed: int) -> Data:
 
 
 def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile], tuple[str, ...]]:
-    for _, why in refusals(config):
-        raise ConfigError(f"{why}.")
+    refuse(config)
     assert config.path is not None  # refused above
     if config.source == "radiomapseer":
         return *list_radiomapseer(config.path, config.options), ()

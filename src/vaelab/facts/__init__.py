@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
@@ -42,9 +44,19 @@ class Facts:
 
     @property
     def ended(self) -> bool:
-        """Whether the run is over: its plan is reached, or the log says that it finished or broke off."""
-        over = ("finished", "crash", "non_finite_stop")
-        return (self.progress.share or 0.0) >= 0.995 or any(e.kind in over for e in self.run.events[-1:])
+        """Whether the run is over: it has finished, or the log says that it broke off."""
+        return self.finished or any(e.kind in ("crash", "non_finite_stop") for e in self.run.events[-1:])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end: an event says so, or there is no room for one more row before the planned end. A run that
+        goes on after its planned end has not finished."""
+        ends = [event.kind for event in self.run.events if event.kind in ("finished", "resume", "restart")]
+        steps, planned = self.run.steps, self.progress.planned
+        if ends[-1:] == ["finished"] or planned is None or not len(steps):
+            return ends[-1:] == ["finished"]
+        spacing = float(np.median(np.diff(steps[-100:]))) if len(steps) > 1 else 1.0
+        return int(steps[-1]) <= planned <= int(steps[-1]) + spacing
 
     def coincides(self, shift: Shift) -> str:
         """What else the run did on the rows of ``shift`` (``Jump.coincides``)."""

@@ -46,7 +46,6 @@ class Algebra:
     identities: tuple[Identity, ...]
     shares_first: dict[str, float]
     shares_now: dict[str, float]
-    total_scale: float
     terms: dict[str, FloatArray] = field(default_factory=dict)
 
     def shares(self, rows: slice) -> dict[str, float]:
@@ -91,7 +90,7 @@ def solve(view: View, gan: Gan) -> Algebra:
     else:
         identities.extend(total_with_gan(view, gan, solved, scale))
     terms = _terms(view, gan, solved, summed)
-    algebra = Algebra(solved, tuple(identities), {}, {}, scale, terms)
+    algebra = Algebra(solved, tuple(identities), {}, {}, terms)
     finite = [np.isfinite(v) for m, v in terms.items() if m != "GAN"]
     rows = np.flatnonzero(np.all(finite, axis=0)) if finite else np.empty(0, np.int64)
     if len(rows):

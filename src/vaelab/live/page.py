@@ -47,6 +47,13 @@ class Page:
             shown[-1] = Text(" ").join(wrapped[most - 1 :])
         self.lines += [cut_at_word(line, self.width) for line in shown]
 
+    def add_column(self, head: Text, text: Text, most: int) -> None:
+        """``text`` beside ``head``, in at most ``most`` lines of the width that is left."""
+        beside = Page(self.console, max(self.width - head.cell_len, 12), min(most, self.room))
+        beside.add(text, most)
+        for i, line in enumerate(beside.lines):
+            self.lines.append(cut_at_word((head if i == 0 else Text(" " * head.cell_len)) + line, self.width))
+
 
 def cut_at_word(line: Text, width: int) -> Text:
     """``line`` in at most ``width`` columns: it ends after a whole word, with an ellipsis, where more would follow."""
@@ -54,10 +61,10 @@ def cut_at_word(line: Text, width: int) -> Text:
         return line
     line.truncate(max(width - 2, 1))
     space = line.plain.rstrip().rfind(" ")
-    if space > width // 2:  # one long word, a path say, is cut where the line ends
+    if space > width // 3:  # one long word, a path say, is cut where the line ends
         line.right_crop(len(line.plain) - space)
     line.rstrip()
-    line.append(" …" if space > width // 2 else "…")
+    line.append(" …" if space > width // 3 else "…")
     return line
 
 

@@ -15,7 +15,7 @@ from vaelab.live.hysteresis import STATUS_ORDER
 from vaelab.live.milestones import duration, milestones
 from vaelab.live.page import TALL, Page, clip, clip_left, one_line
 from vaelab.live.watched import WatchedRun
-from vaelab.report.first_view import first_view, without_cause
+from vaelab.report.first_view import finding_only, first_view, without_cause
 from vaelab.report.layout import (
     METRIC_STATUS_TEXT,
     STATUS_TEXT,
@@ -73,15 +73,15 @@ def worst_run(runs: Sequence[WatchedRun]) -> WatchedRun:
 
 
 def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None:
-    """One line a run in the order given; where they do not fit, the worst ones."""
+    """The runs, the worst first, with their verdicts in up to four lines where there is room; only the worst where not all fit."""
     counts = {status: sum(r.status == status for r in runs) for status in reversed(STATUS_ORDER)}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     page.add(Text(f"{len(runs)} runs: {said}", style="bold"))
     most = max(3, page.height // 3 - 1)
-    shown = list(runs)
-    if len(runs) > most:
-        kept = sorted(runs, key=lambda r: (r is not worst, -STATUS_ORDER[r.status]))[: most - 1]
-        shown = [r for r in runs if r in kept]
+    ordered = sorted(runs, key=lambda r: -STATUS_ORDER[r.status])
+    shown = ordered if len(runs) <= most else [worst, *(r for r in ordered if r is not worst)][: most - 1]
+    shown.sort(key=lambda r: -STATUS_ORDER[r.status])
+    lines_each = min(max(most // len(shown), 1), 4)
     names = short_names(runs)
     name_width = min(max(len(names[r.id]) for r in shown), max(page.width // 3, 12))
     wide = page.width >= 100
@@ -89,14 +89,13 @@ def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None
     for run in shown:
         mark = "> " if run is worst else "  "
         progress = clip(_short_progress(run, wide), ahead)
-        line = Text.assemble(
+        head = Text.assemble(
             mark,
             (f"{run.status.upper() if run.diagnosis else 'WAITING':<12}", COLOURS[run.status]),
             f"{clip_left(names[run.id], name_width):<{name_width}}  ",
             (f"{progress:<{ahead}}  ", "dim"),
-            run.problem or without_cause(run.headline),
         )
-        page.add(line)
+        page.add_column(head, Text(one_line(run.problem or finding_only(run.headline))), lines_each)
     if len(shown) < len(runs):
         page.add(Text(f"  and {len(runs) - len(shown)} more that are no worse", style="dim"))
 
@@ -152,9 +151,11 @@ def _one_run(page: Page, run: WatchedRun) -> None:
 def _first(page: Page, run: WatchedRun, diagnosis: Diagnosis) -> None:
     """Verdict, change and why of the shown status, and on a high screen the column in question as a plot."""
     ended = run.finished or diagnosis.facts.ended
-    word = "SHOULD HAVE STOPPED" if ended and run.status == "stop" else run.status.upper()
+    late = ended and run.status == "stop"
+    word = "SHOULD HAVE STOPPED" if late else run.status.upper()
     tells = "" if ended else f"{STATUS_TEXT[run.status]}. "
-    page.add(Text.assemble((f"{word}  ", COLOURS[run.status]), (tells, "bold"), without_cause(run.headline)), 3)
+    told = (finding_only if late else without_cause)(run.headline)
+    page.add(Text.assemble((f"{word}  ", COLOURS[run.status]), (tells, "bold"), told), 3)
     if run.status != diagnosis.status:
         return  # the newest rows alone say something else: nothing to act on yet
     view = first_view(diagnosis)

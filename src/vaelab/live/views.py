@@ -174,8 +174,8 @@ class JsonLines(_Quiet):
 
 
 def print_once(runs: Sequence[WatchedRun], console: Console, alerts: Alerts | None = None) -> None:
-    """All of the screen, however high the terminal is."""
-    lines = page(runs, console, console.width, 60 + 3 * len(runs), alerts)
+    """All of the screen, however high the terminal is; of many runs one line each."""
+    lines = page(runs, console, console.width, 60 + (16 if len(runs) <= 20 else 3) * len(runs), alerts)
     console.print(_group(lines, console))
 
 

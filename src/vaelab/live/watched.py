@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from vaelab.diagnosis import Diagnosis, Status
 from vaelab.live.changes import Change, clean
 from vaelab.live.hysteresis import SeenFinding, StableStatus
@@ -99,7 +97,7 @@ class WatchedRun:
             return
         self._readable()
         self.updated = time.time()
-        ended = has_finished(run, self.diagnosis)
+        ended = self.diagnosis.facts.finished
         self.history += self.stable.update(int(run.steps[-1]), self.diagnosis, final=ended or self.stalled)
         if ended and not self.finished:
             self.say("finished", None, self.status, f"the run has finished at step {steps(self.step)}: {self.status}")
@@ -179,13 +177,3 @@ class WatchedRun:
             self.seconds_per_step = (changed_at - self._begun[1]) / (step - self._begun[0])
         # an old log that is opened now is no news
         self._last_row_at, self.stalled = changed_at, self.run is None and time.time() - changed_at > STALLED_SECONDS
-
-
-def has_finished(run: Run, diagnosis: Diagnosis) -> bool:
-    """Whether the log says that the run has ended: an event after its last row, or no room for a row before the planned end."""
-    ends = [event.kind for event in run.events if event.kind in ("finished", "resume", "restart")]
-    if ends and ends[-1] == "finished":
-        return True
-    planned = diagnosis.facts.progress.planned
-    spacing = float(np.median(np.diff(run.steps[-100:]))) if len(run) > 1 else 1.0
-    return planned is not None and int(run.steps[-1]) <= planned <= int(run.steps[-1]) + spacing

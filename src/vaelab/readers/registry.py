@@ -105,22 +105,17 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     ranked = detect(source)
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
         return [_named("metric_logger"), _named("key_value")]  # its rows may begin behind what was looked at
-    if not ranked:
-        from vaelab.readers.text_log import error_told
+    if ranked and ranked[0][1] >= SURE_ENOUGH:
+        return [_named(ranked[0][0])]
+    from vaelab.readers import broken_off
 
-        error = error_told(source.head())
-        if error is None:
-            raise LogError(
-                f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
-                f"({', '.join(r.name for r in READERS)})."
-            )
+    broke = broken_off.error_in(source) is not None
+    if not ranked and not broke:
         raise LogError(
-            f"{source.name} holds no row of metrics: the program ended before its first one, with {error.text} (line {error.line:,})."
-            " Mend that, and log the first steps."
+            f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
+            f"({', '.join(r.name for r in READERS)})."
         )
-    if ranked[0][1] >= SURE_ENOUGH:
-        ranked = ranked[:1]
-    return [_named(name) for name, _, _ in ranked]
+    return [*(_named(name) for name, _, _ in ranked), *([broken_off.READER] if broke else [])]
 
 
 def _named(name: str) -> Reader:

@@ -13,6 +13,7 @@ from vaelab.report.numbers import number
 from vaelab.words import belief
 
 _CAUSE = " Most likely cause: "
+_ENDED = re.compile(r"^Ended; [^:]*: ")
 _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 
 
@@ -52,14 +53,15 @@ class FirstView:
 def first_view(diagnosis: Diagnosis) -> FirstView:
     """What a person needs to know first of one run."""
     ended = diagnosis.facts.ended
-    verdict = without_cause(headline(diagnosis))
+    late = ended and diagnosis.status == "stop"
+    verdict = (finding_only if late else without_cause)(headline(diagnosis))
     step = diagnosis.next[0] if diagnosis.next else None
     changes = _changes(diagnosis)
     sure = not diagnosis.causes or diagnosis.causes[0].score >= 0.5
     label = ("Change" if sure else "Try") if changes else "Do"
     return FirstView(
         status=diagnosis.status,
-        word="SHOULD HAVE STOPPED" if ended and diagnosis.status == "stop" else diagnosis.status.upper(),
+        word="SHOULD HAVE STOPPED" if late else diagnosis.status.upper(),
         verdict=sentence(verdict),
         changes=changes,
         todo=sentence(step.text) if step is not None and not changes else "",
@@ -73,6 +75,11 @@ def first_view(diagnosis: Diagnosis) -> FirstView:
 def without_cause(headline: str) -> str:
     """A headline without the cause at its end, which is told under *why*."""
     return headline.split(_CAUSE)[0]
+
+
+def finding_only(headline: str) -> str:
+    """A headline without its cause and without ``Ended; change this before the next:`` in front, where the word beside it says so."""
+    return _ENDED.sub("", without_cause(headline))
 
 
 def _changes(diagnosis: Diagnosis) -> tuple[SettingChange, ...]:

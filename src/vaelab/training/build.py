@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from vaelab.config import TrainConfig
 from vaelab.errors import ConfigError
 from vaelab.losses import Objective, Perceptual, build_perceptual
+from vaelab.losses.features import build_features
 from vaelab.models import Autoencoder, build_autoencoder, build_discriminator
 from vaelab.models.moves import FEWEST
 from vaelab.training.distributed import Ranks
@@ -24,7 +26,7 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
         _check_moves(autoencoder, config)
     if optim.activation_checkpointing:
         autoencoder.enable_checkpointing()
-    discriminator = build_discriminator(config.loss, data.channels) if config.uses_gan else None
+    discriminator = build_any_discriminator(config) if config.uses_gan else None
     for network in (autoencoder, discriminator):
         if network is not None:
             network.to(ranks.device)
@@ -46,6 +48,16 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
         find_unused,
         freeze_from,
     )
+
+
+def build_any_discriminator(config: TrainConfig) -> nn.Module:
+    """The discriminator of the settings, with its frozen network where it has one. Raises ConfigError where the pictures are too small
+    for that, or its weights are not to be had."""
+    if config.loss.disc != "features":
+        return build_discriminator(config.loss, config.data.channels)
+    features = build_features(config.loss)
+    features.check_size(*config.data.resolution)
+    return build_discriminator(config.loss, config.data.channels, features)
 
 
 def _check_moves(autoencoder: Autoencoder, config: TrainConfig) -> None:

@@ -26,6 +26,7 @@ from vaelab.losses import LeCam, Objective, d_weight_ratio, disc_loss, gen_loss,
 from vaelab.losses.objective import nll_elements
 from vaelab.losses.regularisers import Term, equivariance_term, local_correlation_term
 from vaelab.models import Autoencoder, Reconstruction
+from vaelab.models.augment import Draw, augmented, draw
 from vaelab.models.moves import Move, draw_move, moved
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.ema import EMA
@@ -83,7 +84,8 @@ class TrainingStep:
             if loss.lecam_weight > 0:
                 self.lecam = LeCam(loss.lecam_decay, from_zero=loss.lecam_init == "zero").to(ranks.device)
         # before any wrapping: the average must not hold parts of a compiled module
-        self.ema = EMA(autoencoder, optim.ema_decay) if optim.ema_decay is not None else None
+        width = optim.ema_sigma_rel if optim.ema_profile == "power" else None
+        self.ema = EMA(autoencoder, optim.ema_decay, width) if optim.ema_decay is not None else None
         self.ratio_mean: torch.Tensor | None = None
         self.freeze_from, self._find_unused = freeze_from, find_unused
         self._frozen: nn.ParameterList | None = None
@@ -205,7 +207,8 @@ class TrainingStep:
         """``(weighted g_loss, its gradient at the reconstruction, what to log)``."""
         assert self.discriminator is not None
         with frozen(self.discriminator), self._autocast():
-            g_loss = gen_loss(self.loss.disc_loss, self.discriminator(reconstruction).float())
+            seen = augmented(reconstruction, self._augmentation(reconstruction))
+            g_loss = gen_loss(self.loss.disc_loss, self.discriminator(seen).float())
             (grad_g,) = self._gradients(g_loss, [reconstruction])
         measured = {"g_loss": g_loss}
         weight = torch.full((), self.loss.disc_weight, device=out.device)
@@ -245,6 +248,8 @@ class TrainingStep:
 
     def _discriminator_pass(self, x: torch.Tensor, reconstruction: torch.Tensor, share: float) -> Measured:
         assert self._disc_forward is not None and self.disc_update is not None
+        drawn = self._augmentation(x)
+        x, reconstruction = augmented(x, drawn), augmented(reconstruction, drawn)
         # One call for both: its norms act on single samples, so real and fake do not meet.
         with self._autocast():
             logits = self._disc_forward(torch.cat([x, reconstruction])).float()
@@ -259,6 +264,9 @@ class TrainingStep:
             measured["lecam_loss"] = penalty
         self.disc_update.scale(loss * share).backward()
         return {name: value.detach().float() for name, value in measured.items()}
+
+    def _augmentation(self, x: torch.Tensor) -> Draw:
+        return draw(self.loss.disc_augment, len(x), x.device)
 
     def _apply(self, step: int, trains_disc: bool) -> Measured:
         if self.logvar and self.ranks.world > 1:
@@ -357,7 +365,8 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def _of_update(prefix: str, applied: Applied) -> Measured:
-    return {
+    limit = {} if applied.limit is None else {f"{prefix}clip_limit": applied.limit}
+    return limit | {
         f"{prefix}grad_norm": applied.norm,
         f"{prefix}clip_coefficient": applied.coefficient,
         f"{prefix}clipped": (applied.coefficient < 1).float(),
