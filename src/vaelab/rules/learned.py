@@ -158,7 +158,6 @@ class StuckFromTheStart(Rule):
     Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
-    Evidence it needs: 40 rows of the column from the first steps on.
     What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
     References: LightningDiT#1, 1d-tokenizer#43; causes B8, E2, C1.
     """
@@ -216,7 +215,6 @@ class ExplodedAtTheStart(Rule):
     the reconstruction has not become 5 times better than at first.
     Why it matters: the first updates at a rate that is too high throw the weights far out. What comes back is not the network that was initialised:
     large weights, dead units, a latent at the wrong scale.
-    Evidence it needs: 30 rows of the column from the first steps on.
     What to do: begin again with a tenth of the rate, or with a warm-up; look at the gradient norm of the first 100 steps.
     References: runs of four trainers at 10 to 100 times their rate; causes E1, E3.
     """
