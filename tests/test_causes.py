@@ -172,12 +172,12 @@ def test_never_speaks_against_and_an_absent_finding_counts_less_than_one_that_is
 
 def test_several_findings_on_one_subject_count_less_than_on_several() -> None:
     def first(*subjects: str) -> float:
-        codes = found("KL201", "REC103")
+        codes = found("KL201", "REC117")
         about = [replace(f, subject=subject) for f, subject in zip(codes, subjects, strict=True)]
         return next(
             r.weight
             for r in infer_causes(FACTS, about, [CAUSES["C1"]], CODES, 1.0).beliefs[0].reasons
-            if r.key == "REC103"
+            if r.key == "REC117"
         )
 
     assert first("kl", "reconstruction") == 2 * first("kl", "kl")
