@@ -334,6 +334,18 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(turned: int, channel
             assert 0.9 < detail[0] / detail[1] < 1.1
 
 
+def test_no_more_of_a_jpeg_is_decoded_than_twice_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[tuple[int, int]] = []
+    real = decode.crop_and_resize
+    monkeypatch.setattr(
+        decode, "crop_and_resize", lambda image, *args: decoded.append(image.size) or real(image, *args)
+    )
+    data = encoded(photograph(520, 808), "JPEG")
+    for side in (520, 150, 130, 60, 32, 10):
+        image_pixels(data, 65535, View(1.0, 0.5, 0.5), (side, side), 3)
+    assert decoded == [(808, 520), (808, 520), (404, 260), (202, 130), (101, 65), (101, 65)]
+
+
 def test_a_photographs_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn clockwise to be upright

@@ -262,6 +262,17 @@ LATENT: tuple[Metric, ...] = (
         sources=("vaelab: src/vaelab/training/step.py",),
     ),
     Metric(
+        "alignment_weight",
+        "weight of the alignment",
+        ("alignment_weight",),
+        "latent",
+        "none",
+        role="weight",
+        meaning="Weight of alignment_loss in total_loss.",
+        read_as="Constant.",
+        sources=("vaelab: src/vaelab/training/step.py",),
+    ),
+    Metric(
         "quant_loss",
         "codebook loss",
         ("quant_loss", "codebook_quant_loss", "commit_loss", "commitment_loss", "aux_loss", "codebook_loss"),

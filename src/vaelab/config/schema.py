@@ -168,6 +168,15 @@ class LossConfig(Section):
         description="scale: to a half or a quarter (scale equivariance). scale+rotate: between a quarter and the whole, with quarter"
         " turns (EQ-VAE).",
     )
+    alignment_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the alignment of the latent to a frozen vision network (VA-VAE): cosines, and distances between places; 0:"
+        " off.",
+    )
+    alignment_network: str | None = Field(
+        None, description="Folder with that network: DINOv2 as transformers saves it (config.json, model.safetensors)."
+    )
     disc: Literal["none", "patch2d", "patch3d", "features"] = Field(
         "patch2d",
         description="Discriminator: PatchGAN on frames, on clips, small heads on the features of a frozen network (disc_features), or none"
@@ -315,6 +324,15 @@ class TrainConfig(Section):
             )
         if self.model.freeze_from and self.model.freeze == "none":
             raise ValueError(f"freeze_from {self.model.freeze_from} needs freeze=encoder: nothing would be frozen")
+        if loss.alignment_weight and loss.alignment_network is None:
+            raise ValueError(
+                f"alignment_weight {loss.alignment_weight:g} needs alignment_network: a folder with the weights of DINOv2 as transformers"
+                " saves it; nothing is downloaded"
+            )
+        if loss.alignment_weight and self.model.freeze == "encoder" and self.model.freeze_from == 0:
+            raise ValueError(
+                "alignment_weight shapes the latent, and freeze=encoder keeps it as it is: set one of them only"
+            )
         if optim.ema_profile == "power" and optim.ema_decay is None:
             raise ValueError(
                 "ema_decay is null, so there are no averaged weights: ema_profile=power needs it to be a number"

@@ -28,8 +28,8 @@ SOON = 0.05
 class Jump(Shift):
     """A sudden lasting rise of rec_loss, or a fall that is no learning.
 
-    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the
-    level before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
+    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end, since the
+    jump, over the level before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
     scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 4).
     """
 
@@ -96,7 +96,7 @@ def _beside(view: View, track: Track, shift: Shift, coincides: str) -> Jump:
     return Jump(
         **shift.__dict__,
         coincides=coincides,
-        remaining=track.now / shift.before,
+        remaining=level(track.series.values[max(i, len(track.series) - len(track.series.late)) :]) / shift.before,
         kl_ratio=_ratio_at(view, "kl_loss", shift.step),
         scatter_before=_scatter(track.logs[max(0, i - 16) : i]),
         scatter_after=_scatter(track.logs[i : i + 16]),

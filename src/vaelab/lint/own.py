@@ -148,8 +148,8 @@ def _ignored(config: TrainConfig) -> list[Ignored]:
     when(fixed, "loss.disc_weight_mode is fixed: there is no ratio", "loss.d_weight_max", "loss.d_weight_ema")
     when(loss.disc != "none" and not loss.lecam_weight, "loss.lecam_weight is 0", "loss.lecam_decay", "loss.lecam_init")
     when(loss.equivariance_weight == 0, "loss.equivariance_weight is 0", "loss.equivariance")
+    when(loss.alignment_weight == 0, "loss.alignment_weight is 0", "loss.alignment_network")
     when(loss.lcr_weight == 0, "loss.lcr_weight is 0", "loss.lcr_threshold")
-    when(optim.ema_profile == "power", "optim.ema_profile is power: the width follows the run", "optim.ema_decay")
     when(
         optim.ema_profile == "exponential",
         "optim.ema_profile is exponential: ema_decay sets its width",

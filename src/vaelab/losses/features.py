@@ -55,7 +55,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, folder: str, setting: str) -> None:
         """setting: that named the folder, for errors. Raises ConfigError where it cannot be had."""
         super().__init__()
-        model = _load(folder, setting).eval().requires_grad_(False)
+        model: Any = _load(folder, setting).eval().requires_grad_(False)
         self.patch: int = model.config.patch_size
         self.widths = [int(model.config.hidden_size)] * DEPTHS
         # in a list: nn.Module does not find it there, and so no checkpoint holds it

@@ -19,6 +19,10 @@ class Term(NamedTuple):
     weight: float
 
 
+REGULARISERS = ("lcr", "equivariance", "alignment")
+"""Each with the columns ``NAME_loss`` and ``NAME_weight``."""
+
+
 def local_correlation_term(loss: LossConfig, centre: Tensor) -> tuple[Term, Tensor]:
     """relu(threshold - correlation of neighbouring latents), and that correlation. centre: posterior means (B, C, T, H, W)."""
     correlation = local_correlation(standardised(centre.float()))

@@ -13,7 +13,7 @@ from vaelab.errors import CheckpointError, reason
 from vaelab.losses import Objective, build_perceptual
 from vaelab.losses.weights import PerceptualWeightsError
 from vaelab.models import Autoencoder
-from vaelab.training.build import build_any_discriminator
+from vaelab.training.build import build_alignment, build_any_discriminator
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
@@ -58,6 +58,7 @@ def open_training(
         config.run.steps,
         Ranks(device=device),
         sample=not config.model.deterministic,
+        alignment=build_alignment(config, autoencoder, device),
     )
     try:
         state = torch.load(checkpoint / "training.pt", map_location="cpu", weights_only=True)["step"]

@@ -10,7 +10,8 @@ from torch import nn
 from vaelab.config import TrainConfig
 from vaelab.errors import ConfigError
 from vaelab.losses import Objective, Perceptual, build_perceptual
-from vaelab.losses.features import build_features
+from vaelab.losses.alignment import Alignment
+from vaelab.losses.features import VisionTransformer, build_features
 from vaelab.models import Autoencoder, build_autoencoder, build_discriminator
 from vaelab.models.moves import FEWEST
 from vaelab.training.distributed import Ranks
@@ -47,6 +48,7 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
         sample,
         find_unused,
         freeze_from,
+        build_alignment(config, autoencoder, ranks.device),
     )
 
 
@@ -58,6 +60,15 @@ def build_any_discriminator(config: TrainConfig) -> nn.Module:
     features = build_features(config.loss)
     features.check_size(*config.data.resolution)
     return build_discriminator(config.loss, config.data.channels, features)
+
+
+def build_alignment(config: TrainConfig, autoencoder: Autoencoder, device: torch.device) -> Alignment | None:
+    """None where its weight is 0. Raises ConfigError where the vision network is not to be had."""
+    loss = config.loss
+    if loss.alignment_weight == 0 or loss.alignment_network is None:
+        return None
+    network = VisionTransformer(loss.alignment_network, "loss.alignment_network")
+    return Alignment(network, autoencoder.latent_channels).to(device)
 
 
 def _check_moves(autoencoder: Autoencoder, config: TrainConfig) -> None:

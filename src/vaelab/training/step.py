@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vaelab.config import LossConfig, OptimConfig
 from vaelab.errors import TrainError
 from vaelab.losses import LeCam, Objective, d_weight_ratio, disc_loss, gen_loss, kl_per_element, latent_stats
+from vaelab.losses.alignment import Alignment
 from vaelab.losses.objective import nll_elements
 from vaelab.losses.regularisers import Term, equivariance_term, local_correlation_term
 from vaelab.models import Autoencoder, Reconstruction
@@ -57,13 +58,17 @@ class TrainingStep:
         sample: bool = True,
         find_unused: bool = False,
         freeze_from: int | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         self.loss, self.optim, self.steps, self.ranks, self.sample = loss, optim, steps, ranks, sample
         self.autoencoder, self.discriminator, self.objective = autoencoder, discriminator, objective
         fp16 = optim.precision == "fp16"
         self.logvar = [p for p in objective.parameters() if p.requires_grad]
+        self.alignment = alignment
+        # outside the autoencoder, and so outside its DistributedDataParallel
+        self._beside = [*self.logvar, *(alignment.parameters() if alignment is not None else ())]
         self.generator_update = Updater(
-            [*autoencoder.parameters(), *self.logvar],
+            [*autoencoder.parameters(), *self._beside],
             betas=optim.betas,
             weight_decay=optim.weight_decay,
             clip=optim.clip_grad,
@@ -193,6 +198,9 @@ class TrainingStep:
         if self.loss.lcr_weight > 0 and centre.requires_grad:
             term, measured["local_correlation"] = local_correlation_term(self.loss, centre)
             yield "lcr", term
+        if self.alignment is not None and centre.requires_grad:
+            with self._autocast():
+                yield "alignment", Term(self.alignment(centre, x), self.loss.alignment_weight)
         if move is not None and out.moved is not None:
             height, width = out.moved.shape[-2:] if move.turns % 2 == 0 else out.moved.shape[:-3:-1]
             elements = nll_elements(x.shape, self.loss.nll_reduction)
@@ -269,8 +277,8 @@ class TrainingStep:
         return draw(self.loss.disc_augment, len(x), x.device)
 
     def _apply(self, step: int, trains_disc: bool) -> Measured:
-        if self.logvar and self.ranks.world > 1:
-            for parameter in self.logvar:
+        if self.ranks.world > 1:
+            for parameter in self._beside:
                 if parameter.grad is not None:
                     self.ranks.mean(parameter.grad)
         measured = _of_update("", self.generator_update.apply(learning_rate(self.optim, step, self.steps)))
@@ -334,6 +342,7 @@ class TrainingStep:
             "discriminator": None if self.disc_update is None else self.disc_update.state_dict(),
             "objective": self.objective.state_dict(),
             "lecam": None if self.lecam is None else self.lecam.state_dict(),
+            "alignment": None if self.alignment is None else self.alignment.state_dict(),
             "ratio_mean": self.ratio_mean,
             "ema_updates": None if self.ema is None else self.ema.updates,
         }
@@ -345,6 +354,8 @@ class TrainingStep:
         self.objective.load_state_dict(state["objective"])
         if self.lecam is not None and state["lecam"] is not None:
             self.lecam.load_state_dict(state["lecam"])
+        if self.alignment is not None:
+            self.alignment.load_state_dict(state["alignment"])
         mean = state["ratio_mean"]
         self.ratio_mean = None if mean is None else mean.to(self.ranks.device)
         if self.ema is not None and state["ema_updates"] is not None:
