@@ -164,7 +164,10 @@ def test_risk_falls_where_the_unsure_are_left_out() -> None:
 def test_a_watched_run_states_that_nothing_is_wrong() -> None:
     sure, unsure = (replace(said(590, "watch"), confidence=c) for c in (0.9, 0.4))
     assert measures.score(sure) < measures.score(unsure) < measures.score(said(590, "act"))
-    assert [right for _, right, _ in measures.wrong_or_right([judged(HEALTHY, sure), judged(FAULTY, sure)])] == [True, False]
+    assert [right for _, right, _ in measures.wrong_or_right([judged(HEALTHY, sure), judged(FAULTY, sure)])] == [
+        True,
+        False,
+    ]
 
 
 def test_calibration_counts_faulty_runs_as_a_part_of_all() -> None:
