@@ -17,6 +17,8 @@ from vaelab.words import number
 
 ROWS = 30
 """Rows below which no level of a KL has settled."""
+UNSETTLED = 4.0
+"""Growth within the middle sixths of the rows from which it has not."""
 
 
 class FallsWhileRecRises(Rule):
@@ -206,6 +208,8 @@ class GrowsManyTimes(Rule):
         above = np.flatnonzero(smooth > 2 * settled)
         if kl.now < 10 * settled or late < 0.6 * before or not len(above):
             return
+        if level(smooth[third : third + third // 2]) > UNSETTLED * level(smooth[third // 2 : third]):
+            return  # it grows from the start, as in any run that begins to learn
         start = int(kl.steps[above[0]])
         yield self.finding(
             f"kl_loss has grown {kl.now / settled:.3g} times over its settled level ({number(settled)} to {number(kl.now)}, from about"
