@@ -61,6 +61,7 @@ bench: $(VENV)/installed-bench $(VENV)/installed-train
 	$(BIN)/python benchmarks/bench_tensorboard.py --points 1000000
 	$(BIN)/python benchmarks/bench_diagnose.py
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/loader.py
 
 # Runs that are in the cache ($$XDG_CACHE_HOME or ~/.cache, vaelab-faultbench) are not trained again: an hour of one core for all.
 # Other tools, in an environment of their own (benchmarks/faultbench/peers.txt), are asked too where it is named:

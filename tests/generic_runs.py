@@ -32,7 +32,6 @@ def _() -> Draft:
     return plain(alignment_loss=1.05 * noise(0.005, seed=3))
 
 
-@fires("MET1004", "warn", {"first step at 0": (2000, 0)})
 def _() -> Draft:
     return plain(perceptual_loss=np.where(ROW < 200, 0.3 * noise(seed=4), 0.0))
 
@@ -63,7 +62,7 @@ def _() -> Draft:
     return plain(disc_loss=2 * np.exp(np.maximum(ROW - 150, 0) / 9) * noise(0.02, seed=8))
 
 
-@fires("KL215", "critical", {"now / early": (4050, 0.1)})
+@fires("KL215", "critical", {"now / early": (5780, 0.1)})
 def _() -> Draft:
     vq = 0.02 * np.exp(np.linspace(0, 9, ROWS)) * noise(seed=6)
     return plain(quant_loss=vq, total_loss=vq + 0.5)
@@ -92,12 +91,6 @@ def _() -> Draft:
     return draft({"rec_loss": np.linspace(0.5, 0.47, ROWS) * noise(0.02, seed=13), "lr": np.full(ROWS, 1e-9)})
 
 
-@fires("ADV319", "info", {"gap": (3.2, 0.05)})
-def _() -> Draft:
-    disc = (0.17 + 0.8 * np.exp(-ROW / 9)) * noise(0.1, seed=14)
-    return plain(disc_loss=disc, logits_real=1.6 * noise(seed=15), logits_fake=-1.6 * noise(seed=16))
-
-
 @fires("MET1010", "critical", {"largest / first": (400, 0.1), "largest / now": (611, 0.1)})
 def _() -> Draft:
     hit = 1 + 3000 * np.exp(-np.abs(ROW - 8) / 3)
@@ -123,3 +116,10 @@ def _() -> Draft:
 @fires("RES804", "warn", {"first row": (1, 0.1)})
 def _() -> Draft:
     return draft({"rec_loss": (0.05 + 0.95 * np.exp(-np.where(ROW < 180, ROW, ROW - 180) / 12)) * noise(seed=20)})
+
+
+@fires("MET1012", "warn", {"times its earlier levels": (5.5, 0.15)})
+def _() -> Draft:
+    out = plain(kl_loss=900 * np.exp(np.maximum(ROW - 150, 0) / 30) * noise(seed=21))
+    out.columns["rec_loss"] = out.columns["rec_loss"] * np.where(ROW < 220, 1, 4)
+    return out

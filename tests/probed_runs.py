@@ -11,7 +11,7 @@ HEALTHY: dict[str, float] = {
     "scale_factor": 1 / 1.9, "declared_scale_product": 1.02, "kl_nats_per_element": 4.0, "kl_mean_part": 1.5,
     "kl_logvar_part": 2.5, "logvar_floor_share": 0.0, "logvar_ceiling_share": 0.0, "first_frame_std_ratio": 0.95,
     "psnr": 30.0, "psnr_sample": 29.9, "psnr_lost_by_sampling": 0.1, "decoder_response": 0.97, "latent_bypass": 0.02,
-    "psnr_of_noise_tenth": 31.0, "local_grid_peak": 0.5, "local_grid_period": 2.0, "local_grid_level": 0.0, "values_per_latent": 48.0, "decoder_to_past": 0.0, "encoder_to_past": 0.0,
+    "psnr_of_noise_tenth": 31.0, "local_grid_peak": 0.5, "local_grid_period": 2.0, "local_grid_level": 0.0, "flat_level": 0.2, "flat_period": 8.0, "values_per_latent": 48.0, "decoder_to_past": 0.0, "encoder_to_past": 0.0,
     "disc_updates": 20_000, "disc_tells_fake": 0.8, "disc_tells_fake_low": 0.76, "disc_tells_fake_high": 0.84,
     "disc_tells_blurred": 0.97, "disc_tells_blurred_low": 0.95, "disc_tells_blurred_high": 0.99,
     "disc_loss_over_chance": 0.7, "disc_gap": 0.8, "disc_gap_training": 0.9, "disc_memory": 0.1,
@@ -41,6 +41,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "KL223": ("largest_channel_std_ratio",),
     "KL227": ("declared_scale_product",),
     "REC131": ("decoder_response",),
+    "REC143": ("flat_level", "flat_period"),
     "ADV331": ("disc_tells_fake", "disc_tells_blurred"),
     "ADV335": ("disc_gap_training", "disc_gap"),
     "OPT421": ("clip_share",),
@@ -62,6 +63,7 @@ case("REC137", "info", decoder_response=0.6)
 case("REC131", "critical", decoder_response=0.001)
 case("REC132", "critical", latent_bypass=300.0, decoder_response=0.0)
 case("REC140", "warn", local_grid_peak=3.0, local_grid_period=2.0, local_grid_level=2.8)
+case("REC143", "warn", flat_level=3.2, flat_period=8.0)
 case("REC133", "warn", values_per_latent=0.75)
 case("REC134", "info", encoder_to_past=0.4)
 case("REC135", "info", psnr_of_noise_tenth=14.0)

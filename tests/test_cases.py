@@ -56,5 +56,5 @@ def test_identities_close_and_findings_name_real_steps(name: str) -> None:
 @pytest.mark.parametrize("name", ["radiodiff-run-1b848f", "pyramid_flow-run-8f097c", "radiodiff-run-0ac0a7"])
 def test_the_onset_of_a_mid_run_fault_is_found_within_one_logged_row(name: str) -> None:
     onset = TRUTHS[name]["fault_onset_step"]
-    steps = [f.first_step for f in diagnose(name).findings if f.code in ("REC104", "DAT701", "OPT404")]
+    steps = [f.first_step for f in diagnose(name).findings if f.code in ("MET1002", "DAT701", "OPT404")]
     assert steps and all(step is not None and onset <= step <= onset + 10 for step in steps)

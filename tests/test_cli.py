@@ -292,8 +292,11 @@ def test_diagnose_loads_only_what_its_screen_needs(tmp_path: Path) -> None:
     log.write_text("step,rec_loss,kl_loss\n" + "".join(f"{i},{1 / (i + 1):.5f},{i / 7:.5f}\n" for i in range(50)))
     heavy = (
         "torch", "pandas", "polars", "pyarrow", "scipy", "matplotlib", "PIL", "jinja2", "yaml", "jsonschema", "fsspec", "requests", "multiprocessing",
-        "typer", "pydantic", "wandb", "mlflow", "tensorboard", "starlette", "uvicorn", "rich.markdown", "rich.progress", "pygments", "vaelab.training", "vaelab.models",
+        "typer", "pydantic", "numpy.ma", "sqlite3", "zipfile", "tempfile", "importlib.metadata", "importlib.resources", "markupsafe",
+        "wandb", "mlflow", "tensorboard", "starlette", "uvicorn", "rich.markdown", "rich.progress", "pygments", "vaelab.training", "vaelab.models",
         "vaelab.data", "vaelab.lint", "vaelab.live", "vaelab.web", "vaelab.probing", "vaelab.evaluation", "vaelab.report.html", "vaelab.explain",
+        "vaelab.config", "vaelab.report.json_report", "vaelab.readers.tensorboard", "vaelab.readers.wandb_run", "vaelab.readers.tracked",
+        "vaelab.readers.mlflow_sqlite", "vaelab.readers.key_value", "vaelab.readers.metric_logger", "vaelab.readers.remote_files",
     )  # fmt: skip
     code = (
         "import sys; from vaelab.cli import main; sys.argv[1:] = ['diagnose', sys.argv[1]]\n"

@@ -174,19 +174,19 @@ def faulty() -> Run:
 
 def test_select_runs_only_these_rules_and_ignore_all_but_these() -> None:
     everything = diagnose(faulty())
-    assert {"DAT701", "REC104"} <= {f.code for f in everything.findings}
-    assert {f.code for f in diagnose(faulty(), select=["REC104"]).findings} == {"REC104"}
-    families = {f.code for f in diagnose(faulty(), select=["REC", "KL2"]).findings}
-    assert families and all(c.startswith(("REC", "KL2")) for c in families)
-    rest = {f.code for f in diagnose(faulty(), ignore=["DAT", "REC104"]).findings}
-    assert rest == {c for c in (f.code for f in everything.findings) if not c.startswith("DAT") and c != "REC104"}
+    assert {"DAT701", "MET1002"} <= {f.code for f in everything.findings}
+    assert {f.code for f in diagnose(faulty(), select=["MET1002"]).findings} == {"MET1002"}
+    families = {f.code for f in diagnose(faulty(), select=["MET", "KL2"]).findings}
+    assert families and all(c.startswith(("MET", "KL2")) for c in families)
+    rest = {f.code for f in diagnose(faulty(), ignore=["DAT", "MET1002"]).findings}
+    assert rest == {c for c in (f.code for f in everything.findings) if not c.startswith("DAT") and c != "MET1002"}
     assert not {f.code for f in diagnose(faulty(), select=["DAT701"], ignore=["DAT"]).findings}
 
 
 def test_what_follows_from_another_finding_says_so_only_where_that_one_is_there() -> None:
     linked = {f.code: f.explained_by for f in diagnose(faulty()).findings}
-    assert linked["REC104"] == "DAT701"
-    assert {f.code: f.explained_by for f in diagnose(faulty(), ignore=["DAT701"]).findings}["REC104"] is None
+    assert linked["MET1002"] == "DAT701"
+    assert {f.code: f.explained_by for f in diagnose(faulty(), ignore=["DAT701"]).findings}["MET1002"] is None
 
 
 # --- as a log grows --------------------------------------------------------------------------------------------------------------

@@ -254,7 +254,6 @@ def test_lecam_is_taken_out_of_disc_loss(tmp_path: Path) -> None:
 def test_half_of_the_total_in_radiodiffs_tensorboard_is_told(tmp_path: Path) -> None:
     log = DIALECTS["radiodiff_tensorboard"](tmp_path)
     facts = infer(vaelab.read(log.path))
-    assert facts.algebra.total_scale == 0.5
     assert any("/ 2" in s.text for s in facts.statements if s.name == "total_halved")
 
 

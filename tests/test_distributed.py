@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,13 +18,32 @@ from small_runs import ROOT, command, environment, events, rows, small, torchrun
 WORKER = ROOT / "tests" / "ddp_worker.py"
 
 
-def result(out: Path, *arguments: str, processes: int) -> dict:
-    call = [WORKER, out, *arguments]
-    full = torchrun(*call) if processes == 2 else [sys.executable, *map(str, call)]
+Found = dict[str, dict[str, Any]]
+Both = tuple[Found, Found]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """What one process and what two found in every case of the worker."""
+    folder = tmp_path_factory.mktemp("ddp")
     environ = {**environment(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
-    done = subprocess.run(full, env=environ, capture_output=True, text=True)
+    found = []
+    for name, start in (("one", lambda *call: [sys.executable, *map(str, call)]), ("two", torchrun)):
+        done = subprocess.run(start(WORKER, folder / name), env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append(torch.load(folder / name, weights_only=True))
+    return found[0], found[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two processes that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    config = written(folder / "small.yaml", small(run__steps=40, run__log_every=1, run__check_ranks_every=5))
+    call = torchrun("-m", "vaelab", "train", config, "-o", folder / "run")
+    done = subprocess.run(call, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return torch.load(out, weights_only=True)
+    return folder / "run"
 
 
 def largest_difference(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
@@ -33,10 +53,9 @@ def largest_difference(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
     )
 
 
-@pytest.mark.parametrize(("mode", "accumulate"), [("adaptive", "1"), ("fixed", "2")])
-def test_gradients_of_both_networks_equal_one_process(mode: str, accumulate: str, tmp_path: Path) -> None:
-    one = result(tmp_path / "one.pt", mode, accumulate, processes=1)
-    two = result(tmp_path / "two.pt", mode, accumulate, processes=2)
+@pytest.mark.parametrize("case", ["adaptive", "fixed", "equivariance"])
+def test_gradients_of_both_networks_equal_one_process(both: Both, case: str) -> None:
+    one, two = (found[case] for found in both)
     assert len(one["gradients"]) == 4  # both networks, two updates
     for a, b in zip(two["gradients"], one["gradients"], strict=True):
         assert largest_difference(a, b) < 2e-3
@@ -46,12 +65,11 @@ def test_gradients_of_both_networks_equal_one_process(mode: str, accumulate: str
         assert a == pytest.approx(b, rel=1e-3, abs=1e-5)
 
 
-def test_fifty_updates_with_all_that_has_a_state_equal_one_process(tmp_path: Path) -> None:
+def test_fifty_updates_with_all_that_has_a_state_equal_one_process(both: Both) -> None:
     """Spectral norm, learned logvar, LeCam, the smoothed adaptive weight and accumulation, from the first update over the start of the
     GAN. What float32 rounds differently, 1e-7 in the first update, grows from update to update: at the end logits of a size of 1 are
     1e-3 apart, and logvar, which no such growth reaches, 1e-6."""
-    one = result(tmp_path / "one.pt", "adaptive", "2", "--long", processes=1)
-    two = result(tmp_path / "two.pt", "adaptive", "2", "--long", processes=2)
+    one, two = (found["long"] for found in both)
     assert two["equal"] and len(two["measured"]) == 50
     for number, (a, b) in enumerate(zip(two["measured"], one["measured"], strict=True)):
         assert a == pytest.approx(b, rel=2e-2, abs=5e-3 if number >= 15 else 1e-4)
@@ -63,9 +81,8 @@ def test_fifty_updates_with_all_that_has_a_state_equal_one_process(tmp_path: Pat
     assert lecam == pytest.approx(lecam_of_one, rel=2e-2) and lecam["ema_real"] != 0
 
 
-def test_an_encoder_that_is_frozen_on_the_way_is_left_out_of_ddp(tmp_path: Path) -> None:
-    one = result(tmp_path / "one.pt", "fixed", "1", "--freeze", processes=1)
-    two = result(tmp_path / "two.pt", "fixed", "1", "--freeze", processes=2)
+def test_an_encoder_that_is_frozen_on_the_way_is_left_out_of_ddp(both: Both) -> None:
+    one, two = (found["freeze"] for found in both)
     first, second = (sum(g.numel() == 0 for g in two["gradients"][update]) for update in (0, 2))
     assert first == 0 < second, "weights without a gradient, before and after"
     for a, b in zip(two["gradients"], one["gradients"], strict=True):
@@ -73,9 +90,8 @@ def test_an_encoder_that_is_frozen_on_the_way_is_left_out_of_ddp(tmp_path: Path)
     assert two["equal"]
 
 
-def test_the_comparison_sees_a_bypassed_ddp(tmp_path: Path) -> None:
-    one = result(tmp_path / "one.pt", "fixed", "1", processes=1)
-    two = result(tmp_path / "two.pt", "fixed", "1", "--bypass", processes=2)
+def test_the_comparison_sees_a_bypassed_ddp(both: Both) -> None:
+    one, two = both[0]["plain"], both[1]["bypass"]
     assert not two["equal"], "the check of the ranks' weights must find it"
     assert max(largest_difference(a, b) for a, b in zip(two["gradients"], one["gradients"], strict=True)) > 0.05
 
@@ -85,15 +101,8 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
-def test_a_killed_rank_is_restarted_and_the_run_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    config = written(tmp_path / "small.yaml", small(run__steps=40, run__log_every=1, run__check_ranks_every=5))
-    whole = tmp_path / "whole"
-    done = subprocess.run(
-        torchrun("-m", "vaelab", "train", config, "-o", whole), env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
+def test_a_killed_rank_is_restarted_and_the_run_goes_on(whole: Path, tmp_path: Path) -> None:
+    folder, config = tmp_path / "run", whole.parent / "small.yaml"
     process = subprocess.Popen(
         torchrun("-m", "vaelab", "train", config, "-o", folder, restarts=2),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -111,35 +120,18 @@ def test_a_killed_rank_is_restarted_and_the_run_goes_on(tmp_path: Path) -> None:
     assert rows(folder) == rows(whole)
 
 
-def test_images_among_clips_may_leave_temporal_weights_without_gradient(tmp_path: Path) -> None:
+def test_images_among_clips_may_leave_temporal_weights_without_gradient(both: Both) -> None:
     """AutoencoderKLWan does not run its temporal layers on single images."""
-    wan = {"base_dim": 4, "z_dim": 4, "dim_mult": [1, 2], "num_res_blocks": 1, "temperal_downsample": [True]}
-    settings = small(
-        model__type="AutoencoderKLWan", model__config=wan, data__frames=5, data__image_share=0.5, data__resolution=[16, 16],
-        loss__disc_layers=1, run__steps=6, run__log_every=1, optim__warmup_steps=0, loss__disc_start=2, loss__disc_warmup=1,
-    )  # fmt: skip
-    config = written(tmp_path / "wan.yaml", settings)
-    done = subprocess.run(
-        torchrun("-m", "vaelab", "train", config, "-o", tmp_path / "run"),
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(rows(tmp_path / "run")) == 6
+    one, two = (found["wan"] for found in both)
+    on_clips, on_images = (sum(not g.any() for g in two["gradients"][update]) for update in (0, 2))
+    assert on_images > on_clips and two["equal"]
+    for a, b in zip(two["measured"], one["measured"], strict=True):
+        assert a == pytest.approx(b, rel=1e-2, abs=1e-4)
 
 
-def test_metrics_are_means_over_ranks_and_one_process_writes(tmp_path: Path) -> None:
-    config = written(tmp_path / "small.yaml", small(run__steps=4, run__log_every=1, optim__warmup_steps=0))
-    done = subprocess.run(
-        torchrun("-m", "vaelab", "train", config, "-o", tmp_path / "run"),
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [row["step"] for row in rows(tmp_path / "run")] == [0, 1, 2, 3]
-    saved = tmp_path / "run" / "checkpoints" / "step-00000004"
+def test_one_process_writes_and_each_draws_noise_of_its_own(whole: Path) -> None:
+    assert [row["step"] for row in rows(whole)] == list(range(40))
+    saved = whole / "checkpoints" / "step-00000040"
     assert {p.name for p in saved.glob("rank-*.pt")} == {"rank-0.pt", "rank-1.pt"}
     noise = [torch.load(path, weights_only=True)["torch"] for path in sorted(saved.glob("rank-*.pt"))]
     assert not torch.equal(*noise), "the ranks must draw different noise"

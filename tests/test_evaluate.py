@@ -32,7 +32,7 @@ from vaelab.evaluation.spectrum import LEVELS, LineSpectrum, LocalGrid
 from vaelab.evaluation.spectrum import Grid as Lines
 from vaelab.models import build_autoencoder
 from vaelab.models.grid import Grid
-from vaelab.rules.evaluated_pictures import is_local_grid
+from vaelab.rules.evaluated import is_local_grid
 
 
 def components_of(x: torch.Tensor, r: torch.Tensor) -> dict[str, float]:

@@ -21,7 +21,6 @@ from vaelab.models import Autoencoder
 from vaelab.models.grid import Grid
 from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding
-from vaelab.rules.evaluated_video import ChunkSeams
 from vaelab.run import Run
 
 CAUSES = {
@@ -132,7 +131,7 @@ def test_chunks_that_cost_quality_are_seen_and_good_ones_are_not_blamed() -> Non
     good, dark = (measured(table) for table in found)
     assert good["evaluation.chunk_loss"] < 0.5 and good["evaluation.seam"] < 2 and not judge_numbers(good)
     assert dark["evaluation.chunk_loss"] > 1
-    assert ChunkSeams.code in {f.code for f in judge_numbers(dark)}
+    assert "REC129" in {f.code for f in judge_numbers(dark)}
 
 
 def test_a_jump_at_the_border_of_two_chunks_is_a_seam() -> None:

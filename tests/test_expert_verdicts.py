@@ -104,6 +104,23 @@ def test_a_discriminator_at_chance_with_a_good_reconstruction_is_watched(log: Lo
     assert diagnosis.status == "watch" and "at chance" in diagnosis.headline
 
 
+def test_a_discriminator_at_chance_costs_nothing_while_the_perceptual_loss_falls() -> None:
+    out = healthy("pyramid_flow", 0)
+    on, rows = out.columns["disc_factor"] > 0, len(out.steps)
+    rng = np.random.default_rng(2)
+    real, fake = (np.where(on, rng.normal(0, 0.02, rows), np.nan) for _ in range(2))
+    out.columns |= {"logits_real": real, "logits_fake": fake, "g_loss": -fake, "disc_loss": np.where(on, 1 + rng.normal(0, 2e-3, rows), np.nan),
+                    "d_weight": np.where(on, 0.5, np.nan)}  # fmt: skip
+
+    def verdict(perceptual: np.ndarray) -> str:
+        out.columns["perceptual_loss"] = perceptual * lognormal(np.random.default_rng(4), 0.03, rows)
+        columns = [n for n in out.columns if n not in ("total_loss", "nll_loss")]
+        return codes(diagnose(out.keep(*columns).run()))["ADV303"]
+
+    assert verdict(np.linspace(0.08, 0.04, rows)) == "info"
+    assert verdict(np.where(on, 0.055, 0.05)) == "warn"
+
+
 def test_an_adaptive_weight_that_rises_at_chance_is_watched_while_the_reconstruction_is_good() -> None:
     out = healthy("pyramid_flow", 0)
     on, rows = out.columns["disc_factor"] > 0, len(out.steps)
@@ -116,13 +133,14 @@ def test_an_adaptive_weight_that_rises_at_chance_is_watched_while_the_reconstruc
     assert codes(diagnosis).get("ADV303") == "warn"
 
 
-def test_the_bound_of_a_weighted_hinge_loss_uses_its_weight() -> None:
+def test_the_chance_level_of_a_weighted_hinge_loss_uses_its_weight() -> None:
     rng = np.random.default_rng(3)
     real, fake = rng.normal(0.3, 0.05, ROWS), rng.normal(-0.3, 0.05, ROWS)
     disc = 0.5 * hinge(real, fake, 0.3, rng)
     columns = {"rec_loss": falls(), "disc_loss": disc, "logits_real": real, "logits_fake": fake, "g_loss": -fake}
     for trainer in ("llamagen", "unknown"):
-        assert "ADV316" not in codes(diagnose(draft(columns, trainer=trainer).run()))
+        gan = diagnose(draft(columns, trainer=trainer).run()).facts.adversary
+        assert gan is not None and (gan.family, gan.chance) == ("hinge", 0.5)
 
 
 # --- values out of their family ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,8 @@ def test_a_rule_is_explained_from_its_docstring() -> None:
         ("Columns and facts it needs", ("kl_loss",)),
     ]
     assert first_sentence(ExampleRule.documentation()) == "The KL falls to nothing"
+
+
+def test_of_a_folder_with_several_runs_it_says_which_one_it_drew() -> None:
+    said = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["explain", "kl_loss", "--run", str(SICK.parent)]).stdout
+    assert re.search(rf"{SICK.parent} holds \d+ runs; this is {SICK.parent}/\S+. Name one log", said)

@@ -20,7 +20,9 @@ BENCH = ROOT / "benchmarks/faultbench"
 CASES = ROOT / "tests/data/cases"
 sys.path.insert(0, str(BENCH))
 
+import count  # noqa: E402
 import harm  # noqa: E402
+import limits  # noqa: E402
 import measures  # noqa: E402
 import peer_drivers  # noqa: E402
 import peers  # noqa: E402
@@ -122,7 +124,7 @@ def test_the_delay_is_the_first_right_alarm_after_the_onset() -> None:
 
 
 def test_a_threshold_lets_so_many_healthy_runs_through() -> None:
-    healthy = [judged(HEALTHY, replace(said(590, "watch"), confidence=i / 100)) for i in range(100)]
+    healthy = [judged(HEALTHY, replace(said(590, "watch"), confidence=1 - i / 100)) for i in range(100)]
     for rate, expected in ((0.0, 0), (0.01, 1), (0.05, 5)):
         threshold = measures.threshold_at(healthy, rate)
         assert sum(measures.score(r.final) >= threshold for r in healthy) == expected
@@ -158,6 +160,15 @@ def test_every_verdict_is_in_one_bin_of_the_reliability_table(stated: list[tuple
 def test_risk_falls_where_the_unsure_are_left_out() -> None:
     curve = measures.risk_coverage([(0.9, True, 1.0), (0.8, True, 1.0), (0.3, False, 2.0)])
     assert curve == [(0.25, 0.0), (0.5, 0.0), (1.0, 0.5)]
+
+
+def test_a_watched_run_states_that_nothing_is_wrong() -> None:
+    sure, unsure = (replace(said(590, "watch"), confidence=c) for c in (0.9, 0.4))
+    assert measures.score(sure) < measures.score(unsure) < measures.score(said(590, "act"))
+    assert [right for _, right, _ in measures.wrong_or_right([judged(HEALTHY, sure), judged(FAULTY, sure)])] == [
+        True,
+        False,
+    ]
 
 
 def test_calibration_counts_faulty_runs_as_a_part_of_all() -> None:
@@ -214,6 +225,53 @@ def test_a_look_at_the_final_part_is_written_down(tmp_path: Path) -> None:
     assert splits.count_look("the first", tmp_path / "looks.json") == 1
     assert splits.count_look("another", tmp_path / "looks.json") == 2
     assert [look["why"] for look in json.loads((tmp_path / "looks.json").read_text())] == ["the first", "another"]
+
+
+def test_each_run_belongs_to_one_part_and_the_second_draw_is_what_was_made_later() -> None:
+    parts = {t.name: splits.part_of(t) for t in load(FILE)}
+    assert set(parts.values()) == set(splits.PARTS)
+    assert {parts[f"own-{100 * group}"] for group in (15, 20, 25)} == {"final, second draw"}
+    assert {parts[f"own-{100 * group}"] for group in (0, 5, 10, 40)} == {"final, first draw"}
+    assert (
+        parts["misha_vqvae/healthy-10"] == "final, second draw"
+        and parts["misha_vqvae/healthy-0"] == "final, first draw"
+    )
+
+
+def test_a_limit_lets_so_many_healthy_runs_through_and_is_checked_elsewhere() -> None:
+    sizes = [i / 100 for i in range(100)]
+    for rate in (0.0, 0.01, 0.05):
+        limit = limits.counted_limit(sizes, rate)
+        assert sum(size >= limit for size in sizes) == round(100 * rate)
+    assert limits.counted_limit([], 0.01) == math.inf
+    # no system knows how large the other's are
+    assert limits.elsewhere({"video": [1.0] * 50, "rgb": [2.0] * 50}, 0.01) == pytest.approx(0.5)
+    assert limits.elsewhere({"video": sizes, "rgb": sizes}, 0.01) == pytest.approx(0.01)
+
+
+def test_a_limit_is_counted_from_whole_logs(tmp_path: Path) -> None:
+    found = [limits.sizes(truth, tmp_path) for truth in logs(tmp_path)]
+    assert found[0] is not None and found[1] is not None and found[0].kinds
+    table = {row[0]: row for row in limits.rows([found[0], found[1]])}
+    assert set(table) == {*found[0].kinds, *found[1].kinds}
+    code, size = max(found[0].kinds.items(), key=lambda item: item[1] * (item[0] not in found[1].kinds))
+    assert table[code][3] == "any" and table[code][7] == "0, 1", (code, size)
+
+
+def test_what_is_common_in_healthy_runs_is_counted() -> None:
+    def run(*findings: tuple[str, str, int | None]) -> Judged:
+        return judged(HEALTHY, replace(said(590), findings=findings))
+
+    loud = run(("ADV303", "warn", 1), ("MET1003:kl", "warn", 2), ("KL207", "info", 3), ("REC103", "critical", 3))
+    runs = [loud] * 5 + [run(("KL207", "info", 3))] * 5 + [run()] * 10 + [judged(FAULTY, said(590))]
+    assert count.common(runs) == {"ADV303 warn": 0.25, "KL207 info": 0.5, "MET1003 warn": 0.25}
+
+
+def test_a_peer_is_timed_at_a_rate_of_false_alarms() -> None:
+    loud = scores([judged(HEALTHY, said(300, "act")), judged(FAULTY, said(240, "act"))])
+    quiet = scores([judged(HEALTHY, said(300)), judged(FAULTY, said(400, "act"))])
+    assert peers.soonest([loud, quiet], 0.05) == pytest.approx(0.5)
+    assert peers.soonest([loud], 0.05) is None
 
 
 def test_a_log_that_cannot_be_read_is_a_miss_with_its_reason(tmp_path: Path) -> None:

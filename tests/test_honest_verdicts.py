@@ -306,7 +306,7 @@ def test_a_resume_without_a_step_is_placed_by_its_line() -> None:
     run = draft({"rec_loss": falls() * (1 + 2 * SHOCK)}).run()
     columns = {n: replace(c, lines=np.arange(1, ROWS + 1) + (ROW >= 120)) for n, c in run.columns.items()}
     run = replace(run, columns=columns, events=(Event("resume", None, 121, "Resuming from last.pt"),))
-    assert "at the resume of step 1,200" in said(diagnose(run))
+    assert " 1,200, at the resume" in said(diagnose(run))
 
 
 # --- losses that leave every range --------------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def test_the_headline_is_that_of_the_shown_status() -> None:
 def test_what_stops_a_run_comes_with_its_finding_and_its_cause() -> None:
     stable = StableStatus("run-a", "a.log")
     stable.update(1000, diagnosis("healthy", 100))
-    told = stable.update(1010, diagnosis("stop", 101, [("NUM501", "critical"), ("REC110", "warn")], "F1"))
+    told = stable.update(1010, diagnosis("stop", 101, [("NUM501", "critical"), ("MET1001", "warn")], "F1"))
     assert [(c.kind, c.new) for c in told] == [("status", "stop"), ("finding", "NUM501 critical"), ("cause", "F1")]
     assert [s.finding.code for s in stable.findings] == ["NUM501"]
 

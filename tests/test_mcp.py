@@ -324,10 +324,16 @@ def test_rows_that_do_not_fit_are_thinned_and_not_cut_off(tmp_path: Path) -> Non
     assert 50 <= len(answer["rows"]) < 200 and "more" not in answer
 
 
-def test_a_finding_on_one_step_comes_with_the_rows_around_it() -> None:
-    run = str(LOGS / "pyramid-flow-gan-weight")
-    finding = next(f for f in ask(LOGS, "diagnose", run=run, part="findings")["findings"] if f["code"] == "ADV313")
-    steps = [row["step"] for row in ask(LOGS, "evidence", run=run, finding="ADV313")["rows"]]
+def test_a_finding_on_one_step_comes_with_the_rows_around_it(tmp_path: Path) -> None:
+    write_run(
+        tmp_path / "metrics.csv",
+        400,
+        {"rec_loss": lambda i: 0.1 + 0.9 / (i + 1), "lr": lambda i: 1e-5 if i < 200 else 1e-4},
+    )
+    finding = next(
+        f for f in ask(tmp_path, "diagnose", run="metrics.csv", part="findings")["findings"] if f["code"] == "OPT404"
+    )
+    steps = [row["step"] for row in ask(tmp_path, "evidence", run="metrics.csv", finding="OPT404")["rows"]]
     assert finding["first_step"] == finding["last_step"]
     assert steps[0] < finding["first_step"] <= steps[-1] and len(steps) <= 3
 

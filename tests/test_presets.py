@@ -14,7 +14,7 @@ from vaelab.config import TrainConfig, load_config, preset, presets, yaml_text
 from vaelab.config.describe import PARTS, paragraphs
 from vaelab.config.presets import OWN_WEIGHTS, load_preset, own_weights, preset_text
 from vaelab.errors import ConfigError
-from vaelab.rules.evaluated_pictures import is_local_grid
+from vaelab.rules.evaluated import is_local_grid
 
 NAMES = (
     "autoencoder-mode",

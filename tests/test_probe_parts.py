@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -20,6 +21,7 @@ from vaelab.probing.adversary import above, blurred, memory, score
 from vaelab.probing.cell import claims_causality, examine_cell, first_frame_of
 from vaelab.probing.clips import Part
 from vaelab.probing.decoder import examine_decoder
+from vaelab.probing.flat_field import flat_field
 from vaelab.probing.gradients import histogram, shares_of
 from vaelab.probing.latent import LatentSums, declared_scale, scaled_std
 from vaelab.probing.statistics import interval, mean_interval
@@ -196,6 +198,60 @@ def test_an_exact_model_follows_its_latent_and_reaches_its_own_pixels_only() -> 
     assert cell.to_past is None and cell.encoder_to_past is None
 
 
+class Patterned(Doubles):
+    """Enlarges fourfold and adds a wave of its own, and light at the left border that reaches in."""
+
+    def __init__(self, wave: torch.Tensor, light: float = 0.0) -> None:
+        super().__init__()
+        self.wave, self.light = wave, light
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        if x.dim() != 4:
+            raise ValueError("pictures only")
+        return (F.avg_pool2d(x, 4),)
+
+    def decode(self, z: torch.Tensor) -> tuple[torch.Tensor]:
+        x = self.layer(F.interpolate(z, scale_factor=4, mode="bilinear"))
+        height, width = x.shape[-2:]
+        x = x + self.wave.repeat(height // 4, width // 4)
+        return (x + self.light * torch.exp(-torch.arange(width) / 6),)
+
+
+@pytest.mark.parametrize("period", [2, 4])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_grid_of_the_decoder_shows_on_a_flat_latent_with_its_period_and_height(period: int, down: bool) -> None:
+    wave = 0.02 * torch.cos(2 * math.pi * torch.arange(4) / period)
+    pattern = (wave[:, None] if down else wave[None, :]).expand(4, 4)
+    for light in (0.0, 0.3):
+        found = flat_field(Autoencoder(Patterned(pattern, light), 3), torch.tensor([0.5, -0.3, 0.0]), 1)
+        assert found.period == period
+        assert found.level == pytest.approx(127.5 * float(wave.square().mean().sqrt()), rel=0.02)
+
+
+def test_a_sound_decoder_makes_a_flat_picture_and_light_at_a_border_is_no_grid() -> None:
+    flat = flat_field(Autoencoder(Patterned(torch.zeros(4, 4)), 3), torch.tensor([0.5, -0.3, 0.0]), 1)
+    assert flat.level < 1e-3 and flat.border < 1e-3 and flat.corner < 1e-3
+    lit = flat_field(Autoencoder(Patterned(torch.zeros(4, 4), 0.3), 3), torch.tensor([0.5, -0.3, 0.0]), 1)
+    assert lit.level < 0.1
+    # the mean of the first four pixels of 0.3 exp(-x / 6), less what of it is left in the middle
+    assert 25 < lit.border < 32 and 25 < lit.corner < 32
+
+
+def test_pixels_that_have_weights_of_their_own_make_a_grid_and_enlarged_ones_none(video: Autoencoder) -> None:
+    """The causal video model enlarges its patches; the same with a shuffle, as it once was, has a pattern of its patch."""
+    found = flat_field(video, torch.ones(video.latent_channels), 2)
+    assert found.level < 0.3
+    shuffle = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
+    torch.manual_seed(0)
+
+    class Shuffled(Doubles):
+        def decode(self, z: torch.Tensor) -> tuple[torch.Tensor]:
+            return (shuffle(self.layer(z)),)
+
+    grid = flat_field(Autoencoder(Shuffled(), 3), torch.ones(3), 1)
+    assert grid.level > 1 and grid.period == 2
+
+
 def test_a_picture_that_is_kept_beside_the_latent_is_found() -> None:
     module = Doubles()
     model = Autoencoder(module, 3)
@@ -318,6 +374,7 @@ def test_the_numbers_of_a_healthy_checkpoint_are_blamed_for_nothing() -> None:
         ("KL229", {"psnr_lost_by_sampling": 0.4}, {"psnr_lost_by_sampling": 0.6}),
         ("KL231", {"latent_gradient_share_kl": 0.45}, {"latent_gradient_share_kl": 0.55}),
         ("REC131", {"decoder_response": 0.03}, {"decoder_response": 0.01}),
+        ("REC143", {"flat_level": 0.9}, {"flat_level": 1.1}),
         ("REC136", {"perceptual_gradient": 1e-3}, {"perceptual_gradient": 1e-7}),
         ("ADV331", {"disc_tells_fake_high": 0.6, "disc_tells_blurred_high": 0.75},
          {"disc_tells_fake_high": 0.6, "disc_tells_blurred_high": 0.65}),

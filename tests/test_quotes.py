@@ -58,7 +58,7 @@ SAID: dict[str, list[list[str]]] = {
         [r"do(es)? not transfer", r"0\.01 is 26\.0 dB"],
     ],
     "S3-bad": [
-        [r"rose 7\.1 times \(0\.07 to 0\.5\) over 560 steps and is still rising: stop and look"],
+        [r"0\.07 at step 0, 0\.5 now, 7\.1 times the error", r"is still rising: stop and look"],
         [r"Which component rose cannot be told from nll_loss alone"],
     ],
     "S4-radiodiff": [

@@ -651,5 +651,10 @@ def test_a_log_that_ends_in_an_error_before_its_first_row_says_so(tmp_path: Path
     path.write_text(
         'Building the model\nTraceback (most recent call last):\n  File "t.py", line 6\nArithmeticError: NaN detected in train loss\n'
     )
-    with pytest.raises(LogError, match=r"ended before its first one, with ArithmeticError: NaN .* \(line 4\)"):
-        vaelab.read(path)
+    run = vaelab.read(path)
+    assert len(run) == 0 and [(e.kind, e.line) for e in run.events] == [("non_finite_stop", 4)]
+    diagnosis = vaelab.diagnose(run)
+    assert diagnosis.status == "stop" and [f.code for f in diagnosis.findings] == ["NUM502"]
+    assert diagnosis.headline.startswith("The run broke before its first row, with the error in line 4: Arith")
+    path.write_text('Building the model\nTraceback (most recent call last):\n  File "t.py", line 6\nKeyError: "lr"\n')
+    assert [f.code for f in vaelab.diagnose(vaelab.read(path)).findings] == ["NUM505"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -89,31 +90,47 @@ def train_again(folder: Path) -> list[dict]:
     return rows(folder)
 
 
-def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    config = small(run__steps=5, optim__warmup_steps=0)
-    train(config, tmp_path / "run")
-    before = rows(tmp_path / "run")
+SHORT = {"optim__warmup_steps": 0, "loss__disc_start": 2, "loss__disc_warmup": 0}
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of five steps that went through its start of the GAN; tests that change it copy it."""
+    folder = tmp_path_factory.mktemp("short") / "run"
+    train(small(run__steps=5, **SHORT), folder)
+    return folder
+
+
+def test_a_run_is_not_overwritten(short: Path) -> None:
+    before = rows(short)
     with pytest.raises(TrainError, match="already holds a run"):
-        train(config, tmp_path / "run")
-    assert rows(tmp_path / "run") == before
+        train(small(run__steps=5, **SHORT), short)
+    assert rows(short) == before
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    train(small(run__steps=5, optim__warmup_steps=0), tmp_path / "run")
-    newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+def test_a_damaged_checkpoint_is_named(short: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(short, tmp_path / "run")
+    newest = max((folder / "checkpoints").glob("step-*"))
     (newest / "training.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match=r"training\.pt cannot be read.*another checkpoint"):
-        train(small(run__steps=9, optim__warmup_steps=0), tmp_path / "run", resume=True)
+        train(small(run__steps=9, **SHORT), folder, resume=True)
     (newest / "training.pt").unlink()
     with pytest.raises(CheckpointError, match="is missing"):
-        train(small(run__steps=9, optim__warmup_steps=0), tmp_path / "run", resume=True)
+        train(small(run__steps=9, **SHORT), folder, resume=True)
 
 
-def test_other_networks_are_refused(tmp_path: Path) -> None:
-    train(small(run__steps=5, optim__warmup_steps=0, loss__disc_start=2, loss__disc_warmup=0), tmp_path / "run")
-    other = small(run__steps=9, optim__warmup_steps=0, loss__disc_start=2, loss__disc_warmup=0, loss__disc_channels=16)
+def test_other_networks_are_refused(short: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(short, tmp_path / "run")
     with pytest.raises(CheckpointError, match=r"discriminator\.safetensors do not fit"):
-        train(other, tmp_path / "run", resume=True)
+        train(small(run__steps=9, loss__disc_channels=16, **SHORT), folder, resume=True)
+
+
+def test_trained_autoencoder_loads_with_diffusers(short: Path) -> None:
+    from diffusers import AutoencoderKL
+
+    for name in ("autoencoder", "autoencoder_ema"):
+        network = AutoencoderKL.from_pretrained(short / "checkpoints" / "step-00000005" / name)
+        assert network.config.latent_channels == 4
 
 
 def test_checkpoints_kept(tmp_path: Path) -> None:
@@ -121,13 +138,3 @@ def test_checkpoints_kept(tmp_path: Path) -> None:
     kept = sorted(p.name for p in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert kept[-2:] == ["step-00000016", "step-00000017"]
     assert len(kept) <= 4  # the best one beside the newest two
-
-
-def test_trained_autoencoder_loads_with_diffusers(tmp_path: Path) -> None:
-    from diffusers import AutoencoderKL
-
-    train(small(run__steps=3, optim__warmup_steps=0), tmp_path / "run")
-    folder = tmp_path / "run" / "checkpoints" / "step-00000003"
-    for name in ("autoencoder", "autoencoder_ema"):
-        network = AutoencoderKL.from_pretrained(folder / name)
-        assert network.config.latent_channels == 4

@@ -161,7 +161,7 @@ def delay_rows(run: Judged) -> float:
 
 def score(point: Verdict) -> float:
     """How sure it is that something is wrong: the status first, then the share of belief in a fault."""
-    wrong = point.confidence if point.alarm or point.status == "watch" else 1 - point.confidence
+    wrong = point.confidence if point.alarm else 1 - point.confidence
     return RANK[point.status] + min(0.999, 0.0 if point.status == "cannot-tell" else wrong)
 
 
@@ -211,12 +211,13 @@ Stated = tuple[float, bool, float]
 
 
 def wrong_or_right(runs: Iterable[Judged]) -> list[Stated]:
-    """The verdict "something is wrong" / "nothing is" on whole logs; `cannot-tell`, which claims nothing, and runs whose
-    fault passed or was harmless are left out. Weighted so that FAULTY_SHARE of all runs are faulty."""
+    """The verdict "something is wrong" (act, stop) or "nothing is" (healthy, watch: their confidence is that of no fault) on whole
+    logs; `cannot-tell`, which claims nothing, and runs whose fault passed or was harmless are left out. Weighted so that
+    FAULTY_SHARE of all runs are faulty."""
     counted = [r for r in runs if r.truth.kind in ("faulty", "healthy") and r.final.status != "cannot-tell"]
     faulty = sum(r.truth.faulty for r in counted)
     weight = {True: FAULTY_SHARE / max(1, faulty), False: (1 - FAULTY_SHARE) / max(1, len(counted) - faulty)}
-    return [(r.final.confidence, (r.final.status in SEEN) == r.truth.faulty, weight[r.truth.faulty]) for r in counted]
+    return [(r.final.confidence, r.final.alarm == r.truth.faulty, weight[r.truth.faulty]) for r in counted]
 
 
 def cause_right(runs: Iterable[Judged]) -> list[Stated]:

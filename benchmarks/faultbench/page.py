@@ -30,7 +30,7 @@ from measures import (
 )
 from replay import Judged
 from score import RESULTS, load_results
-from splits import LOOKS
+from splits import LOOKS, PARTS, part_of
 from truth import load
 
 matplotlib.use("Agg")
@@ -41,17 +41,20 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
 PAGE, DETAILS, IMAGES = DOCS / "faultbench.md", DOCS / "faultbench-details.md", DOCS / "images"
 PEERS = HERE / "peers.json"
-COLOURS = {"final": "C0", "tune": "C1"}
+COLOURS = dict(zip(PARTS, ("C1", "C2", "C0"), strict=True))
 
 
 def main() -> None:
     truths = load()
     runs = load_results(truths, RESULTS)
-    parts = {part: [r for r in runs if r.truth.split == part] for part in ("final", "tune")}
-    own, foreign = ([r for r in parts["final"] if r.truth.name.startswith("own-") is mine] for mine in (True, False))
-    draw("faultbench-severity", parts, severity_picture)
-    draw("faultbench-delay", parts, delay_picture)
-    draw("faultbench-reliability", parts, reliability_picture)
+    parts = {part: [r for r in runs if part_of(r.truth) == part] for part in reversed(PARTS)}
+    parts = {part: judged for part, judged in parts.items() if judged}
+    tune, final = parts[PARTS[0]], next(iter(parts.values()))
+    own, foreign = ([r for r in final if r.truth.name.startswith("own-") is mine] for mine in (True, False))
+    shown = {name: parts[name] for name in (next(iter(parts)), PARTS[0])}
+    draw("faultbench-severity", shown, severity_picture)
+    draw("faultbench-delay", shown, delay_picture)
+    draw("faultbench-reliability", shown, reliability_picture)
     kinds = Counter(t.kind for t in truths)
     foreign_count = sum(not t.name.startswith("own-") for t in truths)
     looks = len(json.loads(LOOKS.read_text())) if LOOKS.exists() else 0
@@ -62,39 +65,49 @@ def main() -> None:
             f" {len({t.system for t in truths if not t.name.startswith('own-')})} others. "
             f"{kinds['faulty']} faulty, {kinds['passed']} with a fault that passed, {kinds['harmless']} planted but harmless,"
             f" {kinds['healthy']} healthy, {kinds['undecided']} that learned nothing and are not scored."
-            f" The final part has {sum(t.split == 'final' for t in truths)} runs; it was looked at {looks} time(s).",
+            f" The final part has {sum(t.split == 'final' for t in truths)} runs in two draws; {looks} look(s) at it are written down.",
             "goals": tables.goals(parts),
-            "peers": tables.peer_table(parts["final"], json.loads(PEERS.read_text())) if PEERS.exists() else "",
+            "peers": peers(runs) if PEERS.exists() else "",
         },
     )
-    held = [r for r in parts["final"] if r.truth.held_out]
+    held = [r for r in final if r.truth.held_out]
     sections = {
         "What is held out (final part)": tables.by(held, lambda r: r.truth.held_out, "held out by"),
         "Systems (final part, our own runs)": tables.by(own, lambda r: r.truth.system, "system"),
-        "Dialects (both parts, our own runs)": tables.by(
-            [r for r in runs if r.truth.name.startswith("own-")], lambda r: r.truth.dialect, "dialect"
+        "Dialects (tune part, our own runs)": tables.by(
+            [r for r in tune if r.truth.name.startswith("own-")], lambda r: r.truth.dialect, "dialect"
         ),
         "Trainers that are not ours (final part)": tables.by(foreign, lambda r: r.truth.system, "trainer"),
         "Trainers that are not ours (tune part)": tables.by(
-            [r for r in parts["tune"] if not r.truth.name.startswith("own-")], lambda r: r.truth.system, "trainer"
+            [r for r in tune if not r.truth.name.startswith("own-")], lambda r: r.truth.system, "trainer"
         ),
-        "What the fault cost (final part)": tables.by(of_kind(parts["final"], "faulty"), worst_cost, "largest cost"),
+        "What the fault cost (final part)": tables.by(of_kind(final, "faulty"), worst_cost, "largest cost"),
         "Confidence that something (or nothing) is wrong (final part)": tables.reliability_table(
-            reliability(wrong_or_right(parts["final"]))
+            reliability(wrong_or_right(final))
         ),
-        "Belief in the first cause (final part)": tables.reliability_table(reliability(cause_right(parts["final"]))),
-        "Risk and coverage (final part)": risk_table(parts["final"]),
+        "Belief in the first cause (final part)": tables.reliability_table(reliability(cause_right(final))),
+        "Risk and coverage (final part)": risk_table(final),
         "Look-alikes (tune part)": tables.by(
-            [r for r in parts["tune"] if r.truth.kind == "healthy"],
+            [r for r in tune if r.truth.kind == "healthy"],
             lambda r: r.truth.lookalike or "plain",
             "healthy kind",
         ),
-        "Mechanisms (tune part)": tables.by_mechanism(parts["tune"]),
+        "Mechanisms (tune part)": tables.by_mechanism(tune),
     }
-    text = "# The fault bench: details\n\nMade by `benchmarks/faultbench/page.py` from the saved verdicts; see [the fault bench](faultbench.md).\n"
+    text = (
+        "# The fault bench: details\n\nMade by `benchmarks/faultbench/page.py` from the saved verdicts; see [the fault bench](faultbench.md)."
+        f" The final part here is: {next(iter(parts))}.\n"
+    )
     DETAILS.write_text(
         text + "".join(f"\n## {title}\n\n{part}\n" for title, part in sections.items()), encoding="utf-8"
     )
+
+
+def peers(runs: Sequence[Judged]) -> str:
+    """The peers' table, with vaelab on the runs that they were given."""
+    asked = json.loads(PEERS.read_text())
+    same = [r for r in runs if r.truth.name in set(asked["runs"])]
+    return tables.peer_table(same, asked["peers"])
 
 
 def worst_cost(run: Judged) -> str:
@@ -116,10 +129,10 @@ def risk_table(runs: Sequence[Judged]) -> str:
 
 
 def draw(name: str, parts: tables.Parts, picture: Callable[[Axes, tables.Parts], None]) -> None:
-    figure, axes = pyplot.subplots(figsize=(6, 3.4), dpi=110)
+    figure, axes = pyplot.subplots(figsize=(6, 4.4), dpi=110)
     picture(axes, parts)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, framealpha=0.6)
+    axes.legend(fontsize=7, framealpha=0.6, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
     figure.tight_layout()
     figure.savefig(IMAGES / f"{name}.png", metadata={"Software": None})
     pyplot.close(figure)

@@ -1,6 +1,6 @@
 """Other tools that judge training logs, on the logs of the fault bench.
 
-    python benchmarks/faultbench/peers.py --python ENVIRONMENT/bin/python [--logs DIR] [--runs 200] [--peers a,b] [--write]
+    python benchmarks/faultbench/peers.py --python ENVIRONMENT/bin/python [--logs DIR] [--runs 100] [--peers a,b] [--write]
 
 The tools are installed in an environment of their own (`peers.txt` lists them); one that is not there is skipped and
 said so.  Each gets its best shot: it is given one loss under the name it looks for, with the gradient norm, the
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measures import Scores, scores
+from measures import FALSE_ALARM_RATES, Scores, scores
 from replay import Judged, Verdict, replay_rows
+from splits import PARTS, part_of
 from truth import FILE, RUNS, Truth, load
 
 import vaelab
@@ -200,13 +201,22 @@ def best_shot(views: dict[tuple[str, int], list[Judged]]) -> tuple[str, int]:
 
 
 def summary(name: str, version: str, views: dict[tuple[str, int], list[Judged]]) -> dict[str, Any]:
-    """One row of peers.json: the scores of both parts at the peer's best shot."""
+    """One row of peers.json: the scores of both parts at the peer's best shot, and the soonest that any of its views and severities
+    is at a rate of false alarms."""
     view, least = best_shot(views)
     row: dict[str, Any] = {"peer": name, "version": version, "loss": view, "severity": ("", "warning", "error")[least]}
     for part in ("final", "tune"):
         row[part] = as_row(scores(r for r in views[view, least] if r.truth.split == part))
         row[part]["replayed"] = name not in WITHOUT_REPLAY
+        every = [scores(r for r in judged if r.truth.split == part) for judged in views.values()]
+        row[part]["at_rate"] = [soonest(every, rate) for rate in FALSE_ALARM_RATES]
     return row
+
+
+def soonest(every: Sequence[Scores], rate: float) -> float | None:
+    """The shortest median delay among those that alarm on at most this share of the healthy runs; None where there is none."""
+    delays = [s.delay_any for s in every if s.false_any_time.hits <= rate * s.false_any_time.n]
+    return min((d for d in delays if np.isfinite(d)), default=None)
 
 
 def as_row(s: Scores) -> dict[str, Any]:
@@ -220,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", type=Path, required=True, help="the Python that the peers are installed for")
     parser.add_argument("--logs", type=Path, default=RUNS)
     parser.add_argument(
-        "--runs", type=int, default=10**9, help="so many runs only, drawn at random, the same every time"
+        "--runs", type=int, default=10**9, help="so many runs of each part, drawn at random, the same every time"
     )
     parser.add_argument("--peers", default=",".join(NAMES))
     parser.add_argument("--timeout", type=float, default=1200, help="seconds a peer may take for one loss")
@@ -228,7 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     truths = [t for t in load(FILE) if t.kind != "undecided" and (options.logs / t.name / t.log).exists()]
     truths.sort(key=lambda t: hashlib.sha256(t.name.encode()).digest())
-    entries = [(truth, _read(options.logs / truth.name / truth.log)) for truth in truths[: options.runs]]
+    chosen = [t for part in (PARTS[0], PARTS[-1]) for t in [t for t in truths if part_of(t) == part][: options.runs]]
+    entries = [(truth, _read(options.logs / truth.name / truth.log)) for truth in chosen]
     versions = installed(options.python)
     results = []
     for name in options.peers.split(","):
@@ -242,7 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results.append(summary(name, versions[name], views))
             print(json.dumps(results[-1]), flush=True)
     if options.write:
-        (HERE / "peers.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        written = {"runs": [t.name for t in chosen if t.split == "final"], "peers": results}
+        (HERE / "peers.json").write_text(json.dumps(written) + "\n", encoding="utf-8")
     return 0
 
 

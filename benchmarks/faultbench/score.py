@@ -1,7 +1,7 @@
 """Score vaelab's diagnosis on the runs of the fault bench.
 
     python benchmarks/faultbench/score.py [--logs DIR] [--part tune] [--misses] [--save FILE]
-    python benchmarks/faultbench/score.py --final "why"     the final part, once: the look is counted in looks.json
+    python benchmarks/faultbench/score.py --final "why"     the newest draw of the final part, once: the look is counted in looks.json
 
 Findings are saved as one line a run; tables.py makes the page of them.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import tables
 from replay import Judged, Verdict, judge
-from splits import count_look
+from splits import PARTS, count_look, part_of
 from truth import FILE, RUNS, Truth, load
 
 HERE = Path(__file__).parent
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=Path, default=RUNS, help="folder of the runs' folders")
     parser.add_argument("--truth", type=Path, default=FILE)
-    parser.add_argument("--final", default="", help="score the final part too, and write down why")
+    parser.add_argument("--final", default="", help="score the final part instead, and write down why")
     parser.add_argument("--only", default="", help="runs whose name or mechanism contains this text (tune part)")
     parser.add_argument(
         "--misses", action="store_true", help="list every miss of the tune part with its findings and causes"
@@ -97,10 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--save", type=Path, default=None, help="file for the verdicts")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
-    part = "final" if options.final else "tune"
+    part = PARTS[-1] if options.final else PARTS[0]
     truths = [
         t for t in load(options.truth)
-        if t.kind != "undecided" and t.split == part and (options.logs / t.name / t.log).exists()
+        if t.kind != "undecided" and part_of(t) == part and (options.logs / t.name / t.log).exists()
         and (not options.only or options.only in t.name or any(options.only in f.mechanism for f in t.faults))
     ]  # fmt: skip
     if not truths:

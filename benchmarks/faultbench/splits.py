@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from truth import Truth
+
 if TYPE_CHECKING:
     from draw import Drawn
 
 FINAL_SYSTEM = "radio"
 FINAL_TRAINERS = ("explainingai", "misha_vqvae", "vq_example", "pythae_factor", "soundstream")
 FINAL_GROUPS_EVERY, FINAL_MECHANISMS_EVERY = 5, 4
+PARTS = ("tune", "final, first draw", "final, second draw")
 SECOND_GROUPS = range(14, 30)
 SECOND_SEEDS = {
     "pythae_vae": 10, "misha_vqvae": 10, "monai_ldm": 4, "pytorch_vae": 4, "vq_example": 9, "magvit2": 3, "explainingai": 3,
@@ -45,6 +48,11 @@ def draw_of(name: str) -> int:
     if head == "own":
         return 2 if int(seed) // 100 in SECOND_GROUPS else 1
     return 2 if int(seed) >= SECOND_SEEDS[head.split("/")[0]] else 1
+
+
+def part_of(truth: Truth) -> str:
+    """One of PARTS."""
+    return PARTS[0] if truth.split == "tune" else PARTS[draw_of(truth.name)]
 
 
 def final_mechanism(mechanism: str) -> bool:

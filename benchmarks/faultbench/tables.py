@@ -79,19 +79,22 @@ def goals(parts: Parts) -> str:
                 *(_at_rate(runs, rate) for runs in parts.values()),
             )
         )
-    return table(("score", "goal", *(f"{name} part" for name in found)), rows)
+    return table(("score", "goal", *found), rows)
 
 
 def _at_rate(runs: Sequence[Judged], rate: float) -> str:
-    """Delay and share of alarms with the threshold that gives this rate of false ones."""
+    median, found = delay_at(runs, rate)
+    return "–" if math.isnan(found) else f"{percent(median)}, {percent(found)} found"
+
+
+def delay_at(runs: Sequence[Judged], rate: float) -> tuple[float, float]:
+    """Median delay and share of alarms with the threshold that gives this rate of false ones."""
     healthy, faulty = of_kind(runs, "healthy"), of_kind(runs, "faulty")
     if not healthy or not faulty:
-        return "–"
+        return math.nan, math.nan
     threshold = threshold_at(healthy, rate)
     delays = sorted(delay(r, right=False, threshold=threshold) for r in faulty)
-    return (
-        f"{percent(delays[(len(delays) - 1) // 2])}, {percent(sum(d < math.inf for d in delays) / len(delays))} found"
-    )
+    return delays[(len(delays) - 1) // 2], sum(d < math.inf for d in delays) / len(delays)
 
 
 def by(runs: Sequence[Judged], key: Callable[[Judged], str], title: str) -> str:
@@ -160,27 +163,25 @@ def misses(runs: Iterable[Judged]) -> str:
 
 
 def peer_table(runs: Sequence[Judged], peers: Sequence[Mapping[str, Any]]) -> str:
-    """vaelab and its peers on the final part; `peers` as peers.py writes it."""
+    """vaelab and its peers on the same runs; `peers` as peers.py writes it."""
     ours = scores(runs)
     shares = ("detection", "severe", "false_act", "false_any_time", "top1", "before_doubling", "event_precision")
-    rows = [
-        [
-            "**vaelab**",
-            "all columns",
-            *(share(getattr(ours, name)) for name in shares),
-            percent(ours.delay),
-            percent(ours.delay_any),
-        ]
+    cells = [share(getattr(ours, name)) for name in shares]
+    delays = [
+        percent(d) for d in (ours.delay, ours.delay_any, *(delay_at(runs, rate)[0] for rate in FALSE_ALARM_RATES))
     ]
+    rows = [["**vaelab**", "all columns", *cells, *delays]]
     for peer in sorted(peers, key=lambda p: p["final"]["false_act"][0] - p["final"]["detection"][0]):
         part = peer["final"]
         cells = [share(Share(*part[name])) for name in shares]
-        delays = [percent(math.inf if part[name] is None else part[name]) for name in ("delay", "delay_any")]
+        medians = (part["delay"], part["delay_any"], *part["at_rate"])
+        delays = [percent(math.inf if median is None else median) for median in medians]
         rows.append([f"{peer['peer']} {peer['version']}", f"{peer['loss']}, {peer['severity']}", *cells, *delays])
     return table(
         (
             "tool", "given, counted from", "acted on", "of 3 dB", "false act", "false alarm at any point", "cause first",
             "before doubling", "event precision", "delay (right)", "delay (any)",
+            *(f"delay (any), {rate:.0%} of healthy runs alarmed" for rate in FALSE_ALARM_RATES),
         ),
         rows,
     )  # fmt: skip

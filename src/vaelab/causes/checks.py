@@ -87,14 +87,6 @@ def gan_weight_big(facts: Facts) -> CheckResult | None:
     return CheckResult(weight.value > 2, f"disc_weight is {weight.value:.3g}; recipes use 0.05 to 1.")
 
 
-def gan_weight_zero(facts: Facts) -> CheckResult | None:
-    """disc_weight and disc_factor as declared, d_weight as logged."""
-    weight, logged = facts.view.number("disc_weight"), facts.adversary and facts.adversary.d_weight
-    if logged:
-        return CheckResult(False, f"d_weight stands at {logged:.3g}.")
-    return None if weight is None else CheckResult(weight == 0, f"disc_weight is {weight:g}.")
-
-
 def weight_at_clamp(facts: Facts) -> CheckResult | None:
     """d_weight / disc_weight against the clamp."""
     gan, clamp = facts.adversary, facts.view.trainer.clamp
@@ -126,13 +118,12 @@ def shock_lasts(facts: Facts) -> CheckResult | None:
     return None if passed is None else CheckResult(not passed.holds, passed.text)
 
 
-def logits_drift(facts: Facts) -> CheckResult | None:
-    """The mean of the two logits beside their gap."""
-    gan = facts.adversary
-    if gan is None or gan.real is None or gan.fake is None:
+def jumps_with_an_epoch(facts: Facts) -> CheckResult | None:
+    """The row of a lasting jump of the reconstruction against the first rows of epochs."""
+    jump = facts.changes.jump
+    if jump is None or jump.coincides != "epoch-start":
         return None
-    drifts = gan.real * gan.fake > 0 and min(abs(gan.real), abs(gan.fake)) > 0.5
-    return CheckResult(drifts, f"The logits are {rough(gan.real)} (real) and {rough(gan.fake)} (fake).")
+    return CheckResult(True, f"The jump at step {jump.step:,} falls on the first row of an epoch.")
 
 
 def held_out_parts(facts: Facts) -> CheckResult | None:
@@ -256,19 +247,6 @@ def weights_differ_after_resume(facts: Facts) -> CheckResult | None:
         if max(ratio, 1 / ratio) > FAR / 2 if ratio > 0 else False:
             name = f"{above} / {below}" if below else above
             return CheckResult(True, f"{name} went {ratio:.3g} times at the resume of step {steps[0]:,}.")
-    return None
-
-
-def spikes_at_resume(facts: Facts) -> CheckResult | None:
-    """The largest rec_loss of the five rows after a resume against the five rows before."""
-    rec = facts.view.series("rec_loss")
-    for step in facts.phases.resumes:
-        before, after = rec.values[rec.steps < step][-5:], rec.values[rec.steps >= step][:5]
-        if len(before) == 5 and len(after) and before.min() > 0:
-            ratio = float(after.max() / before.max())
-            return CheckResult(
-                ratio > 1.3, f"After the resume of step {step:,} rec_loss reaches {rough(ratio)} times its level."
-            )
     return None
 
 

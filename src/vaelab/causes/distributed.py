@@ -42,7 +42,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         sources="omertov/encoder4editing#22; sanghyun-son/EDSR-PyTorch#245; TensorSpeech/TensorFlowTTS#409; "
         "evonneng/learning2listen#9",
         needs=("resume",),
-        expects=shows(often="RES802", sometimes="RES801 ADV303 DAT710 REC104 MET1002:reconstruction"),
+        expects=shows(often="RES802", sometimes="MET1002 ADV303 DAT710"),
     ),
     Cause(
         "H4",
@@ -56,8 +56,9 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="No term jumps at the resume.",
         sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
         needs=("resume",),
-        check=checks.spikes_at_resume,
-        expects=shows(often="RES801", sometimes="DAT710 MET1002:reconstruction REC104 REC105"),
+        expects=shows(
+            often="MET1002", sometimes="DAT710 MET1005:reconstruction MET1002:reconstruction MET1002:perceptual"
+        ),
     ),
     Cause(
         "H5",
@@ -70,6 +71,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The run passes the step.",
         falsify="The process has ended, or data_time was rising.",
         sources="Lightning-AI/pytorch-lightning#20328",
+        needs=("rows",),
         expects=shows(sometimes="NUM505"),
     ),
     Cause(
@@ -110,9 +112,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
         falsify="The configurations agree.",
         sources="arithmetic of the loss",
         needs=("resume",),
-        expects=shows(
-            often="SCH602 SCH606", sometimes="SCH607 SCH604 SCH601 ALG901 OPT402 OPT404 RES801 REC104 MET1002"
-        ),
+        expects=shows(often="SCH602", sometimes="SCH607 SCH604 SCH601 ALG901 OPT402 OPT404 MET1002"),
         check=checks.weights_differ_after_resume,
         decided_by="lint",
     ),
@@ -130,6 +130,6 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The loss goes on where it was.",
         falsify="The process was not restarted there.",
         sources="users' logs of resumed runs",
-        expects=shows(often="RES804", sometimes="RES801"),
+        expects=shows(often="RES804", sometimes="MET1002:reconstruction"),
     ),
 )

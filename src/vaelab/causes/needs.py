@@ -9,18 +9,20 @@ import numpy as np
 if TYPE_CHECKING:
     from vaelab.facts import Facts
 
-Need = Literal["gan", "perceptual", "kl", "quantiser", "resume", "half-precision"]
+Need = Literal["gan", "perceptual", "kl", "quantiser", "resume", "half-precision", "rows"]
 
 
 def met(need: Need, facts: Facts) -> bool:
     """Whether the log, its settings or a probe show what ``need`` names.
 
     gan: a discriminator acts. perceptual, kl, quantiser: such a term is logged, or declared with a weight. resume: the run went on
-    from a checkpoint of its own. half-precision: settings, a loss scale or the trainer's own code say that fp16 or bf16 is used.
+    from a checkpoint of its own. rows: the run came as far as a first row. half-precision: settings, a loss scale or the trainer's own code say that fp16 or bf16 is used.
     """
     view, measured = facts.view, facts.run.measured
     if need == "gan":
         return facts.adversary is not None or "probe.gradient_share_gan" in measured
+    if need == "rows":
+        return len(facts.run) > 0
     if need == "resume":
         return bool(facts.phases.resumes)
     if need == "half-precision":

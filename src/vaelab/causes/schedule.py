@@ -69,6 +69,6 @@ SCHEDULE: tuple[Cause, ...] = (
         expected="Reconstruction losses compare.",
         falsify="logvar is constant in both.",
         sources="huggingface/diffusers#5731; hpcaitech/Open-Sora#651",
-        expects=shows(sometimes="REC111"),
+        expects=shows(sometimes="MET1001:total"),
     ),
 )

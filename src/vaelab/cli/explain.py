@@ -45,16 +45,15 @@ def explain(
     from vaelab import explain as explaining
     from vaelab.cli.output import console_for
 
-    explanation = (
-        explaining.explain_in_run(topic, _first_run(run), trainer)
-        if run is not None
-        else explaining.explain(topic, trainer)
-    )
+    runs = _runs(run) if run is not None else []
+    explanation = explaining.explain_in_run(topic, runs[0], trainer) if runs else explaining.explain(topic, trainer)
     from rich.padding import Padding
     from rich.text import Text
 
     with console_for(None) as console:
         console.print(Text(f"{explanation.title} ({explanation.kind} {explanation.name})", style="bold"))
+        if len(runs) > 1:
+            console.print(Text(f"{run} holds {len(runs)} runs; this is {runs[0].source}. Name one log to see another."))
         for section in explanation.sections:
             console.print()
             console.print(Text(section.heading, style="bold"))
@@ -71,7 +70,7 @@ def _shown(section: Section) -> tuple[str, ...]:
     return (*section.lines[:MOST_FORMULAS], f"and {more} more; --trainer NAME gives the one of a trainer")
 
 
-def _first_run(path: str) -> Run:
+def _runs(path: str) -> list[Run]:
     from vaelab.cli.reading import read_runs
 
-    return read_runs([path])[0]
+    return read_runs([path])

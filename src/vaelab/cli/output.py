@@ -37,8 +37,8 @@ def console_for(output: Path | None) -> Iterator[Console]:
             raise BrokenPipeError
 
     if output is None:
-        yield PipeConsole(highlight=False)
+        yield PipeConsole(highlight=False, emoji=False)
         return
     text = io.StringIO()
-    yield Console(file=text, width=100, highlight=False, no_color=True)
+    yield Console(file=text, width=100, highlight=False, emoji=False, no_color=True)
     write_out(text.getvalue(), output)

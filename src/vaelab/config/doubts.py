@@ -15,6 +15,10 @@ def doubts(config: TrainConfig, items: int | None = None, world: int = 1) -> tup
         found.append(
             "the encoder is frozen from the start and model.pretrained is not set: its random weights are kept"
         )
+    if loss.equivariance_weight > 0 and model.freeze != "none" and model.freeze_from == 0:
+        found.append(
+            "equivariance_weight shapes the latent and the encoder is frozen: only the decoder learns to bear moved latents"
+        )
     if loss.disc != "none" and loss.disc_start >= steps:
         found.append(
             f"disc_start {loss.disc_start} is not before the last step {steps - 1}: this run never trains a GAN"

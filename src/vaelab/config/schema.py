@@ -25,6 +25,7 @@ PERCEPTUAL_BACKBONES = Literal["vgg16", "stlpips-vgg", "stlpips-alex"]
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Clip = Annotated[float, Field(gt=0)] | Literal["auto"] | None
 
 
 class Section(BaseModel):
@@ -156,11 +157,43 @@ class LossConfig(Section):
     lcr_threshold: float = Field(
         0.75, gt=-1, le=1, description="Correlation from which nothing more is asked for (0.75 in SSVAE)."
     )
-    disc: Literal["none", "patch2d", "patch3d"] = Field(
-        "patch2d", description="Discriminator: PatchGAN on frames, on clips, or none (no GAN at all)."
+    equivariance_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight, beside the pixel loss's, of the pixel loss between what a scaled or rotated latent decodes to and the"
+        " picture scaled and rotated alike: a latent without detail that only the decoder can read; 0: off.",
+    )
+    equivariance: Literal["scale", "scale+rotate"] = Field(
+        "scale+rotate",
+        description="scale: to a half or a quarter (scale equivariance). scale+rotate: between a quarter and the whole, with quarter"
+        " turns (EQ-VAE).",
+    )
+    alignment_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the alignment of the latent to a frozen vision network (VA-VAE): cosines, and distances between places; 0:"
+        " off.",
+    )
+    alignment_network: str | None = Field(
+        None, description="Folder with that network: DINOv2 as transformers saves it (config.json, model.safetensors)."
+    )
+    disc: Literal["none", "patch2d", "patch3d", "features"] = Field(
+        "patch2d",
+        description="Discriminator: PatchGAN on frames, on clips, small heads on the features of a frozen network (disc_features), or none"
+        " (no GAN at all).",
+    )
+    disc_features: str = Field(
+        "stlpips-vgg",
+        description="Frozen network of disc=features: vgg16, stlpips-vgg, stlpips-alex (as perceptual has them), or a folder with DINOv2 as"
+        " transformers saves it.",
+    )
+    disc_augment: tuple[Literal["colour", "translation", "cutout"], ...] = Field(
+        (),
+        description="Differentiable augmentation of what any discriminator sees, drawn anew each step, the same for data and"
+        " reconstruction: for small data sets.",
     )
     disc_layers: int = Field(3, ge=1, le=6, description="Strided layers of the PatchGAN (n_layers).")
-    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf).")
+    disc_channels: int = Field(64, ge=8, description="Channels of its first layer (ndf), or of the heads.")
     disc_norm: Literal["group", "instance", "spectral", "none"] = Field(
         "group",
         description="Its normalisation. Batch norm is not offered: real and fake batches would share statistics.",
@@ -213,12 +246,24 @@ class OptimConfig(Section):
     disc_schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Its schedule.")
     disc_warmup_steps: int = Field(0, ge=0, description="Its warm-up, counted from its own first update.")
     disc_betas: tuple[Beta, Beta] = Field((0.5, 0.9), description="AdamW's betas, discriminator.")
-    clip_grad: float | None = Field(
-        1.0, gt=0, description="Largest gradient norm of the autoencoder; null: no clipping."
+    clip_grad: Clip = Field(
+        1.0,
+        description="Largest gradient norm of the autoencoder; auto: follows the norm and clips what stands out from the steps before by"
+        " 2.5 standard deviations (ZClip); null: no clipping.",
     )
-    disc_clip_grad: float | None = Field(1.0, gt=0, description="Largest gradient norm of the discriminator.")
+    disc_clip_grad: Clip = Field(1.0, description="The same for the discriminator.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are averaged for one update.")
     ema_decay: float | None = Field(0.999, gt=0, lt=1, description="Decay of the averaged weights; null: no EMA.")
+    ema_profile: Literal["exponential", "power"] = Field(
+        "exponential",
+        description="power: as wide, as a share of the run so far, at every step (ema_sigma_rel), in place of ema_decay (Karras 2024).",
+    )
+    ema_sigma_rel: float = Field(
+        0.05,
+        gt=0,
+        lt=0.2886,
+        description="Width of that average as a standard deviation, a share of the run so far: 0.05 to 0.1 are usual.",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="Type of the networks' arithmetic; weights and losses stay fp32."
     )
@@ -279,6 +324,19 @@ class TrainConfig(Section):
             )
         if self.model.freeze_from and self.model.freeze == "none":
             raise ValueError(f"freeze_from {self.model.freeze_from} needs freeze=encoder: nothing would be frozen")
+        if loss.alignment_weight and loss.alignment_network is None:
+            raise ValueError(
+                f"alignment_weight {loss.alignment_weight:g} needs alignment_network: a folder with the weights of DINOv2 as transformers"
+                " saves it; nothing is downloaded"
+            )
+        if loss.alignment_weight and self.model.freeze == "encoder" and self.model.freeze_from == 0:
+            raise ValueError(
+                "alignment_weight shapes the latent, and freeze=encoder keeps it as it is: set one of them only"
+            )
+        if optim.ema_profile == "power" and optim.ema_decay is None:
+            raise ValueError(
+                "ema_decay is null, so there are no averaged weights: ema_profile=power needs it to be a number"
+            )
         if optim.warmup_steps >= steps:
             raise ValueError(f"warmup_steps {optim.warmup_steps} does not end within the run's {steps} steps")
         if optim.min_lr > optim.lr:

@@ -44,13 +44,19 @@ def crop_box(width: int, height: int, view: View, target: tuple[int, int]) -> Bo
     return left, top, min(left + crop_width, width), min(top + crop_height, height)
 
 
-def crop_and_resize(image: Image.Image, view: View, target: tuple[int, int], channels: int) -> np.ndarray:
+def crop_and_resize(
+    image: Image.Image, view: View, target: tuple[int, int], channels: int, full: tuple[int, int] | None = None
+) -> np.ndarray:
     """Pixels uint8 (H, W, C) of an RGB or grey image, antialiased (Lanczos) where it is made smaller.
 
-    A file that has the target's size already is taken as it is, value by value.
+    A file that has the target's size already is taken as it is, value by value. full: width and height of the file, where
+    ``image`` was decoded at a whole fraction of it.
     """
     image = image.convert("RGB" if channels == 3 else "L")
-    box = crop_box(image.width, image.height, view, target)
+    width, height = full or image.size
+    smaller = round(width / image.width)
+    left, top, right, bottom = crop_box(width, height, view, target)
+    box = (left / smaller, top / smaller, right / smaller, bottom / smaller)
     resized = image.resize((target[1], target[0]), Image.Resampling.LANCZOS, box=box)
     if view.mirrored:
         resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vaelab.config.schema import DataConfig
-from vaelab.data.crop import crop_and_resize, random_view
+from vaelab.data.crop import random_view
 from vaelab.data.decode import read_clip
 from vaelab.data.source import Sample
 from vaelab.errors import ConfigError, DataError
@@ -51,8 +51,8 @@ class ExampleClips:
         place = float(rng.random())
         view = random_view(rng, config.random_crop and not self._held_out, config.flip and not self._held_out)
         clip = read_clip(self._files[index], place, frames, fps=config.fps, threads=1)
-        pixels = [crop_and_resize(image, view, config.resolution, config.channels) for image in clip.images]
-        return Sample(np.stack(pixels), f"{self.name(index)}@{clip.time:.2f}s")
+        pixels = clip.pixels(view, config.resolution, config.channels)
+        return Sample(pixels, f"{self.name(index)}@{clip.time:.2f}s")
 
 
 def open_source(config: DataConfig, seed: int, held_out: bool) -> ExampleClips:

@@ -35,10 +35,14 @@ def list_folder(path: str, videos: bool) -> list[MediaFile]:
             continue
         visited.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
-            if not name.startswith(".") and is_video(name) is videos:
-                file = Path(folder, name)
-                found.append(MediaFile(file.relative_to(root).as_posix(), file, videos))
+        # there may be many files: what belongs to their folder is worked out once
+        parent = Path(folder)
+        inside = "" if parent == root else f"{parent.relative_to(root).as_posix()}/"
+        found += [
+            MediaFile(inside + name, parent / name, videos)
+            for name in names
+            if not name.startswith(".") and is_video(name) is videos
+        ]
     if not found:
         suffixes = ", ".join(sorted(VIDEO_SUFFIXES if videos else IMAGE_SUFFIXES))
         raise DataError(f"The folder {path} holds no {kind} (known: {suffixes}). Check data.path and data.source.")

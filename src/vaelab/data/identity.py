@@ -5,12 +5,14 @@ Names differ where links, ``./a`` and ``a``, or absolute and relative paths lead
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from stat import S_ISLNK
 
 from vaelab.data.files import MediaFile
 from vaelab.files import open_regular
@@ -33,17 +35,25 @@ def one_of_each(files: Sequence[MediaFile], cache: Path | None = None) -> tuple[
     left: list[Same] = []
     places: dict[tuple[str, int], MediaFile] = {}
     sizes: defaultdict[int, list[tuple[MediaFile, os.stat_result]]] = defaultdict(list)
+    real_folder = functools.cache(os.path.realpath)
     for file in files:
-        first = places.setdefault((os.path.realpath(file.path), file.offset), file)
+        path = str(file.path)
+        folder, name = os.path.split(path)
+        try:
+            stat = os.lstat(path)
+            is_link = S_ISLNK(stat.st_mode)
+            if is_link:
+                stat = os.stat(path)  # noqa: PTH116 - as the line above: one call of the system for each of many files
+        except OSError:
+            stat, is_link = None, True
+        real = os.path.realpath(path) if is_link or name in ("", "..") else f"{real_folder(folder)}{os.sep}{name}"
+        first = places.setdefault((real, file.offset), file)
         if first is not file:
             left.append((file, first))
             continue
         kept.append(file)
-        try:
-            stat = file.path.stat()
-        except OSError:
-            continue
-        sizes[stat.st_size if file.size is None else file.size].append((file, stat))
+        if stat is not None:
+            sizes[stat.st_size if file.size is None else file.size].append((file, stat))
     digests = _Digests(cache)
     sizes.pop(0, None)  # an empty file is a damaged one, not a copy
     for group in sizes.values():

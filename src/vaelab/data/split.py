@@ -39,9 +39,9 @@ def split_files(files: Sequence[MediaFile], share: float) -> tuple[list[MediaFil
                 f"{group[0].name} is the only image: nothing can be held out. Add images or set data.val_path."
             )
         elif group:
-            by_hash = sorted(group, key=lambda file: (hash_share(file.name), file.name))
-            count = sum(hash_share(file.name) < share for file in group)
-            chosen = {file.name for file in by_hash[: min(max(count, 1), len(group) - 1)]}
+            by_hash = sorted((hash_share(file.name), file.name) for file in group)
+            count = sum(value < share for value, _ in by_hash)
+            chosen = {name for _, name in by_hash[: min(max(count, 1), len(group) - 1)]}
             train += [file for file in group if file.name not in chosen]
             held_out += [file for file in group if file.name in chosen]
     return train, held_out

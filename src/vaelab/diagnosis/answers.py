@@ -14,47 +14,35 @@ from vaelab.words import belief
 def questions(
     facts: Facts, findings: Sequence[Finding], status: Status, causes: Sequence[RankedCause]
 ) -> tuple[QA, ...]:
-    """The questions users ask, answered where this log allows an answer."""
+    """The questions users ask, answered where this log allows an answer: the answer first, then the facts that it rests on."""
     said = {f.name: f.text for f in facts.statements}
-    answers: list[QA] = []
-
-    def add(question: str, *names: str, lead: str = "", more: str = "") -> None:
-        """The answer itself first (``lead``), then the facts it rests on."""
+    disc, gan = facts.view.series("disc_loss"), facts.phases.gan
+    asked: list[tuple[str, str, tuple[str, ...]]] = [
+        ("Is my reconstruction loss good?", _reconstruction(facts, findings), ("psnr", "rec_change")),
+        ("Is my KL too large (or too small)?", _kl(facts, findings), ("kl_per_element", "kl_term", "effective_beta")),
+    ]
+    if len(disc) and not disc.values.any() and gan.state != "active":
+        lead = "Because the GAN is off: the discriminator is not trained, which is no fault."
+        asked.append(("Why is disc_loss 0.0?", lead, ()))
+    elif facts.adversary is not None and facts.adversary.disc_loss is not None:
+        asked.append(("What does disc_loss say?", "", ("disc_loss_family", "logit_gap")))
+    if gan.state == "active":
+        shocks = ("gan_shock_rec_loss", "gan_shock_perceptual_loss", "gan_start")
+        asked.append(("What did the GAN start do?", "", shocks))
+    else:
+        asked.append(("When does the discriminator start?", "", ("gan_start",)))
+    asked += [
+        ("What does d_weight mean?", "", ("d_weight",)),
+        ("Why is total_loss negative?", "", ("negative_total",)),
+        ("Is clipping harmful?", _clipping(facts.optimiser.clipped), ("clip",)),
+        ("How far is the run?", "", ("progress", "milestone")),
+        ("Should I stop or change something?", _intervene(facts, status, findings, causes), ()),
+    ]
+    answers = []
+    for question, lead, names in asked:
         evidence = [said[n] for n in names if n in said]
         if evidence or (lead and not names):
-            answers.append(QA(question, " ".join(t for t in (lead, *evidence, more) if t)))
-
-    add(
-        "Is my reconstruction loss good?",
-        "psnr",
-        "rec_change",
-        lead=_reconstruction(facts, findings),
-        more=_compare_with_start(facts) if "psnr" in said else "",
-    )
-    add(
-        "Is my KL too large (or too small)?",
-        "kl_per_element",
-        "kl_term",
-        "effective_beta",
-        lead=_kl(facts, findings),
-    )
-    last = facts.view.series("disc_loss")
-    gan = facts.phases.gan
-    if len(last) and not last.values.any() and gan.state != "active":
-        add(
-            "Why is disc_loss 0.0?", lead="Because the GAN is off: the discriminator is not trained, which is no fault."
-        )
-    elif facts.adversary is not None and facts.adversary.disc_loss is not None:
-        add("What does disc_loss say?", "disc_loss_family", "logit_gap")
-    if gan.state in ("scheduled", "never", "off", "absent"):
-        add("When does the discriminator start?", "gan_start")
-    else:
-        add("What did the GAN start do?", "gan_shock_rec_loss", "gan_shock_perceptual_loss", "gan_start")
-    add("What does d_weight mean?", "d_weight")
-    add("Why is total_loss negative?", "negative_total")
-    add("Is clipping harmful?", "clip", lead=_clipping(facts.optimiser.clipped))
-    add("How far is the run?", "progress", "milestone")
-    answers.append(QA("Should I stop or change something?", _intervene(facts, status, findings, causes)))
+            answers.append(QA(question, " ".join(filter(None, (lead, *evidence)))))
     return tuple(answers)
 
 
@@ -64,35 +52,36 @@ def _reconstruction(facts: Facts, findings: Sequence[Finding]) -> str:
     if about:
         worst = next((f for f in about if not f.explained_by), about[0])
         verdict = "No" if worst.severity == "critical" else "Not yet"
-        doubted = worst.code.startswith("DAT") or worst.code == "REC107"
-        return f"{'Its value cannot be trusted' if doubted else verdict}: {worst.code} {_words(worst)}."
+        return f"{'Its value cannot be trusted' if worst.subject == 'data' else verdict}: {worst.code} {_words(worst)}."
     rec = facts.view.series("rec_loss")
     if len(rec) < 8:
         return "Too few rows to say." if len(rec) else ""
-    change = rec.now / float(rec.values[0]) if rec.values[0] > 0 else 1.0
+    change = rec.now / rec.first if rec.first > 0 else 1.0
     if change < 0.87:
         return "Against its own start, yes."
     return "It stands about where it began." if change < 1.15 else "It is worse than at the start."
 
 
 def _kl(facts: Facts, findings: Sequence[Finding]) -> str:
-    """The answer in a few words, from the findings on the KL."""
-    answer = {
-        "KL206": "Far too large",
-        "KL201": "Far too small",
-        "KL211": "Too small",
-        "KL204": "Too small",
-        "KL203": "The KL weight is too large",
-        "KL202": "The weighted KL is too large a part of the loss",
-        "KL210": "It grows too much",
-    }
-    present = {f.code: f for f in findings if f.severity != "info"}
-    for code, text in answer.items():
-        if code in present:
-            return f"{text}: {code} {_words(present[code])}."
+    """The answer in a few words, from the gravest finding on the KL or its weight."""
+    for finding in findings:
+        if finding.subject in ("kl", "kl_weight") and finding.severity != "info":
+            answer = WENT.get(finding.direction, "Look at it")
+            return f"{answer}: {finding.code} {_words(finding)}."
     if facts.scales.nats is not None:
         return "Neither, as far as this log shows."
     return "No finding says so; more cannot be told here." if facts.view.has("kl_loss") else ""
+
+
+WENT = {
+    "too-high": "Far too large",
+    "too-low": "Too small",
+    "collapsed": "Far too small",
+    "rising": "It grows too much",
+    "falling": "It falls too far",
+    "jumped": "It jumps",
+}
+"""Direction of a finding on the KL -> the answer."""
 
 
 def _clipping(share: float | None) -> str:
@@ -108,12 +97,6 @@ def _clipping(share: float | None) -> str:
 
 def _words(finding: Finding) -> str:
     return finding.name.replace("-", " ")
-
-
-def _compare_with_start(facts: Facts) -> str:
-    if facts.phases.origin == "pretrained":
-        return "Compare with your own step 0, the pretrained model, and with held-out clips."
-    return "A training value says nothing of held-out data: score a held-out set."
 
 
 def _intervene(facts: Facts, status: Status, findings: Sequence[Finding], causes: Sequence[RankedCause]) -> str:
@@ -145,43 +128,31 @@ AFTER = {
 def positives(facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     """What speaks for the run, each with its number."""
     good: list[str] = []
-    codes = {f.code for f in findings if f.severity != "info"}
-    said = {f.name: f for f in facts.statements}
-    rec = facts.view.series("rec_loss")
-    if len(rec) >= 8 and not codes & {"REC101", "REC102", "REC103", "REC104", "REC107", "ADV307"}:
-        first, middle = float(rec.values[0]), rec.now
-        if 0 < middle < 0.9 * first:
-            good.append(
-                f"rec_loss is {first / middle:.2g} times lower than at the start ({first:.4g} to {middle:.4g})."
-            )
+    subjects = {f.subject for f in findings if f.severity != "info"}
+    critical = any(f.severity == "critical" for f in findings)
+    rec, shock, a = facts.view.series("rec_loss"), facts.phases.shock("rec_loss"), facts.adversary
+    if len(rec) >= 8 and not subjects & {"reconstruction", "data"} and 0 < rec.now < 0.9 * rec.first:
+        times = f"{rec.first / rec.now:.2g} times lower than at the start ({rec.first:.4g} to {rec.now:.4g})"
+        good.append(f"rec_loss is {times}.")
     closed = [i for i in facts.algebra.identities if i.status == "closes"]
     if closed:
         good.append(f"The loss adds up: {closed[-1].formula} closes in {closed[-1].rows} rows.")
-    shock = facts.phases.shock("rec_loss")
-    critical = any(f.severity == "critical" for f in findings)
     if shock is not None and shock.recovered_step is not None and facts.phases.gan.state == "active" and not critical:
         level = f"{shock.remaining:.2g} times its level before the GAN"
         good.append(
             f"The reconstruction has {'recovered from' if shock.seen else 'taken no harm at'} the GAN start ({level})."
         )
-    a = facts.adversary
-    if (
-        a is not None
-        and a.chance_known
-        and a.chance
-        and a.disc_loss is not None
-        and 0.3 * a.chance < a.disc_loss < 0.97 * a.chance
-    ):
+    if a is not None and a.chance_known and a.chance and a.disc_loss and 0.3 < a.disc_loss / a.chance < 0.97:
         good.append(
             f"The discriminator has some skill and is not saturated: disc_loss {a.disc_loss:.3g} against chance"
             f" {a.chance:.3g}."
         )
-    if not codes & {"NUM501", "NUM502"} and len(facts.run) >= 8:
+    broken = any(f.direction in ("non-finite", "broken-off") for f in findings)
+    if not broken and len(facts.run) >= 8:
         good.append(f"No NaN or inf in {len(facts.run):,} rows.")
-    if "KL201" not in codes and "kl_per_element" in said and said["kl_per_element"].value is not None:
-        value = said["kl_per_element"].value
-        if isinstance(value, float) and value > 0.3:
-            good.append(f"The latent carries information ({value:.2g} nats per element).")
+    nats = next((f.value for f in facts.statements if f.name == "kl_per_element"), None)
+    if isinstance(nats, float) and nats > 0.3 and "kl" not in subjects:
+        good.append(f"The latent carries information ({nats:.2g} nats per element).")
     return tuple(good)
 
 

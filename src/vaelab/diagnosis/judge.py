@@ -72,7 +72,7 @@ def _check(facts: Facts, select: Sequence[str], ignore: Sequence[str]) -> tuple[
         if not wanted or (ignore and rule.code.startswith(tuple(ignore))):
             skipped.append(Skipped(rule.code, rule.name, ("left out by --select or --ignore",)))
             continue
-        anything = len(facts.run) or facts.run.measured
+        anything = len(facts.run) or facts.run.measured or facts.run.events
         missing = facts.missing(rule.needs) if anything else rule.needs or ("rows",)
         if missing:
             skipped.append(Skipped(rule.code, rule.name, missing))
@@ -148,10 +148,15 @@ def _headline(facts: Facts, status: Status, findings: Sequence[Finding], causes:
     if status == "cannot-tell":
         return f"Cannot tell: {why_not(facts)}."
     if status == "healthy":
-        return f"Healthy{' to its end' if facts.ended else ''}{where}: no rule found anything to change."
+        end = f" up to {'the end at ' if facts.ended else ''}step {last.last_step:,}" if last else ""
+        phase = f" ({last.title} phase)" if last and last.kind != "whole" else ""
+        return f"Healthy: no rule found anything to change{end}{phase}."
     grave = [f for f in findings if wastes(facts, f)] if status == "stop" else []
     root = next((f for f in (*grave, *findings) if not f.explained_by), findings[0])
     first_sentence = root.message.split(". ")[0].rstrip(".")
+    if not len(facts.run) and facts.run.events:
+        error = facts.run.events[-1]
+        return f"The run broke before its first row, with the error in line {error.line}: {error.text.rstrip('.')}."
     if status == "watch" and not facts.ended:
         return f"Watch{where}: {first_sentence}."
     cause = f" Most likely cause: {causes[0].title} ({causes[0].id}, {belief(causes[0].score)})." if causes else ""
@@ -171,6 +176,8 @@ def _next(facts: Facts, status: Status, causes: Sequence[RankedCause]) -> tuple[
     if not steps and status in ("act", "stop"):
         lead = "Look before the next run" if facts.ended else "Stop and look"
         text = f"{lead}: what was found is serious, and no cause in the catalogue predicts it. Keep the last good checkpoint."
+        if not len(facts.run):
+            text = "Mend what the error names, and log the first steps."
         steps.append(NextStep(text))
     if status == "watch":
         steps.append(carry_on(facts, status))

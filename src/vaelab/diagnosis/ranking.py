@@ -15,8 +15,8 @@ from vaelab.rules import SEVERITY_ORDER
 from vaelab.rules.base import Finding
 
 SHOWN = 6
-LEAST, LEAST_UNSURE = 0.02, 0.03
-"""Share of belief below which a cause is not named beside a first one: where it often shows a finding that is there, and where it only may."""
+LEAST = 0.02
+"""Share of belief below which a cause is not named beside a first one."""
 BESIDE = 0.4
 """Share of belief that a second cause needs on the findings that the first one leaves unexplained."""
 
@@ -34,18 +34,13 @@ def rank(
     """
     posterior = infer_causes(facts, findings, CAUSES.values(), checked, reach, faulty_share)
     supported = [b for b in posterior.beliefs if b.supported]
-    shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= _least(b)]
+    shown_ = [b for i, b in enumerate(supported[:SHOWN]) if i == 0 or b.share >= LEAST]
     ranked = [_ranked(facts, findings, b) for b in shown_]
     if ranked and (second := _second(facts, findings, shown_[0], checked, reach, faulty_share)) is not None:
         ranked = [ranked[0], _ranked(facts, findings, second, also=True)] + [
             r for r in ranked[1:] if r.id != second.cause.id
         ]
     return posterior, tuple(ranked[:SHOWN])
-
-
-def _least(belief: Belief) -> float:
-    grave = [r for r in belief.reasons if r.finding is not None and r.finding.severity != "info"]
-    return LEAST if any(belief.cause.expects[r.key] == "often" for r in grave) else LEAST_UNSURE
 
 
 def _second(

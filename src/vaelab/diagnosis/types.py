@@ -22,8 +22,8 @@ MetricStatus = Literal["good", "ok", "watch", "bad", "info", "cannot-tell"]
 class MetricVerdict:
     """One row of the metric table.
 
-    first/now/best: in the log's own units (``now`` is the median of the last rows, ``best`` is None where the metric
-    has no good direction). ``natural_*`` are the same in ``natural_unit`` (PSNR dB, nats per latent element ...), None
+    first/now/best: in the log's own units (medians of the first and of the last rows; ``best`` is None where the metric has no good
+    direction). ``natural_*`` are the same in ``natural_unit`` (PSNR dB, nats per latent element ...), None
     where the log does not allow it. ``trend`` is one word for the last phase: falling, rising, flat, noisy, or stepped.
     """
 

@@ -47,8 +47,7 @@ def _no_better_than_its_parts(facts: Facts, verdict: MetricVerdict, bad: Sequenc
 
 def _verdict(facts: Facts, name: str, findings: Sequence[Finding]) -> MetricVerdict:
     series = facts.view.series(name)
-    first = float(series.values[0])
-    now = series.now
+    first, now = series.first, series.now
     role = facts.view.role(name)
     known = METRICS.get(name.rpartition("/")[2])
     direction: str = role.better if role.standing in SURE else known.direction if known else "none"

@@ -17,7 +17,7 @@ from vaelab.evaluation.published import comparable
 from vaelab.evaluation.radial import FREQUENCIES
 from vaelab.evaluation.scores import COVERAGE, FEWEST_FILES, SCORES, ClipTable, chunk_scores, measured
 from vaelab.rules import ALL_RULES
-from vaelab.rules.evaluated_pictures import is_local_grid
+from vaelab.rules.evaluated import is_local_grid
 from vaelab.run import Run
 
 PUBLISHED_WARNING = (

@@ -11,9 +11,11 @@ from vaelab.facts.adversary import Adversary, find_adversary
 from vaelab.facts.algebra import Algebra, solve
 from vaelab.facts.base import Evidence, Fact, Phase
 from vaelab.facts.breakdown import Breakdown, find_breakdown
-from vaelab.facts.changes import Changes, find_changes
+from vaelab.facts.changes import Changes, coincides, find_changes
 from vaelab.facts.derived import derived, negated
+from vaelab.facts.errors import Shift
 from vaelab.facts.optimiser import Optimiser, Progress, find_optimiser, find_progress
+from vaelab.facts.order import Lead, find_leads
 from vaelab.facts.phases import Phases, find_phases
 from vaelab.facts.scales import Scales, find_scales
 from vaelab.facts.statements import statements
@@ -56,6 +58,10 @@ class Facts:
         spacing = float(np.median(np.diff(steps[-100:]))) if len(steps) > 1 else 1.0
         return int(steps[-1]) <= planned <= int(steps[-1]) + spacing
 
+    def coincides(self, shift: Shift) -> str:
+        """What else the run did on the rows of ``shift`` (``Jump.coincides``)."""
+        return coincides(self.view, self.phases, self.optimiser, self.adversary, shift)
+
     @cached_property
     def statements(self) -> tuple[Fact, ...]:
         """Every fact as a sentence, in reading order."""
@@ -65,6 +71,11 @@ class Facts:
     def breakdown(self) -> Breakdown | None:
         """What stood before the first loss that is no number to the end; None in a run without one."""
         return find_breakdown(self.view)
+
+    @cached_property
+    def leads(self) -> tuple[Lead, ...]:
+        """What had moved before the reconstruction left its level."""
+        return find_leads(self.view, self.phases, self.tracks)
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``needs`` that this run lacks. A need is a column name, a number measured on a checkpoint

@@ -37,6 +37,8 @@ NEAR, FALLEN = 0.12, 0.3
 """How far (in natural log) the first rows after the GAN start may lie above and below a chance level: an untrained network is
 not exactly there, and the first printed row has learned a little already."""
 
+LEADS = 1.3
+"""Logits beyond this on both sides: past the hinge's margin of 1 a sample gives no gradient, and cross-entropy gives little."""
 WON, LOST = 0.12, 1.4
 """disc_loss over its chance level below which a discriminator has won, and above which it has lost its way."""
 
@@ -50,7 +52,6 @@ class Adversary:
     at_clamp: share of active rows with d_weight at its clamp. gan_to_nll: |d_weight g_loss| over nll by value.
     raw_ratio: d_weight / disc_weight, how many times smaller the raw GAN gradient is than the nll gradient.
     best_gap: largest median of nine neighbouring gaps since the start.
-    bound_broken: share of rows with disc_loss below the hinge's Jensen bound (columns of different steps).
     chance_known: the chance level follows from the loss family; else it is the level at which disc_loss began.
     """
 
@@ -71,7 +72,6 @@ class Adversary:
     d_weight_trend: Trend | None
     at_clamp: float | None
     gan_to_nll: float | None
-    bound_broken: float
     negative_total: float
     best_gap: float | None
     chance_known: bool
@@ -95,7 +95,7 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         return view.series(metric).between(start, end)
 
     disc, real, fake, weight = (active(m) for m in ("disc_loss", "logits_real", "logits_fake", "d_weight"))
-    family, scale, how, broken = _family(view, start)
+    family, scale, how = _family(view, start)
     chance = CHANCE.get(family)
     chance_known = chance is not None
     if chance is not None:
@@ -137,7 +137,6 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
         d_weight_trend=trend(np.log(np.maximum(weight.values, 1e-12))) if len(weight) else None,
         at_clamp=_clamped(view, start, disc_weight),
         gan_to_nll=ratio,
-        bound_broken=broken,
         negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
         best_gap=float(rolling_median(gap_values, 9).max()) if len(gap_values) >= 9 else None,
         chance_known=chance_known,
@@ -209,34 +208,31 @@ def _softplus(x: FloatArray) -> FloatArray:
     return np.logaddexp(0.0, x)
 
 
-def _family(view: View, start: int) -> tuple[str, float, str, float]:
-    """``(family, scale, how, share of rows below the hinge bound)`` from disc_loss and the mean logits.
+def _family(view: View, start: int) -> tuple[str, float, str]:
+    """``(family, scale, how)`` from disc_loss and the mean logits.
 
     Both losses are convex in the logits, so the loss of the mean logits is a lower bound (Jensen); the family whose
     bound is closest to, and not above, the printed loss is the one in use.
     """
     default, times = view.trainer.disc_loss_family, view.trainer.disc_loss_scale
     if not view.has("disc_loss", "logits_real", "logits_fake"):
-        return default, times, "from the trainer's code" if default != "unknown" else "not known", 0.0
+        return default, times, "from the trainer's code" if default != "unknown" else "not known"
     names = ("disc_loss", "logits_real", "logits_fake")
-    values, rows, how = view.joint(names, linear=False)
+    values, rows, _ = view.joint(names, linear=False)
     keep = view.run.steps[rows] >= start
     if not keep.any():
-        return default, times, "from the trainer's code", 0.0
+        return default, times, "from the trainer's code"
     d, r, f = (values[m][keep] for m in names)
     declared = view.run.config.get("disc_loss")
     hinge = 0.5 * (np.maximum(0, 1 - r) + np.maximum(0, 1 + f))
     vanilla = 0.5 * (_softplus(-r) + _softplus(f))
     slack = 0.01 + 1.5 * view.half_unit("disc_loss", d) + view.half_unit("logits_real", r)
-    broken = float(np.mean(d < times * hinge - slack)) if how == "exact" else 0.0
     if declared == "non-saturating":  # the discriminator's half is cross-entropy
         declared = "vanilla"
     if declared in CHANCE:
-        return str(declared), times, "declared", broken
+        return str(declared), times, "declared"
     if default != "unknown":
-        return default, times, "from the trainer's code", broken
-    # a weight in the column is not known here: its rows cannot be held against the bound of the bare loss
-    broken = 0.0
+        return default, times, "from the trainer's code"
     best, best_cost = ("unknown", 1.0), 0.12
     for name, base in (("hinge", hinge), ("vanilla", vanilla)):
         for scale in (1.0, 0.5, 2.0):
@@ -249,5 +245,4 @@ def _family(view: View, start: int) -> tuple[str, float, str, float]:
         best[0],
         best[1],
         "fits disc_loss against the mean logits" if best[0] != "unknown" else "no known loss fits",
-        broken,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, quantile
 from vaelab.facts.extra_terms import solve_extra, solve_lecam
 from vaelab.facts.identities import (
     MEDIAN_RATIO,
@@ -46,7 +46,6 @@ class Algebra:
     identities: tuple[Identity, ...]
     shares_first: dict[str, float]
     shares_now: dict[str, float]
-    total_scale: float
     terms: dict[str, FloatArray] = field(default_factory=dict)
 
     def shares(self, rows: slice) -> dict[str, float]:
@@ -91,7 +90,7 @@ def solve(view: View, gan: Gan) -> Algebra:
     else:
         identities.extend(total_with_gan(view, gan, solved, scale))
     terms = _terms(view, gan, solved, summed)
-    algebra = Algebra(solved, tuple(identities), {}, {}, scale, terms)
+    algebra = Algebra(solved, tuple(identities), {}, {}, terms)
     finite = [np.isfinite(v) for m, v in terms.items() if m != "GAN"]
     rows = np.flatnonzero(np.all(finite, axis=0)) if finite else np.empty(0, np.int64)
     if len(rows):
@@ -205,7 +204,7 @@ def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: 
     else:
         text = (
             f"{relation} = w x rec_loss + {weight_p:g} x perceptual_loss does not close with one w: rows ask for"
-            f" {float(np.quantile(rest / rec, 0.05)):.3g} to {float(np.quantile(rest / rec, 0.95)):.3g} ({how_text})."
+            f" {quantile(rest / rec, 0.05):.3g} to {quantile(rest / rec, 0.95):.3g} ({how_text})."
         )
     solved["pixelloss_weight"] = Solved(
         "pixelloss_weight", value if closes else None, low, high, "closes" if closes else "does-not-close", how,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.analysis import level
+from vaelab.analysis import level, quantile
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
 from vaelab.run import FloatArray, IntArray
@@ -71,7 +71,7 @@ def intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
     """``(low, high, share of rows that contain their overlap)``. Up to 2% of rows may disagree (torn or odd rows)."""
     best_low, best_high = float(np.max(low)), float(np.min(high))
     if best_low > best_high:
-        best_low, best_high = float(np.quantile(low, 0.98)), float(np.quantile(high, 0.02))
+        best_low, best_high = quantile(low, 0.98), quantile(high, 0.02)
     if best_low > best_high:
         middle = level((low + high) / 2)
         inside = float(np.mean((low <= middle) & (middle <= high)))

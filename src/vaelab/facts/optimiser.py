@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import level, quantile
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
 from vaelab.run import FloatArray
@@ -17,7 +17,7 @@ MOST_JUMPS = 3
 
 @dataclass(frozen=True)
 class Optimiser:
-    """clipped: share of steps with grad_norm above clip_grad (of all where the trainer logs it); coefficient: median clip factor of those steps;
+    """clipped: share of steps with grad_norm above clip_grad (of all where the trainer logs it);
     cut: smallest and largest factor of those rows. grad_norm, grad_norm_usual: level now and of the whole run. suggested: 90th percentile of the norm.
     lr_jumps: (step, ratio) where the learning rate rose at once after warm-up. weight_jumps: (metric, step, before, after) of the weights of
     loss terms that the log holds, where one changed 2.5 times and more at once. lr_unreadable: printed with too few decimals to be used."""
@@ -26,7 +26,6 @@ class Optimiser:
     grad_norm_usual: float | None
     clip: float | None
     clipped: float | None
-    coefficient: float | None
     cut: tuple[float, float] | None
     suggested: float | None
     lr_now: float | None
@@ -55,21 +54,19 @@ def find_optimiser(view: View, phases: Phases) -> Optimiser:
     norm, lr = view.series("grad_norm"), view.series("lr")
     clip = view.number("clip_grad")
     factors = _factors(view, clip) if len(norm) else None
-    clipped = coefficient = cut = None
+    clipped = cut = None
     if factors is not None:
         over, share = factors[factors < 1], view.series("clip_share")
         # of every step where that is logged, not only of those that are
         clipped = float(np.mean(share.values)) if len(share) else len(over) / len(factors)
-        coefficient = level(over) if len(over) else 1.0
         cut = (float(over.min()), float(over.max())) if len(over) else None
     return Optimiser(
         grad_norm=norm.now if len(norm) else None,
         grad_norm_usual=level(norm.values) if len(norm) else None,
         clip=clip,
         clipped=clipped,
-        coefficient=coefficient,
         cut=cut,
-        suggested=float(np.quantile(norm.values, 0.9)) if len(norm) else None,
+        suggested=quantile(norm.values, 0.9) if len(norm) else None,
         lr_now=float(lr.values[-1]) if len(lr) else None,
         lr_peak=float(lr.values.max()) if len(lr) else None,
         lr_jumps=_lr_jumps(view, phases),

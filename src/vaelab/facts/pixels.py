@@ -135,7 +135,7 @@ def _sizes_vary(low: FloatArray, high: FloatArray) -> tuple[int, int] | None:
         near = np.round((low + high)[narrow] / 2 / unit) * unit
         inside = (low[narrow] <= near) & (near <= high[narrow])
         changes = int(np.count_nonzero(np.diff(near)))
-        if np.mean(inside) >= 0.95 and near.min() >= unit and changes > len(np.unique(near)):
+        if np.mean(inside) >= 0.95 and near.min() >= unit and changes > len(set(near.tolist())):
             return int(near.min()), int(near.max())
     return None
 

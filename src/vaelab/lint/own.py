@@ -90,8 +90,8 @@ def plan(config: TrainConfig, text: str) -> Plan:
             base=optim.lr,
             batch=run.batch_size,
             accumulate=optim.accumulate,
-            clip=optim.clip_grad,
-            ema_decay=optim.ema_decay,
+            clip=None if optim.clip_grad == "auto" else optim.clip_grad,
+            ema_decay=optim.ema_decay if optim.ema_profile == "exponential" else None,
             precision=optim.precision,
         ),
         tuple(i for i in _ignored(config) if i.key in given and given[i.key] != DEFAULTS.get(i.key)),
@@ -137,9 +137,30 @@ def _ignored(config: TrainConfig) -> list[Ignored]:
     of_gan = [f"loss.{name}" for name in LossConfig.model_fields if name.startswith(("disc_", "d_weight", "lecam"))]
     of_gan += [f"optim.{name}" for name in type(optim).model_fields if name.startswith("disc_")]
     when(loss.disc == "none", "loss.disc is none: there is no discriminator", *of_gan)
+    when(loss.disc not in ("none", "features"), "loss.disc is a PatchGAN of its own", "loss.disc_features")
+    when(
+        loss.disc == "features",
+        "loss.disc is features: its heads have spectral norm and no strided layers",
+        "loss.disc_layers",
+        "loss.disc_norm",
+    )
     fixed = loss.disc != "none" and loss.disc_weight_mode == "fixed"
     when(fixed, "loss.disc_weight_mode is fixed: there is no ratio", "loss.d_weight_max", "loss.d_weight_ema")
     when(loss.disc != "none" and not loss.lecam_weight, "loss.lecam_weight is 0", "loss.lecam_decay", "loss.lecam_init")
+    when(loss.equivariance_weight == 0, "loss.equivariance_weight is 0", "loss.equivariance")
+    when(loss.alignment_weight == 0, "loss.alignment_weight is 0", "loss.alignment_network")
+    when(loss.lcr_weight == 0, "loss.lcr_weight is 0", "loss.lcr_threshold")
+    when(
+        optim.ema_profile == "exponential",
+        "optim.ema_profile is exponential: ema_decay sets its width",
+        "optim.ema_sigma_rel",
+    )
+    when(
+        optim.ema_decay is None,
+        "optim.ema_decay is null: there is no average",
+        "optim.ema_profile",
+        "optim.ema_sigma_rel",
+    )
     when(optim.schedule == "constant", "optim.schedule is constant: the rate never falls", "optim.min_lr")
     constant = loss.disc != "none" and optim.disc_schedule == "constant"
     when(constant, "optim.disc_schedule is constant: the rate never falls", "optim.disc_min_lr")

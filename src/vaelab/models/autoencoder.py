@@ -12,6 +12,7 @@ from vaelab.config.schema import ModelConfig
 from vaelab.errors import ConfigError
 from vaelab.models.classes import build_module, load_module, take_clips_whole
 from vaelab.models.measuring import measure
+from vaelab.models.moves import Move, moved
 from vaelab.models.recompute import WITH_FEATURE_LIST, recompute_layers
 from vaelab.models.types import Reconstruction
 
@@ -52,12 +53,19 @@ class Autoencoder(nn.Module):
         self._calling, self.grid, self.latent_channels, self.has_posterior, self._last_layer = measure(module, channels)
         self.deterministic = deterministic or not self.has_posterior
 
-    def forward(self, x: torch.Tensor, sample: bool = True, generator: torch.Generator | None = None) -> Reconstruction:
+    def forward(
+        self,
+        x: torch.Tensor,
+        sample: bool = True,
+        generator: torch.Generator | None = None,
+        move: Move | None = None,
+    ) -> Reconstruction:
         """Encode, sample and decode clips (B, C, T, H, W); the result is float32 also under autocast.
 
         The latent is mean + std * noise, noise from ``generator`` or torch's default; it is the mean when ``sample``
         is False or the autoencoder deterministic. In training mode the decoder gets it with ``latent_noise`` and
-        ``latent_mask``; the result holds it without. Errors: ConfigError for a clip off the grid.
+        ``latent_mask``; the result holds it without. move: decode the latent moved so, too (here, and not by a second call, so that
+        DistributedDataParallel sees one pass). Errors: ConfigError for a clip off the grid.
         """
         mean, logvar = self.encode(x)
         z = mean
@@ -65,7 +73,8 @@ class Autoencoder(nn.Module):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             z = mean + torch.exp(0.5 * logvar) * noise
         seen = self._disturbed(z, generator) if self.training else z
-        return Reconstruction(self.decode(seen), z, mean if self.has_posterior else None, logvar)
+        also = None if move is None else self.decode(moved(z, *move))
+        return Reconstruction(self.decode(seen), z, mean if self.has_posterior else None, logvar, also)
 
     def _disturbed(self, z: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         """Noise of up to ``latent_noise`` times the standard deviation of each channel, and up to ``latent_mask`` of the places

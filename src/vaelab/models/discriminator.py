@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from vaelab.config.schema import LossConfig
 from vaelab.errors import ConfigError
 from vaelab.models.causal_layers import fold_frames
+from vaelab.models.feature_discriminator import FeatureDiscriminator
 
 
 class PatchGAN(nn.Module):
@@ -83,10 +84,19 @@ class PatchGAN(nn.Module):
         return nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=bias)
 
 
-def build_discriminator(loss: LossConfig, channels: int) -> nn.Module:
-    """The discriminator of ``loss.disc`` for pixels of 1 or 3 channels. Errors: ConfigError when loss.disc is none."""
+def build_discriminator(loss: LossConfig, channels: int, features: nn.Module | None = None) -> nn.Module:
+    """The discriminator of ``loss.disc`` for pixels of 1 or 3 channels. features: the frozen network, for ``features``.
+
+    Errors: ConfigError when loss.disc is none.
+    """
     if loss.disc == "none":
-        raise ConfigError("loss.disc is none, so there is no discriminator to build: set it to patch2d or patch3d")
+        raise ConfigError(
+            "loss.disc is none, so there is no discriminator to build: set it to patch2d, patch3d or features"
+        )
+    if loss.disc == "features":
+        if features is None:
+            raise ConfigError("loss.disc is features, and no frozen network was given")
+        return FeatureDiscriminator(features, loss.disc_channels)
     return PatchGAN(channels, loss.disc_layers, loss.disc_channels, loss.disc_norm, temporal=loss.disc == "patch3d")
 
 

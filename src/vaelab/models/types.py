@@ -11,10 +11,12 @@ class Reconstruction(NamedTuple):
     """One forward pass. A tuple of tensors, so that DistributedDataParallel finds every output.
 
     x: the reconstruction, (B, C, T, H, W) as the input. z: the latent that was decoded, without training's noise and mask, (B, C_lat, T_lat, H_lat, W_lat).
-    mean, logvar: the posterior's parameters, shaped as z; None for an autoencoder without one.
+    mean, logvar: the posterior's parameters, shaped as z; None for an autoencoder without one. moved: what the moved latent decodes to,
+    where one was asked for.
     """
 
     x: torch.Tensor
     z: torch.Tensor
     mean: torch.Tensor | None
     logvar: torch.Tensor | None
+    moved: torch.Tensor | None = None

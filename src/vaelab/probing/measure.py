@@ -16,6 +16,7 @@ from vaelab.probing.cell import claims_causality, examine_cell
 from vaelab.probing.clips import Clips, Size, open_clips
 from vaelab.probing.decoder import examine_decoder
 from vaelab.probing.diffusability import diffusability
+from vaelab.probing.flat_field import flat_field
 from vaelab.probing.latent import LatentSummary, LatentSums, declared_scale, scaled_std
 from vaelab.probing.result import ProbeError, ProbeResult, Progress
 from vaelab.probing.training_part import probe_training
@@ -68,6 +69,7 @@ def probe(
         groups, means = _latent_part(result, model, kind, clips, place, report)
         summary = _add_latent(result, model, groups, scale, shift)
         _diffusability_part(result, means)
+        _flat_part(result, model, kind, means)
         _decoder_part(result, model, kind, place, folder, report)
         if discriminator:
             assert settings is not None
@@ -108,6 +110,15 @@ def _diffusability_part(result: ProbeResult, means: torch.Tensor) -> None:
     if result.clips >= ENOUGH_CLIPS:
         for name, value in found._asdict().items():
             result.measure(name, value)
+
+
+def _flat_part(result: ProbeResult, model: Autoencoder, kind: Clips, means: torch.Tensor) -> None:
+    frames = min(2, model.latent_shape(*kind.size)[1])  # a first frame and one after it
+    latents = {"the mean of all clips": means.mean((0, 2, 3, 4)), "zero": torch.zeros(model.latent_channels)}
+    found = {name: flat_field(model, latent, frames) for name, latent in latents.items()}
+    result.tables.append(tables.flat_fields(found))
+    for name, value in found["the mean of all clips"]._asdict().items():
+        result.measure(f"flat_{name}", value)
 
 
 def _add_latent(

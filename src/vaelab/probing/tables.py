@@ -14,6 +14,7 @@ from vaelab.probing.adversary import BLUR_SIGMA, Scores
 from vaelab.probing.cell import CellReport, claims_causality
 from vaelab.probing.decoder import DecoderReport
 from vaelab.probing.diffusability import Diffusability
+from vaelab.probing.flat_field import FlatField
 from vaelab.probing.gradients import TERMS, histogram
 from vaelab.probing.latent import LatentSummary
 from vaelab.probing.result import Cell, ProbeResult, Table
@@ -168,6 +169,20 @@ def cell(report: CellReport, grid: Grid) -> Table:
             )
         ]
     return Table("One latent cell: how far an artefact reaches", ("what", "value"), rows)
+
+
+def flat_fields(found: Mapping[str, FlatField]) -> Table:
+    """What the decoder makes of latents that are the same everywhere."""
+    rows: list[tuple[Cell, ...]] = [
+        (name, f"{flat.level:.3g}", f"{flat.period:g} pixels", f"{flat.border:.3g}", f"{flat.corner:.3g}")
+        for name, flat in found.items()
+    ]
+    return Table(
+        "Flat field: what the decoder makes of one latent everywhere, in 8-bit levels",
+        ("latent", "grid, root mean square", "its period", "border against middle", "corner against middle"),
+        rows,
+        "A sound decoder makes no grid. Borders differ in all decoders that pad; no training clip has such a latent.",
+    )
 
 
 def discriminator(held_out: Scores, training: Scores) -> Table:

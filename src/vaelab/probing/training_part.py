@@ -138,6 +138,7 @@ def _measure_gradients(
     if "perceptual" in parts["at the output"]:
         result.measure("perceptual_gradient", parts["at the output"]["perceptual"])
     norms, clip = np.array(values), config.optim.clip_grad
+    clip = None if clip == "auto" else clip
     result.tables.append(tables.norms(norms, clip, size * micro, batch * accumulate))
     result.measure("grad_norm_median", float(np.median(norms)))
     result.measure("grad_norm_p90", float(np.quantile(norms, 0.9)))

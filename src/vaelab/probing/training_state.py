@@ -12,7 +12,8 @@ from vaelab.config import TrainConfig
 from vaelab.errors import CheckpointError, reason
 from vaelab.losses import Objective, build_perceptual
 from vaelab.losses.weights import PerceptualWeightsError
-from vaelab.models import Autoencoder, build_discriminator
+from vaelab.models import Autoencoder
+from vaelab.training.build import build_alignment, build_any_discriminator
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
@@ -34,7 +35,7 @@ def open_training(
         except PerceptualWeightsError as error:
             missing = f"The gradients of the losses: {error}"
             loss = loss.model_copy(update={"perceptual_weight": 0.0})
-    discriminator = build_discriminator(loss, config.data.channels).to(device) if config.uses_gan else None
+    discriminator = build_any_discriminator(config).to(device) if config.uses_gan else None
     still: dict[str, Any] = {
         "lr": 0.0,
         "min_lr": 0.0,
@@ -57,6 +58,7 @@ def open_training(
         config.run.steps,
         Ranks(device=device),
         sample=not config.model.deterministic,
+        alignment=build_alignment(config, autoencoder, device),
     )
     try:
         state = torch.load(checkpoint / "training.pt", map_location="cpu", weights_only=True)["step"]

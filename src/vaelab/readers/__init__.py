@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -136,6 +135,8 @@ def _check_columns(roles: Mapping[str, str], runs: Sequence[Run]) -> None:
     columns = {c.original: dialects.bare_name(c.original) for run in runs for c in run.columns.values()}
     for name in roles:
         if dialects.bare_name(name) not in columns.values():
+            from difflib import get_close_matches
+
             near = get_close_matches(name, columns, 1)
             known = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
             hint = f" Did you mean {near[0]}?" if near else f" It has {known}."

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vaelab.errors import LogError
+from vaelab.readers.magic import ZIP
 from vaelab.readers.source import Source
 
-MAGIC = b"PK\x03\x04"
 MOST_UNPACKED = 2 << 30  # bytes of one member
 MOST_LINE = 64 << 20  # bytes of one line
 _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
@@ -18,7 +18,7 @@ _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runt
 
 def sniff_members(head: bytes, source: Source, names: frozenset[str]) -> float:
     """How sure it is that a log which begins with ``head`` is a zip archive with these files in it."""
-    if not head.startswith(MAGIC):
+    if not head.startswith(ZIP):
         return 0.0
     try:
         with opened(source) as archive:

@@ -29,6 +29,10 @@ def build_runs(raw: RawLog, trainer: str | None = None, given: Mapping[str, str]
     raw = _with_possible_steps(raw)
     columns = [replace(c, original=printable(c.original)) for c in raw.columns if c.logged.any()]
     raw = replace(raw, columns=[_with_possible_decimals(c) for c in columns])
+    if not raw.columns and raw.format == "broken_off":
+        return [
+            Run(raw.source, raw.format, "unknown", 0.0, "no row to tell by", raw.steps, {}, events=tuple(raw.events))
+        ]
     if not raw.columns or not len(raw.steps):
         raise LogError(f"{raw.source} was read as {raw.format}, but there is no metric with a value in it.")
     raw = in_order_of_rows(_oldest_first(_without_empty_rows(raw)))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from vaelab.errors import LogError
-from vaelab.readers.archive import MAGIC, sniff_members
+from vaelab.readers.archive import sniff_members
 from vaelab.readers.base import RawLog
+from vaelab.readers.magic import ZIP
 from vaelab.readers.offline_records import number_of, opened
 from vaelab.readers.points import Points
 from vaelab.readers.source import Source
@@ -26,7 +27,7 @@ class ClearmlReader:
     title = "ClearML's offline session (offline-<id>.zip, or metrics.jsonl of its folder)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        if head.startswith(MAGIC):
+        if head.startswith(ZIP):
             return sniff_members(head, source, frozenset((METRICS, "task.json")))
         return 0.99 if head.startswith(b"[{") and b'"type": "training_stats_' in head else 0.0
 

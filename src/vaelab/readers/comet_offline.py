@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from vaelab.errors import LogError
-from vaelab.readers.archive import MAGIC, sniff_members
+from vaelab.readers.archive import sniff_members
 from vaelab.readers.base import RawLog
+from vaelab.readers.magic import ZIP
 from vaelab.readers.offline_records import number_of, opened
 from vaelab.readers.points import Points
 from vaelab.readers.source import Source
@@ -23,7 +24,7 @@ class CometReader:
     title = "Comet's offline archive (<experiment>.zip)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        if head.startswith(MAGIC):
+        if head.startswith(ZIP):
             return sniff_members(head, source, frozenset((MESSAGES, "experiment.json")))
         return 0.99 if head.startswith(b'{"payload":') and b'"message_id":' in head else 0.0
 

@@ -17,7 +17,7 @@ from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
 from vaelab.readers.lexer import is_missing
-from vaelab.readers.numeric_scan import whole_lines
+from vaelab.readers.line_ends import whole_lines
 from vaelab.readers.plain_cells import plain_cells
 from vaelab.readers.record_columns import NAME_KEYS, SPLIT_KEYS, SPLITS, prefix_of_split, with_prefix
 from vaelab.readers.source import Source

@@ -24,9 +24,9 @@ from vaelab.readers.base import RawLog, flatten
 from vaelab.readers.counters import is_count, step_rank
 from vaelab.readers.json_records import BATCH, sniff_records
 from vaelab.readers.lexer import items, parse_number
+from vaelab.readers.line_ends import split_lines, whole_lines
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import is_row
-from vaelab.readers.numeric_scan import split_lines, whole_lines
 from vaelab.readers.printed_dict import printed_dicts
 from vaelab.readers.record_columns import RecordColumns, columns_of_lists, numbers_in, prefix_of_split, with_prefix
 from vaelab.readers.source import Source

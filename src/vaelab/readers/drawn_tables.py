@@ -21,8 +21,8 @@ from vaelab.errors import LogError
 from vaelab.patterns import pattern
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_count
+from vaelab.readers.line_ends import split_lines, whole_lines
 from vaelab.readers.metric_names import may_be_metric
-from vaelab.readers.numeric_scan import split_lines, whole_lines
 from vaelab.readers.record_columns import prefix_of_split, with_prefix
 from vaelab.readers.source import Source
 from vaelab.readers.table import Table

@@ -14,7 +14,6 @@ from vaelab.processes import own_error
 from vaelab.readers import folder as folders
 from vaelab.readers.base import JoiningReader, RawLog, Reader
 from vaelab.readers.building import build_runs
-from vaelab.readers.interleaved import sources_of_runs
 from vaelab.readers.registry import READERS, SURE_ENOUGH, TEXT_READERS, Wanted, choose, detect
 from vaelab.readers.source import Source
 from vaelab.run import ReadNote, Run
@@ -120,7 +119,11 @@ class Group:
                 log.notes.extend(note for source in sources for note in source.notes)
         else:
             logs = []
-            for source in sources_of_runs(sources[0]) if reader in TEXT_READERS else sources:
+            if reader.name in TEXT_READERS:
+                from vaelab.readers.interleaved import sources_of_runs
+
+                sources = list(sources_of_runs(sources[0]))
+            for source in sources:
                 found = reader.read(source)
                 for log in found:
                     log.notes.extend(source.notes)
@@ -199,7 +202,7 @@ def _folder_groups(top: Path, wanted: Wanted, meter: Meter) -> list[Group]:
             merged.setdefault(key, {}).setdefault(name, []).extend(sources)
     groups = []
     for (where, version), by_reader in merged.items():
-        views = [(reader, by_reader[reader.name]) for reader in READERS if reader.name in by_reader]
+        views = [(listed.load(), by_reader[listed.name]) for listed in READERS if listed.name in by_reader]
         for reader, sources in views:
             if isinstance(reader, JoiningReader):
                 sources.sort(key=reader.first_time)

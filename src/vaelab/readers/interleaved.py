@@ -17,9 +17,9 @@ from math import nan
 
 from vaelab.patterns import pattern
 from vaelab.readers.lexer import parse_number, plain
+from vaelab.readers.line_ends import split_lines, whole_lines
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import EPOCH, GLOBAL_STEP, STEP, parse_line
-from vaelab.readers.numeric_scan import split_lines, whole_lines
 from vaelab.readers.source import Progress, Source
 from vaelab.roles import words
 from vaelab.run import ReadNote

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from vaelab.readers.numeric_scan import whole_lines
+from vaelab.readers.line_ends import whole_lines
 from vaelab.readers.source import Source
 
 Record = dict[str, Any]

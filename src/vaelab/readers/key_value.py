@@ -18,6 +18,7 @@ from vaelab.patterns import pattern
 from vaelab.readers.base import BoolArray, RawColumn, RawLog
 from vaelab.readers.counters import are_counts
 from vaelab.readers.lexer import plain, uses_decimal_comma
+from vaelab.readers.line_ends import split_lines
 from vaelab.readers.metric_names import may_be_metric
 from vaelab.readers.named_lines import (
     BAR,
@@ -36,7 +37,7 @@ from vaelab.readers.named_lines import (
     parse_line,
 )
 from vaelab.readers.namespace import parse_config_line
-from vaelab.readers.numeric_scan import PIECE, scan_chunks, scan_tail, split_lines
+from vaelab.readers.numeric_scan import PIECE, scan_chunks, scan_tail
 from vaelab.readers.positions import Places, epochs_as_integers, records_of_lines, steps_of_lines
 from vaelab.readers.source import Source
 from vaelab.readers.text_log import LineNotes, TextColumn, TextTable, decode, printed_decimals

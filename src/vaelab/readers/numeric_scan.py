@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from vaelab.patterns import pattern
 from vaelab.readers.lexer import UNREADABLE, decimals_of, parse_number, plain
+from vaelab.readers.line_ends import split_lines, whole_lines
 from vaelab.readers.line_shapes import NOT_READ, Field, Template, learn
 from vaelab.readers.number_runs import Lines, lines_of
 from vaelab.readers.shape_reading import Read, read
@@ -40,8 +40,6 @@ MOST_TEMPLATES = 64  # of one shape
 MOST_FAILURES = 4  # lines of one shape that only the careful parser can read, before all of that shape are left to it
 
 _LETTER = "é".encode()  # with it text is not ASCII
-_DRAWN_OVER = pattern(rb"[^\n]*\x08\r?")
-_ANSI = pattern(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @dataclass
@@ -95,20 +93,6 @@ def scan_tail(tail: tuple[int, bytes], parse: ParseLine) -> Scan:
     """``Scan.tail`` as if its line end were there; it comes after all other lines."""
     number, line = tail
     return scan_text(line + b"\n", parse, number, 1 << 62)
-
-
-def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces that end with a line end; a last piece without one if the log ends so."""
-    rest: list[bytes] = []
-    for chunk in chunks:
-        end = chunk.rfind(b"\n") + 1
-        if not end:
-            rest.append(chunk)
-            continue
-        yield b"".join([*rest, memoryview(chunk)[:end]])
-        rest = [chunk[end:]] if end < len(chunk) else []
-    if rest:
-        yield b"".join(rest)
 
 
 @dataclass
@@ -173,30 +157,6 @@ def scan_text(
         left = [(number, part, piece) for number, part, line in left for piece in apart(line)]
     _parse_one_by_one(left, parse, scan)
     return scan
-
-
-def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
-    """Lines without their ends, the number of each, and how many had terminal colours.
-
-    What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number. Of what
-    backspaces draw over (Keras' bar, which shows the mean since the epoch began) only the last state is left.
-    """
-    ansi = 0
-    if b"\x1b" in text:
-        ansi = sum(b"\x1b" in line for line in text.split(b"\n"))
-        text = _ANSI.sub(b"", text)
-    if b"\b" in text:
-        text = _DRAWN_OVER.sub(b"", text)
-    if b"\r" in text:
-        text = text.replace(b"\r\n", b"\n")
-    lines = text.split(b"\n")
-    if text.endswith(b"\n"):
-        lines.pop()
-    numbers = np.arange(first_line, first_line + len(lines), dtype=np.int64)
-    if b"\r" not in text:
-        return lines, numbers, ansi
-    updates = [line.split(b"\r") for line in lines]
-    return [u for line in updates for u in line], np.repeat(numbers, [len(u) for u in updates]), ansi
 
 
 # Line by line --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 from vaelab.errors import LogError
 from vaelab.readers import archive
+from vaelab.readers.magic import ZIP
 from vaelab.readers.source import Source
 from vaelab.run import ReadNote
 
@@ -22,7 +23,7 @@ def opened(source: Source, main: str) -> Iterator[OfflineRun]:
 
     Raises LogError if the archive is broken or has no such file.
     """
-    if source.head(4) != archive.MAGIC:
+    if source.head(4) != ZIP:
         yield OfflineRun(source, main, None)
         return
     with archive.opened(source) as members:

@@ -3,68 +3,65 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import NamedTuple
 
 from vaelab import dialects
 from vaelab.errors import ArgumentError, LogError
 from vaelab.patterns import pattern
-from vaelab.readers import (
-    archive,
-    clearml_offline,
-    comet_offline,
-    delimited,
-    dict_lines,
-    drawn_tables,
-    json_lines,
-    key_value,
-    metric_logger,
-    mlflow_files,
-    mlflow_sqlite,
-    radiodiff_log,
-    sqlite_file,
-    tensorboard,
-    tracked,
-    trackio_sqlite,
-    trainer_state,
-    vaelab_run,
-    wandb_run,
-)
 from vaelab.readers.base import Reader
+from vaelab.readers.magic import PARQUET, SQLITE, WANDB, ZIP
 from vaelab.readers.source import HEAD_SIZE, Source
-from vaelab.readers.text_log import error_told
+
+
+class Format(NamedTuple):
+    """An entry of ``READERS``: the file with the reader is imported only where a log may be of its format.
+
+    marks: every log of the format has one of these within its beginning; without any, each log is put to the reader.
+    attribute: the reader in the file.
+    """
+
+    name: str
+    file: str
+    marks: tuple[bytes, ...] = ()
+    attribute: str = "READER"
+
+    def load(self) -> Reader:
+        reader: Reader = getattr(import_module(f"vaelab.readers.{self.file}"), self.attribute)
+        return reader
+
+    def sniff(self, head: bytes, source: Source) -> float:
+        """As the reader's ``sniff``."""
+        may_be = not self.marks or any(mark in head for mark in self.marks)
+        return self.load().sniff(head, source) if may_be else 0.0
+
 
 # The most telling view of a run first: this is the order of preference within one folder. A progress bar captured in
 # a file rounds to three digits, so ``key_value`` comes after the trackers.
-READERS: tuple[Reader, ...] = (
-    vaelab_run.READER,
-    metric_logger.READER,
-    radiodiff_log.READER,
-    drawn_tables.READER,
-    delimited.READER,
-    json_lines.READER,
-    trainer_state.READER,
-    tensorboard.READER,
-    wandb_run.READER,
-    mlflow_files.READER,
-    mlflow_sqlite.READER,
-    trackio_sqlite.READER,
-    comet_offline.READER,
-    clearml_offline.READER,
-    tracked.WANDB_READER,
-    tracked.MLFLOW_READER,
-    vaelab_run.CONSOLE_READER,
-    dict_lines.READER,
-    key_value.READER,
-    json_lines.PYRAMID_FLOW_READER,
+READERS: tuple[Format, ...] = (
+    Format("vaelab_run", "vaelab_run", (b"{",)),
+    Format("metric_logger", "metric_logger", (b"eta: ", b"Epoch: [", b"Namespace(", b"Param groups = {")),
+    Format("radiodiff_log", "radiodiff_log", (b"[Train Step]",)),
+    Format("drawn_tables", "drawn_tables", (b"|", b"\xe2\x94", b"\xe2\x95")),
+    Format("csv", "delimited"),
+    Format("json_lines", "json_lines", (b"{",)),
+    Format("trainer_state", "trainer_state", (b'"log_history"',)),
+    Format("tensorboard", "tensorboard", (b"\0",)),
+    Format("wandb", "wandb_run", (WANDB,)),
+    Format("mlflow_files", "mlflow_files"),
+    Format("mlflow_sqlite", "mlflow_sqlite", (SQLITE,)),
+    Format("trackio", "trackio_sqlite", (SQLITE,)),
+    Format("comet", "comet_offline", (ZIP, b'"message_id":')),
+    Format("clearml", "clearml_offline", (ZIP, b'"type": "training_stats_')),
+    Format("wandb_server", "tracked", (b'{"tracker": ',), "WANDB_READER"),
+    Format("mlflow_server", "tracked", (b'{"tracker": ',), "MLFLOW_READER"),
+    Format("vaelab_console", "vaelab_run", (b"Epoch: [",), "CONSOLE_READER"),
+    Format("dict_lines", "dict_lines", (b"{",)),
+    Format("key_value", "key_value"),
+    Format("pyramid_flow_json", "json_lines", (b"{",), "PYRAMID_FLOW_READER"),
 )
-TEXT_READERS: tuple[Reader, ...] = (metric_logger.READER, radiodiff_log.READER, dict_lines.READER, key_value.READER)
-BINARY_READERS: tuple[Reader, ...] = (
-    tensorboard.READER,
-    wandb_run.READER,
-    mlflow_sqlite.READER,
-    trackio_sqlite.READER,
-    comet_offline.READER,
-    clearml_offline.READER,
-)
+TEXT_READERS = ("metric_logger", "radiodiff_log", "dict_lines", "key_value")
+BINARY_READERS = ("tensorboard", "wandb", "mlflow_sqlite", "trackio", "comet", "clearml")
 ALIASES = {
     "tb": "tensorboard", "tfevents": "tensorboard", "tsv": "csv", "delimited": "csv", "jsonl": "json_lines",
     "json": "json_lines", "hf": "trainer_state", "text": "key_value", "tqdm": "key_value", "mlflow": "mlflow_sqlite",
@@ -76,9 +73,9 @@ SURE_ENOUGH = 0.5  # below this a file in a folder is not taken for a log
 
 # what a file that no reader takes begins with, and what can be done with it
 _KINDS = {
-    sqlite_file.MAGIC: "an SQLite database without the tables of MLflow or trackio",
-    archive.MAGIC: "a zip archive that is no offline run of Comet or ClearML",
-    b"PAR1": "a Parquet file (turn it into CSV first, with pandas: read_parquet(...).to_csv(...))",
+    SQLITE: "an SQLite database without the tables of MLflow or trackio",
+    ZIP: "a zip archive that is no offline run of Comet or ClearML",
+    PARQUET: "a Parquet file (turn it into CSV first, with pandas: read_parquet(...).to_csv(...))",
 }
 
 
@@ -91,11 +88,14 @@ def detect(source: Source) -> list[tuple[str, float, str]]:
     # a crash leaves a stretch of zeros in a text log; a small archive has few
     binary = _STRETCH.sub(b"", head).count(b"\0") > len(head) / 100 or head.startswith((*_KINDS,))
     found: list[tuple[str, float, str]] = []
-    for reader in BINARY_READERS if binary else READERS:
-        if reader is key_value.READER and any(confidence >= CERTAIN for _, confidence, _ in found):
+    for listed in READERS:
+        if binary and listed.name not in BINARY_READERS:
             continue
-        found.append((reader.name, reader.sniff(head, source), reader.title))
-    return sorted((f for f in found if f[1] > 0), key=lambda f: -f[1])
+        if listed.name == "key_value" and any(confidence >= CERTAIN for _, confidence, _ in found):
+            continue
+        if (confidence := listed.sniff(head, source)) > 0:
+            found.append((listed.name, confidence, listed.load().title))
+    return sorted(found, key=lambda f: -f[1])
 
 
 def choose(source: Source, wanted: Wanted) -> list[Reader]:
@@ -104,21 +104,24 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
         return [wanted.reader]
     ranked = detect(source)
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
-        return [metric_logger.READER, key_value.READER]  # its rows may begin behind what was looked at
-    if not ranked and (error := error_told(source.head())) is not None:
-        raise LogError(
-            f"{source.name} holds no row of metrics: the program ended before its first one, with {error.text} (line {error.line:,})."
-            " Mend that, and log the first steps."
-        )
-    if not ranked:
+        return [_named("metric_logger"), _named("key_value")]  # its rows may begin behind what was looked at
+    if ranked and ranked[0][1] >= SURE_ENOUGH:
+        ranked = ranked[:1]
+        if b"Traceback" not in source.head():
+            return [_named(ranked[0][0])]
+    from vaelab.readers import broken_off
+
+    broke = broken_off.error_in(source) is not None
+    if not ranked and not broke:
         raise LogError(
             f"{source.name} looks like {_kind(source.head())}. If it is a training log, say in which format with --dialect "
             f"({', '.join(r.name for r in READERS)})."
         )
-    if ranked[0][1] >= SURE_ENOUGH:
-        ranked = ranked[:1]
-    by_name = {reader.name: reader for reader in READERS}
-    return [by_name[name] for name, _, _ in ranked]
+    return [*(_named(name) for name, _, _ in ranked), *([broken_off.READER] if broke else [])]
+
+
+def _named(name: str) -> Reader:
+    return next(listed for listed in READERS if listed.name == name).load()
 
 
 def _kind(head: bytes) -> str:
@@ -143,9 +146,9 @@ class Wanted:
             raise ArgumentError(f"format is of type {type(format).__name__}: give the name of a reader or a trainer.")
         name = format.strip().lower().replace("-", "_")
         name = ALIASES.get(name, name)
-        for reader in READERS:
-            if reader.name == name:
-                return cls(reader=reader)
+        for listed in READERS:
+            if listed.name == name:
+                return cls(reader=listed.load())
         if name in dialects.DIALECTS:
             return cls(trainer=name)
         known = ", ".join([*(reader.name for reader in READERS), *dialects.DIALECTS])

@@ -7,7 +7,6 @@ that are read, on disk and never in memory, until the reading is over.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -46,6 +45,8 @@ class Copy:
 
     def __init__(self, address: str, prefix: str, inside: str) -> None:
         """inside: the path below ``folder``; with ``prefix`` before it, it is the address."""
+        import tempfile  # with all that it needs, which a log on this machine does not
+
         self.address, self.shown = address, shown(address)
         self._temporary = tempfile.TemporaryDirectory(prefix="vaelab-")
         self.folder = Path(self._temporary.name).resolve()

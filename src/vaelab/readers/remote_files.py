@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 
 from vaelab.errors import LogError
 from vaelab.files import SETTINGS_LIMIT
-from vaelab.readers import archive, sqlite_file
 from vaelab.readers import folder as folders
 from vaelab.readers.addresses import failure, scheme_of, shown
+from vaelab.readers.magic import SQLITE, ZIP
 from vaelab.readers.mlflow_files import META
 from vaelab.readers.registry import detect
 from vaelab.readers.remote import Copy, Progress
@@ -38,7 +38,7 @@ WORKERS = 8
 PATIENCE = 30  # seconds to wait for a server
 
 _SETTINGS = (".yaml", ".yml", ".json", ".jsonl")
-_NOT_APPENDED = (sqlite_file.MAGIC, archive.MAGIC)  # these are changed in the middle
+_NOT_APPENDED = (SQLITE, ZIP)  # these are changed in the middle
 
 
 @dataclass(frozen=True)

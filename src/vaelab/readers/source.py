@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import stat
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -87,6 +86,8 @@ class Source:
 
     def _copy_to_disk(self, stream: BinaryIO) -> None:
         """Keep what can be read only once."""
+        import tempfile
+
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
         self.size = 0
         while piece := stream.read(1 << 20):
@@ -155,6 +156,8 @@ class Source:
             if self._progress and self.size:
                 self._progress(self.size)
             return
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "log")
             with copy.open("wb") as file:

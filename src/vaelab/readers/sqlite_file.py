@@ -11,16 +11,16 @@ from pathlib import Path
 
 from vaelab.errors import LogError
 from vaelab.files import read_start
+from vaelab.readers.magic import SQLITE
 from vaelab.readers.source import Source
 
-MAGIC = b"SQLite format 3\0"
 LOCK_SECONDS = 2.0  # to wait for a writer that holds the whole file
 _WAL = b"\x02\x02"  # bytes 18 and 19 of the header: new rows are in the file ending in -wal until a checkpoint
 
 
 def sniff_tables(head: bytes, source: Source, tables: frozenset[str]) -> float:
     """How sure it is that a log which begins with ``head`` is a database with these tables."""
-    if not head.startswith(MAGIC):
+    if not head.startswith(SQLITE):
         return 0.0
     try:
         with opened(source) as database:

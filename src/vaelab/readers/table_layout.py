@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vaelab.patterns import pattern
 from vaelab.readers.lexer import is_missing, number_in, parse_measure
@@ -98,6 +99,7 @@ def cell_number(cell: str, decimal_comma: bool = False) -> tuple[float | None, s
     return (value, unit) if isinstance(value, float) else (None, "")
 
 
+@lru_cache(maxsize=1)  # a log is told by it, and then read
 def find_layout(head: bytes) -> Layout | None:
     """The layout under which a line near the start gives names and the next ones numbers, in rows of equal length."""
     lines = _first_lines(head)

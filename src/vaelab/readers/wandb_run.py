@@ -15,13 +15,13 @@ from vaelab.errors import LogError
 from vaelab.readers.base import RawLog
 from vaelab.readers.counters import is_epoch
 from vaelab.readers.leveldb_log import LogRecords
+from vaelab.readers.magic import WANDB
 from vaelab.readers.protobuf import Field
 from vaelab.readers.source import Source
 from vaelab.readers.table import Table, explicit_steps_first
 from vaelab.readers.wandb_proto import Items, messages, numbers_of, parse_item, text_of, value_of, whole_number
 from vaelab.run import Event, ReadNote
 
-MAGIC = b":W&B\xe1\xbe"
 PREFACE = 7  # bytes: the magic and a version
 
 # fields of Record
@@ -34,7 +34,7 @@ class WandbReader:
     title = "W&B run file (run-<id>.wandb)"
 
     def sniff(self, head: bytes, source: Source) -> float:
-        return 1.0 if head.startswith(MAGIC) else 0.0
+        return 1.0 if head.startswith(WANDB) else 0.0
 
     def first_time(self, source: Source) -> float:
         """Unix time at which the file was begun, 0 if it does not say: files of one run are read in this order."""
@@ -81,7 +81,7 @@ class _History:
     not_records: int = 0
 
     def add_file(self, source: Source) -> None:
-        if not source.head(len(MAGIC)).startswith(MAGIC):
+        if not source.head(len(WANDB)).startswith(WANDB):
             raise LogError(f"{source.name} is not a W&B run file: it does not begin with ':W&B'.")
         self.sessions.append(_Session(len(self.table), self.records + 1))
         stream, before, self.not_records = LogRecords(source.raw_chunks(), PREFACE), self.records, 0

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from markupsafe import Markup
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from vaelab.analysis import median
 from vaelab.run import FloatArray
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = "_.-~=+*#"
@@ -29,6 +34,8 @@ def sparkline(values: FloatArray, width: int, ascii_only: bool = False) -> str:
 
 def sparkline_svg(values: FloatArray, width: int = 120, height: int = 26) -> Markup:
     """The same as a small picture for a page, in the colour of the text; empty without values."""
+    from markupsafe import Markup
+
     if not len(values):
         return Markup("")
     parts, low, high = _parts(values, 60)
@@ -45,7 +52,7 @@ def sparkline_svg(values: FloatArray, width: int = 120, height: int = 26) -> Mar
 
 def _parts(values: FloatArray, most: int) -> tuple[FloatArray, float, float]:
     """Medians of at most ``most`` parts, their lowest and highest; logarithms where positive values span over two powers of ten."""
-    parts = np.array([np.median(part) for part in np.array_split(values, min(most, len(values)))])
+    parts = np.array([median(part) for part in np.array_split(values, min(most, len(values)))])
     if parts.min() > 0 and parts.max() / 100 > parts.min():
         parts = np.log(parts)
     low, high = float(parts.min()), float(parts.max())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vaelab.analysis import median
 from vaelab.report.numbers import number
 from vaelab.report.sparkline import BLOCKS
 from vaelab.run import FloatArray, IntArray
@@ -49,7 +50,7 @@ def text_plot(
     marks = ASCII if ascii_only else UNICODE
     cells = max(width - LABEL - 1, 8)
     at = _cells(steps, steps, cells)
-    middle = np.array([np.median(values[at == i]) if (at == i).any() else np.nan for i in range(cells)])
+    middle = np.array([median(values[at == i]) if (at == i).any() else np.nan for i in range(cells)])
     # fewer rows than columns: each value stands until the next one
     middle = middle[np.maximum.accumulate(np.where(np.isfinite(middle), np.arange(cells), 0))]
     seen = middle

@@ -43,72 +43,41 @@ class PrintPrecision(Rule):
                 )  # fmt: skip
 
 
-def _constant(facts: Facts, metric: str) -> tuple[bool, bool]:
-    """``(metric has one single value, other losses move)``."""
-
-    def still(name: str) -> bool:
-        series = facts.view.series(name)
-        return len(series) >= 20 and bool(series.high.max() == series.low.min())
-
-    others = [m for m in ("rec_loss", "total_loss", "kl_loss") if m != metric and facts.view.has(m)]
-    return still(metric), any(not still(m) for m in others)
-
-
 class ConstantLoss(Rule):
-    """The reconstruction loss is exactly constant.
+    """A loss of the reconstruction is exactly constant.
 
-    What it checks: ``rec_loss`` or ``nll_loss`` with one single value in all rows (20 or more).
-    Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed, or the weights
-    never move and the batch never changes.
-    What to do: feed two different batches by hand.
-    References: vqgan-training's mse_loss, always 0; cause B8.
+    What it checks: ``rec_loss``, ``nll_loss`` or ``perceptual_loss`` with one single value in all rows (20 or more). A constant
+    perceptual loss of 0 is a term that is switched off.
+    Why it matters: a real loss of changing batches cannot repeat to the last digit: it is not computed (a network that is not loaded),
+    or the weights never move and the batch never changes.
+    What to do: feed two different batches by hand; check the weights file of the LPIPS network.
+    References: vqgan-training's mse_loss, always 0; diffusers train_autoencoderkl.py (LPIPS under no_grad); causes B8, B2.
     """
 
     code = "NUM507"
     name = "constant-loss"
     finds = ("reconstruction", "stuck")
-    needs = ("rec_loss|nll_loss",)
+    needs = ("rec_loss|nll_loss|perceptual_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for metric in ("rec_loss", "nll_loss"):
-            same, alive = _constant(facts, metric)
-            if same:
-                series = facts.view.series(metric)
-                yield self.finding(
-                    f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows"
-                    f"{' while other losses move' if alive else ''}: it is not being computed, or nothing is trained.",
-                    metrics=(metric,),
-                    steps=series.span,
-                    evidence=(facts.view.evidence(metric, int(series.rows[0])),),
-                )
-
-
-class ConstantPerceptual(Rule):
-    """The perceptual loss is exactly constant while other losses move.
-
-    What it checks: ``perceptual_loss`` with one single value in all rows (20 or more). A constant 0 is a term that is switched off:
-    said, and no alarm.
-    Why it matters: its network is not loaded or not called; the total contains a constant that trains nothing.
-    Evidence it needs: ``perceptual_loss`` and another loss.
-    What to do: feed two different batches by hand; check the weights file of the LPIPS network.
-    References: diffusers train_autoencoderkl.py (LPIPS under no_grad); cause B2.
-    """
-
-    code = "NUM508"
-    name = "constant-perceptual-loss"
-    finds = ("perceptual", "stuck")
-    needs = ("perceptual_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        same, alive = _constant(facts, "perceptual_loss")
-        if same and alive:
-            series = facts.view.series("perceptual_loss")
-            off = not series.values[0]
+        still = {m for m in ("rec_loss", "nll_loss", "perceptual_loss", "total_loss", "kl_loss") if _still(facts, m)}
+        moving = {m for m in ("rec_loss", "total_loss", "kl_loss") if facts.view.has(m)} - still
+        for metric in ("rec_loss", "nll_loss", "perceptual_loss"):
+            perceptual = metric == "perceptual_loss"
+            series = facts.view.series(metric)
+            if metric not in still or (perceptual and (not moving or not series.values[0])):
+                continue
             yield self.finding(
-                f"perceptual_loss is exactly {series.values[0]:g} in all {len(series)} rows while other losses move: it is"
-                f" {'switched off' if off else 'not being computed'}.",
-                costs=not off,
-                metrics=("perceptual_loss",),
+                f"{metric} is exactly {series.values[0]:g} in all {len(series)} rows{' while other losses move' if moving else ''}: it"
+                " is not being computed, or nothing is trained.",
+                subject="perceptual" if perceptual else "reconstruction",
+                sure=not perceptual,
+                metrics=(metric,),
                 steps=series.span,
-                evidence=(facts.view.evidence("perceptual_loss", int(series.rows[0])),),
+                evidence=(facts.view.evidence(metric, int(series.rows[0])),),
             )
+
+
+def _still(facts: Facts, metric: str) -> bool:
+    series = facts.view.series(metric)
+    return len(series) >= 20 and bool(series.high.max() == series.low.min())

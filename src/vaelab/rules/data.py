@@ -1,168 +1,27 @@
-"""DAT: did the data change, are they readable, are they always the same."""
+"""DAT: are the data readable, always the same, nothing to encode; single steps far out of range between the printed rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.changes import Jump
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.kl_level import information_bound_broken, rec_improvement
+from vaelab.words import number
 
-
-class AllTermsJump(Rule):
-    """Every term jumps on one row though nothing in the schedule changed: the data.
-
-    What it checks: a lasting jump of ``rec_loss`` that coincides with no learning-rate change, GAN start or resume, and
-    what ``kl_loss`` and ``perceptual_loss`` did on the same rows.
-    Why it matters: the optimiser cannot change the loss tenfold from one row to the next at an unchanged rate; other
-    inputs can. A KL that does not explode with it says the encoder did not run away.
-    Evidence it needs: ``rec_loss``; ``kl_loss``, ``lr`` and epochs sharpen it.
-    What to do: look at the batches of that step: noise, black or wrongly scaled frames, another bucket.
-    References: causes A2, A4, A5.
-    """
-
-    code = "DAT701"
-    name = "data-change"
-    finds = ("data", "jumped")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        jump = facts.changes.jump
-        if jump is None or jump.coincides not in ("", "epoch-start") or jump.ratio < 1.8:
-            return
-        # without the learning rate in the log, a KL that jumps too speaks for the optimiser (KL212)
-        if jump.kl_ratio is not None and jump.kl_ratio > (20 if facts.view.has("lr") else 1.8):
-            return
-        if cannot_be_told(facts, jump) or began_again(facts):
-            return
-        # an optimiser that lost its way keeps moving; other data give another steady level at once
-        kl = f" kl_loss went {jump.kl_ratio:.2g} times." if jump.kl_ratio is not None else ""
-        where = " at the start of an epoch" if jump.coincides == "epoch-start" else ""
-        yield self.finding(
-            f"The data changed at step {jump.step:,}{where}: rec_loss went {jump.ratio:.3g} times from one row to the next"
-            f" with the schedule unchanged.{kl}",
-            size=jump.remaining,
-            sure=jump.ratio >= 2.5,
-            metrics=("rec_loss", "kl_loss"),
-            steps=(jump.step, int(facts.run.steps[-1])),
-            evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
-        )
-
-
-def cannot_be_told(facts: Facts, jump: Jump) -> bool:
-    """Whether the log holds nothing that tells other data from weights thrown out of place: no KL, no gradient, no epoch that begins, the scatter as it
-    was, and no learning rate, or few rows in which it had been calm."""
-    if jump.kl_ratio is not None or jump.coincides == "epoch-start" or facts.view.has("grad_norm"):
-        return False
-    before, after = jump.scatter_before, jump.scatter_after
-    if before is not None and after is not None and after < before / 2.5:
-        return False
-    return not facts.view.has("lr") or len(facts.view.series("rec_loss").between(0, jump.before_step)) < 60
-
-
-def began_again(facts: Facts) -> bool:
-    """Whether rec_loss jumped to where the run began, and fell again as it did there: training began anew."""
-    jump, rec = facts.changes.jump, facts.view.series("rec_loss")
-    if jump is None or jump.coincides not in ("", "epoch-start", "resume") or facts.phases.origin != "scratch":
-        return False
-    first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
-    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
-        return False
-    early = rec.values[: len(again)]
-    return rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
-
-
-class JumpOfUnknownKind(Rule):
-    """The reconstruction jumped, and the log does not tell whether the data or the weights did it.
-
-    What it checks: a lasting jump of ``rec_loss`` with the schedule unchanged, in a log without a KL, a gradient norm or epochs beside it, and without
-    a learning rate or with less than 60 rows before.
-    Why it matters: other inputs change the loss from one row to the next; so does one update that throws the weights out of place. The two need
-    opposite measures.
-    What to do: score the checkpoint from before that step on batches from after it: a high loss says data, a low one says that the weights were
-    thrown out of place.
-    References: causes A2, A5, E1.
-    """
-
-    code = "REC142"
-    name = "jump-of-unknown-kind"
-    finds = ("reconstruction", "jumped")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        jump = facts.changes.jump
-        if jump is None or jump.coincides or jump.ratio < 1.8 or not cannot_be_told(facts, jump) or began_again(facts):
-            return
-        yield self.finding(
-            f"rec_loss went {jump.ratio:.3g} times at step {jump.step:,}: other data, or weights thrown out of place; this log cannot tell which."
-            " Score the checkpoint from before on batches from after that step: a high loss says data.",
-            size=jump.ratio,
-            metrics=("rec_loss",),
-            steps=(jump.step, int(facts.run.steps[-1])),
-            evidence=(facts.view.evidence("rec_loss", jump.row), Evidence("jump", jump.ratio, "x")),
-        )
-
-
-class SuddenDrop(Rule):
-    """The reconstruction loss falls from one row to the next, and stays there: easier data.
-
-    What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
-    way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows.
-    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
-    Evidence it needs: ``rec_loss`` with at least 24 rows.
-    What to do: compute the variance of the batches on both sides of that step.
-    References: VidTok replaces unreadable clips by black ones; causes A4, A5.
-    """
-
-    code = "DAT706"
-    name = "data-became-easier"
-    finds = ("data", "dropped")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        drop = facts.changes.drop
-        if drop is None:
-            return
-        factor, slow = drop.before / drop.after, drop.after > 2 * facts.view.series("rec_loss").now
-        kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
-        yield self.finding(
-            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) {'in a few rows from' if slow else 'from one row to the next at'}"
-            f" step {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
-            size=factor,
-            metrics=("rec_loss",),
-            steps=(drop.step, int(facts.run.steps[-1])),
-            evidence=(facts.view.evidence("rec_loss", drop.row), Evidence("fall", factor, "x")),
-        )
-
-
-class ChangeAtEpochStart(Rule):
-    """The data change on the first row of an epoch.
-
-    What it checks: whether the jump of ``rec_loss`` that nothing in the schedule explains falls on the first row of an
-    epoch.
-    Why it matters: a change exactly there points at the sampler (order, bucket, another shard), not at single samples.
-    Evidence it needs: ``rec_loss`` and epochs in the log, with at least two epochs.
-    What to do: shuffle across epochs and log the bucket.
-    References: Pyramid-Flow resets its meters every epoch; cause A5.
-    """
-
-    code = "DAT705"
-    name = "data-change-at-epoch-start"
-    finds = ("data", "jumped")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        jump = facts.changes.jump
-        if jump is None or jump.coincides != "epoch-start":
-            return
-        yield self.finding(
-            f"The jump of rec_loss at step {jump.step:,} falls on the first row of an epoch.",
-            metrics=("rec_loss",),
-            steps=(jump.step, jump.step),
-            evidence=(facts.view.evidence("rec_loss", jump.row),),
-        )
+PUBLISHED = 38.0
+"""PSNR in dB that no published image or video VAE reaches on real data: they stop at 23 to 37."""
+NOTHING = (0.03, 0.01)
+"""Shares of the first rec_loss and perceptual_loss below which there is next to nothing to encode."""
+FAR, FAR_ROW = 4.0, 20.0
+"""Mean over all steps, and largest single step, in times of the rows around, from which single steps were out of range."""
+OFTEN, SAME_HEIGHT = 3, 3.0
+"""Times that such steps come, and largest over smallest of them, from which the data hold them: a sample scores alike each time, a bad
+update does not."""
+FIRST_ROWS = 5
 
 
 class DataErrors(Rule):
@@ -194,31 +53,6 @@ class DataErrors(Rule):
             costs=count > 0.02 * rows,
             evidence=(Evidence("messages", float(count), line=event.line),),
         )
-
-
-class DataStall(Rule):
-    """Training waits for data.
-
-    What it checks: ``data_time`` as a share of ``step_time``.
-    Why it matters: it costs time, not quality; rising waits come before a hang.
-    What to do: more workers, decode only the needed frames.
-    References: users' analyses of real runs, checked against the trainers' code.
-    """
-
-    code = "DAT703"
-    name = "waits-for-data"
-    finds = ("data", "late")
-    needs = ("step_time", "data_time")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        step, data = facts.view.series("step_time"), facts.view.series("data_time")
-        a, b = level(step.values), level(data.values)
-        if a > 0 and b > 0.3 * a and len(step) > 5:
-            yield self.finding(
-                f"{b / a:.0%} of the step time is waiting for data ({b:.3g} of {a:.3g} s).",
-                metrics=("data_time",),
-                evidence=(Evidence("share", b / a),),
-            )
 
 
 class SameSamples(Rule):
@@ -282,36 +116,158 @@ class SameSamples(Rule):
         )
 
 
-class BetterThanPublished(Rule):
-    """The reconstruction is better than any published model's.
+class NothingToEncode(Rule):
+    """Errors are next to nothing, which real data do not allow.
 
-    What it checks: a PSNR above 38 dB in training for a model that started from scratch (published video and image VAEs
-    reach 23 to 37 dB on real data).
-    Why it matters: easy data (black, static, sparse), memorised samples or very light compression give such values. The
-    value alone cannot tell which, and is no proof of a fault.
-    Evidence it needs: ``rec_loss`` that is an MSE of known range, or ``rec_mse``.
-    What to do: compute skill = 1 - MSE / variance of the data, and score held-out samples.
-    References: users' analyses of real runs; causes A4, A7.
+    What it checks: a model from scratch whose late ``perceptual_loss`` is below 1% of its first value, with a ``rec_loss`` below 3% of it;
+    or, which is doubtful, a PSNR above 38 dB in training.
+    Why it matters: an untrained network has an LPIPS of 0.3 to 0.8 and the best published autoencoders stop near 0.01 to 0.05 and 37 dB. Less
+    is reached only where there is nothing to encode (black, constant or very sparse samples), where the samples are always the same,
+    or with very light compression. What other columns do then (a discriminator at chance) follows from it: real and fake are equal.
+    Evidence it needs: ``rec_loss`` from the first steps on, with ``perceptual_loss`` or as an MSE of known range.
+    What to do: look at a batch; print its variance and the sample ids of two batches; score held-out samples.
+    References: VidTok replaces unreadable clips by black ones; phenaki-pytorch#29; causes A4, A7.
     """
 
-    code = "DAT707"
-    name = "better-than-published"
-    finds = ("reconstruction", "too-low")
-    needs = ("rec_loss", "psnr")
+    code = "DAT708"
+    name = "nothing-to-encode"
+    finds = ("data", "too-low")
+    needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         name = facts.scales.error
+        pair = [facts.view.series(m) for m in ("rec_loss", "perceptual_loss")]
         rec = facts.view.series(name)
-        if facts.phases.origin != "scratch" or len(rec) < 12:
+        if facts.phases.origin != "scratch" or not len(rec):
             return
-        late = max(rec.now, 0.5 * 10.0 ** -(facts.run.decimals.get(name) or 6))
-        psnr = facts.scales.psnr(late)
-        if psnr is None or psnr < 38:
+        shares = [s.now / float(s.values[0]) if len(s) >= 8 and s.values[0] > 0 else 1.0 for s in pair]
+        psnr = facts.scales.psnr(max(rec.now, 0.5 * 10.0 ** -(facts.run.decimals.get(name) or 6)))
+        if shares[0] <= NOTHING[0] and shares[1] <= NOTHING[1]:
+            yield self.finding(
+                f"There is next to nothing to encode: perceptual_loss stands at {shares[1]:.2%} and rec_loss at {shares[0]:.2%} of their first"
+                " values, below what any autoencoder reaches on changing natural data. The samples are black, constant or"
+                " always the same.",
+                metrics=("rec_loss", "perceptual_loss"),
+                steps=rec.span,
+                evidence=(
+                    Evidence("perceptual_loss now / first", shares[1]),
+                    Evidence("rec_loss now / first", shares[0]),
+                ),
+            )
+        elif len(rec) >= 12 and facts.scales.psnr_exact and psnr is not None and psnr >= PUBLISHED:
+            yield self.finding(
+                f"{name} {rec.now:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
+                " data, samples seen too often, or very light compression. The log cannot tell which.",
+                sure=False,
+                metrics=(name,),
+                steps=rec.span,
+                evidence=(facts.view.evidence(name, int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
+            )
+
+
+class SpikeBetweenRows(Rule):
+    """Steps between the rows lie far above the rows that were printed.
+
+    What it checks: means that the log gives over every step of an epoch (``epoch/...`` columns, or the running mean that is
+    printed beside a windowed median) against the printed single rows or medians of the same steps: 4 times or more, where
+    the rows around it are level. Or a largest value since the row before (``rec_loss_max``) of 20 times the rows around it.
+    Critical where it comes three times and more at the same height.
+    Why it matters: most steps are never printed. One freak sample between two rows is invisible in the rows and in medians, and it is
+    the whole of the mean. A sample scores alike each time it comes; bad updates differ, and one that passes has cost nothing.
+    Evidence it needs: ``rec_loss``, ``nll_loss`` or ``total_loss`` with a mean of its epoch, or ``rec_loss_max``.
+    What to do: log the largest value between two rows and its sample ids.
+    References: Pyramid-Flow's SmoothedValue (median and global average), Lightning's on_epoch; cause A2.
+    """
+
+    code = "DAT710"
+    name = "spike-between-rows"
+    finds = ("data", "unstable")
+    needs = ("rec_loss|nll_loss|total_loss",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for metric in ("rec_loss", "nll_loss", "total_loss"):
+            largest = _largest(facts) if metric == "rec_loss" else []
+            found = largest or [x for x in _means(facts, metric) if x[0] >= FAR * x[1]]
+            if not found:
+                continue
+            value, typical, first, last = max(found, key=lambda x: x[0] / x[1])
+            jump = facts.changes.jump
+            rows = facts.view.series(metric).steps
+            if not largest and jump is not None and first <= jump.step <= last + 4 * int(level(np.diff(rows))):
+                continue  # the first step of a lasting change, not a sample that passes
+            ratio, heights = value / typical, [x[0] for x in found]
+            what = (
+                f"Between steps {first:,} and {last:,} rec_loss was up to {number(ratio)} times the rows around"
+                if largest
+                else f"The mean of {metric} over all steps {first:,} to {last:,} is {number(ratio)} times its printed rows there"
+            )
+            yield self.finding(
+                f"{what} ({len(found)} such row{'s' if len(found) > 1 else ''}): single steps were far out of range, samples or bad updates."
+                " The rows go on as before.",
+                size=ratio,
+                costs=len(found) >= OFTEN and max(heights) <= SAME_HEIGHT * min(heights),
+                metrics=(metric,),
+                steps=(first, last),
+                evidence=(Evidence("largest / rows", ratio, "x"), Evidence("such rows", float(len(found)))),
+            )
             return
-        yield self.finding(
-            f"{name} {late:.2g} is {psnr:.0f} dB PSNR in training, above what published VAEs reach on real data (37 dB): easy"
-            " data, samples seen too often, or very light compression. The log cannot tell which.",
-            metrics=(name,),
-            steps=rec.span,
-            evidence=(facts.view.evidence(name, int(rec.rows[-1])), Evidence("PSNR", psnr, "dB")),
-        )
+
+
+def _largest(facts: Facts) -> list[tuple[float, float, int, int]]:
+    """(largest rec_loss since the row before, largest of the rows around, step of the row before, step) where it is far beyond them."""
+    rec, largest = facts.view.series("rec_loss"), facts.view.series("rec_loss_max")
+    if len(rec) != len(largest) or len(rec) < FIRST_ROWS + 2:
+        return []
+    padded = np.pad(rec.values, 2, mode="edge")
+    around = np.maximum(np.max([padded[i : i + len(rec)] for i in (0, 1, 3, 4)], axis=0), 1e-300)
+    # the first rows move by themselves; at the last one nobody knows how it goes on
+    far = FIRST_ROWS + np.flatnonzero((largest.high >= FAR_ROW * around)[FIRST_ROWS:-1])
+    steps = rec.steps
+    return [(float(largest.high[i]), float(around[i]), int(steps[i - 1]), int(steps[i])) for i in far.tolist()]
+
+
+def _means(facts: Facts, metric: str) -> Iterator[tuple[float, float, int, int]]:
+    """(mean over all steps, median of the printed rows, first step, last step) of stretches whose rows are level.
+
+    A stretch is an epoch where the log has a column of epoch means, or the steps between two rows of a running mean.
+    """
+    run, rows = facts.run, facts.view.series(metric)
+    whole = facts.view.series(f"epoch/{metric}")
+    previous = int(run.steps[0]) if len(run) else 0
+    for step, mean in zip(whole.steps, whole.values, strict=True):
+        inside = rows.between(previous, int(step))
+        previous = int(step) + 1
+        # the first rows of a run fall by themselves
+        if len(inside) >= 5 and inside.steps[0] > rows.steps[0]:
+            top = float(np.max(np.abs(inside.values)))
+            # with a GAN term in it the total may cross zero: only its largest value is a scale
+            typical = top if metric == "total_loss" else max(top / 2, level(inside.values))
+            yield float(mean), max(typical, 1e-300), int(inside.steps[0]), int(step)
+    yield from _between_rows(facts, metric)
+
+
+def _between_rows(facts: Facts, metric: str) -> Iterator[tuple[float, float, int, int]]:
+    """The same of the steps between two rows of one epoch, from the running mean beside a windowed median."""
+    run, column = facts.run, facts.run.columns.get(metric)
+    if column is None or column.epoch_mean is None or run.epochs is None or column.smoothing.kind != "window_median":
+        return
+    n, mean, steps = len(run), np.asarray(column.epoch_mean), run.steps
+    first = np.zeros(n, np.int64)
+    first[facts.view.epoch_first_rows] = facts.view.epoch_first_rows
+    first = np.maximum.accumulate(first)
+    count = (steps - steps[first] + 1).astype(np.float64)
+    padded = np.pad(column.values, 2, constant_values=-np.inf)
+    around = np.max([padded[i : i + n] for i in range(5)], axis=0)  # NaN where one of them is
+    if (column.values <= 0).any():  # a total that crosses zero: only its largest value is a scale
+        around = np.where(np.isnan(around), around, np.nanmax(np.abs(column.values)))
+    i = np.arange(3, n)
+    i = i[(first[i] < i) & (count[i] > count[i - 1])]
+    before = mean[i - 1]
+    new = count[i] - count[i - 1]
+    between = (count[i] * mean[i] - count[i - 1] * before) / new
+    error = 0.5 * 10.0 ** -(column.decimals or 6) * (count[i] + count[i - 1]) / new
+    # the mean itself has to leave the rows: a difference of two nearly equal means is not evidence
+    found = (between > 4 * error) & (mean[i] > 1.3 * np.maximum(before, around[i])) & np.isfinite(around[i] + between)
+    for k in np.flatnonzero(found).tolist():
+        row = int(i[k])
+        yield float(between[k] - error[k]), max(float(around[row]), 1e-300), int(steps[row - 1]), int(steps[row])

@@ -16,11 +16,12 @@ from vaelab.rules.gan_schedule import ENOUGH, active
 class AtChance(Rule):
     """The discriminator is at chance.
 
-    What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Critical where it
-    was never better in 30 rows, d_weight has doubled, and perceptual_loss is not better than before the GAN by more than its
-    noise; and where real and fake get equal logits in row after row (the gap scatters by less than 5% of what both do).
-    Why it matters: chance is what an untrained discriminator gives. A perfect VAE and a useless discriminator look the
-    same in this column; the GAN gives no useful gradient either way.
+    What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Watched where the log shows
+    no gain: no perceptual loss that is better than before the GAN (or at all), or d_weight 10 times its first value. Critical where real
+    and fake get equal logits in row after row (the gap scatters by less than 5% of what both do), or where it was never better in 30
+    rows, d_weight has doubled, perceptual_loss has not gained more than its noise, and the reconstruction does not hold.
+    Why it matters: chance is what an untrained discriminator gives, and what a perfect VAE would bring. The GAN gives no useful gradient
+    either way. In a short training that costs nothing while the perceptual loss goes on falling.
     Evidence it needs: ``disc_loss``, ``logits_real``, ``logits_fake``, 15 rows with the GAN on.
     What to do: score the discriminator on blurred held-out reconstructions: if it cannot tell, it is useless. Or freeze
     the generator for 200 steps: a working discriminator must then learn.
@@ -39,32 +40,39 @@ class AtChance(Rule):
         a, disc_loss, chance, gap = found
         if not _at_chance(disc_loss, chance, gap) or (a.gap_noise or 0) > 0.25:
             return
-        late = active(facts, "disc_loss").later
-        weight, other = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
-        fades = len(weight) >= 30 and weight.now > 2 * weight.first > 0
-        never = (
-            fades
-            and a.best_gap is not None
-            and a.best_gap < 0.1
-            and (other is None or other.remaining > 1 / other.margin)
-        )
+        weight, shock = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
+        grown = weight.now / weight.first if len(weight) >= 30 and weight.first > 0 else 0.0
+        clearly = shock is not None and shock.remaining <= 1 / shock.margin
+        never = grown > 2 and a.best_gap is not None and a.best_gap < 0.1 and not clearly
         equal = _equal_logits(facts)
+        idle = grown > 10 or not _perceptual_gains(facts)
+        told = (
+            "It never told real from fake, and d_weight rises as its gradient fades: it does not learn."
+            if never
+            else "Real and fake get the same logits in every row, while both move: its input does not tell them apart."
+            if equal
+            else "It either cannot learn or has nothing left to see, and nothing that is logged has gained by it."
+            if idle
+            else "The perceptual loss has fallen meanwhile, so it has cost nothing yet."
+        )
         yield self.finding(
-            f"The discriminator is at chance: disc_loss {disc_loss:.3f} (chance {chance:.3g}), logit gap {gap:.3f}"
-            " over the last quarter of the GAN phase. "
-            + (
-                "It never told real from fake, and d_weight rises as its gradient fades: it does not learn."
-                if never
-                else "Real and fake get the same logits in every row, while both move: its input does not tell them apart."
-                if equal
-                else "It either cannot learn or has nothing left to see; the log cannot tell which."
-            ),
-            sure=equal or (never and not holds(facts)),
+            f"The discriminator is at chance: disc_loss {disc_loss:.3f} (chance {chance:.3g}), logit gap {gap:.3f} over the last quarter of"
+            f" the GAN phase. {told}",
+            size=1.0 if equal or idle else None,
+            costs=equal or (never and not holds(facts)),
             metrics=("disc_loss", "logits_real", "logits_fake"),
-            steps=late.span,
+            steps=active(facts, "disc_loss").later.span,
             evidence=(Evidence("disc_loss", disc_loss), Evidence("chance", chance), Evidence("gap", gap)),
             phase="gan",
         )
+
+
+def _perceptual_gains(facts: Facts) -> bool:
+    """Whether a perceptual loss is better than it was before the GAN; than at first, where the log does not show the GAN's start."""
+    shock = facts.phases.shock("perceptual_loss")
+    if shock is not None:
+        return shock.remaining < 1
+    return any((facts.tracks[m].improved or 0) > 1.15 for m in facts.view.of("perceptual"))
 
 
 def _skill(facts: Facts, rows: int) -> tuple[Adversary, float, float, float] | None:
@@ -207,46 +215,6 @@ def _helpless(facts: Facts) -> bool:
     return False
 
 
-class DiscriminatorLeads(Rule):
-    """The discriminator tells real from fake with ease, and has not won.
-
-    What it checks: logits beyond 1.3 on both sides over the last quarter of the GAN phase, or disc_loss below 30% of a known chance level,
-    where it has not won (ADV305).
-    Why it matters: beyond the hinge's margin of 1 a sample gives no gradient, and cross-entropy gives little. The GAN still acts, less and
-    less; a reconstruction that goes on improving says that all is well.
-    Evidence it needs: ``disc_loss`` or both logits, 15 rows with the GAN on.
-    What to do: nothing while the reconstruction and the perceptual loss hold; if they rise, lower lr_disc.
-    References: cause D4.
-    """
-
-    code = "ADV319"
-    name = "discriminator-leads"
-    finds = ("discriminator", "too-low")
-    needs = ("gan-active", "disc_loss|logits_real")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.rows < ENOUGH or any(DiscriminatorWins().check(facts)):
-            return
-        apart = a.real is not None and a.fake is not None and min(a.real, -a.fake) > 1.3
-        share = a.disc_loss / a.chance if a.chance_known and a.chance and a.disc_loss is not None else 1.0
-        if not apart and not 0 <= share < 0.3:
-            return
-        loss = f"disc_loss {a.disc_loss:.3g}" if a.disc_loss is not None else "no disc_loss logged"
-        logits = (
-            f", logits {a.real:.2g} on real and {a.fake:.2g} on fake"
-            if a.real is not None and a.fake is not None
-            else ""
-        )
-        yield self.finding(
-            f"The discriminator leads: {loss}{logits}. It tells real from fake with ease, so the generator gets little from it; while the"
-            " reconstruction goes on improving, that is no fault.",
-            metrics=("disc_loss", "logits_real", "logits_fake"),
-            evidence=(Evidence("disc_loss / chance", share), Evidence("gap", a.gap if a.gap is not None else 0.0)),
-            phase="gan",
-        )
-
-
 def holds(facts: Facts) -> bool:
     """Whether a reconstruction is logged that has become better (or was trained before) and stands near its best level."""
     trained = facts.phases.origin in ("pretrained", "resumed")
@@ -328,35 +296,6 @@ def _drifts_now(facts: Facts, chance: float) -> bool:
     far = bool(np.all(nearer > 0.5)) and bool(np.all(disc.values[-3:] > np.array([1.1, 1.1, 1.25]) * chance))
     # three above all of the eight before: less than once in a hundred by chance
     return far and len(disc) >= 11 and bool(disc.values[-3:].min() > disc.values[-11:-3].max())
-
-
-class BoundBroken(Rule):
-    """disc_loss and the mean logits cannot be of one step.
-
-    What it checks: the hinge loss is convex, so it cannot be below its value at the mean logits (Jensen).
-    Why it matters: columns that break the bound are of different steps, smoothed apart, or of another loss; conclusions
-    from their difference are void.
-    Evidence it needs: unsmoothed ``disc_loss``, ``logits_real``, ``logits_fake``.
-    What to do: log them from the same step.
-    References: latent-diffusion#187 (0.878 against a bound of 0.913).
-    """
-
-    code = "ADV316"
-    name = "hinge-bound-broken"
-    finds = ("discriminator", "contradicts")
-    needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        a = facts.adversary
-        if a is None or a.family != "hinge" or a.bound_broken < 0.2 or a.rows < 8:
-            return
-        yield self.finding(
-            f"disc_loss is below what the mean logits allow in {a.bound_broken:.0%} of the rows: these columns are not of"
-            " the same step, or the loss is not the hinge.",
-            metrics=("disc_loss", "logits_real", "logits_fake"),
-            evidence=(Evidence("share of rows", a.bound_broken),),
-            phase="gan",
-        )
 
 
 class LabelsSwapped(Rule):

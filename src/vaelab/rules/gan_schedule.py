@@ -14,6 +14,10 @@ ENOUGH = 15
 """Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
 
 
+FEW, FAR = 4, 4.0
+"""Rows after the GAN start that say enough where rec_loss stands this many times above its level before, and does not fall."""
+
+
 def active(facts: Facts, metric: str) -> Series:
     """Series of ``metric`` while the GAN is on."""
     row = facts.phases.gan.start_row or 0
@@ -164,7 +168,7 @@ class LastingDamage(Rule):
     """The reconstruction has not come back after the GAN start.
 
     What it checks: the late level of ``rec_loss`` against the level before the GAN (and ``perceptual_loss`` beside it),
-    with enough rows after the start and no fast recovery under way.
+    with enough rows after the start (15, or 4 that all stand at 4 times it) and no fast recovery under way.
     Why it matters: rec worse *and* perceptual worse long after the start means the GAN hurts. Rec slightly worse with
     perceptual clearly better is the accepted trade.
     Evidence it needs: ``rec_loss`` on both sides of the GAN start, 8 rows after it.
@@ -182,9 +186,12 @@ class LastingDamage(Rule):
         shock, other = facts.phases.shock("rec_loss"), facts.phases.shock("perceptual_loss")
         if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.margin):
             return
-        enough = shock.rows_after >= ENOUGH
-        post = active(facts, "rec_loss").later
+        rec = active(facts, "rec_loss")
+        post, recent = rec.later, rec.values[-FEW:]
         falling = len(post) >= 8 and trend(post.values).direction == "falling" and shock.remaining < 2
+        # at many times the level before, and not coming back, a few rows say it
+        far = len(recent) == FEW and recent.min() > FAR * shock.before and recent[-1] > 0.8 * recent.max()
+        enough = shock.rows_after >= ENOUGH or far
         better = other is not None and other.remaining < 0.9
         both = other is not None and other.remaining > 1.1
         per = ""
@@ -205,46 +212,6 @@ class LastingDamage(Rule):
                 Evidence("now / before", shock.remaining, "x"),
             ),
             phase="gan",
-        )
-
-
-class ColdStart(Rule):
-    """The discriminator starts cold at the peak learning rate.
-
-    What it checks: a GAN start on the step where the learning-rate warm-up ends, or with the discriminator's learning
-    rate at its peak from its first step.
-    Why it matters: an untrained discriminator at full speed makes the start shock larger and d_weight climb for hundreds
-    of steps.
-    Evidence it needs: ``lr`` (and ``disc_lr``) around the GAN start.
-    What to do: give the discriminator a warm-up of its own, or train it some hundred steps before its loss is used.
-    References: users' analyses of real runs; Pyramid-Flow's scheduler; cause D14.
-    """
-
-    code = "ADV313"
-    name = "discriminator-cold-at-peak-lr"
-    finds = ("discriminator", "too-high")
-    needs = ("gan-start-seen", "lr|disc_lr")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        gan, warm_up = facts.phases.gan, facts.phases.warm_up
-        start = gan.start_step or 0
-        spacing = start - (gan.before_step or 0)
-        planned = warm_up.planned or warm_up.end_step if warm_up else None
-        same = planned is not None and abs(start - planned) <= max(spacing, 1)
-        rate = facts.view.series("disc_lr")
-        at = int(np.searchsorted(rate.steps, start))
-        peak = len(rate) > 2 and at < len(rate) and rate.values[at] >= 0.9 * rate.values.max() > 0
-        if gan.disc_row is not None or (not same and not (peak and start > 0)):
-            return
-        why = "on the step where the learning-rate warm-up ends" if same else "at the peak of its learning rate"
-        shock = facts.phases.shock("rec_loss")
-        hit = f" rec_loss rose {shock.ratio:.1f} times there." if shock is not None and shock.seen else ""
-        yield self.finding(
-            f"The discriminator starts untrained {why} (step {start:,}).{hit}",
-            metrics=("disc_loss", "lr"),
-            steps=(start, start),
-            evidence=(Evidence("GAN start", float(start)),),
-            phase="gan-start",
         )
 
 

@@ -8,36 +8,28 @@ import numpy as np
 
 from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts, Track
-from vaelab.facts.errors import DIRECTED, Growth
+from vaelab.facts.errors import DIRECTED, Growth, Shift, times
 from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
-from vaelab.words import number
+from vaelab.rules.jumps import began_again
+from vaelab.words import number, rough
 
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
-STUCK_ROWS = 40
+FEW, MANY_TIMES = 3, 2.5
+"""Rows that are enough where the error now is this many times the first."""
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
     "generator_adversarial": 50.0,
-    "discriminator": 10.0,
-    "discriminator_real": 10.0,
-    "discriminator_fake": 10.0,
+    **dict.fromkeys(("discriminator", "discriminator_real", "discriminator_fake"), 10.0),
 }
 """The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
 """Roles that a healthy run may raise a lot for its reconstruction; rules of their own judge them beside one."""
-FLAT = 0.03
-"""A change of the level by less than this share from the first rows on is none."""
-IMPROVES = 1.3
-"""First error over the error now from which a reconstruction is being trained."""
-NOISY = 0.3
-"""Row-to-row noise from which the level of some dozen rows is known to 10% only."""
-SMALL = 0.01
-"""Share of the reconstruction below which a term next to it is next to nothing."""
 
 
 def directed(facts: Facts) -> Iterator[Track]:
@@ -52,9 +44,9 @@ def directed(facts: Facts) -> Iterator[Track]:
             yield track
 
 
-def specific(facts: Facts, track: Track) -> bool:
-    """Whether rules of its own (REC) judge how this column moves, or it repeats such a column."""
-    return track.metric == "rec_loss" or (track.metric in ("nll_loss", "rec_mse") and "rec_loss" in facts.tracks)
+def repeats(facts: Facts, track: Track) -> bool:
+    """Whether the column is a multiple of a reconstruction that the log has too."""
+    return track.metric in ("nll_loss", "rec_mse") and "rec_loss" in facts.tracks
 
 
 def gan_shock_may_pass(facts: Facts, track: Track) -> bool:
@@ -93,20 +85,19 @@ class WorseThanItWas(Rule):
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        lost = [
-            t
-            for t in directed(facts)
-            if t.rows >= ENOUGH and t.certain and (t.worse or 1.0) >= (LOST if _below_its_start(t) else WORSE)
-            and (_below_its_start(t) or not specific(facts, t))
-            and not _jumped(t) and not gan_shock_may_pass(facts, t)
-        ]  # fmt: skip
+        lost = [t for t in directed(facts) if _lost(t) and not _spoken_for(facts, t)]
         for track, others in worst_of_each_role(lost):
             ratio = track.worse or 1.0
             also = f" The same holds for {', '.join(others[:4])}." if others else ""
+            also += _parts(facts, track)
+            broke = facts.breakdown is not None and not np.isfinite(facts.run[track.metric][-1])
+            rising = track.errors is not None and track.errors[-1] >= track.errors.max() + np.log(0.98)
+            going = "is still rising" if track.role.better == "down" else "is still falling"
+            ends = f"{going}{'' if facts.ended else ': stop and look'}" if rising else "has not come back"
             yield self.finding(
                 f"{track.metric} is worse than it was: {number(track.best)} at step {track.best_step:,},"
-                f" {number(track.now)} now, {number(ratio)} times the error. It left that level at about step"
-                f" {track.onset:,} and has not come back.{also}",
+                f" {number(track.now)} {'before it became NaN' if broke else 'now'}, {rough(ratio)} times the error. It left that"
+                f" level at about step {track.onset:,} and {ends}.{also}",
                 size=ratio,
                 subject=track.role.name,
                 sure=track.role.standing in SURE,
@@ -117,6 +108,31 @@ class WorseThanItWas(Rule):
                     Evidence("error now / best", ratio, "x"),
                 ),
             )
+
+
+def _lost(track: Track) -> bool:
+    least = LOST if _below_its_start(track) else WORSE
+    certain = track.certain if track.rows >= ENOUGH else track.rows >= FEW and (track.improved or 1.0) < 1 / MANY_TIMES
+    return certain and (track.worse or 1.0) >= least
+
+
+def _parts(facts: Facts, track: Track) -> str:
+    """Which part of a sum rose, where the log does not have the reconstruction apart."""
+    if facts.view.has("rec_loss") or not (track.role.name == "total" or track.metric == "nll_loss"):
+        return ""
+    terms = facts.view.of("reconstruction", "perceptual", "kl", "quantiser", "alignment", "regulariser")
+    rose = {m: t.now / t.first for m in terms if m != track.metric and (t := facts.tracks[m]).first > 0}
+    most = max(rose, key=lambda m: rose[m], default=None)
+    if most is None:
+        return f" Which component rose cannot be told from {track.metric} alone."
+    return f" Of its parts {most} changed most: {rose[most]:.3g} times its first level."
+
+
+def _spoken_for(facts: Facts, track: Track) -> bool:
+    """A lasting jump is what made it worse (MET1002), or the GAN start, whose shock may pass or has a rule of its own (ADV307)."""
+    shock = facts.phases.shock(track.metric) if track.role.name == "reconstruction" else None
+    lasting = shock is not None and shock.seen and shock.recovered_step is None
+    return lasting or repeats(facts, track) or _jumped(track) or gan_shock_may_pass(facts, track)
 
 
 def _below_its_start(track: Track) -> bool:
@@ -132,13 +148,12 @@ def _jumped(track: Track) -> bool:
 class Jumped(Rule):
     """A metric became worse from one row to the next.
 
-    What it checks: the largest sudden change for the worse of every column whose direction is known: 1.5 times the error,
-    three times the noise, for 3 rows or more; whether it still stands there.
-    Why it matters: optimisation drifts; data, switches and restarts jump. What else changed on that row names the suspect,
-    also where the level came back.
-    Evidence it needs: 12 rows of the column.
-    What to do: see what the schedule, the data and the code did at that step.
-    References: causes A2, A5, E1, H4.
+    What it checks: the largest sudden change for the worse of every column whose direction is known: 1.5 times the error, three times the
+    noise, for 3 rows or more; how much of it still stands, and what the schedule did on the same rows.
+    Why it matters: optimisation drifts; data, switches and restarts jump. What coincides with the jump names the suspect, also where the
+    level came back.
+    What to do: if nothing in the schedule changed there, look at the batches around that step.
+    References: stylegan2-ada#108, Halton-MaskGIT#15; causes A2, A5, E1, H4.
     """
 
     code = "MET1002"
@@ -147,103 +162,51 @@ class Jumped(Rule):
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        jumped = [t for t in directed(facts) if t.shift is not None and t.rows >= ENOUGH and not _explained(facts, t)]
+        jumped = [t for t in directed(facts) if t.rows >= ENOUGH and _unexplained(facts, t) and not repeats(facts, t)]
         for track, others in worst_of_each_role(jumped):
             shift = track.shift
             assert shift is not None
-            ratio = max(shift.ratio, track.worse or 0.0) if shift.lasting else shift.ratio
-            where = "and stays there" if shift.lasting else f"and was back by step {shift.back_step:,}"
-            if ratio > 2 * shift.ratio:
-                where = f"and has gone on to {number(track.now)}, {number(ratio)} times the error of its best level"
+            remains, what = remaining(track, shift), facts.coincides(shift)
+            # one that passes has cost little; a resume that restores everything does not show at all
+            passed = shift.ratio ** (0.5 if what == "resume" else 0.25)
+            now = "stays there" if shift.lasting else f"was back by step {shift.back_step:,}"
+            if remains > 2 * shift.ratio:
+                now = f"has gone on to {number(track.now)}, {rough(remains)} times the error"
             also = f" So did {', '.join(others[:4])}." if others else ""
             yield self.finding(
-                f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}:"
-                f" {number(shift.before)} to {number(shift.after)}, {number(shift.ratio)} times the error, {where}.{also}",
-                size=ratio if shift.lasting else ratio**0.25, subject=track.role.name, sure=track.role.standing in SURE, metrics=(track.metric, *others),
+                f"{track.metric} jumped for the worse between step {shift.before_step:,} and {shift.step:,}, {WITH[what]}:"
+                f" {number(shift.before)} to {number(shift.after)}, {rough(shift.ratio)} times the error, and {now}.{also}",
+                size=max(remains, passed), subject=track.role.name, sure=track.role.standing in SURE, metrics=(track.metric, *others),
                 steps=(shift.step, track.steps[1] if shift.lasting else shift.back_step),
                 evidence=(Evidence("level before", shift.before), Evidence("level after", shift.after),
                           Evidence("error after / before", shift.ratio, "x")),
             )  # fmt: skip
 
 
-def _explained(facts: Facts, track: Track) -> bool:
-    """The jump lies in the first rows, or at a GAN start or warm-up, or rules of its own speak of it."""
-    shift, gan = track.shift, facts.phases.gan
-    assert shift is not None
-    if specific(facts, track) and (shift.lasting or facts.changes.jump is not None):
-        return True
-    spacing = 3 * max(1, shift.step - shift.before_step)
-    seen = gan.state == "active" and gan.start_step is not None and gan.before_step is not None
-    if seen and gan.before_step - spacing <= shift.step <= gan.start_step + spacing:  # type: ignore[operator]
-        return True
-    warm_up = facts.phases.warm_up
-    return warm_up is not None and shift.step <= (warm_up.end_step or track.steps[1]) + spacing
+WITH = {
+    "": "with the schedule unchanged",
+    "lr-jump": "on the rows where the learning rate jumps",
+    "weight-jump": "on the rows where a loss weight changes",
+    "resume": "at the resume",
+    "epoch-start": "at the start of an epoch, with the schedule unchanged",
+}
+"""What the run did on the rows of a jump, in words."""
 
 
-class StuckFromTheStart(Rule):
-    """A metric has not moved since the first rows.
-
-    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
-    trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
-    A term that is next to nothing, or all noise, beside a reconstruction that improves is passed over.
-    Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
-    Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
-    is. A fine-tune that starts at its best level looks the same.
-    Evidence it needs: 40 rows of the column from the first steps on.
-    What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
-    References: LightningDiT#1, 1d-tokenizer#43; causes B8, E2, C1.
-    """
-
-    code = "MET1003"
-    name = "stuck-from-the-start"
-    finds = ("", "stuck")
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        warm_up = facts.phases.warm_up
-        if facts.phases.origin in ("pretrained", "resumed") or (warm_up is not None and warm_up.end_step is None):
-            return
-        losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
-        stuck = [t for t in losses if t.rows >= STUCK_ROWS and begins_with_the_run(facts, t) and _flat(t)]
-        # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
-        latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
-        held_out = any(t.role.split in ("val", "test") for t in stuck)
-        nothing = (
-            held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
-        )
-        for track in (t for t in stuck if t.role.split == "train" and not t.constant and not _lost_in_noise(facts, t)):
-            yield self.finding(
-                f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
-                f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
-                f" began at its best.{' Every other loss stays flat too.' if nothing else ''}",
-                costs=nothing,
-                subject=track.role.name,
-                metrics=(track.metric,),
-                steps=track.steps,
-                evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
-            )
+def remaining(track: Track, shift: Shift) -> float:
+    """Error now, since the jump, over the error before it."""
+    assert track.errors is not None
+    i = int(np.searchsorted(track.series.steps, shift.step))
+    late = max(i, len(track.errors) - len(track.series.late))
+    return times(level(track.errors[late:]) - level(track.errors[max(0, i - LASTS) : i]))
 
 
-def _flat(track: Track) -> bool:
-    change = abs(float(np.log(track.improved or 1.0)))
-    range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
-    # what the noise of the two levels compared does to their ratio
-    chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
-    return bool(change <= FLAT + chance and range_ <= 2 * FLAT + 4 * track.noise)
-
-
-def _lost_in_noise(facts: Facts, track: Track) -> bool:
-    """A term beside a reconstruction that improves, which is so small or so noisy that its level says nothing."""
-    rec = next((facts.tracks[m] for m in facts.view.of("reconstruction") if m != track.metric), None)
-    if rec is None or (rec.improved or 1.0) < IMPROVES or track.role.name != "perceptual":
+def _unexplained(facts: Facts, track: Track) -> bool:
+    """Whether it jumped anywhere but at a GAN start or in a warm-up; where training began anew RES804 says what that was."""
+    if track.shift is None:
         return False
-    return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
-
-
-def begins_with_the_run(facts: Facts, track: Track) -> bool:
-    steps = facts.run.steps
-    spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
-    return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
+    what = facts.coincides(track.shift)
+    return what in WITH and (what == "resume" or not began_again(facts))
 
 
 class Exploded(Rule):
@@ -255,7 +218,6 @@ class Exploded(Rule):
     its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
     whatever the other columns do, and its gradient reaches the generator.
-    Evidence it needs: 12 rows of the column that are not 0.
     What to do: go back to the checkpoint before that step; lower that network's learning rate, clip its gradient, check its penalty.
     References: phenaki-pytorch#29; cause E1.
     """

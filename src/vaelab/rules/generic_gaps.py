@@ -8,50 +8,10 @@ import numpy as np
 
 from vaelab.analysis import rolling_median
 from vaelab.facts import Evidence, Facts
-from vaelab.facts.standing import SURE
 from vaelab.facts.tracks import ENOUGH, LASTS
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.generic import directed, specific
-
-
-class GoneToZero(Rule):
-    """A loss has become exactly zero and stays so.
-
-    What it checks: a reconstruction, perceptual, alignment or total column that was not zero before, and is exactly 0 in the
-    last 8 rows or more.
-    Why it matters: no real error is 0. The term was switched off, is no longer computed, or is printed with too few decimals.
-    What to do: see which switch or schedule acts at that step; print it in scientific notation.
-    References: causes F7, G3.
-    """
-
-    code = "MET1004"
-    name = "gone-to-zero"
-    finds = ("", "zero")
-    needs = ("tracks",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for track in facts.tracks.values():
-            loss = (
-                track.role.name in ("reconstruction", "perceptual", "alignment", "total")
-                and track.role.standing in SURE
-            )
-            if not loss or track.zero_since is None:
-                continue
-            decimals = facts.run.columns[track.metric].decimals
-            printed = (
-                f" It is printed with {decimals} decimals: below half a unit of the last one."
-                if decimals is not None
-                else ""
-            )
-            yield self.finding(
-                f"{track.metric} is exactly 0 from step {track.zero_since:,} on: switched off, not computed, or"
-                f" rounded.{printed}",
-                subject=track.role.name,
-                costs=decimals is None or track.high >= 30 * 10.0**-decimals,
-                metrics=(track.metric,),
-                steps=(track.zero_since, track.steps[1]),
-                evidence=(Evidence("first step at 0", float(track.zero_since)),),
-            )
+from vaelab.rules.generic import directed, repeats
+from vaelab.words import rough
 
 
 class GanLossAtZero(Rule):
@@ -60,7 +20,6 @@ class GanLossAtZero(Rule):
     What it checks: a column that may be the generator's or the discriminator's loss (``GAN_Loss``): 0 in most of the rows of a
     stretch that lasts to the end, after it was not. Rules of their own judge the columns that are known.
     Why it matters: a discriminator's hinge loss is 0 where it tells every sample from a real one: it has won.
-    Evidence it needs: 12 rows of the column.
     What to do: log the discriminator's and the generator's terms apart; see which it is with --map.
     References: dome272/VQGAN-pytorch#16; cause D4.
     """
@@ -75,9 +34,9 @@ class GanLossAtZero(Rule):
             if set(role.could_be) != {"generator_adversarial", "discriminator"}:
                 continue
             series = facts.view.series(metric)
-            moving = (
-                np.flatnonzero(rolling_median(series.values, 9)) if len(series) >= ENOUGH else np.empty(0, np.int64)
-            )
+            if len(series) < ENOUGH:
+                continue
+            moving = np.flatnonzero(rolling_median(series.values, 9))
             if len(moving) < LASTS or moving[-1] + LASTS >= len(series):
                 continue
             since, rest = int(series.steps[moving[-1] + 1]), series.values[moving[-1] + 1 :]
@@ -96,7 +55,6 @@ class NoLongerLogged(Rule):
     What it checks: a training reconstruction that stood in nine of ten rows up to some row, and in none of the rows since: a quarter
     of the log and 12 rows at least, in which other columns go on.
     Why it matters: a value printed as None, null, - or *** is not a number any more, and nothing can be said of the run since.
-    Evidence it needs: 24 rows.
     What to do: look at the lines after the last value; print the term as it is, NaN included.
     References: causes F1, F7.
     """
@@ -129,9 +87,10 @@ class NoLongerLogged(Rule):
 class Spiky(Rule):
     """A metric has spikes that return at once.
 
-    What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times).
+    What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times), gone at the next
+    row, after the first tenth of the run and outside of a GAN's start shock. Of a reconstruction: how many of the rows they are, and
+    whether three and more are ten times its level.
     Why it matters: a spike that returns is a sample or one bad update, not the level of the model.
-    Evidence it needs: 20 rows of the column.
     What to do: log the sample ids of those steps and look at the samples.
     References: cause A2.
     """
@@ -142,19 +101,30 @@ class Spiky(Rule):
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        shock, start = facts.phases.shock("rec_loss"), facts.phases.gan.start_step
+        until = start if shock is not None and shock.seen and start is not None else np.inf
         for track in directed(facts):
             spikes = track.spikes[track.spikes > track.steps[0] + 0.1 * (track.steps[1] - track.steps[0])]
-            if specific(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
+            spikes = spikes[spikes < until]
+            if repeats(facts, track) or track.rows < 20 or not len(spikes) or track.role.split != "train":
                 continue
+            at = np.searchsorted(track.series.steps, spikes)
+            heights = track.series.high[at] / np.maximum(rolling_median(track.series.values, 21)[at], 1e-300)
+            judged = track.role.name == "reconstruction"
             yield self.finding(
-                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, gone at the next row (first at"
-                f" step {int(spikes[0]):,}): samples, or single bad updates.",
+                f"{track.metric} has {len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''}, up to {rough(heights.max())} times its"
+                f" level and gone at the next row (first at step {int(spikes[0]):,}): samples, or single bad updates.",
                 subject=track.role.name,
-                size=float(len(spikes)),
+                size=len(spikes) / len(track.series) if judged and len(spikes) >= MANY else None,
+                costs=judged and int(np.sum(heights >= HUGE)) >= OFTEN,
                 metrics=(track.metric,),
                 steps=(int(spikes[0]), int(spikes[-1])),
                 evidence=(Evidence("spikes", float(len(spikes))),),
             )
+
+
+HUGE, OFTEN, MANY = 10.0, 3, 5
+"""Height of a spike (times the level around it) and number of such spikes from which they do harm, number of spikes of any height."""
 
 
 class ScatterGrows(Rule):
@@ -164,7 +134,6 @@ class ScatterGrows(Rule):
     out: 4 times it, and 20% of the level.
     Why it matters: single batches now differ far more than they did. Either each update throws the weights about (a rate that is too high, a smaller
     batch), or some of the samples are of another kind. The level itself may not have changed yet.
-    Evidence it needs: 40 rows of the column.
     What to do: look at the gradient norm and the rate; score one fixed batch in every row: if it scatters too, it is the weights.
     References: runs whose learning rate was raised late; causes E1, E9, A2.
     """

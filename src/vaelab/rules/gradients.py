@@ -17,7 +17,7 @@ TINY = 1e-6
 class GradientGrows(Rule):
     """The gradient norm has grown many times.
 
-    What it checks: the late against the early level of ``grad_norm``, outside the warm-up.
+    What it checks: the largest smoothed level of ``grad_norm`` 8 times its first and more; watched where it is still 4 times as high.
     Why it matters: a growing norm with a worsening loss is divergence; with a constant loss it may be a change of weights
     or the GAN's part.
     Evidence it needs: ``grad_norm`` with at least 12 rows.
@@ -35,9 +35,8 @@ class GradientGrows(Rule):
         if len(norm) < 12 or norm.values.min() <= 0:
             return
         smooth = rolling_median(norm.values, 5)
-        early = level(smooth[: max(3, len(smooth) // 8)])
-        peak = int(np.argmax(smooth))
-        late = level(smooth[-max(3, len(smooth) // 8) :])
+        few = max(3, len(smooth) // 8)
+        early, late, peak = level(smooth[:few]), level(smooth[-few:]), int(np.argmax(smooth))
         if smooth[peak] < 8 * early:
             return
         settled = late < 4 * early

@@ -10,8 +10,7 @@ from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.evaluated import TRAINED
-from vaelab.rules.evaluated_pictures import is_local_grid
+from vaelab.rules.evaluated import TRAINED, is_local_grid
 from vaelab.words import number
 
 TRAINING = "rec_loss|rec_mse|total_loss"
@@ -46,52 +45,6 @@ def parted_at_once(facts: Facts, held_out: str, growth: float) -> bool:
     if shift is None or not shift.lasting or track.rows < ENOUGH:
         return False
     return bool(np.log(shift.ratio) >= SUDDEN * np.log(growth))
-
-
-class ValidationGap(Rule):
-    """Validation gets worse while training gets better.
-
-    What it checks: the late validation ``rec_loss`` (or ``rec_mse``) against its own best and against the training level.
-    Where the averaged weights (EMA) are validated too and hold their best, the raw weights swing: nothing is memorised. A rise that is
-    one jump is no memory either. Totals stand in where no reconstruction is logged.
-    Why it matters: overfitting is a gap between held-out and training data. A low training value alone never shows it.
-    Evidence it needs: a validation ``rec_loss``, ``rec_mse`` or ``total_loss`` with at least 4 values, and the training one.
-    What to do: more data or augmentation; check that both splits are processed in the same way.
-    References: phenaki-pytorch#29; cause A7.
-    """
-
-    code = "REC109"
-    name = "validation-gap"
-    finds = ("reconstruction", "worse")
-    needs = (TRAINING, HELD_OUT)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        names = error_columns(facts)
-        if names is None:
-            return
-        val, rec = facts.view.series(names[0]), facts.view.series(names[1])
-        if len(val) < 4:
-            return
-        best = float(val.values.min())
-        late = val.now
-        train = rec.now
-        before = rec.between(int(rec.steps[0]), int(val.steps[int(np.argmin(val.values))])).now
-        if not (best > 0 and train > 0 and late > 1.25 * best and late > 1.5 * train and train < before):
-            return
-        if parted_at_once(facts, names[0], late / best):
-            return
-        averaged = facts.view.series(f"val_ema/{names[1]}")
-        if len(averaged) >= 4 and averaged.late.values.min() <= 1.25 * float(averaged.values.min()):
-            return
-        yield self.finding(
-            f"Validation {names[1]} has risen to {number(late)} from its best {number(best)} while the training value fell to"
-            f" {number(train)}: the model fits its training data and not the held-out data.",
-            size=late / best,
-            sure=late > 2 * train,
-            metrics=names,
-            steps=(int(val.steps[int(np.argmin(val.values))]), int(val.steps[-1])),
-            evidence=(Evidence("validation / training", late / train, "x"),),
-        )
 
 
 class AverageOfWeights(Rule):
@@ -150,8 +103,9 @@ class AverageOfWeights(Rule):
 class GapWidens(Rule):
     """Training goes on improving, held-out samples do not follow.
 
-    What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first one, its
-    size now, and that the training error still fell by a sixth while the gap opened.
+    What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first
+    one, its size now, and that the training error still fell by a sixth while the gap opened; or fell at all since the held-out error's
+    best, which has risen by a quarter. A rise that is one jump is no memory.
     Why it matters: the gap opens long before the held-out error rises. Held-out samples are decoded from the mode and
     training ones from noisy samples, so in a run that generalises the ratio is near or below 1 and stays there.
     Evidence it needs: a validation ``rec_loss``, ``rec_mse`` or ``total_loss`` with at least 3 values, and the training one. Of totals
@@ -168,14 +122,15 @@ class GapWidens(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         names = error_columns(facts)
         jump = facts.changes.jump
-        if names is None or (jump is not None and jump.coincides != "gan-start"):
+        # data that changed at once, for the worse or the better, part the two as well
+        if names is None or facts.changes.drop is not None or (jump is not None and jump.coincides != "gan-start"):
             return
         val, rec = facts.view.series(names[0]), facts.view.series(names[1])
         if len(val) < 3 or len(rec) < 12:
             return
-        # the training level around each validation: the rows of half the way to the one before
+        # the training level around each validation: the rows of half the way to the ones before and after
         half = max(1, int(level(np.diff(val.steps))) // 2)
-        train = np.array([level(rec.between(int(s) - half, int(s)).values) for s in val.steps])
+        train = np.array([level(rec.between(int(s) - half, int(s) + half).values) for s in val.steps])
         # raw weights that swing are not memory: the better of raw and averaged weights counts
         averaged = facts.view.series(f"val_ema/{names[1]}")
         held_out = np.minimum(val.values, averaged.values) if len(averaged) == len(val) else val.values
@@ -186,7 +141,9 @@ class GapWidens(Rule):
             return
         now = level(ratio[-2:]) if len(ratio) > 3 else float(ratio[-1])
         growth = now / float(ratio[0])
-        if now < 1.6 or growth < 1.35 or train[-1] > 0.85 * train[0]:
+        best = int(np.argmin(held_out))
+        risen = held_out[-1] > 1.25 * held_out[best] and train[-1] < train[best]
+        if now < 1.6 or growth < 1.35 or not (risen or train[-1] <= 0.85 * train[0]):
             return
         rose = float(held_out[-1]) / float(held_out[0])
         if rose > 1.35 and parted_at_once(facts, names[0], rose):
@@ -211,7 +168,6 @@ class GridInValidation(Rule):
     What it checks: the latest ``val/grid_peak`` at 1.5 or more with half an 8-bit level of ``val/grid_level``, of the averaged
     weights where those are validated, in a model that explains more than half of the variance.
     Why it matters: no loss shows it and the eye does; a diffusion model learns to make it too.
-    Evidence it needs: ``grid_peak`` and ``grid_level`` of a validation, as ``vaelab train`` logs them.
     What to do: look at the previews; resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight
     of the GAN if the grid came with it.
     References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5; REC121 finds it in a checkpoint.

@@ -1,4 +1,4 @@
-"""KL: does the latent carry information."""
+"""KL: does the latent carry information, and does the KL term weigh too much."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import numpy as np
 
 from vaelab.analysis import level, trend
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.learned import after_warm_up
 from vaelab.run import FloatArray
-from vaelab.words import number
+from vaelab.words import number, rough, share_text
 
-COLLAPSED = 0.001
-"""Nats per input value (or 0.01 per latent element): too little to describe an image, whatever the compression."""
-EARLY_STEPS = 100
+COLLAPSED, COLLAPSED_ELEMENT = 0.001, 0.01
+"""Nats per input value, and per latent element: too little to describe an image, whatever the compression."""
 COLLAPSED_SAMPLE = 8.0
 """Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
+STARVED, STARVED_ELEMENT = 0.05, 0.3
+"""Nats per input value, and per latent element, below which a latent carries less than those of tokenizers."""
+SMALL_BETA = 1e-2
+"""Effective beta up to which a weight cannot collapse a latent, and above which a unit-variance decoder loses detail."""
+EARLY_STEPS = 100
+MOST = 0.5
 
 
 def input_nats(facts: Facts) -> float | None:
@@ -55,10 +61,11 @@ def information_bound_broken(facts: Facts) -> float | None:
 class Collapsed(Rule):
     """The latent carries (almost) no information.
 
-    What it checks: the KL in nats per latent element, or per input value where the latent shape is not known, late in
+    What it checks: the KL in nats per latent element, per input value where the latent shape is not known, or per sample, late in
     the run, together with a reconstruction that has not become good.
-    Why it matters: a posterior equal to the prior tells the decoder nothing; it then paints the same average picture
-    for every input. The losses look calm and converged.
+    Why it matters: a posterior equal to the prior tells the decoder nothing; it then paints the same average picture for every
+    input. The losses look calm and converged. A weight with an effective beta of 0.01 or less cannot do that: the encoder has
+    hardly moved then, or there is nothing to encode.
     Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over; within the
     first 100 steps a KL that has fallen to a third.
     What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
@@ -71,44 +78,33 @@ class Collapsed(Rule):
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kl = facts.view.series("kl_loss")
-        rec = facts.view.series("rec_loss")
+        kl, rec = facts.view.series("kl_loss"), facts.view.series("rec_loss")
         # a row that is a mean over an epoch stands for many steps
-        epochs = facts.run.smoothing["kl_loss"].kind == "epoch_mean"
-        if len(kl) < (5 if epochs else 20) or len(rec) < (5 if epochs else 20):
-            return
+        enough = 5 if facts.run.smoothing["kl_loss"].kind == "epoch_mean" else 20
         settled = kl.between(after_warm_up(facts), int(kl.steps[-1]))
-        if len(settled) < (4 if epochs else 10):
+        if min(len(kl), len(rec)) < enough or len(settled) < min(10, enough - 1) or (rec_improvement(facts) or 0) > 4:
             return
         late = settled.now
-        per_input = input_nats(facts)
-        nats = facts.scales.nats_per_element(late)
-        per_element = nats if facts.scales.latent is not None and facts.scales.latent.standing != "bounded" else None
-        low = (per_element is not None and per_element < 0.01) or (per_input is not None and per_input < COLLAPSED)
         printed_zero = _printed_zero(facts, settled.late.values)
-        total = facts.scales.kl_nats_total
-        few = total is not None and total < COLLAPSED_SAMPLE
-        if not (low or few or printed_zero):
+        amount = "printed as 0" if printed_zero else _too_little(facts, late)
+        if not amount:
             return
-        better = rec_improvement(facts)
-        if better is not None and better > 4:
-            return
-        rising = trend(settled.later.values).direction == "rising" and late > 3 * settled.later.first
-        if rising and not printed_zero:
+        if not printed_zero and trend(settled.later.values).direction == "rising" and late > 3 * settled.later.first:
             return
         # every KL is small at first; before 100 steps only one that has fallen says something
         short = facts.run.step_unit == "step" and kl.steps[-1] - kl.steps[0] < EARLY_STEPS
         if short and float(kl.values[:5].max()) < 3 * late:
             return
-        amount = f"{total:.2g} nats for a whole sample" if total is not None and not printed_zero else "printed as 0"
-        if per_input is not None and not printed_zero:
-            amount = f"{per_input:.2g} nats per input value"
-        if per_element is not None:
-            amount = f"{per_element:.2g} nats per latent element"
+        beta, per_input = facts.scales.effective_beta, input_nats(facts)
+        small = beta is not None and beta <= SMALL_BETA
         yield self.finding(
             f"The latent carries almost no information: kl_loss {late:.3g} is {amount}, and rec_loss has not become good"
-            f" ({number(rec.first)} to {number(rec.now)}). The decoder paints an"
-            " average.",
+            f" ({number(rec.first)} to {number(rec.now)}). The decoder paints an average."
+            + (
+                f" An effective beta of {beta:.2g} is too small to do that: the encoder has hardly moved."
+                if small
+                else ""
+            ),
             metrics=("kl_loss", "rec_loss"),
             steps=settled.span,
             evidence=(
@@ -116,6 +112,19 @@ class Collapsed(Rule):
                 Evidence("KL per input value", per_input if per_input is not None else 0.0, "nats"),
             ),
         )
+
+
+def _too_little(facts: Facts, late: float) -> str:
+    """How many nats a KL of ``late`` is, in the finest unit known, if that is next to nothing in any; else empty."""
+    scales, per_input, total = facts.scales, input_nats(facts), facts.scales.kl_nats_total
+    known = scales.latent is not None and scales.latent.standing != "bounded"
+    amounts = (
+        (scales.nats_per_element(late) if known else None, COLLAPSED_ELEMENT, "nats per latent element"),
+        (per_input, COLLAPSED, "nats per input value"),
+        (total, COLLAPSED_SAMPLE, "nats for a whole sample"),
+    )
+    said = [f"{value:.2g} {unit}" for value, _, unit in amounts if value is not None]
+    return said[0] if any(value is not None and value < least for value, least, _ in amounts) else ""
 
 
 def _printed_zero(facts: Facts, late: FloatArray) -> bool:
@@ -127,70 +136,82 @@ def _printed_zero(facts: Facts, late: FloatArray) -> bool:
     return whole and abs(level(late)) <= unit
 
 
-class Starved(Rule):
-    """The latent carries little information and the reconstruction pays for it.
+class WeighsTooMuch(Rule):
+    """The KL term weighs far more than in tokenizers.
 
-    What it checks: KL between collapsed and usual (0.001 to 0.05 nats per input value, or 0.02 to 0.3 per latent
-    element) while the KL weight is out of family.
-    Why it matters: 0.16 nats per element looks tidy and cost one user 6.6 dB.
-    Evidence it needs: ``kl_loss`` with a known reduction, the effective beta.
-    What to do: lower the KL weight and watch rec_loss; the latent's own statistics are what diffusion needs.
-    References: users' analyses of real runs.
+    What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6), above 0.01; where it is
+    not known, the weighted KL as a share of the loss by value, at the first rows or now one half and more. Up to 0.3 information where
+    the latent carries as much as those of tokenizers (0.3 nats an element and more): the weight has not cost it anything.
+    Why it matters: the same number means another thing under every reduction: 1e-4 in Pyramid-Flow's is 2.1 in
+    latent-diffusion's. Above 1e-2 a unit-variance decoder loses detail: 0.16 nats per element look tidy and cost one user 6.6 dB.
+    Evidence it needs: kl_weight (declared or solved from the columns), the trainer's reductions and the clip size; or ``kl_loss``
+    beside the terms of the loss.
+    What to do: divide the weight by the ratio of the two betas, or raise it step by step from 1e-6.
+    References: users' analyses of real runs, checked against the trainers' code; cause C2.
     """
 
-    code = "KL204"
-    name = "latent-starved"
-    finds = ("kl", "too-low")
-    needs = ("kl_loss", "effective-beta")
+    code = "KL203"
+    name = "kl-weight-out-of-family"
+    finds = ("kl_weight", "too-high")
+    needs = ("effective-beta|kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        beta, per_input = facts.scales.effective_beta, input_nats(facts)
-        kl = facts.view.series("kl_loss")
-        if beta is None or beta <= 1e-2 or not len(kl):
+        scales = facts.scales
+        beta, shares = scales.effective_beta, _shares(facts)
+        # with an assumed clip size only a large excess counts
+        high = beta is not None and beta > (1.0 if scales.clip_assumed else SMALL_BETA)
+        if not high and (shares is None or max(shares) < MOST):
             return
-        nats = facts.scales.nats_per_element(kl.now)
-        starved = nats is not None and 0.02 <= nats < 0.3
-        if not starved and not (per_input is not None and COLLAPSED <= per_input < 0.05):
-            return
-        amount = f"{nats:.3f} nats per latent element" if starved else f"{per_input:.2g} nats per input value"
+        said, evidence = [], []
+        if beta is not None and high:
+            weight = in_force(facts.view, facts.algebra.solved, "kl_weight")
+            said.append(
+                f"With kl_weight {weight:g} one nat of KL weighs {rough(beta)} against the summed pixel loss (effective beta)"
+                f"{' (if the clips are 17 frames at 256x256)' if scales.clip_assumed else ''},"
+                f" {rough(beta / 1e-6)} times latent-diffusion's 1e-6; above 0.01 it costs detail."
+            )
+            evidence += [Evidence("effective beta", beta), Evidence("kl_weight", float(weight or 0.0))]
+        if shares is not None and max(shares) >= MOST:
+            first, now = shares
+            said.append(
+                f"The weighted KL term is {share_text(first)} of the loss by value at the first row and {share_text(now)} now."
+                " The KL weight is the first suspect for any loss of detail."
+            )
+            evidence += [Evidence("share first", first), Evidence("share now", now)]
+        logvar = facts.view.series("logvar")
+        learned = len(logvar) > 0 and bool(np.any(logvar.values))
         yield self.finding(
-            f"The latent is over-regularised for a tokenizer: {amount} at an effective beta of {beta:.2g}. Detail is"
-            " being traded for a tidy latent.",
+            " ".join(said),
+            size=beta if high else None,
+            costs=not high or not _carries(facts),
+            # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
+            sure=not learned,
             metrics=("kl_loss",),
-            steps=kl.span,
-            evidence=(facts.view.evidence("kl_loss", int(kl.rows[-1])), Evidence("effective beta", beta)),
+            evidence=evidence,
         )
 
 
-class SmallAtSmallWeight(Rule):
-    """The latent is empty although the KL weight is small.
+def _carries(facts: Facts) -> bool:
+    """Whether the latent is known to carry as much as those of tokenizers."""
+    kl, per_input = facts.view.series("kl_loss"), input_nats(facts)
+    nats = facts.scales.nats_per_element(kl.now) if len(kl) else None
+    return nats >= STARVED_ELEMENT if nats is not None else per_input is not None and per_input >= STARVED
 
-    What it checks: almost no KL (fewer than 8 nats a sample) at an effective beta of 0.01 or less, late in the run.
-    Why it matters: such a weight cannot collapse a latent. An encoder that has not moved from its start (learning rate far
-    too low, no gradient), or data with nothing to encode, look the same in the KL column.
-    Evidence it needs: ``kl_loss`` with a known reduction and the effective beta.
-    What to do: check the learning rate and that the encoder's weights move, then the data.
-    References: causes C1, E2, A4, B8.
-    """
 
-    code = "KL211"
-    name = "kl-small-at-small-weight"
-    finds = ("kl", "too-low")
-    needs = ("kl_loss", "effective-beta")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        kl, total, beta = facts.view.series("kl_loss"), facts.scales.kl_nats_total, facts.scales.effective_beta
-        if total is None or beta is None or beta > 1e-2 or total > COLLAPSED_SAMPLE or len(kl) < 20:
-            return
-        if facts.phases.warm_up is not None and facts.phases.warm_up.end_step is None:
-            return
-        yield self.finding(
-            f"The KL is only {total:.2g} nats a sample, at an effective beta of {beta:.2g}: too small a weight to collapse the"
-            " latent. The encoder has hardly moved, or there is nothing to encode.",
-            metrics=("kl_loss",),
-            steps=kl.span,
-            evidence=(Evidence("KL per sample", total, "nats"), Evidence("effective beta", beta)),
-        )
+def _shares(facts: Facts) -> tuple[float, float] | None:
+    """Share of the weighted KL in the loss by value, in the first rows and now; None where it is not known."""
+    first, now = facts.algebra.shares_first.get("KL"), facts.algebra.shares_now.get("KL")
+    if first is not None and now is not None:
+        return first, now
+    weight, kl, total = (
+        facts.algebra.solved.get("kl_weight"),
+        facts.view.series("kl_loss"),
+        facts.view.series("total_loss"),
+    )
+    if weight is None or weight.value is None or not len(kl) or not len(total) or total.values[0] <= 0:
+        return None
+    share = weight.value * float(kl.values[0]) / float(total.values[0])
+    return share, share
 
 
 class DeadChannels(Rule):

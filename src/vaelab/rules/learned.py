@@ -1,23 +1,46 @@
-"""REC: has the model learned anything."""
+"""What a run has learned: nothing since its first rows, one term that stays flat, first updates that threw the weights out of place."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median, trend
-from vaelab.facts import Evidence, Facts
-from vaelab.facts.rec_kinds import REC_KINDS
+from vaelab.analysis import level, trend
+from vaelab.facts import Evidence, Facts, Track
+from vaelab.facts.standing import SURE
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.generic import LOST, directed
 from vaelab.rules.held_out import skill
+from vaelab.run import FloatArray
 from vaelab.words import number
 
-STANDS = 40
-"""Rows after which a loss that has hardly moved stands where it is."""
+STUCK_ROWS, FEWER, SETTLED = 40, 30, 50
+"""Rows without progress that say something; of a network that is known to begin untrained, fewer; rows after which it is no plateau at
+the start that learning leaves behind."""
+FLAT = 0.03
+"""A change of the level by less than this share from the first rows on is none."""
+IMPROVES = 1.3
+"""First error over the error now from which a reconstruction is being trained."""
+NOISY = 0.3
+"""Row-to-row noise from which the level of some dozen rows is known to 10% only."""
+SMALL = 0.01
+"""Share of the reconstruction below which a term next to it is next to nothing."""
+START = 0.05
+"""Share of the rows in which the output layers find the mean of the data: every run improves there."""
+FELL = 1.2
+"""First error over the error just after the start of a network that was not trained before."""
+GAINED, GAINED_FROM_SCRATCH, NEXT_TO_NOTHING = 1.1, 1.4, 1.25
+"""Error just after the start over the best error since from which a run has become better; a network that begins untrained gains more,
+and below the last what it has gained is next to nothing."""
+WITHIN_NOISE = 2.0
+"""Standard errors that a smaller gain needs to count."""
 NO_CONSTANT = ("unknown", "bce-sum", "cross-entropy", "spectral")
 """Kinds of rec_loss whose level says nothing of a constant output: they may hold a part that no model can remove."""
+EXPLAINS = 0.3
+"""Share of the held-out variance explained from which a model has learned, however flat the training curve is."""
+STANDS = (0.5, 2.0)
+"""Level now over the highest of the first rows between which a KL has not moved."""
 
 
 def after_warm_up(facts: Facts) -> int:
@@ -28,280 +51,226 @@ def after_warm_up(facts: Facts) -> int:
     return warm_up.end_step if warm_up.end_step is not None else int(run.steps[-1])
 
 
-class NoLearning(Rule):
-    """A model that starts from scratch has hardly improved.
+class NoImprovement(Rule):
+    """The run has not become better since its first rows.
 
-    What it checks: the late and the best level of ``rec_loss`` against its level just after the first rows, for runs that
-    are not fine-tunes or continuations.
-    Why it matters: a constant output scores the data's variance and stays there; so does a network that gets no
-    gradient. Loss values alone look calm.
-    Evidence it needs: ``rec_loss`` of a known kind with at least 30 rows and the warm-up over; rows that are steps, since a row
-    that is an epoch's mean holds what the first epoch learned. Where ``val/explained_variance`` is logged and above 0.3, the model has learned, however flat the training curve is.
-    What to do: check that the latent carries information (KL), the learning rate, and that inputs and targets match.
-    References: magvit2-pytorch#12, taming-transformers#44; causes B8, C1, E2.
+    What it checks: of every reconstruction and held-out score, the error just after the first twentieth of the rows against the best level
+    since: none is 1.1 times better (1.4 times, of a network that begins untrained with a loss of a known kind) and beyond its noise.
+    Critical where held-out data stand worse than at first, and where an untrained network has stopped short of 1.25 times. Where the KL stands as
+    well, nothing moves: the run is the subject.
+    Why it matters: the first rows fall in every run, for the output finds the mean of the data. What follows is learning, and there is none.
+    A constant output scores the data's variance and stays there; a collapse lowers the KL; where neither moves, the weights do not.
+    Evidence it needs: 40 rows (30 from an untrained network) that are steps, from the first ones on; no fine-tune, no resumed run; the warm-up over.
+    What to do: print the gradient norm and the change of one weight over 100 steps; check that inputs and targets match.
+    References: magvit2-pytorch#12, taming-transformers#44; causes E1, E2, C1, B8.
     """
 
-    code = "REC103"
-    name = "no-learning"
-    finds = ("reconstruction", "stuck")
-    needs = ("rec_loss",)
+    code = "MET1009"
+    name = "no-improvement"
+    finds = ("", "stuck")
+    needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        rec = facts.view.series("rec_loss")
-        jump = facts.changes.jump
-        if facts.phases.origin != "scratch" or len(rec) < 30 or (jump is not None and jump.coincides != "warm-up"):
+        # the first row of an epoch holds what that epoch learned
+        if not _could_learn(facts) or facts.run.step_unit != "step" or (skill(facts) or 0.0) > EXPLAINS:
             return
-        settled = rec.between(after_warm_up(facts), int(rec.steps[-1]))
-        if len(settled) < 20 or facts.view.error[1] in NO_CONSTANT or facts.run.step_unit != "step":
+        untrained = facts.phases.origin == "scratch" and facts.view.error[1] not in NO_CONSTANT
+        judged = [t for t in facts.tracks.values() if _judged(facts, t, FEWER if untrained else STUCK_ROWS)]
+        if not judged or any(_gained(t, GAINED_FROM_SCRATCH if untrained else GAINED) for t in judged):
             return
-        # the first rows fall in every run (the output layer finds the mean): compare with what follows them
-        early = rec.between(int(rec.steps[max(2, len(rec) // 20)]), int(rec.steps[-1])).first
-        late = rec.now
-        best = float(rolling_median(rec.values, max(9, len(rec) // 10)).min())
-        if early <= 0 or late > 1.8 * early or min(late, best) < 0.7 * early:
-            return  # what was learned and lost again is damage (REC110), not a lack of learning
-        if (skill(facts) or 0.0) > 0.3:
-            return
-        share = 1 - late / early
-        gain = f"improved by only {share:.0%}" if share >= 0.005 else "not improved"
-        still = trend(rec.later.values).direction
-        slow = " and still falls slowly" if still == "falling" else ""
+        track = next((t for t in judged if t.metric == "rec_loss"), judged[0])
+        start = _start(track)
+        assert track.errors is not None
+        if not untrained and track.errors[0] - level(track.errors[start : start + _few(track)]) < np.log(FELL):
+            return  # it may have begun at its best
+        kl = facts.view.series("kl_loss")
+        still = len(kl) >= FEWER and kl.values[0] > 0 and STANDS[0] < kl.now / float(kl.values[:5].max()) < STANDS[1]
+        stopped = untrained and track.rows >= SETTLED and not _gained(track, NEXT_TO_NOTHING)
+        stopped = stopped and trend(track.series.values[start:]).direction != "falling"
+        hardly = "hardly" if _gained(track, GAINED) else "not"
         yield self.finding(
-            f"rec_loss has {gain} since its first rows ({number(early)} to {number(late)} over"
-            f" {len(rec) if rec.per_block == 1 else int(rec.rows[-1]) + 1} rows){slow}: this model has learned"
-            f" {'almost nothing' if late > 0.8 * early else 'little'} beyond a constant output.",
-            size=late / early,
-            metrics=("rec_loss",),
-            steps=rec.span,
-            evidence=(Evidence("early level", early), Evidence("late level", late)),
+            f"{track.metric} has {hardly} become better since step {int(track.series.steps[start]):,}: {number(_level(track, start))} there,"
+            f" {number(track.now)} now, after {track.rows} rows.{' The KL stands as well: nothing moves.' if still else ''}",
+            costs=stopped or any(_worse_than_at_first(t) for t in facts.tracks.values()),
+            subject="run" if still else track.role.name,
+            metrics=tuple(t.metric for t in judged[:4]),
+            steps=(int(track.series.steps[start]), track.steps[1]),
+            evidence=(Evidence("after the first rows", _level(track, start)), Evidence("now", track.now)),
         )
 
 
-class ScaleOutOfRange(Rule):
-    """The reconstruction loss is too large for normalised data.
+def _could_learn(facts: Facts) -> bool:
+    """Whether the run begins from weights that are to improve, and its warm-up is over."""
+    warm_up = facts.phases.warm_up
+    return facts.phases.origin not in ("pretrained", "resumed") and (warm_up is None or warm_up.end_step is not None)
 
-    What it checks: the first values of ``rec_loss`` against what a fresh network scores on data in [-1, 1] (an MSE of about
-    1, at most some tens when it explodes). Of a loss that is a mean of an unknown kind, or is named a squared error while the inputs'
-    range is declared, whether it also stays there: a sum falls.
-    Why it matters: 0..255 pixels in place of -1..1 make the loss four orders of magnitude larger; every weight then has
-    another meaning and the network learns almost nothing.
-    Evidence it needs: ``rec_loss`` of a known kind and reduction: a sum over pixels is large by design. It is doubtful where the
-    reduction is known from no trainer's code.
-    What to do: print the minimum and maximum of one batch.
-    References: magvit2-pytorch#7; PyTorch-VAE#48; cause A1.
+
+def begins_with_the_run(facts: Facts, track: Track) -> bool:
+    steps = facts.run.steps
+    spacing = int(np.median(np.diff(steps))) if len(steps) > 1 else 1
+    return bool(track.steps[0] <= 2 * max(1, spacing)) or facts.run.step_unit != "step"
+
+
+def _worse_than_at_first(track: Track) -> bool:
+    return (
+        track.role.split in ("val", "test")
+        and track.certain
+        and (track.worse or 1.0) > LOST
+        and (track.improved or 1.0) < 1
+    )
+
+
+def _judged(facts: Facts, track: Track, rows: int) -> bool:
+    said = (
+        track.role.name in ("reconstruction", "quality") and track.role.split != "ema" and track.role.standing in SURE
+    )
+    return said and track.errors is not None and track.rows >= rows and begins_with_the_run(facts, track)
+
+
+def _start(track: Track) -> int:
+    return max(2, round(START * len(track.series)))
+
+
+def _few(track: Track) -> int:
+    return max(5, len(track.series) // 20)
+
+
+def _level(track: Track, row: int) -> float:
+    return level(track.series.values[row : row + _few(track)])
+
+
+def _gained(track: Track, times: float) -> bool:
+    """Whether it was clearly better at some time after the start than just after it: what was learned and lost is another fault."""
+    assert track.errors is not None
+    start, few = _start(track), _few(track)
+    after = level(track.errors[start : start + few])
+    blocks = [level(track.errors[i : i + 2 * few]) for i in range(start + few, len(track.errors) - 2 * few + 1, few)]
+    gain = after - min(blocks, default=after)
+    return bool(gain > np.log(times) and gain > WITHIN_NOISE * track.noise / np.sqrt(few / 2))
+
+
+class StuckFromTheStart(Rule):
+    """A metric has not moved since the first rows.
+
+    What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
+    trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
+    A term that is next to nothing, or all noise, beside a reconstruction that improves is passed over.
+    Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
+    Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
+    is. A fine-tune that starts at its best level looks the same.
+    What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
+    References: LightningDiT#1, 1d-tokenizer#43; causes B8, E2, C1.
     """
 
-    code = "REC107"
-    name = "input-range"
-    finds = ("reconstruction", "too-high")
-    needs = ("rec_loss",)
+    code = "MET1003"
+    name = "stuck-from-the-start"
+    finds = ("", "stuck")
+    needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        name, kind = facts.view.error
-        rec, peak = facts.view.series(name), facts.scales.peak
-        if not len(rec):
+        if not _could_learn(facts):
             return
-        sure, limit = True, REC_KINDS[kind].most if kind in REC_KINDS else None
-        if limit is None:
-            if peak is None or not (_is_mean(facts) or _named_mean_square(facts, name)):
-                return
-            # a sum that neither the name nor the code tells falls while the network learns; an error of 0..255 pixels hardly does
-            if len(rec) < 12 or rec.now < 0.5 * level(rec.early.values):
-                return
-            sure, kind = _is_mean(facts), "mse"
-            limit = REC_KINDS[kind].most or 0.0
-        limit *= ((peak or 2.0) / 2) ** 2
-        # an epoch mean already holds what training did
-        if facts.run.smoothing[name].kind == "epoch_mean":
-            limit *= 5
-        # what a start may explode to, a loss does not stand at: the largest possible mean of squares is the range's width, squared
-        if kind == "mse" and peak is not None and facts.tracks[name].rows >= STANDS and rec.values.min() > peak**2:
-            limit = peak**2 if 0.5 < rec.now / level(rec.early.values) < 1.5 else limit
-        early = rec.early
-        first, median = float(rec.values[0]), level(early.values)
-        if first <= limit or median <= limit:
+        losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
+        stuck = [t for t in losses if t.rows >= STUCK_ROWS and begins_with_the_run(facts, t) and _flat(t)]
+        # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
+        latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
+        held_out = any(t.role.split in ("val", "test") for t in stuck)
+        nothing = (
+            held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
+        )
+        for track in (t for t in stuck if t.role.split == "train" and not t.constant and not _lost_in_noise(facts, t)):
+            yield self.finding(
+                f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
+                f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
+                f" began at its best.{' Every other loss stays flat too.' if nothing else ''}",
+                costs=nothing,
+                subject=track.role.name,
+                metrics=(track.metric,),
+                steps=track.steps,
+                evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
+            )
+
+
+def _flat(track: Track) -> bool:
+    change = abs(float(np.log(track.improved or 1.0)))
+    range_ = abs(track.high - track.low) / abs(track.best) if track.best else np.inf
+    # what the noise of the two levels compared does to their ratio
+    chance = 3 * track.noise / np.sqrt(track.rows / 10) if track.trend == "flat" else 0.0
+    return bool(change <= FLAT + chance and range_ <= 2 * FLAT + 4 * track.noise)
+
+
+def _lost_in_noise(facts: Facts, track: Track) -> bool:
+    """A term beside a reconstruction that improves, which is so small or so noisy that its level says nothing."""
+    rec = next((facts.tracks[m] for m in facts.view.of("reconstruction") if m != track.metric), None)
+    if rec is None or (rec.improved or 1.0) < IMPROVES or track.role.name != "perceptual":
+        return False
+    return track.noise > NOISY or abs(track.first) < SMALL * abs(rec.first)
+
+
+class ExplodedAtTheStart(Rule):
+    """A loss exploded in the first rows, and came back.
+
+    What it checks: the largest values of the first fifth of a training loss against its first value and its level now: 10 times both in two rows, or
+    50 times in one. Of a KL, which begins near 0: 1,000 times the first and 100 times the level now; of a quantiser, 100 times. Critical from 50 times on where
+    the reconstruction has not become 5 times better than at first.
+    Why it matters: the first updates at a rate that is too high throw the weights far out. What comes back is not the network that was initialised:
+    large weights, dead units, a latent at the wrong scale.
+    What to do: begin again with a tenth of the rate, or with a warm-up; look at the gradient norm of the first 100 steps.
+    References: runs of four trainers at 10 to 100 times their rate; causes E1, E3.
+    """
+
+    code = "MET1010"
+    name = "exploded-at-the-start"
+    finds = ("", "unstable")
+    needs = ("tracks",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        gain = max((t.improved or 0.0 for t in facts.tracks.values() if t.role.name == "reconstruction"), default=0.0)
+        found = [(size, t) for t in facts.tracks.values() if (size := _explosion(facts, t)) >= 10]
+        if not found:
             return
-        beside = level(rec.values)
-        late = rec.now
-        # a heavy LPIPS term inside rec_loss falls at once; wrongly scaled pixels do not
-        if "lpips" in kind and len(rec) >= 12 and late < first / 6:
-            return
+        size, track = max(found, key=lambda f: f[0])
+        values = track.series.values
+        high, others = _early_high(values), [t.metric for _, t in found if t is not track]
+        also = f" So did {', '.join(others[:4])}." if others else ""
         yield self.finding(
-            f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in"
-            f" {'[0, 1]' if peak == 1 else '[-1, 1]'} no network {'stays' if peak is not None and limit == peak**2 else 'starts'} above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
-            " is the size of the error, as pixels of 0..255 give.",
-            sure=sure,
-            metrics=("rec_loss", name) if name != "rec_loss" else ("rec_loss",),
-            steps=rec.span,
+            f"{track.metric} rose from {number(float(values[0]))} to {number(high)} in the first rows and stands at {number(track.now)} now:"
+            f" the first updates threw the weights out of place.{also}",
+            subject=track.role.name,
+            size=size,
+            costs=size >= 50 and gain < 5,
+            metrics=(track.metric, *others),
+            steps=(track.steps[0], int(track.series.steps[len(values) // 5])),
             evidence=(
-                facts.view.evidence(name, int(rec.rows[0])),
-                Evidence("largest plausible", limit),
-                Evidence("median of the run", beside),
+                Evidence("largest / first", high / float(values[0]), "x"),
+                Evidence("largest / now", high / track.now, "x"),
             ),
         )
 
 
-def _is_mean(facts: Facts) -> bool:
-    """Whether the trainer's own code averages its reconstruction loss over all values, of whatever kind it is."""
-    trainer = facts.view.trainer
-    return trainer.nll_reduction == "mean" and not trainer.fork and facts.view.role("rec_loss").standing == "known"
+def _explosion(facts: Facts, track: Track) -> float:
+    """How many times a loss rose in its first fifth and fell again: the smaller of the two; a KL begins near 0. 0 where it cannot be told."""
+    values, role = track.series.values, track.role
+    losses = ("reconstruction", "perceptual", "total", "quantiser", "kl")
+    if (
+        role.name not in losses
+        or role.standing not in SURE
+        or role.split != "train"
+        or len(values) < 30
+        or not (values.min() > 0 and track.now > 0)
+    ):
+        return 0.0
+    if not begins_with_the_run(facts, track):
+        return 0.0
+    over_first, over_now = (_early_high(values) / level_ for level_ in (float(values[0]), track.now))
+    if role.name == "kl":
+        return min(over_first / 100, over_now) if over_now >= 100 else 0.0
+    size = min(over_first, over_now)
+    # the loss of a quantiser grows from little while its codes come into use
+    return 0.0 if role.name == "quantiser" and size < 100 else size
 
 
-def _named_mean_square(facts: Facts, name: str) -> bool:
-    """Whether the log calls the column a squared error, the range of the inputs is declared, and no PSNR says that the error is small."""
-    psnr = facts.view.series("psnr")
-    return facts.view.role(name).kind == "mse" and "input_range" in facts.run.config and (not len(psnr) or psnr.now < 0)
-
-
-class NothingMoves(Rule):
-    """Neither the reconstruction nor the latent moves.
-
-    What it checks: a model from scratch whose ``rec_loss`` and ``kl_loss`` both stand near their first values late in the
-    run.
-    Why it matters: a collapse lowers the KL, learning lowers rec_loss. When neither changes the weights hardly move: the
-    learning rate is far too low, or gradients do not arrive.
-    Evidence it needs: ``rec_loss`` and ``kl_loss`` with at least 30 rows and the warm-up over, or 12 rows and 60 steps after
-    a warm-up that is in the log. A ``val/psnr`` that rose by 1 dB
-    or more says that the weights move.
-    What to do: print the change of one weight tensor over 100 steps against its norm.
-    References: 2.5 (update / weight about 1e-3); causes E2, H1.
-    """
-
-    code = "REC113"
-    name = "nothing-moves"
-    finds = ("reconstruction", "stuck")
-    needs = ("rec_loss", "kl_loss")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        rec, kl = facts.view.series("rec_loss"), facts.view.series("kl_loss")
-        if facts.phases.origin != "scratch" or len(rec) < 12 or len(kl) < 12 or kl.values[0] <= 0:
-            return
-        settled = rec.between(after_warm_up(facts), int(rec.steps[-1]))
-        # with the end of the warm-up in the log, 60 steps at the full rate that change next to nothing are enough
-        early = len(rec) < 30 or len(settled) < 20
-        if early and (facts.phases.warm_up is None or len(settled) < 6 or settled.steps[-1] - settled.steps[0] < 60):
-            return
-        # the first rows fall in every run that learns at all: compare with the highest of them
-        a = rec.now / float(rec.values[:5].max())
-        b = kl.now / float(kl.values[:5].max())
-        low, high = (0.85, 1.6) if early else (0.7, 2.0)
-        best = float(rolling_median(rec.values, max(5, len(rec) // 10)).min()) / float(rec.values[:5].max())
-        if not (low < min(a, best) and a < 1.3 and 1 / high < b < high):
-            return  # what was learned and lost again has moved
-        psnr = facts.view.series("val/psnr")
-        if len(psnr) > 1 and psnr.values[-1] > psnr.values[0] + 1:
-            return
-        yield self.finding(
-            f"Nothing moves: rec_loss stands at {a:.2f} times and kl_loss at {b:.2f} times their first values after {len(rec)}"
-            " rows. The weights hardly change.",
-            metrics=("rec_loss", "kl_loss"),
-            steps=rec.span,
-            evidence=(Evidence("rec_loss late / first", a, "x"), Evidence("kl_loss late / first", b, "x")),
-        )
-
-
-class BackAtTheStart(Rule):
-    """The reconstruction loss has jumped back to the level of an untrained network, and stays.
-
-    What it checks: a lasting jump of ``rec_loss`` away from any switch, to at least 0.6 times the level of the first rows of
-    a model from scratch, whose row-to-row noise has not shrunk.
-    Why it matters: a constant output scores the variance of the data, the level where training began. Other data make
-    another loss, and alike ones a calmer one; weights that no longer act give just this level with the spread of the data.
-    Evidence it needs: ``rec_loss`` from the first steps on.
-    What to do: reconstruct one known sample: a grey or constant picture says that the decoder is dead. Go back to the
-    checkpoint before the jump.
-    References: causes B8, E1.
-    """
-
-    code = "REC116"
-    name = "back-at-the-start"
-    finds = ("output", "collapsed")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        jump, rec = facts.changes.jump, facts.view.series("rec_loss")
-        if jump is None or jump.coincides not in ("", "epoch-start") or facts.phases.origin != "scratch":
-            return
-        start = rec.first
-        if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio:
-            return
-        before, after = jump.scatter_before, jump.scatter_after
-        if before is None or after is None or after < before / 2.5:
-            return
-        yield self.finding(
-            f"rec_loss went from {number(jump.before)} back to {number(jump.after)} at step {jump.step:,}, the level of an"
-            f" untrained network ({number(start)}), and stays there with the spread of changing samples: the output no"
-            " longer depends on the input.",
-            metrics=("rec_loss",),
-            steps=(jump.step, int(facts.run.steps[-1])),
-            evidence=(Evidence("first rows", start), Evidence("after the jump", jump.after)),
-        )
-
-
-class NoBetterThanMean(Rule):
-    """On held-out samples the model is no better than their mean colour.
-
-    What it checks: ``val/explained_variance`` (1 - MSE / variance) at or below 0.05, with at least 2 validations.
-    Why it matters: 0 is what a constant output reaches; below 0 the output is wrong and not merely blurred. Held-out
-    samples do not change when the training data do, so this speaks of the weights.
-    What to do: reconstruct one known sample; if the value was good before, go back to that checkpoint.
-    References: causes B8, C1, E1.
-    """
-
-    code = "REC117"
-    name = "no-better-than-mean"
-    finds = ("output", "collapsed")
-    needs = ("val/explained_variance",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        series, now = facts.view.series("val/explained_variance"), skill(facts)
-        warm_up = facts.phases.warm_up
-        if now is None or len(series) < 2 or now > 0.05 or series.values[-1] > 0.05:
-            return
-        if warm_up is not None and warm_up.end_step is None:
-            return
-        best = float(series.values.max())
-        lost = best > 0.3
-        since = int(series.steps[int(np.argmax(series.values))]) if lost else int(series.steps[0])
-        was = f", after {best:.2f} at step {since:,}" if lost else ""
-        yield self.finding(
-            f"On held-out samples the output explains {now:.2f} of their variance{was}: a constant picture reaches 0.",
-            metrics=("val/explained_variance",),
-            steps=(since, int(series.steps[-1])),
-            evidence=(facts.view.evidence("val/explained_variance", int(series.rows[-1])),),
-        )
-
-
-class WorseThanSimplePredictor(Rule):
-    """On held-out samples the model is worse than a picture without detail.
-
-    What it checks: the latest ``val/psnr`` against that of each sample's mean colour and of the sample blurred over blocks of 8 x 8
-    pixels, which ``vaelab train`` scores once on the same samples.
-    Why it matters: a falling loss says that it learns, not that it has learned anything worth keeping yet.
-    Evidence it needs: ``val/psnr`` and the predictors' scores in events.jsonl.
-    What to do: early in a run, wait; late, look at the previews beside the blurred pictures.
-    References: causes B8, C1, E2.
-    """
-
-    code = "REC138"
-    name = "worse-than-simple-predictor"
-    finds = ("quality", "too-low")
-    needs = ("val/psnr", "baseline.blurred.psnr|baseline.constant.psnr")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        psnr = facts.view.series("val/psnr")
-        scores = {n: facts.run.measured.get(f"baseline.{n}.psnr", -np.inf) for n in ("constant", "blurred")}
-        beaten_by = next((n for n, score in scores.items() if psnr.values[-1] < score), None)
-        if beaten_by is None:
-            return
-        what = {"constant": "each sample's mean colour", "blurred": "the sample blurred over 8 x 8 pixels"}[beaten_by]
-        yield self.finding(
-            f"val/psnr is {psnr.values[-1]:.1f} dB at step {int(psnr.steps[-1]):,}, where {what} reaches"
-            f" {scores[beaten_by]:.1f} dB: worse than a picture without detail.",
-            metrics=("val/psnr",),
-            steps=(int(psnr.steps[-1]), int(psnr.steps[-1])),
-            evidence=(
-                facts.view.evidence("val/psnr", int(psnr.rows[-1])),
-                Evidence(beaten_by, scores[beaten_by], "dB"),
-            ),
-        )
+def _early_high(values: FloatArray) -> float:
+    """The second largest value of the first fifth; of a single row, which a sample may be, a fifth."""
+    first = np.sort(values[: len(values) // 5])
+    return float(max(first[-2], first[-1] / 5))

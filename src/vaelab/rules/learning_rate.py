@@ -15,67 +15,6 @@ HIGH_RATE = 0.003
 """Above what public recipes use even for tiny models."""
 
 
-class LossRisesWithRate(Rule):
-    """The losses rise while the learning rate rises.
-
-    What it checks: ``rec_loss`` at least 1.5 times its first level while the learning rate is warming up or just at its
-    peak, with the KL not falling.
-    Why it matters: it is the one pattern that points at the learning rate. The same rise with a falling KL is the KL
-    weight's doing.
-    Evidence it needs: ``rec_loss``, ``lr`` (or only the first rows of ``rec_loss``), ``kl_loss`` to tell the two apart.
-    What to do: a third of the learning rate, or a longer warm-up.
-    References: google tuning_playbook; causes E1, C2.
-    """
-
-    code = "OPT403"
-    name = "loss-rises-with-learning-rate"
-    finds = ("learning_rate", "too-high")
-    needs = ("rec_loss", "lr")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        rec, kl, lr = (facts.view.series(m) for m in ("rec_loss", "kl_loss", "lr"))
-        gan = facts.phases.gan
-        if gan.state == "active" and gan.before_step is not None:
-            rec = rec.between(int(rec.steps[0]), gan.before_step)
-        warm_up = facts.phases.warm_up
-        if len(rec) < 4 or warm_up is None or not len(lr):
-            return
-        end = warm_up.end_step if warm_up.end_step is not None else int(lr.steps[-1])
-        part = rec.between(int(rec.steps[0]), end + (end - int(lr.steps[0])))
-        if len(part) < 4:
-            return
-        first = float(part.values[0])
-        after = part.now
-        kl_part = kl.between(int(part.steps[0]), int(part.steps[-1]))
-        kl_falls = len(kl_part) >= 4 and kl_part.values[-1] < 0.6 * kl_part.values[0]
-        # a KL term that is most of the loss rewrites the latent at any learning rate
-        kl_falls = kl_falls or facts.algebra.shares_first.get("KL", 0.0) > 0.3
-        if first <= 0 or after < 2.5 * first or kl_falls or (facts.phases.origin == "pretrained" and not len(kl_part)):
-            return
-        if rec.values.max() > 0 and rec.now < 1.5 * first:
-            return
-        known = len(kl_part) >= 4
-        kl_said = (
-            "and kl_loss did not fall with it: the learning rate is the first suspect."
-            if known
-            else "but without kl_loss beside it the KL weight cannot be excluded."
-        )
-        yield self.finding(
-            f"rec_loss rose {after / first:.3g} times (to {after:.4g}) while the learning rate rose to {warm_up.peak:g},"
-            f" {kl_said}",
-            size=after / first,
-            sure=known,
-            metrics=("rec_loss", "lr"),
-            steps=part.span,
-            evidence=(
-                Evidence("rec_loss first", first),
-                Evidence("rec_loss after", after),
-                Evidence("peak lr", warm_up.peak),
-            ),
-            phase="warm-up",
-        )
-
-
 class RateJumps(Rule):
     """The learning rate jumps up after the warm-up.
 

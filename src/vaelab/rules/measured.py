@@ -1,14 +1,22 @@
-"""Rules on what was measured on a checkpoint: the numbers, and what all such rules share."""
+"""Rules on what a command measured on a checkpoint: each compares some numbers with limits, and is one entry of a table."""
 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from vaelab.facts import Evidence, Facts
-from vaelab.rules.base import Finding, Rule
+from vaelab.rules.base import Direction, Finding, Rule
+from vaelab.words import number
+
+
+class Number(float):
+    """In a sentence it reads as ``vaelab.words.number`` has it where no other format is asked for."""
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else number(self)
 
 
 class Numbers(dict[str, float]):
@@ -18,65 +26,85 @@ class Numbers(dict[str, float]):
         return math.nan
 
 
-class Measured(Rule):
-    """A rule on such numbers.
+@dataclass(frozen=True)
+class Entry:
+    """One rule on such numbers. code, name, finds: as of any rule. needs: the numbers without which it cannot run, separated by blanks.
 
-    source: the command's part of their names. usual: the section *Evidence it needs* of a rule that asks for nothing else. shows: the
-    numbers that a finding rests on, each with its unit after a blank. sized_by: the number that is its size, where one is. about: the
-    columns that it is about, where logged.
+    title, checks, matters, do, refs: its page. evidence: the section *Evidence it needs*, where the table's is not enough.
+    where: whether it finds something. says: the finding, with the numbers' names in braces, or a function that gives it (empty where
+    there is none). shows: the numbers it rests on besides those it needs. size: its size, a number's name or made of several.
+    costs: whether the damage shows already. about: the columns that it is about, where logged.
     """
+
+    code: str
+    name: str
+    finds: tuple[str, Direction]
+    needs: str
+    title: str
+    checks: str
+    matters: str
+    do: str
+    refs: str
+    says: str | Callable[[Numbers], str]
+    where: Callable[[Numbers], bool] = lambda n: True
+    shows: str | Callable[[Numbers], str] = ""
+    size: str | Callable[[Numbers], float] = ""
+    costs: Callable[[Numbers], bool] = lambda n: False
+    about: str = ""
+    evidence: str = ""
+
+
+class Measured(Rule):
+    """A rule made of an entry. source: the command's part of the names of its numbers. usual: the evidence that it needs."""
 
     source: ClassVar[str]
     usual: ClassVar[str]
-    shows: ClassVar[tuple[str, ...]]
-    sized_by: ClassVar[str] = ""
-    about: ClassVar[tuple[str, ...]] = ()
+    entry: ClassVar[Entry]
 
     @classmethod
     def documentation(cls) -> str:
-        """The docstring; where it does not say what it needs, the usual is what that is."""
-        text = super().documentation()
-        missing = "Evidence it needs:" not in text
-        return text.replace("What to do:", f"Evidence it needs: {cls.usual}\n\nWhat to do:", 1) if missing else text
-
-    @abstractmethod
-    def says(self, of: Numbers) -> str:
-        """The finding as a sentence; empty where there is none."""
-
-    def rests_on(self, of: Numbers) -> Iterable[str]:
-        return self.shows
-
-    def size(self, of: Numbers) -> float | None:
-        return of[self.sized_by] if self.sized_by else None
-
-    def costs(self, of: Numbers) -> bool:
-        return False
+        e = cls.entry
+        sections = {
+            "What it checks": e.checks,
+            "Why it matters": e.matters,
+            "Evidence it needs": e.evidence or cls.usual,
+            "What to do": e.do,
+            "References": e.refs,
+        }
+        return "\n\n".join((f"{e.title}.", "\n".join(f"{name}: {text}." for name, text in sections.items())))
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        begin = f"{self.source}."
-        of = Numbers({n.removeprefix(begin): v for n, v in facts.run.measured.items() if n.startswith(begin)})
-        if text := self.says(of):
-            step = int(of["step"]) if "step" in of else None
-            shown = (name.partition(" ") for name in self.rests_on(of))
-            yield self.finding(
-                text,
-                size=self.size(of),
-                costs=self.costs(of),
-                metrics=tuple(m for m in self.about if m in facts.run),
-                steps=(step, step),
-                evidence=[Evidence(begin + name, of[name], unit) for name, _, unit in shown if name in of],
-            )
+        e, begin = self.entry, f"{self.source}."
+        of = Numbers({n.removeprefix(begin): Number(v) for n, v in facts.run.measured.items() if n.startswith(begin)})
+        if not e.where(of) or not (text := e.says.format_map(of) if isinstance(e.says, str) else e.says(of)):
+            return
+        size = e.size(of) if callable(e.size) else of[e.size] if e.size else math.nan
+        shown = f"{e.needs.replace('|', ' ')} {e.shows(of) if callable(e.shows) else e.shows}".split()
+        step = int(of["step"]) if "step" in of else None
+        yield self.finding(
+            text,
+            size=None if math.isnan(size) else size,
+            costs=e.costs(of),
+            metrics=tuple(m for m in e.about.split() if m in facts.run),
+            steps=(step, step),
+            evidence=[Evidence(begin + name, of[name], _unit(name)) for name in dict.fromkeys(shown) if name in of],
+        )
 
 
-class Probed(Measured):
-    """A rule on what ``vaelab probe`` measured."""
+def _unit(name: str) -> str:
+    if name.startswith("psnr"):
+        return "dB"
+    if name.startswith("kl_"):
+        return "nats"
+    return "x" if name.endswith(("_std", "_std_ratio", "_bypass")) and name != "latent_std" else ""
 
-    source = "probe"
-    usual = "vaelab probe on 8 clips or more."
+
+def rules_of(source: str, usual: str, *entries: Entry) -> tuple[type[Measured], ...]:
+    """The rules that a table's entries are. source: the command's part of the numbers' names. usual: the evidence they need."""
+    return tuple(_rule(source, usual, entry) for entry in entries)
 
 
-class Evaluated(Measured):
-    """A rule on what ``vaelab evaluate`` measured on held-out clips."""
-
-    source = "evaluation"
-    usual = "vaelab evaluate on held-out clips."
+def _rule(source: str, usual: str, entry: Entry) -> type[Measured]:
+    needs = tuple("|".join(f"{source}.{name}" for name in need.split("|")) for need in entry.needs.split())
+    own = {"code": entry.code, "name": entry.name, "finds": entry.finds, "needs": needs}
+    return type(entry.code, (Measured,), {**own, "source": source, "usual": usual, "entry": entry})

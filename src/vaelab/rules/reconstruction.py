@@ -1,4 +1,4 @@
-"""REC: how the reconstruction loss moves."""
+"""REC: what the reconstruction's value says by itself: the wrong scale, no better than a constant, flat."""
 
 from __future__ import annotations
 
@@ -7,194 +7,149 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median, trend
+from vaelab.analysis import level, trend
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.data import began_again
-from vaelab.words import number, rough
+from vaelab.rules.held_out import skill
+from vaelab.words import number
+
+STANDS = 40
+"""Rows after which a loss that has hardly moved stands where it is."""
+NOTHING, LEARNED = 0.05, 0.3
+"""Share of the held-out variance explained by an output that is as good as constant, and by one that has learned something."""
+SIMPLE = {"constant": "each sample's mean colour", "blurred": "the sample blurred over 8 x 8 pixels"}
 
 
-class ReconstructionTrend(Rule):
-    """How the reconstruction loss moves in the present phase.
+class ScaleOutOfRange(Rule):
+    """The reconstruction loss is too large for normalised data.
 
-    What it checks: the trend of ``rec_loss`` in the last phase (Mann-Kendall test at 1%, corrected for autocorrelation).
-    Why it matters: it is the one loss that should fall; its level is only comparable inside one phase.
-    Evidence it needs: ``rec_loss`` with at least 8 rows in the phase.
-    What to do: nothing when it falls. When it is flat, look at the learning rate and at the compression limit first.
-    References: Hamed and Rao 1998 for the autocorrelation correction.
+    What it checks: the first values of ``rec_loss`` against what a fresh network scores on data in [-1, 1] (an MSE of about
+    1, at most some tens when it explodes). Of a loss that is a mean of an unknown kind, or is named a squared error while the inputs'
+    range is declared, whether it also stays there: a sum falls.
+    Why it matters: 0..255 pixels in place of -1..1 make the loss four orders of magnitude larger; every weight then has
+    another meaning and the network learns almost nothing.
+    Evidence it needs: ``rec_loss`` of a known kind and reduction: a sum over pixels is large by design. It is doubtful where the
+    reduction is known from no trainer's code.
+    What to do: print the minimum and maximum of one batch.
+    References: magvit2-pytorch#7; PyTorch-VAE#48; cause A1.
     """
 
-    code = "REC101"
-    name = "reconstruction-trend"
-    finds = ("reconstruction", "as-expected")
+    code = "REC107"
+    name = "input-range"
+    finds = ("reconstruction", "too-high")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        phase = facts.phases.last
-        rec = facts.view.series("rec_loss")
-        if phase is None:
+        name, kind = facts.view.error
+        rec, peak = facts.view.series(name), facts.scales.peak
+        if not len(rec):
             return
-        part = rec.between(phase.first_step, phase.last_step)
-        if len(part) < 8:
-            return
-        found = trend(part.values)
-        a, b = part.first, part.now
-        word = {"flat": "shows no trend", "falling": "falls", "rising": "rises"}[found.direction]
-        if found.direction == "flat" and (start := float(part.values[0])) > 2 * b:
-            word, a = "fell early and is flat since", start
-        db = ""
-        error = facts.view.series(facts.scales.error).between(phase.first_step, phase.last_step)
-        c, d = error.first, error.now
-        if facts.scales.psnr_exact and c > 0 and d > 0:
-            db = f" ({10 * math.log10(c / d):+.1f} dB)"
-        text = f"rec_loss {word} in the {phase.title} phase: {number(a)} to {number(b)}{db}."
-        # rising by itself is a symptom other rules weigh; here it only counts where it is large
-        severe = found.direction == "rising" and b > 1.5 * a > 0
-        yield self.finding(
-            text,
-            size=b / a if a > 0 else None,
-            costs=severe,
-            metrics=("rec_loss",),
-            steps=(phase.first_step, phase.last_step),
-            evidence=(Evidence("start of the phase", a), Evidence("end", b), Evidence("p", found.p)),
-            phase=phase.kind,
-        )
-
-
-class WorseThanStart(Rule):
-    """The reconstruction has become worse than it was, before any GAN.
-
-    What it checks: the level of ``rec_loss`` at the end of the VAE-only part against its first value and its best level.
-    Why it matters: without an adversary nothing should trade reconstruction away for long. A fine-tune that loses more
-    than 0.5 dB against its own step 0 for longer than the warm-up needs a reason.
-    Evidence it needs: ``rec_loss`` with at least 4 rows before the GAN start.
-    What to do: look at what else moved. KL falling smoothly: the KL weight. Learning rate rising or jumping: the
-    learning rate. Everything at once on one row: the data.
-    References: users' analyses of real runs; causes C2, E1.
-    """
-
-    code = "REC102"
-    name = "reconstruction-worse-than-start"
-    finds = ("reconstruction", "worse")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        rec = facts.view.series("rec_loss")
-        gan = facts.phases.gan
-        if gan.state == "active":
-            if gan.before_step is None:
+        sure, limit = True, REC_KINDS[kind].most if kind in REC_KINDS else None
+        if limit is None:
+            if peak is None or not (_is_mean(facts) or _named_mean_square(facts, name)):
                 return
-            rec = rec.between(int(rec.steps[0]), gan.before_step)
-        if len(rec) < 3 or rec.values[0] <= 0:
+            # a sum that neither the name nor the code tells falls while the network learns; an error of 0..255 pixels hardly does
+            if len(rec) < 12 or rec.now < 0.5 * level(rec.early.values):
+                return
+            sure, kind = _is_mean(facts), "mse"
+            limit = REC_KINDS[kind].most or 0.0
+        limit *= ((peak or 2.0) / 2) ** 2
+        # an epoch mean already holds what training did
+        if facts.run.smoothing[name].kind == "epoch_mean":
+            limit *= 5
+        # what a start may explode to, a loss does not stand at: the largest possible mean of squares is the range's width, squared
+        if kind == "mse" and peak is not None and facts.tracks[name].rows >= STANDS and rec.values.min() > peak**2:
+            limit = peak**2 if 0.5 < rec.now / level(rec.early.values) < 1.5 else limit
+        early = rec.early
+        first, median = float(rec.values[0]), level(early.values)
+        if first <= limit or median <= limit:
             return
-        jump = facts.changes.jump
-        if jump is not None and jump.coincides not in ("warm-up",) and jump.step <= rec.steps[-1]:
-            return
+        beside = level(rec.values)
         late = rec.now
-        first = float(rec.values[0])
-        early = rec.first if len(rec) >= 30 else first
-        reference = min(first, early) if facts.phases.origin != "pretrained" else first
-        rough = facts.changes.roughness or 0.15
-        if min(late, reference) <= 0 or math.log(late) - math.log(reference) < max(0.25, 3 * rough):
+        # a heavy LPIPS term inside rec_loss falls at once; wrongly scaled pixels do not
+        if "lpips" in kind and len(rec) >= 12 and late < first / 6:
             return
-        ratio = late / reference
-        exact = facts.scales.psnr_exact and facts.scales.error == "rec_loss"
-        db = f" ({-10 * math.log10(ratio):.1f} dB)" if exact else ""
         yield self.finding(
-            f"rec_loss is {ratio:.3g} times its first level{db}: {number(reference)} at the start, {number(late)} by step"
-            f" {int(rec.steps[-1]):,}, with no GAN involved.",
-            size=ratio,
-            metrics=("rec_loss",),
+            f"{name} is {number(first)} on the first row and {number(median)} over the first rows; on inputs in"
+            f" {'[0, 1]' if peak == 1 else '[-1, 1]'} no network {'stays' if peak is not None and limit == peak**2 else 'starts'} above {limit:.3g}. The inputs (or targets) are not normalised: {math.sqrt(median):.0f}"
+            " is the size of the error, as pixels of 0..255 give.",
+            sure=sure,
+            metrics=("rec_loss", name) if name != "rec_loss" else ("rec_loss",),
             steps=rec.span,
             evidence=(
-                facts.view.evidence("rec_loss", int(rec.rows[0])),
-                facts.view.evidence("rec_loss", int(rec.rows[-1])),
+                facts.view.evidence(name, int(rec.rows[0])),
+                Evidence("largest plausible", limit),
+                Evidence("median of the run", beside),
             ),
         )
 
 
-class SuddenJump(Rule):
-    """The reconstruction loss jumped from one row to the next and stayed there.
+def _is_mean(facts: Facts) -> bool:
+    """Whether the trainer's own code averages its reconstruction loss over all values, of whatever kind it is."""
+    trainer = facts.view.trainer
+    return trainer.nll_reduction == "mean" and not trainer.fork and facts.view.role("rec_loss").standing == "known"
 
-    What it checks: a lasting step of ``rec_loss`` by a factor of 1.8 or more and three times its noise, and what changed
-    on the same rows: GAN start, learning rate, resume, epoch.
-    Why it matters: optimisation drifts, data and switches jump. What coincides with the jump names the suspect.
-    Evidence it needs: ``rec_loss``; ``lr`` and epochs sharpen it.
-    What to do: if nothing in the schedule changed there, look at the batches around that step.
-    References: causes A2, A5, E1, H4.
+
+def _named_mean_square(facts: Facts, name: str) -> bool:
+    """Whether the log calls the column a squared error, the range of the inputs is declared, and no PSNR says that the error is small."""
+    psnr = facts.view.series("psnr")
+    return facts.view.role(name).kind == "mse" and "input_range" in facts.run.config and (not len(psnr) or psnr.now < 0)
+
+
+class NoBetterThanMean(Rule):
+    """On held-out samples the model is no better than a picture without detail.
+
+    What it checks: ``val/explained_variance`` (1 - MSE / variance) at or below 0.05 in 3 validations and more, while it does not rise; or the
+    latest ``val/psnr`` below that of each sample's mean colour, or of the sample blurred over blocks of 8 x 8 pixels, which ``vaelab train``
+    scores once on the same samples: that is watched.
+    Why it matters: 0 is what a constant output reaches; below 0 the output is wrong and not merely blurred. Held-out
+    samples do not change when the training data do, so this speaks of the weights.
+    What to do: early in a run, wait; late, look at the previews; if the value was good before, go back to that checkpoint.
+    References: causes B8, C1, E1.
     """
 
-    code = "REC104"
-    name = "reconstruction-jump"
-    finds = ("reconstruction", "jumped")
-    needs = ("rec_loss",)
+    code = "REC117"
+    name = "no-better-than-mean"
+    finds = ("output", "collapsed")
+    needs = ("val/explained_variance|val/psnr",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        jump = facts.changes.jump
-        if jump is None or jump.coincides in ("gan-start", "warm-up") or began_again(facts):
+        series, now = facts.view.series("val/explained_variance"), skill(facts)
+        warm_up = facts.phases.warm_up
+        if warm_up is not None and warm_up.end_step is None:
             return
-        stays = jump.remaining > 0.5 * jump.ratio
-        ratio = jump.remaining if not stays else jump.ratio
-        where = {
-            "lr-jump": "on the rows where the learning rate jumps",
-            "weight-jump": "on the rows where a loss weight changes",
-            "resume": "at the resume",
-            "epoch-start": "at the start of an epoch, with the learning rate and the GAN unchanged",
-        }.get(jump.coincides, "with the learning rate and the GAN unchanged")
-        now = "and stays there" if stays else f"and now stands at {ratio:.2g} times the level before"
+        if now is None or len(series) < 3 or now > NOTHING or series.values[-1] > NOTHING:
+            yield from self._simple(facts)
+            return
+        best = float(series.values.max())
+        lost = best > LEARNED
+        since = int(series.steps[int(np.argmax(series.values))]) if lost else int(series.steps[0])
+        was = f", after {best:.2f} at step {since:,}" if lost else ""
         yield self.finding(
-            f"rec_loss jumped {jump.ratio:.3g} times ({number(jump.before)} to {number(jump.after)}) between step"
-            f" {jump.before_step:,} and {jump.step:,}, {where}, {now}.",
-            size=jump.remaining,
-            sure=jump.ratio >= 2,
-            metrics=("rec_loss",),
-            steps=(jump.step, int(facts.run.steps[-1])),
-            evidence=(
-                Evidence("level before", jump.before),
-                facts.view.evidence("rec_loss", jump.row),
-                Evidence("level now / before", jump.remaining, "x"),
-            ),
+            f"On held-out samples the output explains {now:.2f} of their variance{was}: a constant picture reaches 0.",
+            sure=lost
+            or len(series) >= 6
+            or (facts.progress.share or 0.0) > 0.8
+            or series.values[-1] <= series.values[:-1].max() + NOTHING,
+            metrics=("val/explained_variance",),
+            steps=(since, int(series.steps[-1])),
+            evidence=(facts.view.evidence("val/explained_variance", int(series.rows[-1])),),
         )
 
-
-class IsolatedSpikes(Rule):
-    """Isolated spikes that return at once.
-
-    What it checks: single rows of ``rec_loss`` far above the rolling median (8 robust sigmas and 1.5 times) with the old
-    level right after them. Critical where three and more of them are ten times that level.
-    Why it matters: a spike that is gone at the next row is a sample, or one bad update; one that does not return is something else.
-    Evidence it needs: ``rec_loss`` with at least 20 rows.
-    What to do: log the sample ids of those steps and look at the samples.
-    References: cause A2.
-    """
-
-    code = "REC105"
-    name = "isolated-spikes"
-    finds = ("reconstruction", "unstable")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        rec, track = facts.view.series("rec_loss"), facts.changes.track
-        if track is None or len(rec) < 20 or facts.phases.origin == "unknown":
+    def _simple(self, facts: Facts) -> Iterable[Finding]:
+        psnr = facts.view.series("val/psnr")
+        scores = {n: facts.run.measured.get(f"baseline.{n}.psnr", -math.inf) for n in SIMPLE}
+        name = next((n for n, score in scores.items() if len(psnr) and psnr.values[-1] < score), None)
+        if name is None:
             return
-        spikes = track.spikes[track.spikes > rec.steps[min(5, len(rec) - 1)]]
-        shock = facts.phases.shock("rec_loss")
-        if shock is not None and shock.seen and facts.phases.gan.start_step is not None:
-            spikes = spikes[spikes < facts.phases.gan.start_step]
-        if not len(spikes) or facts.changes.jump is not None:
-            return
-        share = len(spikes) / len(rec)
-        usual = rolling_median(rec.values, 21)[np.searchsorted(rec.steps, spikes)]
-        heights = rec.high[np.searchsorted(rec.steps, spikes)] / np.maximum(usual, 1e-300)
-        huge = int(np.sum(heights >= 10)) >= 3
         yield self.finding(
-            f"{len(spikes)} isolated spike{'s' if len(spikes) > 1 else ''} of rec_loss, up to {number(float(heights.max()))}"
-            f" times its level and gone at the next row (first at step {int(spikes[0]):,}): single samples, or single bad updates.",
-            size=share if len(spikes) >= 5 else None,
-            costs=huge,
-            metrics=("rec_loss",),
-            steps=(int(spikes[0]), int(spikes[-1])),
-            evidence=(Evidence("spikes", float(len(spikes))), Evidence("share of rows", share)),
+            f"val/psnr is {psnr.values[-1]:.1f} dB at step {int(psnr.steps[-1]):,}, where {SIMPLE[name]} reaches"
+            f" {scores[name]:.1f} dB: worse than a picture without detail.",
+            sure=False,
+            metrics=("val/psnr",),
+            steps=(int(psnr.steps[-1]), int(psnr.steps[-1])),
+            evidence=(facts.view.evidence("val/psnr", int(psnr.rows[-1])), Evidence(name, scores[name], "dB")),
         )
 
 
@@ -204,7 +159,6 @@ class Plateau(Rule):
     What it checks: no trend in the last third of the present phase, and what the learning rate does there.
     Why it matters: flat at a high learning rate can be the compression limit; flat where the rate has decayed below a
     tenth of its peak says nothing about convergence.
-    Evidence it needs: ``rec_loss`` with at least 24 rows in the phase; ``lr`` tells the two apart.
     What to do: raise the learning rate 3 times for some hundred steps from a checkpoint: if rec_loss moves, it was the
     learning rate; if not, compare with published values of the same compression.
     References: VidTok's table by channel count; latent-diffusion#270; causes B11, E13.
@@ -237,97 +191,4 @@ class Plateau(Rule):
             steps=rec.span,
             evidence=(Evidence("level", level(rec.values)),),
             phase=phase.kind,
-        )
-
-
-class DriftsUp(Rule):
-    """The reconstruction loss has left its best level and does not come back.
-
-    What it checks: the late level of ``rec_loss`` against its best smoothed level anywhere before, and the step after
-    which it never returned. Jumps, and damage at the GAN start, are other rules'.
-    Why it matters: divergence starts slowly; the best checkpoint lies behind.
-    Evidence it needs: ``rec_loss`` with at least 16 rows.
-    What to do: keep the checkpoint of the best level; see what moved at the onset (learning rate, KL, gradient norm).
-    References: causes E1, D6, D7.
-    """
-
-    code = "REC110"
-    name = "reconstruction-drifts-up"
-    finds = ("reconstruction", "worse")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        track, drift = facts.changes.track, facts.changes.drift
-        jump, shock = facts.changes.jump, facts.phases.shock("rec_loss")
-        if track is None or drift is None:
-            return
-        ratio = track.now / track.best
-        lasting = shock is not None and shock.recovered_step is None and shock.seen
-        explained = jump is not None and jump.remaining > 1.3 and abs(np.log(ratio / jump.remaining)) < 0.7
-        if lasting or explained or (facts.phases.origin == "pretrained" and track.best_step == facts.run.steps[0]):
-            return
-        moved = [
-            f"{name} {value:.2g} times" for name, value in drift.items() if value >= 0.01 and not 0.95 < value < 1.05
-        ]
-        also = f" Since then: {', '.join(moved)}." if moved else ""
-        broke = facts.breakdown is not None and not math.isfinite(facts.run["rec_loss"][-1])
-        yield self.finding(
-            f"rec_loss {'stood' if broke else 'stands'} at {number(track.now)}{' before it became NaN' if broke else ''},"
-            f" {rough(ratio)} times its best level ({number(track.best)} at step"
-            f" {track.best_step:,}); it left it at about step {track.onset:,} and has not come back.{also}",
-            size=ratio,
-            metrics=("rec_loss",),
-            steps=(track.onset, int(facts.run.steps[-1])),
-            evidence=(
-                Evidence("best level", track.best, step=track.best_step),
-                Evidence("now / best", ratio, "x"),
-            ),
-        )
-
-
-class NllRises(Rule):
-    """The nll (or total) rises and the log does not say which of its terms does.
-
-    What it checks: ``nll_loss``, or ``total_loss`` before any GAN, against its first value, where ``rec_loss`` is missing.
-    Why it matters: the sum alone shows that something is wrong, not what.
-    Evidence it needs: ``nll_loss`` or ``total_loss`` with at least 3 rows, and no ``rec_loss``.
-    What to do: stop and look; log rec_loss, perceptual_loss and kl_loss apart.
-    References: users' analyses of real runs.
-    """
-
-    code = "REC111"
-    name = "nll-rises"
-    finds = ("total", "rising")
-    needs = ("nll_loss|total_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.view.has("rec_loss"):
-            return
-        name = "nll_loss" if facts.view.has("nll_loss") else "total_loss"
-        nll = facts.view.series(name)
-        if facts.phases.gan.state == "active" and name == "total_loss":
-            return
-        if len(nll) < 3 or nll.values[0] <= 0:
-            return
-        late = nll.now
-        ratio = late / float(nll.values[0])
-        if ratio < 1.5 or (len(nll) >= 8 and trend(nll.values).direction != "rising"):
-            return
-        still = " and is still rising" if nll.values[-1] >= 0.98 * nll.values.max() else ""
-        # the part of the loss that grew most, where the log has its parts
-        terms = facts.view.of("reconstruction", "perceptual", "kl", "quantiser", "alignment", "regulariser")
-        rose = {m: t.now / t.first for m in terms if m != name and (t := facts.tracks[m]).first > 0}
-        most = max(rose, key=lambda m: rose[m], default=None)
-        which = (
-            f"Which component rose cannot be told from {name} alone."
-            if most is None
-            else f"Of its parts {most} changed most: {rose[most]:.3g} times its first level."
-        )
-        yield self.finding(
-            f"{name} rose {ratio:.1f} times ({nll.values[0]:.4g} to {late:.4g}) over"
-            f" {int(nll.steps[-1] - nll.steps[0]):,} steps{still}{'' if facts.ended else ': stop and look'}. {which}",
-            size=ratio,
-            metrics=(name,),
-            steps=nll.span,
-            evidence=(facts.view.evidence(name, int(nll.rows[0])), facts.view.evidence(name, int(nll.rows[-1]))),
         )

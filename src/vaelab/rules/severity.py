@@ -17,8 +17,8 @@ CERTAIN, DOUBTFUL = 0.95, 0.5
 """Certainty of a finding by its own evidence: the numbers say it, or something else may explain them."""
 SURE_ENOUGH = 0.8
 """Certainty below which nothing is more than a warning."""
-BY_ROLE: Mapping[str, float] = {"reconstruction": 3.0, "quality": 3.0, "total": 10.0, "perceptual": 10.0}
-"""Error now over the error before from which a column of this role is acted on: 3 of a squared error are 4.8 dB. A total mixes
+BY_ROLE: Mapping[str, float] = {"reconstruction": 1.8, "quality": 1.8, "total": 10.0, "perceptual": 10.0}
+"""Error now over the error before from which a column of this role is acted on: 1.8 of a squared error are 2.6 dB. A total mixes
 terms that may trade, a perceptual loss may be given up for pixels, so they have to lose more. Other roles only make a run watched."""
 _UNLISTED = Harm("no limit is known")
 

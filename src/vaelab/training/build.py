@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from vaelab.config import TrainConfig
+from vaelab.errors import ConfigError
 from vaelab.losses import Objective, Perceptual, build_perceptual
+from vaelab.losses.alignment import Alignment
+from vaelab.losses.features import VisionTransformer, build_features
 from vaelab.models import Autoencoder, build_autoencoder, build_discriminator
+from vaelab.models.moves import FEWEST
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
@@ -18,9 +23,11 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
     data, optim = config.data, config.optim
     autoencoder = build_autoencoder(config.model, data.channels)
     autoencoder.check_clip(data.frames, *data.resolution)
+    if config.loss.equivariance_weight > 0:
+        _check_moves(autoencoder, config)
     if optim.activation_checkpointing:
         autoencoder.enable_checkpointing()
-    discriminator = build_discriminator(config.loss, data.channels) if config.uses_gan else None
+    discriminator = build_any_discriminator(config) if config.uses_gan else None
     for network in (autoencoder, discriminator):
         if network is not None:
             network.to(ranks.device)
@@ -41,7 +48,36 @@ def build_step(config: TrainConfig, perceptual: Perceptual | None, ranks: Ranks)
         sample,
         find_unused,
         freeze_from,
+        build_alignment(config, autoencoder, ranks.device),
     )
+
+
+def build_any_discriminator(config: TrainConfig) -> nn.Module:
+    """The discriminator of the settings, with its frozen network where it has one. Raises ConfigError where the pictures are too small
+    for that, or its weights are not to be had."""
+    if config.loss.disc != "features":
+        return build_discriminator(config.loss, config.data.channels)
+    features = build_features(config.loss)
+    features.check_size(*config.data.resolution)
+    return build_discriminator(config.loss, config.data.channels, features)
+
+
+def build_alignment(config: TrainConfig, autoencoder: Autoencoder, device: torch.device) -> Alignment | None:
+    """None where its weight is 0. Raises ConfigError where the vision network is not to be had."""
+    loss = config.loss
+    if loss.alignment_weight == 0 or loss.alignment_network is None:
+        return None
+    network = VisionTransformer(loss.alignment_network, "loss.alignment_network")
+    return Alignment(network, autoencoder.latent_channels).to(device)
+
+
+def _check_moves(autoencoder: Autoencoder, config: TrainConfig) -> None:
+    least = min(autoencoder.latent_shape(config.data.frames, *config.data.resolution)[2:])
+    if least < FEWEST:
+        raise ConfigError(
+            f"loss.equivariance_weight scales latents down to a quarter, and these have {least} places along a side: at least {FEWEST} are"
+            " needed. Raise data.resolution, or set loss.equivariance_weight=0."
+        )
 
 
 def _leaves_weights_unused(autoencoder: Autoencoder, config: TrainConfig) -> bool:

@@ -7,6 +7,7 @@ from math import exp, inf, isfinite
 
 from vaelab.config import TrainConfig
 from vaelab.losses.objective import nll_elements
+from vaelab.losses.regularisers import REGULARISERS
 
 
 def largest_difference(rows: Sequence[Mapping[str, float]], config: TrainConfig) -> tuple[float, str]:
@@ -37,7 +38,7 @@ def sums(row: Mapping[str, float], config: TrainConfig) -> list[tuple[str, float
         found.append(("nll_loss", row["nll_loss"], n * terms))
     kl_weight = loss.kl_weight * min(1.0, (row["step"] + 1) / (loss.kl_warmup + 1))
     total = row["nll_loss"] + kl_weight * row.get("kl_loss", 0.0) + row.get("g_loss_weighted", 0.0)
-    total += row.get("lcr_weight", 0.0) * row.get("lcr_loss", 0.0)
+    total += sum(row.get(f"{name}_weight", 0.0) * row.get(f"{name}_loss", 0.0) for name in REGULARISERS)
     found.append(("total_loss", row["total_loss"], total))
     if "g_loss" in row and config.optim.accumulate == 1:  # a mean of products is no product of means
         found.append(("g_loss_weighted", row["g_loss_weighted"], row["d_weight"] * row["disc_factor"] * row["g_loss"]))

@@ -23,8 +23,12 @@ from torch.nn.parallel import DistributedDataParallel
 from vaelab.config import LossConfig, OptimConfig
 from vaelab.errors import TrainError
 from vaelab.losses import LeCam, Objective, d_weight_ratio, disc_loss, gen_loss, kl_per_element, latent_stats
-from vaelab.losses.latent import local_correlation, standardised
-from vaelab.models import Autoencoder
+from vaelab.losses.alignment import Alignment
+from vaelab.losses.objective import nll_elements
+from vaelab.losses.regularisers import Term, equivariance_term, local_correlation_term
+from vaelab.models import Autoencoder, Reconstruction
+from vaelab.models.augment import Draw, augmented, draw
+from vaelab.models.moves import Move, draw_move, moved
 from vaelab.training.distributed import Ranks, checksum
 from vaelab.training.ema import EMA
 from vaelab.training.schedule import disc_learning_rate, learning_rate
@@ -54,13 +58,17 @@ class TrainingStep:
         sample: bool = True,
         find_unused: bool = False,
         freeze_from: int | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         self.loss, self.optim, self.steps, self.ranks, self.sample = loss, optim, steps, ranks, sample
         self.autoencoder, self.discriminator, self.objective = autoencoder, discriminator, objective
         fp16 = optim.precision == "fp16"
         self.logvar = [p for p in objective.parameters() if p.requires_grad]
+        self.alignment = alignment
+        # outside the autoencoder, and so outside its DistributedDataParallel
+        self._beside = [*self.logvar, *(alignment.parameters() if alignment is not None else ())]
         self.generator_update = Updater(
-            [*autoencoder.parameters(), *self.logvar],
+            [*autoencoder.parameters(), *self._beside],
             betas=optim.betas,
             weight_decay=optim.weight_decay,
             clip=optim.clip_grad,
@@ -81,7 +89,8 @@ class TrainingStep:
             if loss.lecam_weight > 0:
                 self.lecam = LeCam(loss.lecam_decay, from_zero=loss.lecam_init == "zero").to(ranks.device)
         # before any wrapping: the average must not hold parts of a compiled module
-        self.ema = EMA(autoencoder, optim.ema_decay) if optim.ema_decay is not None else None
+        width = optim.ema_sigma_rel if optim.ema_profile == "power" else None
+        self.ema = EMA(autoencoder, optim.ema_decay, width) if optim.ema_decay is not None else None
         self.ratio_mean: torch.Tensor | None = None
         self.freeze_from, self._find_unused = freeze_from, find_unused
         self._frozen: nn.ParameterList | None = None
@@ -130,8 +139,10 @@ class TrainingStep:
             )
 
     def _generator_pass(self, x: torch.Tensor, step: int, share: float) -> tuple[Measured, torch.Tensor]:
+        move = self._move(x)
         with self._autocast():
-            out = self._forward(x, sample=self.sample)
+            # without a move, the call that a model of another kind takes too
+            out = self._forward(x, sample=self.sample, **({} if move is None else {"move": move}))
         reconstruction = out.x.detach().float().requires_grad_()
         with self._autocast():
             terms = self.objective.reconstruction(x, reconstruction)
@@ -163,18 +174,40 @@ class TrainingStep:
             if kl_weight > 0 and kl.requires_grad:
                 outputs.append(kl)
                 gradients.append(self.generator_update.scale(kl.new_full((), kl_weight * share)))
-        centre = out.z if out.mean is None else out.mean
-        if self.loss.lcr_weight > 0 and centre.requires_grad:
-            correlation = local_correlation(standardised(centre.float()))
-            lcr = torch.relu(self.loss.lcr_threshold - correlation)
-            total = total + self.loss.lcr_weight * lcr
-            weight = lcr.new_full((), self.loss.lcr_weight)
-            measured |= {"lcr_loss": lcr, "lcr_weight": weight, "local_correlation": correlation}
-            outputs.append(lcr)
-            gradients.append(self.generator_update.scale(weight * share))
+        for name, term in self._regularisers(x, out, move, measured):
+            total = total + term.weight * term.value
+            weight = term.value.new_full((), term.weight)
+            measured |= {f"{name}_loss": term.value, f"{name}_weight": weight}
+            if term.value.requires_grad:
+                outputs.append(term.value)
+                gradients.append(self.generator_update.scale(weight * share))
         measured["total_loss"] = total
         torch.autograd.backward(outputs, gradients)
         return {name: value.detach().float() for name, value in measured.items()}, reconstruction.detach()
+
+    def _move(self, x: torch.Tensor) -> Move | None:
+        """Drawn only where it is asked for: the noise of other runs stays as it is."""
+        if self.loss.equivariance_weight == 0:
+            return None
+        return draw_move(self.loss.equivariance, *self.autoencoder.latent_shape(*x.shape[2:])[2:])
+
+    def _regularisers(
+        self, x: torch.Tensor, out: Reconstruction, move: Move | None, measured: Measured
+    ) -> Iterator[tuple[str, Term]]:
+        centre = out.z if out.mean is None else out.mean
+        if self.loss.lcr_weight > 0 and centre.requires_grad:
+            term, measured["local_correlation"] = local_correlation_term(self.loss, centre)
+            yield "lcr", term
+        if self.alignment is not None and centre.requires_grad:
+            with self._autocast():
+                yield "alignment", Term(self.alignment(centre, x), self.loss.alignment_weight)
+        if move is not None and out.moved is not None:
+            height, width = out.moved.shape[-2:] if move.turns % 2 == 0 else out.moved.shape[:-3:-1]
+            elements = nll_elements(x.shape, self.loss.nll_reduction)
+            yield (
+                "equivariance",
+                equivariance_term(self.loss, moved(x, height, width, move.turns), out.moved.float(), elements),
+            )
 
     def _adversarial_gradient(
         self, out: torch.Tensor, reconstruction: torch.Tensor, grad_nll: torch.Tensor, factor: float
@@ -182,7 +215,8 @@ class TrainingStep:
         """``(weighted g_loss, its gradient at the reconstruction, what to log)``."""
         assert self.discriminator is not None
         with frozen(self.discriminator), self._autocast():
-            g_loss = gen_loss(self.loss.disc_loss, self.discriminator(reconstruction).float())
+            seen = augmented(reconstruction, self._augmentation(reconstruction))
+            g_loss = gen_loss(self.loss.disc_loss, self.discriminator(seen).float())
             (grad_g,) = self._gradients(g_loss, [reconstruction])
         measured = {"g_loss": g_loss}
         weight = torch.full((), self.loss.disc_weight, device=out.device)
@@ -222,6 +256,8 @@ class TrainingStep:
 
     def _discriminator_pass(self, x: torch.Tensor, reconstruction: torch.Tensor, share: float) -> Measured:
         assert self._disc_forward is not None and self.disc_update is not None
+        drawn = self._augmentation(x)
+        x, reconstruction = augmented(x, drawn), augmented(reconstruction, drawn)
         # One call for both: its norms act on single samples, so real and fake do not meet.
         with self._autocast():
             logits = self._disc_forward(torch.cat([x, reconstruction])).float()
@@ -237,9 +273,12 @@ class TrainingStep:
         self.disc_update.scale(loss * share).backward()
         return {name: value.detach().float() for name, value in measured.items()}
 
+    def _augmentation(self, x: torch.Tensor) -> Draw:
+        return draw(self.loss.disc_augment, len(x), x.device)
+
     def _apply(self, step: int, trains_disc: bool) -> Measured:
-        if self.logvar and self.ranks.world > 1:
-            for parameter in self.logvar:
+        if self.ranks.world > 1:
+            for parameter in self._beside:
                 if parameter.grad is not None:
                     self.ranks.mean(parameter.grad)
         measured = _of_update("", self.generator_update.apply(learning_rate(self.optim, step, self.steps)))
@@ -303,6 +342,7 @@ class TrainingStep:
             "discriminator": None if self.disc_update is None else self.disc_update.state_dict(),
             "objective": self.objective.state_dict(),
             "lecam": None if self.lecam is None else self.lecam.state_dict(),
+            "alignment": None if self.alignment is None else self.alignment.state_dict(),
             "ratio_mean": self.ratio_mean,
             "ema_updates": None if self.ema is None else self.ema.updates,
         }
@@ -314,6 +354,8 @@ class TrainingStep:
         self.objective.load_state_dict(state["objective"])
         if self.lecam is not None and state["lecam"] is not None:
             self.lecam.load_state_dict(state["lecam"])
+        if self.alignment is not None:
+            self.alignment.load_state_dict(state["alignment"])
         mean = state["ratio_mean"]
         self.ratio_mean = None if mean is None else mean.to(self.ranks.device)
         if self.ema is not None and state["ema_updates"] is not None:
@@ -334,7 +376,8 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def _of_update(prefix: str, applied: Applied) -> Measured:
-    return {
+    limit = {} if applied.limit is None else {f"{prefix}clip_limit": applied.limit}
+    return limit | {
         f"{prefix}grad_norm": applied.norm,
         f"{prefix}clip_coefficient": applied.coefficient,
         f"{prefix}clipped": (applied.coefficient < 1).float(),

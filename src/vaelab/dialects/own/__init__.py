@@ -16,7 +16,7 @@ DIALECTS = (
         ),
         own=True,
         weights_apart=True,
-        weighted_terms={"lcr_loss": "lcr_weight"},
+        weighted_terms={f"{name}_loss": f"{name}_weight" for name in ("lcr", "equivariance", "alignment")},
         disc_warms_up=True,
         formulas={
             "rec_loss": "mean of loss.pixel_loss over all values, without its weight",
@@ -25,7 +25,7 @@ DIALECTS = (
             "nll_loss": "n * ((pixelloss_weight * rec_loss + perceptual_weight * perceptual_loss) / exp(logvar) + logvar);"
             " n is 1, C*T*H*W or C*H*W for loss.nll_reduction mean, sum or sum_per_frame; logvar is 0 unless learned",
             "kl_loss": "in the unit of loss.kl_reduction; kl_nats_per_element is the same posterior per latent element",
-            "total_loss": "nll_loss + kl_weight * kl_loss + g_loss_weighted (+ lcr_weight * lcr_loss); kl_weight grows over loss.kl_warmup steps",
+            "total_loss": "nll_loss + kl_weight * kl_loss + g_loss_weighted (+ lcr_weight * lcr_loss + the same of equivariance and alignment); kl_weight grows over loss.kl_warmup steps",
             "g_loss": "-mean D(recon); mean softplus(-D(recon)) for loss.disc_loss=non-saturating; from disc_start on",
             "g_loss_weighted": "d_weight * disc_factor * g_loss",
             "d_weight": "disc_weight * clamp(|d nll/d W_last| / (|d g_loss/d W_last| + 1e-4), 0, d_weight_max); the printed"

@@ -8,7 +8,7 @@ from vaelab.facts.base import Fact
 from vaelab.facts.statements.adversary import of_adversary
 from vaelab.facts.statements.losses import of_losses, of_shares
 from vaelab.facts.statements.phases import of_phases
-from vaelab.facts.statements.training import of_changes, of_optimiser, of_progress
+from vaelab.facts.statements.training import of_optimiser, of_progress
 from vaelab.facts.statements.units import of_signs, of_units
 
 if TYPE_CHECKING:
@@ -26,6 +26,5 @@ def statements(facts: Facts) -> tuple[Fact, ...]:
         *of_phases(view, facts.phases),
         *(of_adversary(view, facts.phases.gan, facts.algebra, adversary) if adversary else ()),
         *of_optimiser(view, facts.optimiser),
-        *of_changes(view, facts.changes),
         *of_progress(view, facts.progress),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vaelab.analysis import Trend, level
-from vaelab.facts.adversary import CHANCE_DETAIL, Adversary, known_disc_weight
+from vaelab.facts.adversary import CHANCE_DETAIL, LEADS, Adversary, known_disc_weight
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Fact
 from vaelab.facts.phases import Gan
@@ -38,6 +38,11 @@ def of_adversary(view: View, gan: Gan, algebra: Algebra, a: Adversary) -> Iterat
         text = f"logits_real {a.real:.3g}, logits_fake {a.fake:.3g}: the gap is {a.gap:.3g}."
         if a.gap <= 0:
             text += " The gap is not positive: the discriminator is at or below chance, uninformative rather than in balance."
+        elif min(a.real, -a.fake) > LEADS and not a.unbalanced:
+            text += (
+                " The discriminator leads: it tells real from fake with ease, so the generator gets little from it. While the reconstruction"
+                " goes on improving, that is no fault."
+            )
         text += _moves("The gap", a.gap_trend)
         yield Fact("logit_gap", "adversary", text, "inferred", a.gap)
     if a.d_weight is not None and disc_weight:

@@ -14,7 +14,7 @@ from vaelab.words import number
 
 
 def of_phases(view: View, phases: Phases) -> Iterator[Fact]:
-    run, warm_up, gan, origin, share = view.run, phases.warm_up, phases.gan, phases.origin, phases.lr_now_share
+    run, warm_up, gan, origin = view.run, phases.warm_up, phases.gan, phases.origin
     if not len(run):
         return
     last = int(run.steps[-1])
@@ -31,13 +31,13 @@ def of_phases(view: View, phases: Phases) -> Iterator[Fact]:
     if len(lr) and len(rec) and lr.values[0] == 0 and origin == "pretrained":
         text = (
             f"The low start (rec_loss {rec.values[0]:g}) is a pretrained model: the learning rate is 0 at step"
-            f" {int(lr.steps[0]):,}, so nothing has been trained yet."
+            f" {int(lr.steps[0]):,}, so nothing has been trained yet. Compare with your own step 0, the pretrained model."
         )
         yield Fact(
             "origin", "phases", text, "inferred", origin, evidence=(view.evidence("rec_loss", int(rec.rows[0])),)
         )
     elif origin == "pretrained":
-        text = f"The first value (rec_loss {rec.values[0]:g}) is that of a trained model: this run fine-tunes."
+        text = f"The first value (rec_loss {rec.values[0]:g}) is that of a trained model: this run fine-tunes. Compare with your own step 0, the pretrained model."
         yield Fact("origin", "phases", text, "inferred", origin)
     elif origin == "resumed":
         text = (
@@ -48,10 +48,6 @@ def of_phases(view: View, phases: Phases) -> Iterator[Fact]:
     yield _gan_fact(view, gan, warm_up, last)
     for shock in phases.shocks:
         yield _shock_fact(view, shock)
-    if share is not None and share < 0.1 and (warm_up is None or warm_up.end_step is not None) and len(lr) > 2:
-        said = view.lr_share[1] if view.lr_share is not None else ""
-        text = f"The learning rate has decayed to {said} of its peak: little can change from here on."
-        yield Fact("lr_decay", "phases", text, "inferred", share, "")
     for step in phases.resumes:
         yield Fact(
             f"resume_{step}", "phases", f"The run was resumed at step {step:,}.", "inferred", float(step), "step"

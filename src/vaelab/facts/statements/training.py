@@ -1,14 +1,11 @@
-"""Sentences on the optimiser, on sudden changes of the reconstruction, and on how far the run is."""
+"""Sentences on the optimiser, and on how far the run is."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from vaelab.facts.base import Fact
-from vaelab.facts.changes import Changes
 from vaelab.facts.optimiser import Optimiser, Progress
 from vaelab.facts.view import View
 from vaelab.words import rough
@@ -26,11 +23,9 @@ def of_optimiser(view: View, found: Optimiser) -> Iterator[Fact]:
         yield Fact("lr", "optimiser", text, "cannot-tell")
     elif len(lr) > 2:
         now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
-        text = f"The learning rate {now} at step {int(lr.steps[-1]):,} (peak {found.lr_peak:.3g})."
+        share = f"{view.lr_share[1]} of its peak" if view.lr_share is not None else "peak"
+        text = f"The learning rate {now} at step {int(lr.steps[-1]):,} ({share} {found.lr_peak:.3g})."
         yield Fact("lr", "optimiser", text, "known", found.lr_now)
-        for step, ratio in found.lr_jumps:
-            text = f"The learning rate jumped {ratio:.3g} times at step {step:,}."
-            yield Fact(f"lr_jump_{step}", "optimiser", text, "known", ratio, "x")
 
 
 def _clip(view: View, found: Optimiser) -> str:
@@ -51,26 +46,6 @@ def _clip(view: View, found: Optimiser) -> str:
     if not view.trainer.clip_before_step:
         text += " In this trainer the clip comes after the step and has no effect."
     return text + multiple
-
-
-def of_changes(view: View, changes: Changes) -> Iterator[Fact]:
-    jump = changes.jump
-    if jump is None or changes.track is None:
-        return
-    text = (
-        f"{changes.track.metric} jumped {jump.ratio:.3g} times ({jump.before:.4g} to {jump.after:.4g}) between step"
-        f" {jump.before_step:,} and {jump.step:,}"
-    )
-    cause = {
-        "gan-start": ", where the GAN starts",
-        "lr-jump": ", where the learning rate jumps",
-        "resume": ", at the resume",
-        "epoch-start": ", at the start of an epoch",
-    }.get(jump.coincides, ", with no change of the learning rate and no GAN start there")
-    lr = view.series("lr")
-    at = int(np.searchsorted(lr.steps, jump.step))
-    rate = f" The learning rate there is {lr.values[min(at, len(lr) - 1)]:.3g}." if len(lr) else ""
-    yield Fact("rec_jump", "phases", text + cause + "." + rate, "inferred", jump.ratio, "x")
 
 
 def of_progress(view: View, progress: Progress) -> Iterator[Fact]:

@@ -77,10 +77,9 @@ def _rec_facts(view: View, scales: Scales) -> Iterator[Fact]:
             text += f" It went from {number(first)} to {number(now)} ({now / first - 1:+.0%})."
         yield Fact("psnr", "units", text, "cannot-tell")
     total = view.series("total_loss")
-    if len(total) > 1 and float(total.values[0]) > 0:
-        last = total.now
-        text = f"total_loss went from {number(total.values[0])} to {number(last)} ({last / float(total.values[0]) - 1:+.0%})."
-        yield Fact("total_change", "units", text, "known", last / float(total.values[0]) - 1)
+    if len(total) > 1 and (start := float(total.values[0])) > 0:
+        text = f"total_loss went from {number(start)} to {number(total.now)} ({total.now / start - 1:+.0%})."
+        yield Fact("total_change", "units", text, "known", total.now / start - 1)
 
 
 def _kl_fact(view: View, scales: Scales) -> Fact:

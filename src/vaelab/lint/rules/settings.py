@@ -253,7 +253,9 @@ class PictureSmallerThanDiscriminator(LintRule):
 
     def check(self, plan: Plan) -> Iterable[LintFinding]:
         layers, sample = plan.options.whole("loss.disc_layers", 3), plan.sample
-        if not plan.own or not plan.gan.built or layers is None or sample.height is None or sample.width is None:
+        if not plan.own or not plan.gan.built or plan.options.get("loss.disc") == "features":
+            return
+        if layers is None or sample.height is None or sample.width is None:
             return
         smallest, side = 3 * 2**layers, min(sample.height, sample.width)
         if side < smallest:
