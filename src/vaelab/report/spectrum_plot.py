@@ -43,7 +43,7 @@ def spectrum_plot(
         parts.append(_line(_LEFT, y(decade), WIDTH - _RIGHT, y(decade)))
         parts.append(svg_text(_LEFT - 4, y(decade) + 4, f"1e{decade}", anchor="end"))
     parts.append(svg_text(WIDTH / 2, HEIGHT - 3, "period of the pattern: fine detail to the right", anchor="middle"))
-    for i, curve in [*enumerate(logs)][1:] + [(0, logs[0])]:  # the dashed original on top
+    for i, curve in [*[*enumerate(logs)][1:], (0, logs[0])]:  # the dashed original on top
         points = " ".join(f"{x(f):.1f},{y(v):.1f}" for f, v in zip(frequencies[known], curve, strict=True))
         style = "currentColor" if i == 0 else f"var(--line-{(i - 1) % LINES})"
         dash = Markup(' stroke-dasharray="5 4"') if i == 0 else ""
