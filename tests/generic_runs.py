@@ -62,7 +62,7 @@ def _() -> Draft:
     return plain(disc_loss=2 * np.exp(np.maximum(ROW - 150, 0) / 9) * noise(0.02, seed=8))
 
 
-@fires("KL215", "critical", {"now / early": (4050, 0.1)})
+@fires("KL215", "critical", {"now / early": (5780, 0.1)})
 def _() -> Draft:
     vq = 0.02 * np.exp(np.linspace(0, 9, ROWS)) * noise(seed=6)
     return plain(quant_loss=vq, total_loss=vq + 0.5)

@@ -165,35 +165,31 @@ def test_never_speaks_against_and_an_absent_finding_counts_less_than_one_that_is
     def share(id_: str, *codes: str) -> float:
         return next(b.share for b in posterior(*codes).beliefs if b.cause.id == id_)
 
-    assert share("D4", "ADV305") > 0.3 > share("D4", "ADV305", "KL201")
+    assert share("D4", "ADV305") > 0.2 > share("D4", "ADV305", "KL201")
     assert share("C1", "KL201", "KL206") < share("C1", "KL201")
     assert posterior("QQQ999").unlisted > posterior().unlisted
 
 
 def test_several_findings_on_one_subject_count_less_than_on_several() -> None:
     def first(*subjects: str) -> float:
-        codes = found("KL201", "REC103")
+        codes = found("KL201", "REC117")
         about = [replace(f, subject=subject) for f, subject in zip(codes, subjects, strict=True)]
         return next(
             r.weight
             for r in infer_causes(FACTS, about, [CAUSES["C1"]], CODES, 1.0).beliefs[0].reasons
-            if r.key == "REC103"
+            if r.key == "REC117"
         )
 
     assert first("kl", "reconstruction") == 2 * first("kl", "kl")
 
 
-def test_rates_that_were_counted_stand_in_for_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``benchmarks/faultbench/count.py`` writes them; without a file of them the words count alone."""
+def test_what_healthy_runs_often_show_says_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    def healthy() -> float:
+        return infer_causes(FACTS, found("ADV303", severity="warn"), CAUSES.values(), CODES, 1.0).healthy
 
-    def share(id_: str) -> float:
-        return next(b.share for b in posterior("KL201").beliefs if b.cause.id == id_)
-
-    before = share("C1")
-    monkeypatch.setattr(infer, "_counted", lambda: {"C1": {"KL201": 0.01}})
-    assert share("C1") < before
-    monkeypatch.setattr(infer, "_counted", lambda: {"healthy": {"KL201 critical": 0.5, "KL201 warn": 0.5}})
-    assert posterior("KL201").healthy > 0.5
+    before = healthy()
+    monkeypatch.setattr(infer, "COMMON", {})
+    assert before > healthy()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from evaluate_models import CLIP, faulty, healthy, held_out
 from media_files import write_video
 from small_training import small_config
+from vaelab.cli.measured import evaluation_page
 from vaelab.data.types import Batch
 from vaelab.errors import CheckpointError, ConfigError, DataError
 from vaelab.evaluation import validate
@@ -24,6 +25,7 @@ from vaelab.evaluation.evaluate import check_fvd, evaluate
 from vaelab.evaluation.opening import find_models, lpips_network, pick_device
 from vaelab.evaluation.pictures import to_uint8
 from vaelab.evaluation.published import comparable, published
+from vaelab.evaluation.radial import RadialSpectrum
 from vaelab.evaluation.result import Evaluation, to_json, to_markdown
 from vaelab.evaluation.scores import SCORES, ClipTable, chunk_scores, measured, stack
 from vaelab.evaluation.spectrum import LEVELS, LineSpectrum, LocalGrid
@@ -401,3 +403,38 @@ def test_chunks_of_a_clip_are_compared_with_the_whole() -> None:
     table = evaluate({"m": healthy()}, held_out(2)).tables[0]
     assert CLIP.frames == 5 and set(chunk_scores(table)) == {"chunk_loss", "seam"}
     assert chunk_scores(ClipTable("x", ("a",), table.components)) == {}
+
+
+def test_the_spectrum_shows_blur_noise_and_a_pattern_where_they_are() -> None:
+    x = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    blurred = torch.nn.functional.avg_pool2d(x[None], 5, 1, 2)[0]
+    stripes = x + 0.5 * torch.cos(torch.arange(128) * math.pi / 2)  # a period of 4 pixels: 0.25 cycles a pixel
+    shares = {}
+    for name, r in (("same", x), ("blurred", blurred), ("stripes", stripes)):
+        spectrum = RadialSpectrum()
+        spectrum.add(x, r)
+        original, made = spectrum.curves()
+        shares[name] = made / original
+    assert np.allclose(shares["same"], 1)
+    assert shares["blurred"][2:6].mean() > 0.7 and shares["blurred"][30:].mean() < 0.1
+    assert np.argmax(shares["stripes"]) in (31, 32) and abs(shares["stripes"][:25].mean() - 1) < 0.01
+
+
+def test_spectra_of_frames_of_other_sizes_are_gathered_and_small_frames_leave_bins_out() -> None:
+    small, large = RadialSpectrum(), RadialSpectrum()
+    small.add(torch.rand(1, 16, 16), torch.rand(1, 16, 16))
+    large.add(torch.rand(1, 200, 150), torch.rand(1, 200, 150))
+    assert np.isnan(small.curves()).any() and np.isfinite(large.curves()).all()
+    small.merge(large)
+    assert np.isfinite(small.curves()).all()
+
+
+def test_the_spectrum_is_kept_with_the_scores_and_drawn() -> None:
+    tables = evaluate({"one": healthy(), "two": healthy()}, held_out(3)).tables
+    result = Evaluation(tables, "three clips", "video", 24)
+    import json
+
+    kept = json.loads(to_json(result))["checkpoints"][0]["spectrum"]
+    assert len(kept["cycles_per_pixel"]) == len(kept["original"]) == len(kept["reconstruction"]) == 64
+    page = evaluation_page(result)
+    assert "Power by size of detail" in page and "% in patterns of 8 to 32 pixels" in page

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from expert_logs import NAMES, ROW, ROWS, Log, codes, every_trainer, falls, noise, said
-from synthetic_runs import decay, lognormal
+from synthetic_runs import decay, draft, healthy, lognormal
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.readers import read
 
@@ -454,3 +454,36 @@ def test_no_two_steps_set_one_option_to_different_values(log: Log) -> None:
         set(keys)
     )
     assert any(step.text.startswith("If that does not help, instead:") for step in diagnosis.next)
+
+
+def test_a_quantisers_loss_that_rises_while_codes_are_learned_is_none_of_its_faults() -> None:
+    rise = 0.05 + 1.2 * np.exp(-(((ROW - 60) / 50.0) ** 2)) + 0.6 * (ROW > 20)
+    columns = {
+        "rec_loss": falls(),
+        "quant_loss": rise * noise(seed=4),
+        "perplexity": (2 + 10 * np.exp(-ROW / 6.0) + 3 * ROW / ROWS) * noise(seed=5),
+    }
+    found = codes(diagnose(draft(columns).run()))
+    assert not {"KL213", "KL215"} & set(found)
+    lost = {**columns, "perplexity": np.where(ROW < 100, 40.0, 6.0) * noise(seed=5)}
+    assert "KL213" in codes(diagnose(draft(lost).run()))
+    early = {**columns, "perplexity": (1.2 + 200 * np.exp(-ROW / 6.0)) * noise(0.01, seed=5)}
+    assert codes(diagnose(draft(early).run()))["KL213"] == "critical"
+
+
+def test_a_kl_weight_out_of_family_is_information_while_the_latent_carries_much() -> None:
+    def verdict(kl: float) -> str:
+        out = healthy("pyramid_flow", 0, gan_at=None)
+        out.config |= {"kl_weight": 2e-6, "clip_shape": "17,256,256", "latent_shape": "16x3x32x32"}
+        out.columns["kl_loss"] = kl * lognormal(np.random.default_rng(1), 0.05, len(out.steps))
+        return codes(diagnose(out.keep("rec_loss", "kl_loss", "perceptual_loss").run()))["KL203"]
+
+    assert verdict(20_000) == "info" and verdict(500) == "warn"
+
+
+def test_a_total_that_steps_with_the_quantisers_loss_shows_no_change_of_a_weight() -> None:
+    quantiser = np.where(ROW < 60, 4.0, 0.2) * noise(seed=4)
+    columns = {"rec_loss": 0.5 * noise(seed=1), "quant_loss": quantiser}
+    total = columns["rec_loss"] + quantiser
+    assert "SCH602" not in codes(diagnose(draft({**columns, "total_loss": total}).run()))
+    assert "SCH602" in codes(diagnose(draft({"rec_loss": columns["rec_loss"], "total_loss": total}).run()))

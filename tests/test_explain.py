@@ -80,13 +80,13 @@ def test_a_picture_shows_where_the_run_stands_in_each_unit() -> None:
     shown = (
         CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1"}).invoke(app, ["explain", "kl_loss", "--run", str(SICK)]).stdout
     )
-    logged, nats = (part.splitlines() for part in shown.split("Where this run stands")[1:3])
+    nats, logged = (part.splitlines() for part in shown.split("Where this run stands")[1:3])
     assert logged[0] == ": kl_loss as logged, logarithmic" and nats[0] == ", in nats per latent element, logarithmic"
-    assert logged[2].startswith("  2 refuted") and logged[2].endswith("above 5,000: outside")
-    assert nats[2].startswith("  5 holds") and nats[2].endswith("below 0.05: inside")
+    assert logged[2].startswith("  5 refuted") and logged[2].endswith("above 5,000: outside")
+    assert nats[2].startswith("  2 holds") and nats[2].endswith("below 0.05: inside")
     here = logged[1].index("●")
-    assert logged[2][here] == "│" and logged[2].index("▒") > here  # left of the band
-    assert "2. REFUTED: KL above 5,000" in shown
+    assert logged[2][here] == "│" and logged[2].index("·") > here  # left of the band
+    assert "5. REFUTED: KL above 5,000" in shown
     assert all(len(line) <= 80 for line in (*logged, *nats))
 
 
@@ -95,7 +95,7 @@ def test_a_run_with_one_value_or_a_negative_one_is_drawn_too() -> None:
     for values in ([-3.0, -3.0], [0.0, 0.0], [5.0, 1e9]):
         column = Column("kl_loss", "kl_loss", np.array(values), np.array([True, True]))
         run = Run("a.log", "metric_logger", "unknown", 1.0, "", steps, {"kl_loss": column})
-        assert "2 refuted" in str(explain_in_run("kl_loss", run))
+        assert "5 refuted" in str(explain_in_run("kl_loss", run))
 
 
 def test_bands_come_with_condition_and_standing() -> None:

@@ -20,6 +20,7 @@ BENCH = ROOT / "benchmarks/faultbench"
 CASES = ROOT / "tests/data/cases"
 sys.path.insert(0, str(BENCH))
 
+import count  # noqa: E402
 import harm  # noqa: E402
 import limits  # noqa: E402
 import measures  # noqa: E402
@@ -255,6 +256,15 @@ def test_a_limit_is_counted_from_whole_logs(tmp_path: Path) -> None:
     assert set(table) == {*found[0].kinds, *found[1].kinds}
     code, size = max(found[0].kinds.items(), key=lambda item: item[1] * (item[0] not in found[1].kinds))
     assert table[code][3] == "any" and table[code][7] == "0, 1", (code, size)
+
+
+def test_what_is_common_in_healthy_runs_is_counted() -> None:
+    def run(*findings: tuple[str, str, int | None]) -> Judged:
+        return judged(HEALTHY, replace(said(590), findings=findings))
+
+    loud = run(("ADV303", "warn", 1), ("MET1003:kl", "warn", 2), ("KL207", "info", 3), ("REC103", "critical", 3))
+    runs = [loud] * 5 + [run(("KL207", "info", 3))] * 5 + [run()] * 10 + [judged(FAULTY, said(590))]
+    assert count.common(runs) == {"ADV303 warn": 0.25, "KL207 info": 0.5, "MET1003 warn": 0.25}
 
 
 def test_a_peer_is_timed_at_a_rate_of_false_alarms() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vaelab
 from helpers_report import hostile_diagnosis, make_diagnosis, make_run
 from vaelab.diagnosis import MetricVerdict, NextStep
 from vaelab.facts.base import Phase
 from vaelab.report.downsample import keep_extremes
+from vaelab.report.evidence import levels
 from vaelab.report.layout import (
     finding_tree,
     flatten,
@@ -130,3 +135,12 @@ def test_a_bound_does_not_read_as_an_interval() -> None:
 
     assert text("PSNR at least") == "PSNR at least 4.1, now 11.6 dB"
     assert text("PSNR") == "PSNR 4.1 to 11.6 dB"
+
+
+def test_the_plot_of_a_finding_shows_from_where_it_is_critical() -> None:
+    """ADV307 is critical from 1.8 times the level before the GAN (``vaelab.rules.harm``)."""
+    d = vaelab.diagnose(vaelab.read(str(Path(__file__).parents[1] / "examples/logs/pyramid-flow-gan-weight/train.log")))
+    limit, before = levels(d, "rec_loss")
+    assert limit.label == "critical from here: 1.8 times the level before the GAN" and limit.bad == "above"
+    assert limit.value == pytest.approx(1.8 * before.value)
+    assert all("critical" not in level.label for level in levels(d, "kl_loss"))

@@ -273,3 +273,19 @@ def test_a_preview_is_shown_and_its_slider_goes_back(opened: Callable[..., Any],
     browser.find_element(By.CSS_SELECTOR, "#previews input").send_keys(Keys.ARROW_LEFT)
     wait(lambda: str(script(browser, loaded)).endswith("/previews/10.png"))
     assert "10 (1 of 2)" in text_of(browser, "#previews output")
+
+
+def test_runs_are_compared_over_samples_too(opened: Callable[..., Any], tmp_path: Path) -> None:
+    for name in "ab":
+        write_log(tmp_path / name / "metrics.csv")
+    (tmp_path / "a/config.yaml").write_text("batch_size: 8\n", "utf-8")
+    browser, at = opened(tmp_path)
+    browser.get(f"{at.url}#compare={','.join(run_ids(at))}")
+    last = "return vaelab.pages.compare.set?.entries.find((e) => e.plot)?.plot.scales.x.max"
+    wait(lambda: script(browser, last) == 1190)
+    script(
+        browser, "const s = document.getElementById('over'); s.value = 'samples'; s.dispatchEvent(new Event('change'))"
+    )
+    wait(lambda: script(browser, last) == 8 * 1190)
+    assert text_of(browser, "#left-out") == "Not drawn: b (the log does not tell the batch size)."
+    assert complaints(browser) == []

@@ -1,85 +1,62 @@
-"""Count how often each finding is seen in healthy runs, in faulty runs and with each cause; the tune part only.
+"""Count which findings healthy runs show far more often than their severity says: `vaelab.causes.infer.COMMON`.
 
-    python benchmarks/faultbench/count.py             from the saved verdicts; cross-validated: half of the mechanisms counts, the other half is judged
-    python benchmarks/faultbench/count.py --write     src/vaelab/causes/rates.json from the whole tune part
-
-Rates are shrunk towards the words of the causes' entries, as if so many runs more had been seen that follow the words.
+python benchmarks/faultbench/count.py             the rates, from the saved verdicts of the tune part
+python benchmarks/faultbench/count.py --check     what they are worth on systems that they were not counted on (judges all logs)
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 
 import measures
 from replay import Judged
 from score import RESULTS, judge_all, load_results
-from truth import FILE, RUNS, Truth, load
+from tables import percent, table
+from truth import FILE, RUNS, load
 
-from vaelab.causes import CAUSES, infer
+from vaelab.causes import infer
 
-RATES = Path(infer.__file__).with_name("rates.json")
-PSEUDO_HEALTHY, PSEUDO_FAULTY, PSEUDO_CAUSE = 200, 50, 8
-"""Runs that the words count as."""
-FEWEST = 8
-"""Runs of a cause below which its words stand alone."""
-Rates = Mapping[str, Mapping[str, float]]
+LEAST, TIMES = 0.03, 3.0
+"""Share of healthy runs, and multiple of what the severity says, from which a finding is common."""
 
 
-def counted(runs: Iterable[Judged]) -> dict[str, dict[str, float]]:
-    """Tables "healthy" and "faulty": "CODE severity" -> share of runs; and of each cause: key -> share of its runs."""
-    runs = list(runs)
-    healthy, faulty = measures.of_kind(runs, "healthy"), measures.of_kind(runs, "faulty")
-    tables = {
-        "healthy": _of_all(healthy, infer.HEALTHY, PSEUDO_HEALTHY),
-        "faulty": _of_all(faulty, infer.UNNAMED, PSEUDO_FAULTY),
-    }
-    for cause in CAUSES.values():
-        mine = [r for r in faulty if len(r.truth.faults) == 1 and cause.id in r.truth.faults[0].causes]
-        if len(mine) >= FEWEST:
-            seen = Counter(key for r in mine for key in _keys(r))
-            tables[cause.id] = {
-                key: round((seen[key] + PSEUDO_CAUSE * infer.OFTEN[word]) / (len(mine) + PSEUDO_CAUSE), 4)
-                for key, word in cause.expects.items()
-                if word in infer.OFTEN
-            }
-    return tables
-
-
-def _of_all(runs: Sequence[Judged], words: Mapping[str, float], pseudo: int) -> dict[str, float]:
+def shares(runs: Sequence[Judged], kind: str) -> dict[str, float]:
+    """ "CODE severity" -> share of the runs of this kind that show it."""
+    mine = measures.of_kind(runs, kind)
     seen = Counter(
-        kind for r in runs for kind in {f"{key.split(':')[0]} {severity}" for key, severity, _ in r.final.findings}
+        f"{key.split(':')[0]} {severity}" for r in mine for key, severity in {f[:2] for f in r.final.findings}
     )
+    return {finding: count / len(mine) for finding, count in seen.items()}
+
+
+def common(runs: Sequence[Judged]) -> dict[str, float]:
+    """The findings that are common in healthy runs. What is acted on is none of them: that is a false alarm to mend."""
+    rates = shares(runs, "healthy")
+    usual = {finding: infer.HEALTHY[finding.split()[1]] for finding in rates}
     return {
-        kind: float(f"{(count + pseudo * words[kind.split()[1]]) / (len(runs) + pseudo):.3g}")
-        for kind, count in sorted(seen.items())
+        finding: rate
+        for finding, rate in sorted(rates.items())
+        if rate >= max(LEAST, TIMES * usual[finding]) and not finding.endswith("critical")
     }
 
 
-def _keys(run: Judged) -> set[str]:
-    """Codes, and for generic rules the code with the role of its column too."""
-    return {part for key, _, _ in run.final.findings for part in (key, key.split(":")[0])}
+def checked(runs: Sequence[Judged], logs: Path, jobs: int) -> list[Judged]:
+    """Each system judged with the rates of the others."""
+    found: list[Judged] = []
+    for system in sorted({r.truth.system for r in runs}):
+        rates = common([r for r in runs if r.truth.system != system])
+        found += with_rates(rates, [r for r in runs if r.truth.system == system], logs, jobs)
+    return found
 
 
-def fold(truth: Truth) -> int:
-    """0 or 1: by mechanism, healthy runs by group or trainer."""
-    name = truth.faults[0].mechanism if truth.faults else truth.name.rsplit("-", 1)[0] + truth.name[-4:-2]
-    return zlib.crc32(name.encode()) // 7 % 2
-
-
-def with_rates(rates: Rates, truths: Sequence[Truth], logs: Path, jobs: int) -> list[Judged]:
+def with_rates(rates: Mapping[str, float], runs: Sequence[Judged], logs: Path, jobs: int) -> list[Judged]:
     """Whole logs judged with these rates in place of the package's."""
-    before = infer._counted
-    infer._counted = lambda: rates  # type: ignore[assignment]
-    try:
-        return judge_all(truths, logs, jobs, replay=False)
-    finally:
-        infer._counted = before
+    with mock.patch.object(infer, "COMMON", rates):
+        return judge_all([r.truth for r in runs], logs, jobs, replay=False)
 
 
 def main() -> None:
@@ -87,26 +64,22 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, default=RUNS)
     parser.add_argument("--truth", type=Path, default=FILE)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    words = [r for r in load_results(load(options.truth), options.results) if r.truth.split == "tune"]
-    if options.write:
-        RATES.write_text(json.dumps(counted(words), indent=1, sort_keys=True) + "\n")
-        return
-    truths = [r.truth for r in words]
-    judge = partial(with_rates, logs=options.logs, jobs=options.jobs)
-    checked: list[Judged] = []
-    for part in (0, 1):
-        rates = counted(r for r in words if fold(r.truth) != part)
-        checked += judge(rates, [t for t in truths if fold(t) == part])
-    for name, runs in (("words", words), ("counted", checked)):
-        s = measures.scores(runs)
-        verdict, cause = (measures.reliability(of(runs)) for of in (measures.wrong_or_right, measures.cause_right))
-        print(
-            f"{name}: acted on {s.detection}, false act {s.false_act}, watch {s.false_watch}, cause first {s.top1}, in three {s.top3},"
-            f" calibration error {measures.calibration_error(verdict):.3f} (verdict) {measures.calibration_error(cause):.3f} (cause)"
-        )
+    runs = [r for r in load_results(load(options.truth), options.results) if r.truth.split == "tune"]
+    faulty = shares(runs, "faulty")
+    rows = [(finding, percent(rate), percent(faulty.get(finding, 0.0))) for finding, rate in common(runs).items()]
+    print(table(("finding", "healthy runs", "faulty runs"), rows))
+    if options.check:
+        for name, judged in (
+            ("words", with_rates({}, runs, options.logs, options.jobs)),
+            ("counted", checked(runs, options.logs, options.jobs)),
+        ):
+            bins = measures.reliability(measures.wrong_or_right(judged))
+            print(
+                f"{name}: calibration error {measures.calibration_error(bins):.3f}, cause first {measures.scores(judged).top1}"
+            )
 
 
 if __name__ == "__main__":

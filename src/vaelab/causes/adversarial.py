@@ -127,7 +127,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         expects=shows(
             often="ADV307 ADV308 REC124",
             sometimes="MET1001:reconstruction MET1001:perceptual MET1001:quality MET1006:total ADV306 ADV309 REC117 DAT710 ADV336 KL206 KL210 OPT402",
-            never="ADV304 ADV317 DAT701 OPT404 DAT708 MET1012:kl",
+            never="ADV304 ADV317 DAT701 OPT404 DAT708 MET1012:kl KL209 KL214",
         ),
         check=checks.shock_lasts,
         decided_by="evaluate",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vaelab.report.dot_strip import dot_strip
 from vaelab.report.measured_page import Measured, measured_page
+from vaelab.report.spectrum_plot import spectrum_plot
 
 if TYPE_CHECKING:
     from vaelab.diagnosis import Diagnosis
@@ -25,7 +26,8 @@ PICTURES = {
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
-    """``evaluation.html``: verdicts, every clip's scores as dots, the table."""
+    """``evaluation.html``: verdicts, every clip's scores as dots, power by size of detail, the table."""
+    from vaelab.evaluation.radial import FREQUENCIES
     from vaelab.evaluation.result import PUBLISHED_WARNING, published_rows
     from vaelab.evaluation.scores import SCORES
 
@@ -37,6 +39,9 @@ def evaluation_page(evaluation: Evaluation) -> str:
         for name, score in SCORES.items()
         if all(name in of for of in per_clip)
     ]  # fmt: skip
+    spectra = [table.spectrum for table in tables if table.spectrum is not None]
+    if len(spectra) == len(tables):
+        plots.append(spectrum_plot(FREQUENCIES, spectra[0][0], [made for _, made in spectra], names))
     shown = [
         ("Scores", evaluation.header(), evaluation.rows(), ". ".join(evaluation.explanations())),
         ("Published", *published_rows(evaluation, None), PUBLISHED_WARNING),

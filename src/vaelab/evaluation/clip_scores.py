@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vaelab.evaluation import pictures
+from vaelab.evaluation.radial import RadialSpectrum
 from vaelab.evaluation.spectrum import LineSpectrum, LocalGrid
 
 # How r would have to be changed to be in the range -1 to 1, if it is in another one: r -> scale * r + shift
@@ -32,6 +33,7 @@ class ClipScores:
         self.frames = self.non_finite = 0
         self.rows, self.columns = LineSpectrum(factors[1]), LineSpectrum(factors[0])
         self.local_grid = LocalGrid(factors)
+        self.spectrum = RadialSpectrum()
         self._sums: dict[str, tuple[float, int]] = {}
         self._moments: dict[str, torch.Tensor] = {}
         self._values = 0
@@ -58,6 +60,7 @@ class ClipScores:
             self.rows.add(x, error)
             self.columns.add(x.transpose(-1, -2), error.transpose(-1, -2))
             self.local_grid.add(x, shown)
+            self.spectrum.add(x, shown)
         first = self._before is None
         self._mean("first_mse" if first else "rest_mse", (r - x).square())
         if self._before is not None:

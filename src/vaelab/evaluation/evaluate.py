@@ -14,12 +14,14 @@ from vaelab.evaluation.clip_scores import ClipScores
 from vaelab.evaluation.distances import frechet_distance, paired_feature_distance
 from vaelab.evaluation.i3d import FEWEST_FRAMES, i3d_features
 from vaelab.evaluation.pictures import in_range
+from vaelab.evaluation.radial import RadialSpectrum
 from vaelab.evaluation.scores import ClipTable, stack
 from vaelab.evaluation.spectrum import Grid as Lines
 from vaelab.evaluation.spectrum import LineSpectrum, LocalGrid, stronger
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.grid import Grid
 from vaelab.models.tiling import Reconstruction, plan
+from vaelab.run import FloatArray
 
 CLIPS_IN_CHUNKS = 8  # the first ones are also reconstructed in chunks: a difference between clips does not matter there
 
@@ -117,7 +119,14 @@ class _Measuring:
             stack(self.chunked[:count]),
             distances,
             sum(bool(scores.non_finite) for scores in done),
+            self._spectrum(done),
         )
+
+    def _spectrum(self, done: Sequence[ClipScores]) -> FloatArray:
+        whole = RadialSpectrum()
+        for scores in done:
+            whole.merge(scores.spectrum)
+        return whole.curves()
 
     def _grids(self, done: Sequence[ClipScores]) -> tuple[Lines, Lines]:
         """The strongest line of all clips, along rows or columns, and the strongest local pattern."""

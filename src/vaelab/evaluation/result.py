@@ -14,6 +14,7 @@ import numpy as np
 from vaelab import __version__
 from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.evaluation.published import comparable
+from vaelab.evaluation.radial import FREQUENCIES
 from vaelab.evaluation.scores import COVERAGE, FEWEST_FILES, SCORES, ClipTable, chunk_scores, measured
 from vaelab.rules import ALL_RULES
 from vaelab.rules.evaluated import is_local_grid
@@ -173,6 +174,7 @@ def to_json(evaluation: Evaluation, first: int = 0) -> str:
                 "scores": scores,
                 "grid": table.grid._asdict(),
                 "local_grid": table.local_grid._asdict(),
+                "spectrum": _spectrum(table),
                 "measured": measured(table),
                 "findings": [
                     {"code": f.code, "name": f.name, "severity": f.severity, "message": f.message}
@@ -197,6 +199,14 @@ def to_json(evaluation: Evaluation, first: int = 0) -> str:
         "notes": list(evaluation.notes),
     }
     return json.dumps(_finite(content), indent=1, ensure_ascii=False) + "\n"
+
+
+def _spectrum(table: ClipTable) -> dict[str, list[float]] | None:
+    """Power by frequency in four digits; see ``RadialSpectrum``."""
+    if table.spectrum is None:
+        return None
+    curves = {"cycles_per_pixel": FREQUENCIES, "original": table.spectrum[0], "reconstruction": table.spectrum[1]}
+    return {name: [float(f"{value:.4g}") for value in values] for name, values in curves.items()}
 
 
 def _difference(table: ClipTable, base: ClipTable) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class ClipTable:
 
     grid, local_grid: over all clips. chunked: components of the same clips, or the first of them, reconstructed in chunks, empty where
     the model does not compress time. fvd: of the originals and their reconstructions: ``fvd`` and ``paired_i3d``.
-    non_finite: clips whose output holds NaN or infinity.
+    non_finite: clips whose output holds NaN or infinity. spectrum: ``RadialSpectrum.curves`` of all clips.
     """
 
     title: str
@@ -67,6 +67,7 @@ class ClipTable:
     chunked: Components = field(default_factory=dict)
     fvd: Mapping[str, float] = field(default_factory=dict)
     non_finite: int = 0
+    spectrum: Array | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,14 +44,20 @@ def pictures(name: str, facts: Facts) -> tuple[Section, ...]:
     for unit, factor in (("", 1.0), ("nats per latent element", facts.scales.nats)):
         bands = [
             (number_, band)
-            for number_, band in enumerate(METRICS[name].bands, 1)
+            for number_, band in enumerate(holding_first(METRICS[name].bands), 1)
             if band.unit == unit and band.low != band.high and applies(facts, name, band)
         ]
         if bands and factor is not None:
             finite = values.values * factor
             heading = f"Where this run stands, in {unit}" if unit else f"Where this run stands: {name} as logged"
-            found.append(_picture(heading, finite.min(), finite.max(), values.now * factor, bands))
-    return tuple(found)
+            picture = _picture(heading, finite.min(), finite.max(), values.now * factor, bands)
+            found.append((all(band.standing == "refuted" for _, band in bands), picture))
+    return tuple(picture for _, picture in sorted(found, key=lambda item: item[0]))
+
+
+def holding_first(bands: Iterable[Band]) -> list[Band]:
+    """Rules of thumb in the order in which they are listed and drawn: what is refuted comes last."""
+    return sorted(bands, key=lambda band: band.standing == "refuted")
 
 
 def _picture(heading: str, lowest: float, highest: float, now: float, bands: Sequence[tuple[int, Band]]) -> Section:
@@ -65,7 +71,7 @@ def _picture(heading: str, lowest: float, highest: float, now: float, bands: Seq
         row = _bar(
             0 if band.low is None else axis.column(band.low),
             WIDTH - 1 if band.high is None else axis.column(band.high),
-            "▒",
+            "·" if band.standing == "refuted" else "▒",
         )
         row[here] = "│"
         where = "inside" if inside(now, band) else "outside"

@@ -15,7 +15,7 @@ from vaelab.config.options import OPTIONS
 from vaelab.dialects import DIALECTS, Dialect, conventions
 from vaelab.errors import ConfigError
 from vaelab.explain.setting import explain_setting
-from vaelab.explain.standing import pictures
+from vaelab.explain.standing import holding_first, pictures
 from vaelab.explain.text import Explanation, Section
 from vaelab.facts import infer
 from vaelab.facts.derived import under_known_names
@@ -90,7 +90,7 @@ def explain_metric(metric: Metric, trainer: Dialect | None = None) -> Explanatio
         Section("Formula", _formulas(metric.name, trainer)),
         Section("What it is there for", _lines(metric.fixes)),
         Section("Without it", _lines(metric.without)),
-        Section(THUMBS, tuple(_band(band) for band in metric.bands)),
+        Section(THUMBS, tuple(_band(band) for band in holding_first(metric.bands))),
         Section("Names in logs", _lines(", ".join(metric.aliases))),
         Section("Sources", metric.sources),
     ]

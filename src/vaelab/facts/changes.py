@@ -1,9 +1,8 @@
-"""What the reconstruction's changes go with: what stands at a jump, a drop or a drift in other columns; how smooth the curve is."""
+"""What the reconstruction's changes go with: what stands at a jump or a drop in other columns; how smooth the curve is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +28,8 @@ SOON = 0.05
 class Jump(Shift):
     """A sudden lasting rise of rec_loss, or a fall that is no learning.
 
-    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end over the
-    level before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
+    coincides: ``gan-start``, ``lr-jump``, ``weight-jump``, ``resume``, ``warm-up``, ``epoch-start`` or empty. remaining: level at the end, since the
+    jump, over the level before. kl_ratio: level after over level before of kl_loss (None if not logged). scatter_before,
     scatter_after: row-to-row noise of log rec on up to 16 rows of each side (None with fewer than 4).
     """
 
@@ -46,15 +45,13 @@ class Changes:
     """track: of rec_loss, or of total_loss where the log has no rec_loss; None where it has too few rows or values that are not
     positive, and then nothing else is known either. jump, drop: its largest lasting rise and fall, None if there is none.
 
-    drift: where it has risen above its best level and stays there, kl_loss, grad_norm and lr now over their level around the best
-    step (those that are logged). roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
+    roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
     real_logit_spread: standard deviation over mean of logits_real of the untrained discriminator before the GAN start.
     """
 
     track: Track | None = None
     jump: Jump | None = None
     drop: Jump | None = None
-    drift: Mapping[str, float] | None = None
     roughness: float | None = None
     real_logit_spread: float | None = None
 
@@ -79,7 +76,6 @@ def find_changes(
         track=track,
         jump=_beside(view, track, jump, coincides(view, phases, optimiser, adversary, jump)) if jump else None,
         drop=_beside(view, track, drop, "") if drop else None,
-        drift=_drift(view, phases, track),
         roughness=_roughness(view, phases),
         real_logit_spread=_real_spread(view, phases),
     )
@@ -100,7 +96,7 @@ def _beside(view: View, track: Track, shift: Shift, coincides: str) -> Jump:
     return Jump(
         **shift.__dict__,
         coincides=coincides,
-        remaining=track.now / shift.before,
+        remaining=level(track.series.values[max(i, len(track.series) - len(track.series.late)) :]) / shift.before,
         kl_ratio=_ratio_at(view, "kl_loss", shift.step),
         scatter_before=_scatter(track.logs[max(0, i - 16) : i]),
         scatter_after=_scatter(track.logs[i : i + 16]),
@@ -172,26 +168,6 @@ def _negligible(view: View, phases: Phases, metric: str) -> float:
     if metric != "rec_loss" or not len(series) or phases.origin != "scratch":
         return 0.0
     return float(series.values[0]) * (0.001 if view.trainer.rec_kind == "mse" else 0.01)
-
-
-def _drift(view: View, phases: Phases, track: Track) -> Mapping[str, float] | None:
-    """What moved with the rise above the best earlier level, if that stands out of the noise at the end."""
-    series = track.series
-    best = int(np.searchsorted(series.steps, track.best_step))
-    if len(series) < 16 or best > 0.9 * len(series) or track.now < _negligible(view, phases, track.metric):
-        return None
-    # the best of many levels lies below the true one by chance, far below where the rows scatter more than they did
-    before, after = track.scatter or (0.0, 0.0)
-    if not np.log(track.now / track.best) >= max(0.3, (6 if after > 3 * before > 0 else 4) * track.standard_error):
-        return None
-    ratios = {}
-    for name in ("kl_loss", "grad_norm", "lr"):
-        other = view.series(name)
-        i = int(np.searchsorted(other.steps, track.best_step))
-        near = other.values[max(0, i - 5) : i + 5]
-        if len(near) >= 3 and level(near) > 0:
-            ratios[name] = other.now / level(near)
-    return ratios
 
 
 def _scatter(logs: FloatArray) -> float | None:

@@ -106,7 +106,9 @@ def choose(source: Source, wanted: Wanted) -> list[Reader]:
     if not ranked and len(source.head()) == HEAD_SIZE and b"\0" not in source.head():
         return [_named("metric_logger"), _named("key_value")]  # its rows may begin behind what was looked at
     if ranked and ranked[0][1] >= SURE_ENOUGH:
-        return [_named(ranked[0][0])]
+        ranked = ranked[:1]
+        if b"Traceback" not in source.head():
+            return [_named(ranked[0][0])]
     from vaelab.readers import broken_off
 
     broke = broken_off.error_in(source) is not None

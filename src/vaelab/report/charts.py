@@ -75,7 +75,10 @@ def in_decibels(metric: str) -> bool:
 
 
 def points(
-    lines: Sequence[tuple[IntArray, FloatArray]], limit: int, first: float | None = None, last: float | None = None
+    lines: Sequence[tuple[IntArray | FloatArray, FloatArray]],
+    limit: int,
+    first: float | None = None,
+    last: float | None = None,
 ) -> dict[str, list[Any]]:
     """The points of lines that share one step axis, every peak and trough among them.
 
@@ -96,7 +99,9 @@ def not_finite(run: Run, metric: str) -> list[int]:
     return bad[:: max(len(bad) // MOST_NOT_FINITE, 1)].tolist()
 
 
-def _shown_rows(steps: IntArray, values: FloatArray, limit: int, first: float | None, last: float | None) -> IntArray:
+def _shown_rows(
+    steps: IntArray | FloatArray, values: FloatArray, limit: int, first: float | None, last: float | None
+) -> IntArray:
     finite = np.flatnonzero(np.isfinite(values))
     # rows of the range, then their places among the finite ones: the steps of a long log are not copied
     start = 0 if first is None else max(int(np.searchsorted(finite, np.searchsorted(steps, first))) - 1, 0)
@@ -106,7 +111,7 @@ def _shown_rows(steps: IntArray, values: FloatArray, limit: int, first: float | 
     return finite[keep_extremes(values[finite], limit)]
 
 
-def _at(x: IntArray, steps: IntArray, values: FloatArray) -> list[float | None]:
+def _at(x: IntArray | FloatArray, steps: IntArray | FloatArray, values: FloatArray) -> list[float | None]:
     """Values at the steps ``x``, None where the line has none there."""
     if not len(steps):
         return [None] * len(x)

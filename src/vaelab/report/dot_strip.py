@@ -11,7 +11,7 @@ from vaelab.report.numbers import quantity
 from vaelab.run import FloatArray
 
 WIDTH, _LEFT, _RIGHT, _ROW = 560, 10, 10, 26
-_LINES = 8  # colours of the style sheet
+LINES = 8  # colours of the style sheet
 
 
 def dot_strip(
@@ -46,7 +46,7 @@ def dot_strip(
                 parts.append(
                     Markup(
                         '<circle cx="{:.1f}" cy="{:.1f}" r="4" fill="var(--line-{})" fill-opacity=".55"><title>{}: {}</title></circle>'
-                    ).format(x(float(value)), y, i % _LINES, clip, quantity(float(value), unit))
+                    ).format(x(float(value)), y, i % LINES, clip, quantity(float(value), unit))
                 )
         if np.isfinite(own).any():
             mean = x(float(np.nanmean(own)))
@@ -56,7 +56,7 @@ def dot_strip(
                 ).format(mean, y - 11, y + 11)
             )
     parts.append(
-        _text(
+        svg_text(
             _LEFT,
             13,
             f"{title}, {better} is better" if better in ("higher", "lower") else f"{title}, best {better}",
@@ -64,7 +64,7 @@ def dot_strip(
         )
     )
     for value, anchor in ((low + pad, "start"), (high - pad, "end")):
-        parts.append(_text(x(value), height - 5, quantity(value, unit), anchor=anchor))
+        parts.append(svg_text(x(value), height - 5, quantity(value, unit), anchor=anchor))
     worst = _worst(values, better, clips, names)
     label = f"{title} of {len(clips)} clips. {worst}"
     return Markup('<figure class="strip-plot"><svg viewBox="0 0 {w} {h}" role="img" aria-label="{l}">{p}</svg><figcaption>{c}</figcaption></figure>').format(
@@ -85,8 +85,8 @@ def _worst(values: Sequence[FloatArray], better: str, clips: Sequence[str], name
     return "; ".join(told)
 
 
-def _text(x: float, y: float, text: str, bold: bool = False, anchor: str = "start") -> Markup:
+def svg_text(x: float, y: float, text: str, bold: bool = False, anchor: str = "start") -> Markup:
     weight = ' font-weight="600"' if bold else ""
-    return Markup('<text x="{:.1f}" y="{}" font-size="12" text-anchor="{}" fill="currentColor"{}>{}</text>').format(
+    return Markup('<text x="{:.1f}" y="{:.1f}" font-size="12" text-anchor="{}" fill="currentColor"{}>{}</text>').format(
         x, y, anchor, Markup(weight), text
     )

@@ -14,6 +14,10 @@ ENOUGH = 15
 """Active rows below which no verdict on the discriminator is given: ten noisy points decide nothing."""
 
 
+FEW, FAR = 4, 4.0
+"""Rows after the GAN start that say enough where rec_loss stands this many times above its level before, and does not fall."""
+
+
 def active(facts: Facts, metric: str) -> Series:
     """Series of ``metric`` while the GAN is on."""
     row = facts.phases.gan.start_row or 0
@@ -164,7 +168,7 @@ class LastingDamage(Rule):
     """The reconstruction has not come back after the GAN start.
 
     What it checks: the late level of ``rec_loss`` against the level before the GAN (and ``perceptual_loss`` beside it),
-    with enough rows after the start and no fast recovery under way.
+    with enough rows after the start (15, or 4 that all stand at 4 times it) and no fast recovery under way.
     Why it matters: rec worse *and* perceptual worse long after the start means the GAN hurts. Rec slightly worse with
     perceptual clearly better is the accepted trade.
     Evidence it needs: ``rec_loss`` on both sides of the GAN start, 8 rows after it.
@@ -182,9 +186,12 @@ class LastingDamage(Rule):
         shock, other = facts.phases.shock("rec_loss"), facts.phases.shock("perceptual_loss")
         if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.margin):
             return
-        enough = shock.rows_after >= ENOUGH
-        post = active(facts, "rec_loss").later
+        rec = active(facts, "rec_loss")
+        post, recent = rec.later, rec.values[-FEW:]
         falling = len(post) >= 8 and trend(post.values).direction == "falling" and shock.remaining < 2
+        # at many times the level before, and not coming back, a few rows say it
+        far = len(recent) == FEW and recent.min() > FAR * shock.before and recent[-1] > 0.8 * recent.max()
+        enough = shock.rows_after >= ENOUGH or far
         better = other is not None and other.remaining < 0.9
         both = other is not None and other.remaining > 1.1
         per = ""

@@ -8,6 +8,7 @@ import numpy as np
 
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
+from vaelab.facts.order import LEFT
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 
@@ -35,7 +36,7 @@ class GanTermDominates(Rule):
         shock = facts.phases.shock("rec_loss")
         start, track = facts.phases.gan.start_step or 0, facts.changes.track
         hurt = shock is not None and shock.seen and shock.remaining > 1.5
-        hurt = hurt or (track is not None and facts.changes.drift is not None and track.onset >= start)
+        hurt = hurt or (track is not None and track.now > LEFT * track.best and track.onset >= start)
         # at the clamp the weight no longer balances anything: less damage is enough
         hurt = hurt or ((a.at_clamp or 0) >= 0.4 and shock is not None and shock.remaining > 1.2)
         row = facts.view.series("d_weight").rows[-1]

@@ -17,17 +17,15 @@ from vaelab.words import number, rough
 
 WORSE = 1.3
 """An error this many times its best level is clearly worse: 1.1 dB of a squared error."""
-FEW, MANY_TIMES = 3, 2.5
-"""Rows that are enough where the error now is this many times the first."""
 LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
+FEW, MANY_TIMES = 3, 2.5
+"""Rows that are enough where the error now is this many times the first."""
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
     "generator_adversarial": 50.0,
-    "discriminator": 10.0,
-    "discriminator_real": 10.0,
-    "discriminator_fake": 10.0,
+    **dict.fromkeys(("discriminator", "discriminator_real", "discriminator_fake"), 10.0),
 }
 """The same where the unit is known: logits are of the order of 1, and chance is at most 2."""
 TRADED = ("kl", "quantiser", "entropy", "feature_matching", "codebook_usage")
@@ -154,7 +152,6 @@ class Jumped(Rule):
     noise, for 3 rows or more; how much of it still stands, and what the schedule did on the same rows.
     Why it matters: optimisation drifts; data, switches and restarts jump. What coincides with the jump names the suspect, also where the
     level came back.
-    Evidence it needs: 12 rows of the column.
     What to do: if nothing in the schedule changed there, look at the batches around that step.
     References: stylegan2-ada#108, Halton-MaskGIT#15; causes A2, A5, E1, H4.
     """
@@ -197,10 +194,11 @@ WITH = {
 
 
 def remaining(track: Track, shift: Shift) -> float:
-    """Error now over the error before the jump."""
+    """Error now, since the jump, over the error before it."""
     assert track.errors is not None
     i = int(np.searchsorted(track.series.steps, shift.step))
-    return times(level(track.errors[-len(track.series.late) :]) - level(track.errors[max(0, i - LASTS) : i]))
+    late = max(i, len(track.errors) - len(track.series.late))
+    return times(level(track.errors[late:]) - level(track.errors[max(0, i - LASTS) : i]))
 
 
 def _unexplained(facts: Facts, track: Track) -> bool:
@@ -220,7 +218,6 @@ class Exploded(Rule):
     its early one (or of 1, if it is higher) is enough, of a generator's adversarial term 50 times.
     Why it matters: no convention of a loss has such a range. A discriminator's loss that reaches thousands has diverged,
     whatever the other columns do, and its gradient reaches the generator.
-    Evidence it needs: 12 rows of the column that are not 0.
     What to do: go back to the checkpoint before that step; lower that network's learning rate, clip its gradient, check its penalty.
     References: phenaki-pytorch#29; cause E1.
     """

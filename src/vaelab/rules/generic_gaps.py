@@ -20,7 +20,6 @@ class GanLossAtZero(Rule):
     What it checks: a column that may be the generator's or the discriminator's loss (``GAN_Loss``): 0 in most of the rows of a
     stretch that lasts to the end, after it was not. Rules of their own judge the columns that are known.
     Why it matters: a discriminator's hinge loss is 0 where it tells every sample from a real one: it has won.
-    Evidence it needs: 12 rows of the column.
     What to do: log the discriminator's and the generator's terms apart; see which it is with --map.
     References: dome272/VQGAN-pytorch#16; cause D4.
     """
@@ -35,9 +34,9 @@ class GanLossAtZero(Rule):
             if set(role.could_be) != {"generator_adversarial", "discriminator"}:
                 continue
             series = facts.view.series(metric)
-            moving = (
-                np.flatnonzero(rolling_median(series.values, 9)) if len(series) >= ENOUGH else np.empty(0, np.int64)
-            )
+            if len(series) < ENOUGH:
+                continue
+            moving = np.flatnonzero(rolling_median(series.values, 9))
             if len(moving) < LASTS or moving[-1] + LASTS >= len(series):
                 continue
             since, rest = int(series.steps[moving[-1] + 1]), series.values[moving[-1] + 1 :]
@@ -56,7 +55,6 @@ class NoLongerLogged(Rule):
     What it checks: a training reconstruction that stood in nine of ten rows up to some row, and in none of the rows since: a quarter
     of the log and 12 rows at least, in which other columns go on.
     Why it matters: a value printed as None, null, - or *** is not a number any more, and nothing can be said of the run since.
-    Evidence it needs: 24 rows.
     What to do: look at the lines after the last value; print the term as it is, NaN included.
     References: causes F1, F7.
     """
@@ -93,7 +91,6 @@ class Spiky(Rule):
     row, after the first tenth of the run and outside of a GAN's start shock. Of a reconstruction: how many of the rows they are, and
     whether three and more are ten times its level.
     Why it matters: a spike that returns is a sample or one bad update, not the level of the model.
-    Evidence it needs: 20 rows of the column.
     What to do: log the sample ids of those steps and look at the samples.
     References: cause A2.
     """
@@ -137,7 +134,6 @@ class ScatterGrows(Rule):
     out: 4 times it, and 20% of the level.
     Why it matters: single batches now differ far more than they did. Either each update throws the weights about (a rate that is too high, a smaller
     batch), or some of the samples are of another kind. The level itself may not have changed yet.
-    Evidence it needs: 40 rows of the column.
     What to do: look at the gradient norm and the rate; score one fixed batch in every row: if it scatters too, it is the weights.
     References: runs whose learning rate was raised late; causes E1, E9, A2.
     """

@@ -168,7 +168,6 @@ class GridInValidation(Rule):
     What it checks: the latest ``val/grid_peak`` at 1.5 or more with half an 8-bit level of ``val/grid_level``, of the averaged
     weights where those are validated, in a model that explains more than half of the variance.
     Why it matters: no loss shows it and the eye does; a diffusion model learns to make it too.
-    Evidence it needs: ``grid_peak`` and ``grid_level`` of a validation, as ``vaelab train`` logs them.
     What to do: look at the previews; resize and convolve in place of transposed convolutions and pixel shuffles; a lower weight
     of the GAN if the grid came with it.
     References: Odena et al. 2016; CompVis/taming-transformers#41; cause B5; REC121 finds it in a checkpoint.

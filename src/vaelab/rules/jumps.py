@@ -15,7 +15,7 @@ from vaelab.words import number
 
 UNEXPLAINED = ("", "epoch-start")
 """What a jump coincides with where nothing in the schedule explains it."""
-ALIKE = 3.0
+ALIKE = 2.5
 """Row-to-row noise before over after a jump from which the samples have become alike: a damaged model scatters as before or more."""
 
 
@@ -46,7 +46,13 @@ def cannot_be_told(facts: Facts) -> bool:
     """Whether the log holds nothing that tells other data from weights thrown out of place at an unexplained jump: no KL, no gradient,
     no epoch that begins, the scatter as it was, and no learning rate, or few rows in which it had been calm."""
     jump = facts.changes.jump
-    if jump is None or jump.coincides or jump.kl_ratio is not None or facts.view.has("grad_norm") or calmer(jump) > 2.5:
+    if (
+        jump is None
+        or jump.coincides
+        or jump.kl_ratio is not None
+        or facts.view.has("grad_norm")
+        or calmer(jump) >= ALIKE
+    ):
         return False
     return not facts.view.has("lr") or len(facts.view.series("rec_loss").between(0, jump.before_step)) < 60
 
@@ -129,7 +135,6 @@ class SuddenDrop(Rule):
     What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
     way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows.
     Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
-    Evidence it needs: ``rec_loss`` with at least 24 rows.
     What to do: compute the variance of the batches on both sides of that step.
     References: VidTok replaces unreadable clips by black ones; causes A4, A5.
     """
@@ -162,7 +167,6 @@ class BackAtTheStart(Rule):
     a model from scratch, whose row-to-row noise has not shrunk.
     Why it matters: a constant output scores the variance of the data, the level where training began. Other data make
     another loss, and alike ones a calmer one; weights that no longer act give just this level with the spread of the data.
-    Evidence it needs: ``rec_loss`` from the first steps on.
     What to do: reconstruct one known sample: a grey picture says that the decoder is dead. Go back to the checkpoint before the jump.
     References: causes B8, E1.
     """
@@ -174,7 +178,7 @@ class BackAtTheStart(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         jump, start = unexplained_jump(facts), facts.view.series("rec_loss").first
-        if jump is None or facts.phases.origin != "scratch" or jump.scatter_before is None or calmer(jump) > 2.5:
+        if jump is None or facts.phases.origin != "scratch" or jump.scatter_before is None or calmer(jump) >= ALIKE:
             return
         if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio:
             return
@@ -221,7 +225,6 @@ class ResumeLosesDiscriminator(Rule):
 
     What it checks: ``disc_loss`` back at its chance level at a resume, from clearly below it.
     Why it matters: the generator then meets an untrained adversary again: the start shock repeats at every resume.
-    Evidence it needs: a resume with 3 rows of ``disc_loss`` before it, the GAN on.
     What to do: save and restore the discriminator and its optimizer.
     References: encoder4editing#22, EDSR#245; causes H3, D15.
     """
@@ -261,7 +264,6 @@ class EpochGoesBack(Rule):
     What it checks: epochs of the log in the order of the steps: a fall that lasts.
     Why it matters: the run was resumed there and its epoch was not restored. Samplers and schedules that are seeded by
     the epoch repeat what has been seen.
-    Evidence it needs: epochs and steps in the log.
     What to do: save the epoch with the step, and derive it from the step at a resume.
     References: WF-VAE's resume; cause H7.
     """

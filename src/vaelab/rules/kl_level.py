@@ -19,6 +19,8 @@ COLLAPSED, COLLAPSED_ELEMENT = 0.001, 0.01
 """Nats per input value, and per latent element: too little to describe an image, whatever the compression."""
 COLLAPSED_SAMPLE = 8.0
 """Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
+STARVED, STARVED_ELEMENT = 0.05, 0.3
+"""Nats per input value, and per latent element, below which a latent carries less than those of tokenizers."""
 SMALL_BETA = 1e-2
 """Effective beta up to which a weight cannot collapse a latent, and above which a unit-variance decoder loses detail."""
 EARLY_STEPS = 100
@@ -138,7 +140,8 @@ class WeighsTooMuch(Rule):
     """The KL term weighs far more than in tokenizers.
 
     What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6), above 0.01; where it is
-    not known, the weighted KL as a share of the loss by value, at the first rows or now one half and more.
+    not known, the weighted KL as a share of the loss by value, at the first rows or now one half and more. Up to 0.3 information where
+    the latent carries as much as those of tokenizers (0.3 nats an element and more): the weight has not cost it anything.
     Why it matters: the same number means another thing under every reduction: 1e-4 in Pyramid-Flow's is 2.1 in
     latent-diffusion's. Above 1e-2 a unit-variance decoder loses detail: 0.16 nats per element look tidy and cost one user 6.6 dB.
     Evidence it needs: kl_weight (declared or solved from the columns), the trainer's reductions and the clip size; or ``kl_loss``
@@ -180,11 +183,19 @@ class WeighsTooMuch(Rule):
         yield self.finding(
             " ".join(said),
             size=beta if high else None,
+            costs=not high or not _carries(facts),
             # a learned log-variance lets the weight be 1 by design; elsewhere this weight rewrites the latent
             sure=not learned,
             metrics=("kl_loss",),
             evidence=evidence,
         )
+
+
+def _carries(facts: Facts) -> bool:
+    """Whether the latent is known to carry as much as those of tokenizers."""
+    kl, per_input = facts.view.series("kl_loss"), input_nats(facts)
+    nats = facts.scales.nats_per_element(kl.now) if len(kl) else None
+    return nats >= STARVED_ELEMENT if nats is not None else per_input is not None and per_input >= STARVED
 
 
 def _shares(facts: Facts) -> tuple[float, float] | None:

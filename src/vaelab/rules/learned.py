@@ -30,8 +30,9 @@ START = 0.05
 """Share of the rows in which the output layers find the mean of the data: every run improves there."""
 FELL = 1.2
 """First error over the error just after the start of a network that was not trained before."""
-GAINED, GAINED_FROM_SCRATCH = 1.1, 1.25
-"""Error just after the start over the best error since from which a run has become better; a network that begins untrained gains more."""
+GAINED, GAINED_FROM_SCRATCH, NEXT_TO_NOTHING = 1.1, 1.4, 1.25
+"""Error just after the start over the best error since from which a run has become better; a network that begins untrained gains more,
+and below the last what it has gained is next to nothing."""
 WITHIN_NOISE = 2.0
 """Standard errors that a smaller gain needs to count."""
 NO_CONSTANT = ("unknown", "bce-sum", "cross-entropy", "spectral")
@@ -54,8 +55,8 @@ class NoImprovement(Rule):
     """The run has not become better since its first rows.
 
     What it checks: of every reconstruction and held-out score, the error just after the first twentieth of the rows against the best level
-    since: none is 1.1 times better (1.25 times, of a network that begins untrained with a loss of a known kind) and beyond its noise.
-    Critical where held-out data stand worse than at first, and where an untrained network has stopped improving. Where the KL stands as
+    since: none is 1.1 times better (1.4 times, of a network that begins untrained with a loss of a known kind) and beyond its noise.
+    Critical where held-out data stand worse than at first, and where an untrained network has stopped short of 1.25 times. Where the KL stands as
     well, nothing moves: the run is the subject.
     Why it matters: the first rows fall in every run, for the output finds the mean of the data. What follows is learning, and there is none.
     A constant output scores the data's variance and stays there; a collapse lowers the KL; where neither moves, the weights do not.
@@ -84,9 +85,11 @@ class NoImprovement(Rule):
             return  # it may have begun at its best
         kl = facts.view.series("kl_loss")
         still = len(kl) >= FEWER and kl.values[0] > 0 and STANDS[0] < kl.now / float(kl.values[:5].max()) < STANDS[1]
-        stopped = untrained and track.rows >= SETTLED and trend(track.series.values[start:]).direction != "falling"
+        stopped = untrained and track.rows >= SETTLED and not _gained(track, NEXT_TO_NOTHING)
+        stopped = stopped and trend(track.series.values[start:]).direction != "falling"
+        hardly = "hardly" if _gained(track, GAINED) else "not"
         yield self.finding(
-            f"{track.metric} has not become better since step {int(track.series.steps[start]):,}: {number(_level(track, start))} there,"
+            f"{track.metric} has {hardly} become better since step {int(track.series.steps[start]):,}: {number(_level(track, start))} there,"
             f" {number(track.now)} now, after {track.rows} rows.{' The KL stands as well: nothing moves.' if still else ''}",
             costs=stopped or any(_worse_than_at_first(t) for t in facts.tracks.values()),
             subject="run" if still else track.role.name,
@@ -155,7 +158,6 @@ class StuckFromTheStart(Rule):
     Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
-    Evidence it needs: 40 rows of the column from the first steps on.
     What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
     References: LightningDiT#1, 1d-tokenizer#43; causes B8, E2, C1.
     """
@@ -213,7 +215,6 @@ class ExplodedAtTheStart(Rule):
     the reconstruction has not become 5 times better than at first.
     Why it matters: the first updates at a rate that is too high throw the weights far out. What comes back is not the network that was initialised:
     large weights, dead units, a latent at the wrong scale.
-    Evidence it needs: 30 rows of the column from the first steps on.
     What to do: begin again with a tenth of the rate, or with a warm-up; look at the gradient norm of the first 100 steps.
     References: runs of four trainers at 10 to 100 times their rate; causes E1, E3.
     """

@@ -17,8 +17,9 @@ class CodebookCollapses(Rule):
     """The codebook loses its codes.
 
     What it checks: every column of codebook use (perplexity, usage, share of unique codes): the late smoothed level below 0.4
-    times its highest; critical below 5% of it. A perplexity that never was above 2 codes is one that lost them before the first
-    row. With 20 rows.
+    times its highest after the first tenth of the rows, or 0.1 times its highest in all (the codes of an untrained encoder are
+    drawn at random: most runs have more of them at first); critical below 5%. A perplexity that never was above 2 codes is one that
+    lost them before the first row. With 20 rows.
     Why it matters: codes that are no longer chosen get no gradient and do not come back; the reconstruction stops at the
     quality of the codes that are left.
     Evidence it needs: a column of codebook use with at least 20 rows.
@@ -40,9 +41,11 @@ class CodebookCollapses(Rule):
             if len(series) < 20:
                 continue
             smooth = rolling_median(series.values, 5)
-            peak = int(np.argmax(smooth))
-            late, high = series.now, float(smooth[peak])
-            if metric.rpartition("/")[2] == "perplexity" and late > 0 and high < 2:
+            peak, late, start = int(np.argmax(smooth)), series.now, len(smooth) // 10
+            if late >= 0.1 * smooth[peak]:
+                peak = start + int(np.argmax(smooth[start:]))
+            high = float(smooth[peak])
+            if metric.rpartition("/")[2] == "perplexity" and late > 0 and smooth.max() < 2:
                 yield self.finding(
                     f"{metric} stands at {number(late)} and never was above {number(high)}: fewer than two codes are used.",
                     metrics=(metric,),
@@ -65,9 +68,9 @@ class CodebookCollapses(Rule):
 class QuantiserExplodes(Rule):
     """The quantiser's loss grows out of all proportion.
 
-    What it checks: a codebook or commitment loss 8 times above the level it had settled at (its first level where it settled
-    higher) and more than half of the total, or 1,000 times above it. Critical from 8 times on where the reconstruction is not
-    better than at its best, and from 100 times on.
+    What it checks: a codebook or commitment loss that is more than half of the total, or has grown 1,000 times: 8 times above the level
+    it had settled at, or 100 times above its first (it begins near 0 and rises while codes are learned); where the reconstruction is
+    worse than at its best, 8 times above either, and critical. Critical also from 100 times on.
     Why it matters: the encoder runs away from its codes. The commitment term then drives the gradient, and the decoder sees
     codes that have nothing to do with the input.
     Evidence it needs: a codebook or commitment loss with 20 rows.
@@ -84,18 +87,17 @@ class QuantiserExplodes(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for metric in facts.view.of("quantiser"):
             track = facts.tracks[metric]
-            start = min(track.first, track.settled)
-            if track.rows < 20 or start <= 0 or track.now < 8 * start:
+            start, now = min(track.first, track.settled), max(track.now, float(track.series.values[-3:].min()))
+            if track.rows < 20 or start <= 0 or now < 8 * start:
                 continue
-            share = _share_of_the_rest(facts, metric)
-            ratio = track.now / start
-            if ratio < 1000 and not share > 0.5:
-                continue
-            rec = facts.tracks.get("rec_loss")
+            share, ratio, rec = _share_of_the_rest(facts, metric), now / start, facts.tracks.get("rec_loss")
             worse = rec is None or (rec.worse or 1.0) > 1.3
+            grown = worse or ratio >= 100 or now >= 8 * track.settled
+            if not grown or (ratio < 1000 and not share > 0.5):
+                continue
             heavy = f" and makes up {share:.0%} of the loss" if share > 0.5 else ""
             yield self.finding(
-                f"{metric} rose to {number(ratio)} times its early level ({number(start)} to {number(track.now)}){heavy}: the encoder"
+                f"{metric} rose to {number(ratio)} times its early level ({number(start)} to {number(now)}){heavy}: the encoder"
                 " runs away from its codes, and this term drives the gradient.",
                 size=ratio,
                 costs=worse,
@@ -103,7 +105,7 @@ class QuantiserExplodes(Rule):
                 steps=track.steps,
                 evidence=(
                     Evidence("early level", start),
-                    Evidence("now", track.now),
+                    Evidence("now", now),
                     Evidence("now / early", ratio, "x"),
                 ),
             )

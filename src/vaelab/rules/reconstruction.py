@@ -159,7 +159,6 @@ class Plateau(Rule):
     What it checks: no trend in the last third of the present phase, and what the learning rate does there.
     Why it matters: flat at a high learning rate can be the compression limit; flat where the rate has decayed below a
     tenth of its peak says nothing about convergence.
-    Evidence it needs: ``rec_loss`` with at least 24 rows in the phase; ``lr`` tells the two apart.
     What to do: raise the learning rate 3 times for some hundred steps from a checkpoint: if rec_loss moves, it was the
     learning rate; if not, compare with published values of the same compression.
     References: VidTok's table by channel count; latent-diffusion#270; causes B11, E13.

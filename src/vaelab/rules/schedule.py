@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from vaelab.analysis import largest_shift, level
+from vaelab.catalog.roles import RoleName
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
@@ -80,7 +81,7 @@ class WeightsChange(Rule):
     """A loss weight changes inside the run.
 
     What it checks: nll over rec: a lasting change of the ratio where the nll identity does not close. Without nll, total
-    over rec: a step of three times and more from one row to the next that neither rec, KL nor the GAN term explains.
+    over rec: a step of three times and more from one row to the next that no other logged term explains.
     Why it matters: nll, total and grad_norm change by a constant and the model does not; only the unweighted terms can be
     compared across the step.
     Evidence it needs: an nll identity with exact or mean columns, or ``total_loss``, and 16 rows.
@@ -111,6 +112,19 @@ class WeightsChange(Rule):
         )
 
 
+LATE = 5
+OTHER_TERMS: tuple[RoleName, ...] = (
+    "perceptual",
+    "kl",
+    "quantiser",
+    "entropy",
+    "feature_matching",
+    "alignment",
+    "regulariser",
+)
+"""What else a total may hold beside the reconstruction and a GAN."""
+
+
 def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     """Early ratio, late ratio, first step; None where it does not change."""
     names = ("nll_loss", "rec_loss") + (("perceptual_loss",) if facts.view.has("perceptual_loss") else ())
@@ -119,10 +133,10 @@ def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     if nll is None or nll.status == "closes" or len(rows) < 16 or how == "medians":
         return None
     ratio = values["nll_loss"] / np.maximum(values["rec_loss"], 1e-12)
-    a, b = level(ratio[: len(ratio) // 4]), level(ratio[-len(ratio) // 4 :])
-    # a switch shows at once: three rows on a new level
+    a, b = level(ratio[: len(ratio) // 4]), level(ratio[-LATE:])
+    # a switch shows at once
     found = largest_shift(np.log(np.maximum(ratio, 1e-12)))
-    if found is not None and found.index + 3 >= len(ratio) - len(ratio) // 4:
+    if found is not None:
         a, b = float(np.exp(found.before)), float(np.exp(found.after))
     return None if min(a, b) <= 0 or max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
 
@@ -134,8 +148,8 @@ def _gan_columns(facts: Facts) -> tuple[str, ...]:
 
 def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     """Early ratio, late ratio, first step; None where it does not step, or another term steps with it."""
-    optional = [m for m in ("kl_loss", *_gan_columns(facts)) if facts.view.has(m)]
-    values, rows, how = facts.view.joint(("total_loss", "rec_loss", *optional))
+    terms = ("rec_loss", *(m for m in facts.view.of(*OTHER_TERMS) if m != "rec_loss"))
+    values, rows, how = facts.view.joint(("total_loss", *terms, *(m for m in _gan_columns(facts) if facts.view.has(m))))
     keep = (values["total_loss"] > 0) & (values["rec_loss"] > 0)
     if how == "medians" or keep.sum() < 16 or not keep.all():
         return None
@@ -143,8 +157,8 @@ def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
     if found is None or abs(found.after - found.before) < math.log(3):
         return None
     near = slice(max(0, found.index - 8), found.index), slice(found.index, found.index + 8)
-    for name in ("rec_loss", "kl_loss"):
-        sides = [level(np.abs(values[name][part])) for part in near] if name in values else [1.0, 1.0]
+    for name in terms:
+        sides = [level(np.abs(values[name][part])) for part in near]
         if max(sides) > 2 * min(sides):
             return None
     if "g_loss_weighted" in values or {"d_weight", "g_loss"} <= set(values):

@@ -26,7 +26,7 @@ _UNLISTED = Harm("no limit is known")
 def severity_of(code: str, subject: str, size: float | None, certainty: float, costs: bool) -> Severity:
     """Severity of a finding: its harm by size (or by the damage that the run already shows), never above *warn* where it is doubtful."""
     harm = HARM.get(code, _UNLISTED)
-    limit = BY_ROLE.get(subject, math.inf) if code in ("MET1001", "MET1002") else harm.critical
+    limit = critical_from(code, subject)
     grave = harm.least
     if size is not None and size >= harm.warn:
         grave = _graver(grave, "warn")
@@ -35,6 +35,11 @@ def severity_of(code: str, subject: str, size: float | None, certainty: float, c
     if costs:
         grave = _graver(grave, harm.with_cost)
     return "warn" if grave == "critical" and certainty < SURE_ENOUGH else grave
+
+
+def critical_from(code: str, subject: str) -> float:
+    """The size from which a finding is critical, in the unit of ``HARM``; inf where no size makes it so."""
+    return BY_ROLE.get(subject, math.inf) if code in ("MET1001", "MET1002") else HARM.get(code, _UNLISTED).critical
 
 
 def _graver(a: Severity, b: Severity) -> Severity:

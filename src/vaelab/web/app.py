@@ -19,9 +19,10 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from vaelab.report.charts import not_finite, points
+from vaelab.report.compare_page import compare_page
 from vaelab.report.html import static as report_static
 from vaelab.report.html import to_html
-from vaelab.web.compared import MOST_RUNS, compared_points, comparison
+from vaelab.web.compared import AXES, MOST_RUNS, compared_points, comparison
 from vaelab.web.guard import Guard
 from vaelab.web.poller import Poller
 from vaelab.web.run_files import KINDS
@@ -32,6 +33,12 @@ ALIVE_SECONDS = 15
 
 SEND_TIMEOUT = 30.0
 """A page that takes nothing for so many seconds is disconnected; it may connect again."""
+
+# a page with its scripts in it: its own policy, in its head, lets none but those run
+WHOLE_PAGE = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
 
 MOST_METRICS = 8
 LEAST_POINTS, MOST_POINTS = 10, 20_000  # of one answer
@@ -53,6 +60,7 @@ def create_app(poller: Poller, host: str, port: int, token: str | None) -> Starl
         Route("/runs/{run}/report.html", pages.report),
         Route("/runs/{run}/previews/{step:int}.{kind}", pages.preview),
         Route("/compare", pages.compare),
+        Route("/compare.html", pages.table),
         Route("/compare/points", pages.compared_points),
     ]
 
@@ -109,8 +117,8 @@ class _Pages:
         feed = self.poller.feed
 
         async def states() -> AsyncIterator[ServerSentEvent]:
-            async for number, text in feed.texts():
-                yield ServerSentEvent(data=text, event="state", id=str(number), retry=1000)
+            async for number, text, whole in feed.texts():
+                yield ServerSentEvent(data=text, event="state" if whole else "changes", id=str(number), retry=1000)
 
         return EventSourceResponse(
             states(), ping=ALIVE_SECONDS, send_timeout=SEND_TIMEOUT,
@@ -147,11 +155,23 @@ class _Pages:
         return FileResponse(path, media_type=KINDS[kind], headers={"Cache-Control": "private, no-cache"})
 
     def compare(self, request: Request) -> Response:
-        return _json(comparison(self._chosen(request)))
+        """Several runs in words, and their charts: ``?run=a&run=b&over=step``, ``seconds`` or ``samples``."""
+        return _json(comparison(self._chosen(request), _axis(request)))
+
+    def table(self, _: Request) -> Response:
+        """All runs that can be read, as they are now, on the page of ``vaelab compare``: however many, by step, time and samples."""
+        found = [view.diagnosis for view in self.poller.views.values() if view.diagnosis is not None]
+        if len(found) < 2:
+            raise HTTPException(409, f"A table of runs needs at least 2 that can be read; {len(found)} can.")
+        return HTMLResponse(_utf8(compare_page(found)), headers=WHOLE_PAGE)
 
     def compared_points(self, request: Request) -> Response:
         """Points of one metric of several runs: ``?run=a&run=b&metric=rec_loss&first=0&last=1000&limit=1200``."""
-        return _json(compared_points(self._chosen(request), request.query_params.get("metric", ""), *_range(request)))
+        return _json(
+            compared_points(
+                self._chosen(request), request.query_params.get("metric", ""), _axis(request), *_range(request)
+            )
+        )
 
     def _view(self, run_id: str) -> RunView:
         view = self.poller.views.get(run_id)
@@ -168,6 +188,13 @@ class _Pages:
         if waiting:
             raise HTTPException(409, f"Not readable yet: {', '.join(waiting)}.")
         return views
+
+
+def _axis(request: Request) -> str:
+    over = request.query_params.get("over", "step")
+    if over not in AXES:
+        raise HTTPException(400, f"over must be one of {', '.join(AXES)}.")
+    return over
 
 
 def _range(request: Request) -> tuple[int, float | None, float | None]:

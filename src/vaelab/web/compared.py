@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from vaelab.compare import POINTS, compare
 from vaelab.diagnosis import Diagnosis
@@ -19,24 +21,41 @@ _NATURAL = "natural:"
 _TITLES = {"psnr": ("PSNR", "dB"), "kl_nats": ("KL", "nats per latent element")}
 
 
-def comparison(views: Sequence[RunView]) -> dict[str, Any]:
-    """The text as HTML, the axis, and the charts: first in natural units, then what at least two runs have logged."""
+AXES: Mapping[str, tuple[str, Callable[[Diagnosis], float | None]]] = {
+    "step": ("step", lambda d: 1.0),
+    "seconds": ("hour", lambda d: d.facts.progress.seconds / 3600 if d.facts.progress.seconds else None),
+    "samples": ("sample", lambda d: d.facts.view.number("batch_size")),
+}
+"""What the curves may be drawn over: its unit, and how many of it a step is, None where the log does not tell."""
+
+
+def comparison(views: Sequence[RunView], over: str) -> dict[str, Any]:
+    """The text as HTML, the axis (one of ``AXES``), and the charts: first in natural units, then what at least two runs have
+    logged. leftOut: names of the runs that cannot be drawn over it."""
     found = [_diagnosis(view) for view in views]
     c = compare(found)
     template = templates().get_template("compare.html.j2")
     shown = {"c": c, "points": POINTS, "ids": [v.id for v in views], "statuses": [v.status for v in views]}
     module: Any = template.make_module(shown)
-    steps = [int(end) for d in found if len(d.run) for end in (d.run.steps[0], d.run.steps[-1])]
+    unit, per_step = AXES[over]
+    sizes = [per_step(d) for d in found]
+    steps = [
+        float(end) * size
+        for d, size in zip(found, sizes, strict=True)
+        if size and len(d.run)
+        for end in (d.run.steps[0], d.run.steps[-1])
+    ]
     units = sorted({d.run.step_unit for d in found})
     labels = [plain(run.label) for run in c.runs]
     return {
         "parts": {part: str(getattr(module, part)()).strip() for part in ("comparison", "numbers")},
         "axis": {
-            "stepUnit": units[0],
+            "stepUnit": units[0] if over == "step" else unit,
             "steps": [min(steps, default=0), max(steps, default=1)],
             "phases": [],
             "markers": [],
         },
+        "leftOut": [label for label, size in zip(labels, sizes, strict=True) if not size],
         "charts": [
             {
                 **chart,
@@ -54,10 +73,10 @@ def comparison(views: Sequence[RunView]) -> dict[str, Any]:
 
 
 def compared_points(
-    views: Sequence[RunView], metric: str, limit: int, first: float | None, last: float | None
+    views: Sequence[RunView], metric: str, over: str, limit: int, first: float | None, last: float | None
 ) -> dict[str, Any]:
     """``x`` and, for each run, ``y``: values of ``metric``, which ``comparison`` has named."""
-    lines, converters = zip(*(_line(_diagnosis(view), metric) for view in views), strict=True)
+    lines, converters = zip(*(_line(_diagnosis(view), metric, over) for view in views), strict=True)
     found = points(lines, limit, first, last)
     found["y"] = [list(map(convert, y)) for convert, y in zip(converters, found["y"], strict=True)]
     return {**found, "notFinite": []}
@@ -66,8 +85,8 @@ def compared_points(
 _Convert = Callable[[float | None], float | None]
 
 
-def _line(d: Diagnosis, metric: str) -> tuple[tuple[IntArray, FloatArray], _Convert]:
-    """Steps and values as logged, and what makes them comparable. It keeps or turns the order, so extremes stay so."""
+def _line(d: Diagnosis, metric: str, over: str) -> tuple[tuple[IntArray | FloatArray, FloatArray], _Convert]:
+    """Places on the axis and values as logged, and what makes them comparable. It keeps or turns the order, so extremes stay so."""
     scales = d.facts.scales
     to_natural: Callable[[float], float | None] | None = None
     column = metric
@@ -81,7 +100,11 @@ def _line(d: Diagnosis, metric: str) -> tuple[tuple[IntArray, FloatArray], _Conv
     def convert(value: float | None) -> float | None:
         return value if value is None or to_natural is None else _rounded(to_natural(value))
 
-    return (steps, values), convert
+    size = AXES[over][1](d)
+    if not size:
+        steps, values = d.run.series("")
+    places: IntArray | FloatArray = steps if over == "step" or not size else steps * np.float64(size)
+    return (places, values), convert
 
 
 def _rounded(value: float | None) -> float | None:

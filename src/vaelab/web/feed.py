@@ -1,23 +1,33 @@
-"""The newest state for every open page, however fast each of them takes it."""
+"""The newest state for every open page, however fast each of them takes it; what has changed for those that had the one before."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import NamedTuple
+
+
+class Sent(NamedTuple):
+    """One state for a reader. whole: ``text`` is all of it, not only what is new since the number before."""
+
+    number: int
+    text: str
+    whole: bool
 
 
 class Feed:
-    """Hands the newest of a series of texts to any number of readers.
+    """Hands the newest of a series of states to any number of readers.
 
-    Nothing is queued: a reader that was slow gets the newest text next and never those in between, so that it cannot hold
-    back the others or fill the memory. clients: readers at this moment.
+    Nothing is queued: a reader that was slow gets the newest state next and never those in between, so that it cannot hold
+    back the others or fill the memory. A reader that has had the state before gets what has changed. clients: readers at
+    this moment.
     """
 
     def __init__(self) -> None:
         self.clients = 0
         self.closed = False
-        self._newest: tuple[int, str] | None = None
+        self._newest: tuple[Sent, Sent] | None = None  # the whole, and what is new in it
         self._news: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -25,9 +35,11 @@ class Feed:
         """Use the running event loop for the readers."""
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
 
-    def publish(self, text: str) -> None:
-        """Make ``text`` the newest. May be called from any thread."""
-        self._newest = ((self._newest[0] + 1 if self._newest else 0), text)
+    def publish(self, text: str, changes: str | None = None) -> None:
+        """Make ``text`` the newest state. changes: what is new in it since the one before. May be called from any thread."""
+        number = self._newest[0].number + 1 if self._newest else 0
+        whole = Sent(number, text, True)
+        self._newest = (whole, whole if changes is None else Sent(number, changes, False))
         self._wake_readers()
 
     def close(self) -> None:
@@ -35,18 +47,19 @@ class Feed:
         self.closed = True
         self._wake_readers()
 
-    async def texts(self) -> AsyncIterator[tuple[int, str]]:
-        """``(number, text)``: the newest text at once, then whatever is newest when the reader comes back for more."""
+    async def texts(self) -> AsyncIterator[Sent]:
+        """The newest state at once, then whatever is newest when the reader comes back for more."""
         self.clients += 1
-        seen = -1
+        seen: int | None = None
         try:
             while not self.closed:
                 # taken before the look at the newest, so that no news are slept through
                 news = self._news
                 assert news is not None, "attach() comes first"
-                if self._newest is not None and self._newest[0] != seen:
-                    seen, text = self._newest
-                    yield seen, text
+                if self._newest is not None and self._newest[0].number != seen:
+                    whole, changes = self._newest
+                    yield changes if seen is not None and seen == whole.number - 1 else whole
+                    seen = whole.number
                 else:
                     await news.wait()
         finally:

@@ -7,7 +7,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaelab.live import Change, WatchedRun, Watcher
@@ -36,7 +36,7 @@ class Poller:
         self._count = 0
         self._seen: dict[str, tuple[Any, ...]] = {}
         self._files: dict[str, tuple[tuple[int, ...], RunFiles]] = {}
-        self._published = ""
+        self._published: tuple[Any, Mapping[str, RunView]] = (None, {})
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vaelab-poller", daemon=True)
 
@@ -101,14 +101,19 @@ class Poller:
         return known[1]
 
     def _publish(self, problem: str | None) -> None:
-        state = {
-            "boot": self._boot,
-            "paths": list(map(str, self.watcher.paths)),
-            "problem": problem,
-            "runs": [view.summary for view in self.views.values()],
-        }
-        text = json.dumps(state, allow_nan=False)  # in ASCII: a file name need not be valid Unicode
-        if text != self._published:
-            self._published = text
-            # pages reckon ages with the server's clock
-            self.feed.publish(json.dumps({**state, "now": round(time.time(), 1)}, allow_nan=False))
+        """The whole state for new pages, and for the others the runs that are new or changed and the ids of those that are gone."""
+        state = {"boot": self._boot, "paths": list(map(str, self.watcher.paths)), "problem": problem}
+        before, known = self._published
+        views = self.views
+        changed = [view for i, view in views.items() if known.get(i) is not view]
+        gone = [i for i in known if i not in views]
+        if state == before and not changed and not gone:
+            return
+        self._published = (state, views)
+        now = {**state, "now": round(time.time(), 1)}  # pages reckon ages with the server's clock
+        texts = (
+            # in ASCII: a file name need not be valid Unicode
+            json.dumps({**now, "runs": [view.summary for view in shown], **more}, allow_nan=False)
+            for shown, more in ((views.values(), {}), (changed, {"gone": gone}))
+        )
+        self.feed.publish(*texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +15,7 @@ from vaelab.diagnosis import Diagnosis
 from vaelab.live import Change, SeenFinding, WatchedRun
 from vaelab.live.milestones import duration, milestones
 from vaelab.report.charts import charts, steps_of
-from vaelab.report.first_view import without_cause
+from vaelab.report.first_view import finding_only, without_cause
 from vaelab.report.glossary import explanations
 from vaelab.report.html import findings_layout, run_layout
 from vaelab.report.layout import headline, plain
@@ -143,7 +144,7 @@ def view_of(watched: WatchedRun, version: str, name: str, row_at: float, files: 
 def templates() -> Environment:
     """The report's templates and functions, with those of the live page; all text is escaped."""
     env = environment(autoescape=True)
-    env.globals.update(without_cause=without_cause, explanations=explanations())
+    env.globals.update(finding_only=finding_only, without_cause=without_cause, explanations=explanations())
     env.loader = ChoiceLoader([*([env.loader] if env.loader else []), PackageLoader("vaelab.web")])
     return env
 
@@ -151,16 +152,12 @@ def templates() -> Environment:
 def short_names(sources: Sequence[str]) -> list[str]:
     """The end of each source, from its folder on or from as far up as tells it from the others: ``run-a/train.log``."""
     parts = [plain(source).replace("\\", "/").strip("/").split("/") for source in sources]
-    longest = max(map(len, parts), default=0)
-    names = []
-    for own in parts:
-        ends = ("/".join(own[-n:]) for n in range(2, longest + 1))
-        names.append(next((end for end in ends if sum(_ends_with(other, end) for other in parts) == 1), "/".join(own)))
-    return names
-
-
-def _ends_with(parts: Sequence[str], end: str) -> bool:
-    return f"/{'/'.join(parts)}".endswith(f"/{end}")
+    names: list[str | None] = [None] * len(parts)
+    for n in range(2, max(map(len, parts), default=0) + 1):
+        ends = ["/".join(own[-n:]) for own in parts]
+        count = Counter(ends)
+        names = [name or (end if count[end] == 1 else None) for name, end in zip(names, ends, strict=True)]
+    return [name or "/".join(own) for name, own in zip(names, parts, strict=True)]
 
 
 def _progress(d: Diagnosis) -> dict[str, Any] | None:

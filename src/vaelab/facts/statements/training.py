@@ -23,7 +23,8 @@ def of_optimiser(view: View, found: Optimiser) -> Iterator[Fact]:
         yield Fact("lr", "optimiser", text, "cannot-tell")
     elif len(lr) > 2:
         now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
-        text = f"The learning rate {now} at step {int(lr.steps[-1]):,} (peak {found.lr_peak:.3g})."
+        share = f"{view.lr_share[1]} of its peak" if view.lr_share is not None else "peak"
+        text = f"The learning rate {now} at step {int(lr.steps[-1]):,} ({share} {found.lr_peak:.3g})."
         yield Fact("lr", "optimiser", text, "known", found.lr_now)
 
 

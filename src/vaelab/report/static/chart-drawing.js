@@ -3,7 +3,8 @@
 // A canvas knows no CSS variables: read them.
 const cssColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-const formatStep = (v) => v == null ? "-" : v.toLocaleString("en-US", { maximumFractionDigits: 0 });
+// Hours are no whole numbers.
+const formatStep = (v) => v == null ? "-" : v.toLocaleString("en-US", { maximumFractionDigits: v < 100 ? 2 : 0 });
 
 function formatValue(v) {
   if (v == null) return "-";

@@ -29,6 +29,7 @@ class ChartSet {
     log.addEventListener("change", () => { entry.log = log.checked; this.build(entry); });
     figure.addEventListener("keydown", (event) => this.#onKey(event));
     box.addEventListener("wheel", (event) => this.#onWheel(event, entry), { passive: false });
+    for (const kind of ["touchstart", "touchmove"]) box.addEventListener(kind, (event) => this.#onTouch(event, entry), { passive: false });
     this.entries.push(entry);
     this.observer.observe(box);
     this.describe(entry, chart);
@@ -246,6 +247,18 @@ class ChartSet {
     const at = plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
     const factor = event.deltaY > 0 ? 1.25 : 0.8;
     this.zoom(Math.max(at - (at - from) * factor, Math.min(first, from)), Math.min(at + (to - at) * factor, Math.max(last, to)));
+  }
+
+  // Two fingers: the steps that they touch stay under them. One finger scrolls the page.
+  #onTouch(event, entry) {
+    if (event.touches.length !== 2 || !entry.plot) return;
+    event.preventDefault();
+    const { left, width } = entry.plot.over.getBoundingClientRect();
+    const [a, b] = [...event.touches].map((touch) => touch.clientX - left).sort((one, other) => one - other);
+    if (event.type === "touchstart") entry.pinched = [a, b].map((x) => entry.plot.posToVal(x, "x"));
+    if (event.type === "touchstart" || b - a < 8) return;
+    const [from, to] = entry.pinched, unit = (to - from) / (b - a), [first, last] = this.axis.steps;
+    this.zoom(Math.max(from - a * unit, first), Math.min(from + (width - a) * unit, last));
   }
 
   #onKey(event) {

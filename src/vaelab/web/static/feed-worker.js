@@ -1,6 +1,7 @@
-"use strict";
 // One connection for all tabs of this browser: browsers allow six connections to a server, and the seventh tab would wait
 // for ever. Passes on the newest state, and whether there is a connection.
+import { renewed } from "./feed.js";
+
 const RETRY = 2000, SILENT = 45000; // milliseconds
 const tabs = new Set();
 let source = null, state = null, connected = false, heard = Date.now();
@@ -13,10 +14,11 @@ function connect() {
   source?.close();
   heard = Date.now();
   source = new EventSource("../events");
-  source.addEventListener("state", (event) => {
+  for (const kind of ["state", "changes"]) source.addEventListener(kind, (event) => {
     heard = Date.now();
-    [state, connected] = [event.data, true];
-    tell({ state, connected });
+    const data = JSON.parse(event.data);
+    [state, connected] = [kind === "state" ? data : renewed(state, data), true];
+    tell({ [kind]: event.data, connected });
   });
   source.addEventListener("alive", () => { heard = Date.now(); });
   source.onerror = () => {
@@ -39,6 +41,6 @@ setInterval(() => {
 self.onconnect = ({ ports: [tab] }) => {
   tabs.add(tab);
   tab.onmessage = () => tabs.delete(tab);
-  tab.postMessage({ state, connected, first: true });
+  tab.postMessage({ state: state && JSON.stringify(state), connected, first: true });
 };
 connect();

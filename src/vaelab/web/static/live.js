@@ -8,6 +8,7 @@ const RETRY = 2000; // milliseconds
 const WORST_FIRST = ["stop", "act", "watch", "cannot-tell", "healthy"];
 const byId = (id) => document.getElementById(id);
 const query = (ids) => ids.map((id) => `run=${encodeURIComponent(id)}`).join("&");
+const compareQuery = (ids) => `${query(ids)}&over=${byId("over").value}`;
 const metricQuery = (metrics) => metrics.map((m) => `metric=${encodeURIComponent(m)}`).join("&");
 
 let state = null, ahead = 0; // ahead: milliseconds by which this clock is ahead of the server's
@@ -18,7 +19,7 @@ const list = new RunList((ids) => { location.hash = `compare=${ids.join(",")}`; 
 const previews = new Previews(byId("previews"));
 const pages = {
   run: new RunPage(byId("run"), "run", (chart) => `runs/${shown.ids[0]}/points?${metricQuery(chart.metrics)}`),
-  compare: new RunPage(byId("compare"), "compare", (chart) => `compare/points?${query(shown.ids)}&${metricQuery(chart.metrics)}`),
+  compare: new RunPage(byId("compare"), "compare", (chart) => `compare/points?${compareQuery(shown.ids)}&${metricQuery(chart.metrics)}`),
 };
 const current = () => shown.ids.length > 1 ? pages.compare : pages.run;
 
@@ -74,6 +75,11 @@ function showWaiting(text) {
   byId("waiting").textContent = text;
 }
 
+function showLeftOut(names) {
+  const lacks = { seconds: "the time of a step", samples: "the batch size" }[byId("over").value];
+  byId("left-out").textContent = names.length ? `Not drawn: ${names.join(", ")} (the log does not tell ${lacks}).` : "";
+}
+
 // Bring the page to the newest state of what the address asks for.
 async function refresh() {
   if (!state) return;
@@ -95,12 +101,13 @@ async function refresh() {
   loading = new AbortController();
   const { signal } = loading;
   try {
-    const content = await getJson(ids.length > 1 ? `compare?${query(ids)}` : `runs/${encodeURIComponent(ids[0])}`, signal);
+    const content = await getJson(ids.length > 1 ? `compare?${compareQuery(ids)}` : `runs/${encodeURIComponent(ids[0])}`, signal);
     if (signal.aborted) return;
     shown.version = version;
     showWaiting(state.problem ?? "");
     current().article.hidden = false;
     current().show({ ...content, version });
+    if (ids.length > 1) showLeftOut(content.leftOut);
     if (ids.length === 1) previews.show(ids[0], content.previews);
     current().showJumps();
     loading = null;
@@ -130,6 +137,13 @@ document.querySelector(".skip").addEventListener("click", (event) => { event.pre
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
   if (button) current().click(button);
+});
+byId("over").addEventListener("change", () => {
+  loading?.abort();
+  loading = null;
+  pages.compare.clear();
+  shown.version = "";
+  refresh();
 });
 byId("theme").value = theme.get();
 byId("theme").addEventListener("change", (event) => theme.set(event.target.value));
