@@ -17,7 +17,7 @@ from stat import S_ISLNK
 from vaelab.data.files import MediaFile
 from vaelab.files import open_regular
 
-SAMPLE = 16 << 10
+SAMPLE = 4 << 10
 """Bytes at the start, in the middle and at the end that are compared before the whole of two files is."""
 
 Same = tuple[MediaFile, MediaFile]

@@ -17,7 +17,7 @@ from vaelab.data.decode import readable, video_info
 from vaelab.data.files import FileSource, MediaFile
 from vaelab.data.folders import list_folder
 from vaelab.data.generated import GENERATED, open_generated
-from vaelab.data.identity import Same, one_of_each
+from vaelab.data.identity import SAMPLE, Same, one_of_each
 from vaelab.data.radiomapseer import list_radiomapseer
 from vaelab.data.sixteen_bits import doubt
 from vaelab.data.source import Source, Undecodable, usable
@@ -67,7 +67,7 @@ def _files(config: DataConfig) -> tuple[list[MediaFile], list[MediaFile], tuple[
     assert config.path is not None  # refused above
     if config.source == "radiomapseer":
         return *list_radiomapseer(config.path, config.options), ()
-    key = hashlib.sha256(repr((config.path, config.val_path, Path.cwd())).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((config.path, config.val_path, Path.cwd(), SAMPLE)).encode()).hexdigest()[:12]
     cache = cache_folder() / "contents" / f"{key}.json"
     files, left = one_of_each(_list(config, config.path), cache)
     dark = tuple(filter(None, [doubt(files, config.white_level)]))
