@@ -132,9 +132,9 @@ def draw(name: str, parts: tables.Parts, picture: Callable[[Axes, tables.Parts],
     figure, axes = pyplot.subplots(figsize=(6, 4.4), dpi=110)
     picture(axes, parts)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, framealpha=0.6, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+    axes.legend(fontsize=7, framealpha=0.6, loc="upper left", bbox_to_anchor=(0, -0.2))
     figure.tight_layout()
-    figure.savefig(IMAGES / f"{name}.png", metadata={"Software": None})
+    figure.savefig(IMAGES / f"{name}.png", bbox_inches="tight", metadata={"Software": None})
     pyplot.close(figure)
 
 
@@ -171,7 +171,8 @@ def delay_picture(axes: Axes, parts: tables.Parts) -> None:
         false = tables.percent(sum(any(p.alarm for p in r.points) for r in healthy) / max(1, len(healthy)))
         curves = [(None, "-", f"act or stop ({false} of healthy runs alarmed)")]
         curves += [
-            (threshold_at(healthy, rate), ":", f"{rate:.0%} of healthy runs alarmed") for rate in FALSE_ALARM_RATES
+            (threshold_at(healthy, rate), style, f"{rate:.0%} of healthy runs alarmed")
+            for rate, style in zip(FALSE_ALARM_RATES, (":", "--"), strict=True)
         ]
         for threshold, style, label in curves:
             waits = sorted(delay(r, right=False, threshold=threshold) for r in faulty)
