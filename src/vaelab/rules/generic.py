@@ -21,6 +21,8 @@ LOST = 1.15
 """The same for held-out data that stand worse than at their first rows."""
 FEW, MANY_TIMES = 3, 2.5
 """Rows that are enough where the error now is this many times the first."""
+RISES = 6
+"""Rows that rise one after the other: by chance once in 720 (6!)."""
 EXPLODED = 100.0
 """Growth from which a term has left all range."""
 OF_A_GAN = {
@@ -50,11 +52,13 @@ def repeats(facts: Facts, track: Track) -> bool:
 
 
 def gan_shock_may_pass(facts: Facts, track: Track) -> bool:
-    """It left its level at the GAN start, too few rows ago to call it lasting."""
+    """It left its level at the GAN start, too few rows ago to call it lasting; not where it rises in every one of the last rows."""
     gan = facts.phases.gan
     if gan.state != "active" or gan.before_step is None or gan.start_row is None or track.role.split != "train":
         return False
-    return track.onset >= gan.before_step and len(facts.run) - gan.start_row < 30
+    rows = len(facts.run) - gan.start_row
+    rises = track.errors is not None and rows > RISES + LASTS and bool((np.diff(track.errors[-RISES:]) > 0).all())
+    return track.onset >= gan.before_step and rows < 30 and not rises
 
 
 def worst_of_each_role(tracks: Iterable[Track]) -> Iterator[tuple[Track, list[str]]]:
