@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -69,5 +70,6 @@ def test_plain_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     run_loop("plain_pytorch.py", monkeypatch, *options)
     run_loop("plain_pytorch.py", monkeypatch, *options, "--report", str(tmp_path / "report"))
     out = capsys.readouterr().out
-    assert out.count("healthy: ") == 2 and "report.md" in out
+    # 30 steps from untrained weights may be called too slow; which steps each run ended at does not hang on that
+    assert re.findall(r"^(?:healthy|watch) at step (\d+): ", out, re.MULTILINE) == ["29", "59"] and "report.md" in out
     assert "60 rows" in (tmp_path / "report" / "report.md").read_text()  # those before the checkpoint too

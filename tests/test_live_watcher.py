@@ -466,11 +466,11 @@ def test_what_cannot_be_watched_is_refused_at_once(paths: list[str], options: di
 
 def test_declared_values_and_chosen_rules_are_used(tmp_path: Path) -> None:
     log = LOGS / "radiodiff-collapse/train.log"
-    watcher = Watcher([log], config={"latent_shape": [3, 8, 8]}, select=("REC",), clock=frozen)
+    watcher = Watcher([log], config={"latent_shape": [3, 8, 8]}, select=("KL",), clock=frozen)
     watcher.poll()
     run = only(watcher)
     assert run.run is not None and run.run.config["latent_shape"] == [3, 8, 8]
-    assert run.findings and all(seen.finding.code.startswith("REC") for seen in run.findings)
+    assert run.findings and all(seen.finding.code.startswith("KL") for seen in run.findings)
 
 
 # The end of a run, and runs that stand still --------------------------------------------------------------------------

@@ -31,7 +31,8 @@ def test_every_reader_is_listed() -> None:
         for value in vars(file).values()
         if hasattr(value, "sniff") and hasattr(value, "read") and not isinstance(value, type)
     }
-    assert there == {listed.name for listed in READERS} and Reader not in there
+    # the reader of a program that broke before its first row is no format: it is tried where no other finds a row
+    assert there - {"broken_off"} == {listed.name for listed in READERS} and Reader not in there
 
 
 @pytest.mark.parametrize("listed", READERS, ids=lambda listed: listed.name)

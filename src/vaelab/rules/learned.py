@@ -87,7 +87,9 @@ class NoImprovement(Rule):
         still = len(kl) >= FEWER and kl.values[0] > 0 and STANDS[0] < kl.now / float(kl.values[:5].max()) < STANDS[1]
         stopped = untrained and track.rows >= SETTLED and not _gained(track, NEXT_TO_NOTHING)
         stopped = stopped and trend(track.series.values[start:]).direction != "falling"
-        hardly = "hardly" if _gained(track, GAINED) else "not"
+        few = _few(track)
+        moved = level(track.errors[start : start + few]) - level(track.errors[-few:]) > FLAT
+        hardly = "hardly" if moved else "not"
         yield self.finding(
             f"{track.metric} has {hardly} become better since step {int(track.series.steps[start]):,}: {number(_level(track, start))} there,"
             f" {number(track.now)} now, after {track.rows} rows.{' The KL stands as well: nothing moves.' if still else ''}",
