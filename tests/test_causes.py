@@ -185,7 +185,7 @@ def test_several_findings_on_one_subject_count_less_than_on_several() -> None:
 
 def test_what_healthy_runs_often_show_says_little(monkeypatch: pytest.MonkeyPatch) -> None:
     def healthy() -> float:
-        return infer_causes(FACTS, found("ADV303", severity="warn"), CAUSES.values(), CODES, 1.0).healthy
+        return infer_causes(FACTS, found("DAT710", severity="warn"), CAUSES.values(), CODES, 1.0).healthy
 
     before = healthy()
     monkeypatch.setattr(infer, "COMMON", {})

@@ -143,11 +143,13 @@ def test_plots_and_runs_are_filtered(opened: Callable[..., Any], tmp_path: Path)
     browser, _ = opened(write_log(tmp_path / "a/metrics.csv"), write_log(tmp_path / "b/metrics.csv"))
     box = browser.find_element(By.CSS_SELECTOR, "#run .chart-filter input")
     box.send_keys("gradi")
-    shown = lambda: [c.text for c in browser.find_elements(By.CSS_SELECTOR, "#run .main-charts h3") if c.is_displayed()]  # noqa: E731
+    # in one call: the page may put other elements in their place between two
+    visible = "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).map(e => e.innerText.trim())"
+    shown = lambda: script(browser, visible, "#run .main-charts h3")  # noqa: E731
     wait(lambda: shown() == ["gradient norm before clipping"])
     box.send_keys(Keys.ESCAPE)
     wait(lambda: len(shown()) == len(COLUMNS) - 2)  # two are in the first view, and stay
-    names = lambda: [b.text for b in browser.find_elements(By.CSS_SELECTOR, "#run-list b") if b.is_displayed()]  # noqa: E731
+    names = lambda: script(browser, visible, "#run-list b")  # noqa: E731
     browser.find_element(By.ID, "run-filter").send_keys("b/")
     wait(lambda: names() == ["b/metrics.csv"])
     browser.find_element(By.ID, "run-filter").send_keys(Keys.ESCAPE)
