@@ -70,11 +70,6 @@ def test_a_slow_rise_is_dated_from_where_it_left_its_level() -> None:
     assert 950 <= found.onset <= 1250
 
 
-def test_a_column_that_ends_in_zeros_says_since_when() -> None:
-    assert track("perceptual_loss", np.where(np.arange(ROWS) < 150, 0.1, 0.0)).zero_since == 1500
-    assert track("perceptual_loss", np.zeros(ROWS)).zero_since is None
-
-
 def test_a_total_has_a_direction_only_without_an_adversarial_term() -> None:
     rising = np.linspace(1, 3, ROWS)
     assert infer(draft({"total_loss": rising}).run()).tracks["total_loss"].worse == pytest.approx(2.9, rel=0.05)

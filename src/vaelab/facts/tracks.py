@@ -289,14 +289,6 @@ class Track:
         return len(self.series) >= 3 and bool(self.series.high.max() == self.series.low.min())
 
     @property
-    def zero_since(self) -> int | None:
-        """First step of a stretch of exact zeros that lasts to the end, after values that were not zero; else None."""
-        moving = np.flatnonzero((self.series.low != 0) | (self.series.high != 0))
-        if not len(moving) or moving[-1] + LASTS > len(self.series) - 1:
-            return None
-        return int(self.series.steps[moving[-1] + 1])
-
-    @property
     def unreadable(self) -> bool:
         """So few decimals are printed that all it shows is 0 and a unit or two of the last one: rounding, never zero."""
         return self._view.unreadable(self.metric)

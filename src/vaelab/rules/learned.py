@@ -79,17 +79,16 @@ class NoImprovement(Rule):
         if not judged or any(_gained(t, GAINED_FROM_SCRATCH if untrained else GAINED) for t in judged):
             return
         track = next((t for t in judged if t.metric == "rec_loss"), judged[0])
-        start = _start(track)
+        start, few = _start(track), _few(track)
         assert track.errors is not None
-        if not untrained and track.errors[0] - level(track.errors[start : start + _few(track)]) < np.log(FELL):
+        after = level(track.errors[start : start + few])
+        if not untrained and track.errors[0] - after < np.log(FELL):
             return  # it may have begun at its best
         kl = facts.view.series("kl_loss")
         still = len(kl) >= FEWER and kl.values[0] > 0 and STANDS[0] < kl.now / float(kl.values[:5].max()) < STANDS[1]
         stopped = untrained and track.rows >= SETTLED and not _gained(track, NEXT_TO_NOTHING)
         stopped = stopped and trend(track.series.values[start:]).direction != "falling"
-        few = _few(track)
-        moved = level(track.errors[start : start + few]) - level(track.errors[-few:]) > FLAT
-        hardly = "hardly" if moved else "not"
+        hardly = "hardly" if after - level(track.errors[-few:]) > FLAT else "not"
         yield self.finding(
             f"{track.metric} has {hardly} become better since step {int(track.series.steps[start]):,}: {number(_level(track, start))} there,"
             f" {number(track.now)} now, after {track.rows} rows.{' The KL stands as well: nothing moves.' if still else ''}",

@@ -9,9 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-WIDEST = 12**-0.5
-"""Of ``sigma_rel``: all weights since the start count alike (gamma 0)."""
-
 
 def power_of(sigma_rel: float) -> float:
     """gamma of the profile t ** gamma on (0, 1] whose standard deviation is ``sigma_rel``, between 0 and 1 / sqrt(12).
