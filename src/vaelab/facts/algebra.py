@@ -247,7 +247,9 @@ class _Solver(Sums):
             if identity.status == "closes":
                 break
         self.identities.append(identity)
-        for key, (weight, error) in zip(keys, weights, strict=True) if identity.status == "closes" else ():
+        if identity.status != "closes":
+            return
+        for key, (weight, error) in zip(keys, weights or (), strict=True):
             low, high = weight - 5 * error, weight + 5 * error
             nice = nice_in(low, high) if low > 0 else None
             value = weight if nice is None else nice
