@@ -405,6 +405,21 @@ def test_a_step_that_is_said_twice_at_an_epochs_end_counts_on(log) -> None:
     assert raw.steps.tolist() == [step for _, step in rows]
 
 
+def test_what_is_printed_behind_an_open_bar_is_a_line_of_its_own(log) -> None:
+    bar = "\r 10%|#    | {0}/100 [00:01<01:06, 4.46it/s]"
+    text = "".join(
+        bar.format(i) + f"2026-01-01 10:00:0{i} INFO step: {i}, rec_loss: 0.{i}, kl_loss: 3.5\n" for i in range(1, 9)
+    )
+    raw = log(text)
+    assert raw.steps.tolist() == list(range(1, 9))
+    assert next(c for c in raw.columns if c.original == "rec_loss").values.tolist() == [i / 10 for i in range(1, 9)]
+
+
+def test_a_postfix_behind_the_clock_of_a_bar_belongs_to_it(log) -> None:
+    raw = log("".join(f"\r{i}%|#    | {i}/100 [00:01<01:06, 4.46it/s], loss=0.{i}" for i in range(1, 9)) + "\n")
+    assert raw.steps.tolist() == list(range(1, 9))
+
+
 def test_of_a_bar_drawn_over_with_backspaces_the_last_state_is_the_row(log) -> None:
     bar = "\r\x1b[1m{}/469\x1b[0m \x1b[32m━━━\x1b[0m \x1b[1m4s\x1b[0m 17ms/step - loss: 0.{}"
     raw = log("".join(f"Epoch {i}/8\n{bar.format(230, 99)}{chr(8) * 40}{bar.format(469, i)}\n" for i in range(1, 9)))
