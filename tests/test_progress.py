@@ -36,7 +36,7 @@ class Terminal:
                 command(*arguments), stdin=screen, stdout=screen, stderr=screen, env=environ, start_new_session=True
             )
         else:
-            self.process = Forked(vaelab, *arguments, environ=environ, terminal=os.ttyname(screen))
+            self.process = Forked(vaelab, *arguments, environ=environ, terminal=screen)
         os.close(screen)
 
     def read_until(self, text: str | None) -> None:
