@@ -57,6 +57,8 @@ def text_plot(
     # a level far off would flatten the curve: it is said in words below
     near = [v for v in levels if _near(v, seen)]
     low, high = min([*near, float(seen.min())]), max([*near, float(seen.max())])
+    if low == high:  # half as high as the plot, and nothing where it is 0
+        low, high = sorted((0.0, 2 * low)) if low else (0.0, 1.0)
     log = low > 0 and high / low > _LOG_FROM
     share = _shares(middle, low, high, log)
     at_level = {min(int(s * height), height - 1) for s in _shares(np.array(near), low, high, log)} if near else set()
@@ -96,9 +98,7 @@ def _near(value: float, seen: FloatArray) -> bool:
 
 
 def _shares(values: FloatArray, low: float, high: float, log: bool) -> FloatArray:
-    """Heights in [0, 1]; half the height for a flat curve."""
-    if not high > low:
-        return np.full(len(values), 0.5)
+    """Heights in [0, 1]."""
     if log:
         values, low, high = np.log(values), float(np.log(low)), float(np.log(high))
     return np.asarray((values - low) / (high - low))
