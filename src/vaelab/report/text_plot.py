@@ -12,7 +12,7 @@ from vaelab.report.numbers import number
 from vaelab.report.sparkline import BLOCKS
 from vaelab.run import FloatArray, IntArray
 
-LABEL = 8  # columns for the numbers on the left
+LABEL = 10  # columns for the numbers on the left: -1,234,567 and -1.23e-100 are the longest
 _LOG_FROM = 10.0
 
 
@@ -80,7 +80,7 @@ def text_plot(
             axis[int(_cells(np.array([step]), steps, cells)[0])] = letter
     labels = [number(high, 3), *[""] * (height - 2), number(low, 3), ""]
     lines = ["".join(row) for row in reversed(rows)] + ["".join(axis)]
-    return [f"{label[:LABEL]:>{LABEL}} {line}".rstrip() for label, line in zip(labels, lines, strict=True)]
+    return [f"{label:>{LABEL}} {line}".rstrip() for label, line in zip(labels, lines, strict=True)]
 
 
 def _cells(at: IntArray, steps: IntArray, cells: int) -> IntArray:
