@@ -195,9 +195,7 @@ def reliability_picture(axes: Axes, parts: tables.Parts) -> None:
         ):
             bins = reliability(of(runs))
             stated, right = [b.stated for b in bins], [b.right for b in bins]
-            axes.plot(
-                stated, right, style, marker=marker, markersize=3, color=COLOURS[part], label=f"{part}: {name}"
-            )
+            axes.plot(stated, right, style, marker=marker, markersize=3, color=COLOURS[part], label=f"{part}: {name}")
             axes.scatter(stated, right, [3 * b.n for b in bins], COLOURS[part], marker=marker, alpha=0.4)
     axes.set_xlabel("how sure vaelab said it was")
     axes.set_ylabel("share that was right")
