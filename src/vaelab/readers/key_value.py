@@ -167,8 +167,10 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
     combinations = list(table.shapes)
     taken = {column: table.take(column) for column in list(table.names)}
     names = [n for n in taken if n not in _SPECIAL and not n.startswith((BAR, PASSED))]
-    if LEADING in taken and not {STEP, GLOBAL_STEP} & taken.keys() and _grows(taken[LEADING]):
+    if LEADING in taken and _grows(taken[LEADING]) and not _name_their_step(taken, names):
         taken[STEP] = taken[LEADING]
+        taken.pop(GLOBAL_STEP, None)
+        follows = False
     notes = _without_odd_steps(taken, lines)
     keep, of_bar, left_out = _rows_to_keep(taken, names, lines)
     notes += left_out + _passed_over(taken, lines)
@@ -274,6 +276,12 @@ def _grows(column: TextColumn) -> bool:
     """Whether a number in front of the lines is a count, and not that of a process."""
     values = column.values[column.logged]
     return len(values) > 1 and bool(np.mean(np.diff(values) > 0) > 0.9)
+
+
+def _name_their_step(taken: dict[str, TextColumn], names: list[str]) -> bool:
+    """Whether a line with metrics names its step, and not only such as "Saved checkpoint(iter:400)"."""
+    named = [taken[place].logged for place in (STEP, GLOBAL_STEP) if place in taken]
+    return any(bool((taken[column].logged & rows).any()) for column in names for rows in named)
 
 
 def _passed_over(taken: dict[str, TextColumn], lines: IntArray) -> list[ReadNote]:
