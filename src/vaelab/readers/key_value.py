@@ -308,7 +308,7 @@ def _rows_to_keep(
                 keep &= ~(rows & has_metric)
         if left := int((~keep).sum()):
             notes.append(ReadNote("left_aside", left, f"{left:,} rows of other progress bars were left out"))
-        keep &= ~_redrawn(taken, names, of_bar)
+        keep &= ~(_redrawn(taken, names, of_bar) | _drawn_too_early(taken, names, of_bar))
     if RANK in taken:
         ranks = taken[RANK].values
         others = keep & (ranks > np.nanmin(ranks))
@@ -328,6 +328,27 @@ def _rows_to_keep(
             notes.append(ReadNote("foreign_lines", int(orphan.sum()), text, int(lines[orphan][0])))
         keep &= ~orphan
     return keep, of_bar, notes
+
+
+def _drawn_too_early(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> BoolArray:
+    """Lines (bool (n,)) with a new step under the numbers of the step before, drawn again at once with the step's own numbers.
+
+    tqdm's ``update`` draws before ``set_postfix`` gives the new numbers. Where a trainer's two networks print other names in turn,
+    such a line would count the numbers of one network once more in the row of the other.
+    """
+    early = np.zeros(len(of_bar), np.bool_)
+    rows = np.flatnonzero(of_bar)
+    if STEP not in taken or len(rows) < 3:
+        return early
+    steps = taken[STEP].values[rows]
+    same = np.flatnonzero((steps[1:-1] != steps[:-2]) & (steps[1:-1] == steps[2:])) + 1
+    for column in names:
+        values, logged = taken[column].values, taken[column].logged
+        now, before = rows[same], rows[same - 1]
+        equal = (values[now] == values[before]) | (np.isnan(values[now]) & np.isnan(values[before]))
+        same = same[equal & (logged[now] == logged[before])]
+    early[rows[same]] = True
+    return early
 
 
 def _redrawn(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> BoolArray:
