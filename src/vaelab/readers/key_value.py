@@ -9,6 +9,7 @@ significant digits, so their decimals vary from row to row.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -171,6 +172,7 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
         taken[STEP] = taken[LEADING]
     notes = _without_odd_steps(taken, lines)
     keep, of_bar, left_out = _rows_to_keep(taken, names, lines)
+    decimals = _decimals_of_columns(taken, names, of_bar)
     notes += left_out + _passed_over(taken, lines)
 
     def place(column: str) -> FloatArray:
@@ -201,7 +203,7 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
             record_logged[records[logged]] = True
         if not record_logged.any():
             continue
-        columns.append(RawColumn(column, record_values, record_logged, lines, printed_decimals(taken[column].decimals)))
+        columns.append(RawColumn(column, record_values, record_logged, lines, decimals[column]))
     epochs = epochs_as_integers(steps.epoch[first])
     step = steps.step[first]
     if np.isfinite(step).all():
@@ -286,6 +288,24 @@ def _passed_over(taken: dict[str, TextColumn], lines: IntArray) -> list[ReadNote
     shown = ", ".join(f"'{name}' ({int(logged[name].sum()):,})" for name in most[:6])
     text = f"numbers in the rows whose names could not be told, left out: {count:,} (after {shown}{', ...' if len(most) > 6 else ''})"
     return [ReadNote("unnamed_values", count, text, int(lines[logged[most[0]]][0]))]
+
+
+def _decimals_of_columns(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> dict[str, int | None]:
+    """``RawColumn.decimals`` of each column.
+
+    tqdm prints ``%.3g``, which leaves zeros at the end away: 0.001 is 0.00100 there. A bar does so if decimals vary in one of
+    its columns; a column with zeros behind the point (0.0000) was printed by the trainer itself.
+    """
+    decimals = {name: printed_decimals(taken[name].decimals) for name in names}
+    in_bar = [name for name in names if taken[name].decimals and not (taken[name].logged & ~of_bar).any()]
+    printed = {name: taken[name].decimals or (0, 0) for name in in_bar}
+    if any(fewest != most for fewest, most in printed.values()):
+        for name, (fewest, _) in printed.items():
+            values = np.abs(taken[name].values[taken[name].logged])
+            largest, now = values.max(initial=0.0, where=np.isfinite(values)), decimals[name]
+            if now is not None and largest > 0 and (fewest <= 0 or not (values == 0).any()):
+                decimals[name] = max(now, 2 - math.floor(math.log10(largest)))
+    return decimals
 
 
 def _rows_to_keep(
