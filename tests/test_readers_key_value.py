@@ -48,6 +48,29 @@ def test_diffusers_bar_with_alternating_dicts() -> None:
     assert "disc_loss" in run and "rec_loss" in run
 
 
+def test_a_bar_drawn_before_its_numbers_counts_no_numbers_of_the_step_before(log) -> None:
+    shown = [
+        (1, "g_loss=0.5, kl=30"),
+        (2, "g_loss=0.5, kl=30"),  # tqdm's update draws the new step, set_postfix its numbers
+        (2, "d_loss=2"),
+        (3, "d_loss=2"),
+        (3, "g_loss=0.5, kl=30"),  # equal to step 1 by chance: a row
+        (4, "g_loss=0.5, kl=30"),
+        (4, "d_loss=1.5"),
+    ]
+    bar = "".join(f"\rSteps: {25 * step:3d}%|##| {step}/4 [00:0{step}<00:00, 1.00it/s, {end}]" for step, end in shown)
+    raw = log(bar + "\n")
+    assert raw.steps.tolist() == [1, 2, 3, 4]
+    assert values(raw) == {"g_loss": [0.5, 0.5], "kl": [30.0, 30.0], "d_loss": [2.0, 1.5]}
+
+
+def test_a_bar_leaves_zeros_at_the_end_away(log) -> None:
+    shown = ("loss=20.1, lr=0.001, w=0.0000", "loss=2.25, lr=0.001, w=0.0001", "loss=0.5, lr=0.001, w=0.0001")
+    raw = log("".join(f"\rSteps: 50%|#| {i}/4 [00:01<00:02, 1.00it/s, {s}]" for i, s in enumerate(shown, 1)) + "\n")
+    decimals = {c.original: c.decimals for c in raw.columns}
+    assert decimals == {"loss": 1, "lr": 5, "w": 4}, "w is printed with four decimals by the trainer"
+
+
 def test_lightning_bar_counts_over_epochs(log) -> None:
     raw = log(
         "Sanity Checking DataLoader 0: 100%|##| 2/2 [00:00<00:00, loss=9.0]\n"
