@@ -557,7 +557,7 @@ def test_a_checkpoint_loaded_with_its_place_is_a_resume_and_one_of_weights_alone
         ("loaded checkpoint vgg_lpips.pth\n", []),
     ):
         raw = log("".join([*rows[:20], line, *rows[20:]]))
-        assert [e.kind for e in raw.events] == kinds
+        assert [e.kind for e in raw.events] == kinds and all(e.step == 29 for e in raw.events)
 
 
 def test_a_second_trainer_in_the_same_file_is_a_second_run(log) -> None:

@@ -147,7 +147,7 @@ _PREFIX = pattern(  # of a rank, of a launcher, of the logging module
     rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)?"
     rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+(?= - ))*(?: - )?\s*)?"
 )
-_STEP = pattern(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
+_STEP = pattern(rb"\b(?:(?:global[ _]?|optmization )?step|iter(?:ation)?)(?: is|:|=)? ?(\d+)", re.IGNORECASE)
 _NOT_FINITE = pattern(
     rb":.*\b(?:nans?|non-?finite|not finite|infs?|infinite)\b.*\b(?:loss|gradient|detected|encountered|found)",
     re.IGNORECASE,
