@@ -12,6 +12,7 @@ import numpy as np
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.errors import ConfigError
+from vaelab.words import number
 
 POINTS = ("before the GAN", "common step", "end", "best")
 LEVEL_ROWS = 25
@@ -366,4 +367,4 @@ def _differs(quantity: Quantity, low: float, high: float) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -59,7 +59,7 @@ def svg_plot(diagnosis: Diagnosis, plot: EvidencePlot) -> Markup:
     for level in lines:
         at = float(y(level.value))
         parts += [
-            _line(_LEFT, at, WIDTH - _RIGHT, at, "2 3"),
+            _line(float(x(max(level.since or first, first))), at, WIDTH - _RIGHT, at, "2 3"),
             _text(WIDTH - _RIGHT - 4, at + (13 if at < _TOP + 26 else -4), level.label, "end"),
         ]
     for (s, v), colour in zip(shown, _LINES, strict=False):
