@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -102,7 +104,8 @@ def compare(diagnoses: Sequence[Diagnosis]) -> Comparison:
 
 
 def _labels(diagnoses: Sequence[Diagnosis]) -> list[str]:
-    """The part of the sources that tells the runs apart (``run-a`` of ``logs/run-a/train.log``), else numbers."""
+    """The part of the sources that tells the runs apart (``run-a`` of ``logs/run-a/train.log``); runs that it does not tell apart are
+    numbered beside it, all runs where it is empty."""
     parts = [PurePath(d.run.source).parts for d in diagnoses]
     shortest = min(len(p) for p in parts)
     first = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
@@ -113,8 +116,10 @@ def _labels(diagnoses: Sequence[Diagnosis]) -> list[str]:
         if len(set(level)) == len(middles):
             return list(level)
     labels = [str(PurePath(*p[first : len(p) - last])) if len(p) > first + last else "" for p in parts]
-    unique = len(set(labels)) == len(labels) and all(labels)
-    return labels if unique else [f"run {i}" for i in range(1, len(diagnoses) + 1)]
+    if not all(labels):
+        return [f"run {i}" for i in range(1, len(diagnoses) + 1)]
+    numbers = {label: itertools.count(1) for label, times in Counter(labels).items() if times > 1}
+    return [f"{label} ({next(numbers[label])})" if label in numbers else label for label in labels]
 
 
 def _summary(d: Diagnosis, label: str) -> RunSummary:
