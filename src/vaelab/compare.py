@@ -346,7 +346,7 @@ def _conclusion(
     candidates = [s for s in between if _could_act(s.key, at, pair, runs, low, high)]
     if not candidates:
         return f"{what} No setting that both logs give explains it: look at the data, the seed and the start weights."
-    shown = [f"{s.key} ({_shown(s.values[high][0])} against {_shown(s.values[low][0])})" for s in candidates]
+    shown = [f"{s.key} ({setting_text(s.values[high][0])} against {setting_text(s.values[low][0])})" for s in candidates]
     if len(candidates) == 1:
         return f"{what} The only known difference in settings is {shown[0]}."
     return f"{what} Confounded: cannot tell which of {', '.join(shown)} it is. Change one at a time."
@@ -371,5 +371,6 @@ def _differs(quantity: Quantity, low: float, high: float) -> bool:
     return high - low > 0.1 * max(abs(high), abs(low))
 
 
-def _shown(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """``1e-06``, ``50,001``, ``hinge``."""
     return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
