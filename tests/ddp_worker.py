@@ -1,13 +1,11 @@
 """The cases of the DDP tests in one process: one of two, or the single one they are compared with.
 
-usage: ddp_worker.py OUT
 Each case takes this process's share of a fixed joined batch for some updates. Rank 0 saves for each the gradients before every
-update, the weights after them, and what was measured. All cases in one launch: importing torch takes longer than they do.
+update, the weights after them, and what was measured.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,7 +113,3 @@ def main(out: Path) -> None:
     if ranks.is_main:
         torch.save(found, out)
     distributed.stop()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -32,10 +32,6 @@ def _() -> Draft:
     return plain(alignment_loss=1.05 * noise(0.005, seed=3))
 
 
-def _() -> Draft:
-    return plain(perceptual_loss=np.where(ROW < 200, 0.3 * noise(seed=4), 0.0))
-
-
 @fires("MET1007", "warn", {"first step at 0": (2000, 0.02)})
 def _() -> Draft:
     out = plain(GAN_Loss=np.where((ROW > 50) & (ROW < 200), 0.9 * noise(seed=9), 0.0))
@@ -89,6 +85,13 @@ def _() -> Draft:
 @fires("OPT411", "critical", {"lr": (1e-9, 0), "sum of lr over the steps": (3e-6, 0.05)})
 def _() -> Draft:
     return draft({"rec_loss": np.linspace(0.5, 0.47, ROWS) * noise(0.02, seed=13), "lr": np.full(ROWS, 1e-9)})
+
+
+@fires("OPT412", "critical", {"end of the warm-up / planned steps": (0.49, 0.02), "peak lr": (1e-4, 0.01)})
+def _() -> Draft:
+    out = plain(lr=1e-4 * np.minimum(1, (ROW + 1) / (ROWS / 2)))
+    out.config["total_steps"] = 10 * ROWS
+    return out
 
 
 @fires("MET1010", "critical", {"largest / first": (400, 0.1), "largest / now": (611, 0.1)})

@@ -251,8 +251,10 @@ def psnr(mse: float, width: float = 2.0) -> float:
 
 
 def long_warm_up(system: str, seed: int) -> Draft:
-    """The learning rate rises over 80% of the log."""
-    return healthy(system, seed, gan_at=None, warm_up=0.8)
+    """The log of a run that has just begun: the learning rate rises over 80% of it."""
+    out = healthy(system, seed, gan_at=None, warm_up=0.8)
+    out.config["total_steps"] = 10 * int(out.steps[-1])
+    return out
 
 
 def kl_annealing(system: str, seed: int) -> Draft:

@@ -90,7 +90,7 @@ def facts_of_a_run() -> Any:
 
 
 def resolved(change: Set | Scale) -> Any:
-    for now in (PRESENT.get(change.key), 0.0, 0.5):  # some act only where a weight is 0, or low
+    for now in (PRESENT.get(change.key), 0.0, 0.5, 50_000):  # some act only where a setting is 0, low, or half the plan
         value = change.resolve(now, facts_of_a_run())
         if value is not None:
             return value

@@ -1,11 +1,10 @@
-"""Two real processes over gloo: the same gradients as one process on the joined batch, and a run that survives a kill."""
+"""Two real processes over gloo: the same gradients as one process on the joined batch, and a run under torchrun that survives a kill."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from small_runs import ROOT, command, environment, events, rows, small, torchrun, written
-
-WORKER = ROOT / "tests" / "ddp_worker.py"
-
+import ddp_worker
+from forked_processes import Forked, ForkedRanks, finished, vaelab
+from small_runs import command, environment, events, rows, small, torchrun, written
 
 Found = dict[str, dict[str, Any]]
 Both = tuple[Found, Found]
@@ -25,14 +23,10 @@ Both = tuple[Found, Found]
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     """What one process and what two found in every case of the worker."""
-    folder = tmp_path_factory.mktemp("ddp")
-    environ = {**environment(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
-    found = []
-    for name, start in (("one", lambda *call: [sys.executable, *map(str, call)]), ("two", torchrun)):
-        done = subprocess.run(start(WORKER, folder / name), env=environ, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        found.append(torch.load(folder / name, weights_only=True))
-    return found[0], found[1]
+    one, two = (tmp_path_factory.mktemp("ddp") / name for name in ("one", "two"))
+    finished(Forked(ddp_worker.main, one))
+    finished(ForkedRanks(ddp_worker.main, two))
+    return torch.load(one, weights_only=True), torch.load(two, weights_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of two processes that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     config = written(folder / "small.yaml", small(run__steps=40, run__log_every=1, run__check_ranks_every=5))
-    call = torchrun("-m", "vaelab", "train", config, "-o", folder / "run")
-    done = subprocess.run(call, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    finished(ForkedRanks(vaelab, "train", config, "-o", folder / "run"))
     return folder / "run"
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from small_runs import environment, events, rows, small, torchrun, written
+from forked_processes import ForkedRanks, finished, vaelab
+from small_runs import events, rows, small, written
 
 MOMENTS = int(os.environ.get("VAELAB_KILLS", "2"))
 # a very small model: fp16 is slow on a CPU
@@ -23,32 +22,16 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()] if path.exists() else []
-
-
-def kill_all(launcher: subprocess.Popen) -> None:
-    """The launcher first, so that it starts nobody again."""
-    workers = children(launcher.pid)
-    for pid in (launcher.pid, *workers):
-        os.kill(pid, signal.SIGKILL)
-    launcher.communicate()
-
-
 def killed_when(moment: Callable[[], bool], delay: float, arguments: list[str]) -> bool:
     """Whether the run was still going when it was killed, ``delay`` seconds after ``moment``."""
-    launcher = subprocess.Popen(
-        torchrun("-m", "vaelab", *arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    while launcher.poll() is None and not moment():
+    run = ForkedRanks(vaelab, *arguments)
+    while run.poll() is None and not moment():
         time.sleep(0.002)
     time.sleep(delay)
-    if launcher.poll() is not None:
-        output = launcher.communicate()[0].decode()
-        assert launcher.returncode == 0, output
+    if run.poll() is not None:
+        finished(run)
         return False
-    kill_all(launcher)
+    run.kill()
     return True
 
 
@@ -59,9 +42,7 @@ def test_two_processes_killed_at_random_moments(precision: str, tmp_path: Path) 
         tmp_path / "small.yaml", small(optim__precision=precision, run__steps=max(30, 5 * MOMENTS), **SETTINGS)
     )
     whole, folder = tmp_path / "whole", tmp_path / "run"
-    subprocess.run(
-        torchrun("-m", "vaelab", "train", config, "-o", whole), env=environment(), check=True, capture_output=True
-    )
+    finished(ForkedRanks(vaelab, "train", config, "-o", whole))
     chance = random.Random(precision)
     arguments = ["train", str(config), "-o", str(folder), "--resume"]
 
@@ -88,7 +69,7 @@ def test_two_processes_killed_at_random_moments(precision: str, tmp_path: Path) 
         moment = in_a_save if number % 2 else at_a_row
         if not killed_when(moment, chance.random() * 0.03, arguments):
             break  # the end was reached
-    subprocess.run(torchrun("-m", "vaelab", *arguments), env=environment(), check=True, capture_output=True)
+    finished(ForkedRanks(vaelab, *arguments))
     assert rows(folder) == rows(whole)
     assert not list((folder / "checkpoints").glob(".unfinished-*"))
     count = sum(event["event"] == "resume" for event in events(folder))

@@ -123,6 +123,25 @@ def test_the_live_page_is_seen_in_full(browser: Any, at_screen: Callable[..., No
         at.stop()
 
 
+def test_narrow_windows_show_all_links_to_parts_and_a_comparison_begins_with_its_plots(
+    browser: Any, at_screen: Callable[..., None]
+) -> None:
+    at = server(LOGS).start()
+    try:
+        at_screen(1280, 800, "light")
+        browser.get(at.url)
+        wait(lambda: browser.execute_script("return document.querySelectorAll('#run .jump button').length > 4"))
+        assert browser.execute_script(
+            "const e = document.querySelector('#run .jump'); return e.scrollWidth <= e.clientWidth"
+        )
+        browser.execute_script("location.hash = 'compare=' + vaelab.state.runs.map((r) => r.id).join()")
+        drawn = "return document.querySelector('#compare .first-charts canvas')?.getBoundingClientRect().bottom"
+        assert wait(lambda: browser.execute_script(drawn)) < 800
+    finally:
+        browser.get("about:blank")
+        at.stop()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_report_of_several_runs_names_the_worst_first_with_its_change(
     browser: Any, at_screen: Callable[..., None], tmp_path: Path, scheme: str

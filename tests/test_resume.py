@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from forked_processes import Forked, finished, vaelab
 from small_runs import command, environment, events, rows, small, written
 from vaelab.errors import CheckpointError, TrainError
 from vaelab.training import train
@@ -21,22 +23,16 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """In an interpreter with a hash seed of its own, which the numbers must not depend on."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     config = written(folder.parent / "small.yaml", small())
     subprocess.run(command("train", config, "-o", folder), env=environment(), check=True, capture_output=True)
     return rows(folder)
 
 
-def start(*arguments: str | Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> bool:
+def wait_for(condition: Callable[[], bool], process: Forked) -> bool:
     """Whether ``condition`` came true while the process ran."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
+    while process.poll() is None:
         if condition():
             return True
         time.sleep(0.001)
@@ -55,9 +51,9 @@ def test_killed_at_random_moments_and_while_saving(uninterrupted: list[dict], tm
     def is_saving() -> bool:
         return any((folder / "checkpoints").glob(".unfinished-*"))
 
-    def killed(moment) -> None:
-        process = start("train", config, "-o", folder, "--resume")
-        assert wait_for(moment, process), process.communicate()[0]
+    def killed(moment: Callable[[], bool]) -> None:
+        process = Forked(vaelab, "train", config, "-o", folder, "--resume")
+        assert wait_for(moment, process), process.output
         time.sleep(chance.random() * 0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -66,8 +62,7 @@ def test_killed_at_random_moments_and_while_saving(uninterrupted: list[dict], tm
     killed(is_saving)
     killed(lambda: steps_logged() >= 6)
     killed(is_saving)
-    done = subprocess.run(command("resume", folder), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    finished(Forked(vaelab, "resume", folder))
     assert rows(folder) == uninterrupted
     assert any(event["event"] == "resume" for event in events(folder))
     assert not list((folder / "checkpoints").glob(".unfinished-*"))
@@ -76,18 +71,13 @@ def test_killed_at_random_moments_and_while_saving(uninterrupted: list[dict], tm
 def test_interrupt_saves_first_and_resume_goes_on(uninterrupted: list[dict], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     config = written(tmp_path / "small.yaml", small())
-    process = start("train", config, "-o", folder)
+    process = Forked(vaelab, "train", config, "-o", folder)
     assert wait_for(lambda: (folder / "metrics.jsonl").exists() and bool(rows(folder)), process)
     process.send_signal(signal.SIGTERM)
-    text = process.communicate(timeout=120)[0]
-    assert process.returncode == 130, text
-    assert f"vaelab resume {folder}" in text.replace("\n", " ")
-    assert train_again(folder) == uninterrupted
-
-
-def train_again(folder: Path) -> list[dict]:
-    subprocess.run(command("resume", folder), env=environment(), check=True, capture_output=True)
-    return rows(folder)
+    assert process.wait() == 130, process.output
+    assert f"vaelab resume {folder}" in process.output.replace("\n", " ")
+    finished(Forked(vaelab, "resume", folder))
+    assert rows(folder) == uninterrupted
 
 
 SHORT = {"optim__warmup_steps": 0, "loss__disc_start": 2, "loss__disc_warmup": 0}

@@ -241,6 +241,13 @@ def _() -> Draft:
     return out
 
 
+@fires("ADV320", "critical", {"sum of disc_lr over the steps": (3e-6, 0.05)})
+def _() -> Draft:
+    out = gan(0.02, 0.02)
+    out.columns["disc_lr"] = np.full(ROWS, 1e-9)
+    return out
+
+
 # --- OPT ------------------------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,8 @@ SETTINGS = (
     "latent_channels", "latent_shape", "compression", "clip_shape", "resolution", "max_frames", "input_range",
     "input_channels", "learn_logvar", "freeze_encoder", "pretrained_vae_weight", "dataset", "model_dtype", "fp16",
 )  # fmt: skip
+MAIN_METRICS = ("rec_loss", "val/rec_loss", "perceptual_loss", "kl_loss")
+"""What is drawn first where runs are laid over each other."""
 LEARNED = ("psnr", "rec_loss", "perceptual_loss", "kl_nats", "gap")
 WEIGHTS = ("pixelloss_weight", "perceptual_weight", "kl_weight", "disc_weight")
 GAN_SETTINGS = ("disc_weight", "disc_factor", "disc_start", "disc_lr")

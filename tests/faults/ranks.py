@@ -6,9 +6,6 @@ scenario's result, and putting a fault back means to look at that of the fault.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -17,9 +14,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 
 from faults.fault import Fault
+from forked_processes import ForkedRanks, finished
 from small_training import batches, recorded_gradients, relative_distance, small_config, small_step, weights
 from vaelab.errors import TrainError
 from vaelab.models.discriminator import PatchGAN
@@ -100,16 +97,15 @@ SCENARIOS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
-def work(rank: int, folder: Path) -> None:
+def work(folder: Path) -> None:
     """One of the two processes: all scenarios, results into a file."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+    ranks = distributed.start("cpu")
     results = {}
     for name, put_back in SCENARIOS.items():
         with pytest.MonkeyPatch.context() as patch:
             put_back(patch)
-            results[name] = train(Ranks(rank, 2))
-    torch.save(results, folder / f"{rank}.pt")
+            results[name] = train(ranks)
+    torch.save(results, folder / f"{ranks.rank}.pt")
     distributed.stop()
 
 
@@ -141,18 +137,8 @@ def train(ranks: Ranks) -> Result:
 @cache
 def of_both_ranks() -> list[dict[str, Result]]:
     """Results of the two processes: scenario -> result."""
-    tests = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), *sys.path]), "OMP_NUM_THREADS": "1"}
-        code = "import sys; from pathlib import Path; from faults.ranks import work; work(int(sys.argv[1]), Path(sys.argv[2]))"
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", code, str(rank), folder], env=environment, stderr=subprocess.PIPE, text=True
-            )
-            for rank in (0, 1)
-        ]
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-        assert not any(process.returncode for process in processes), "\n".join(errors)[-3000:]
+        finished(ForkedRanks(work, Path(folder)))
         return [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in (0, 1)]
 
 

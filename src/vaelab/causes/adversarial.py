@@ -62,7 +62,7 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources="CompVis/taming-transformers#20; CompVis/taming-transformers#44; FoundationVision/LlamaGen#27; "
         "FoundationVision/LlamaGen#35",
         needs=("gan",),
-        expects=shows(often="ADV303 ADV304 ADV331", sometimes="ADV307 ADV310", never="ADV305 DAT708 ADV332"),
+        expects=shows(often="ADV303 ADV304 ADV320 ADV331", sometimes="ADV307 ADV310", never="ADV305 DAT708 ADV332"),
         decided_by="discriminator",
     ),
     Cause(
@@ -201,7 +201,9 @@ ADVERSARIAL: tuple[Cause, ...] = (
         sources="SerezD/vqvae-vqgan-pytorch-lightning#3; huggingface/diffusers#10605; Shubhamai/pytorch-vqgan#3; "
         "Stability-AI/stable-audio-tools#55",
         needs=("gan",),
-        expects=shows(often="ADV317 ADV304", sometimes="ADV307 ADV303 ADV331 ADV305 MET1006:generator_adversarial"),
+        expects=shows(
+            often="ADV317 ADV304 ADV320", sometimes="ADV307 ADV303 ADV331 ADV305 MET1006:generator_adversarial"
+        ),
         decided_by="smoke",
     ),
     Cause(

@@ -137,6 +137,12 @@ def longer_warm_up(facts: Facts, now: float | None) -> Value | None:
     return min(round(2 * now), plan // 2) if now else min(1000, plan // 10)
 
 
+def shorter_warm_up(facts: Facts, now: float | None) -> Value | None:
+    """A tenth of the plan, where it takes more than a quarter of it."""
+    plan = facts.progress.planned
+    return plan // 10 if plan and now and now > plan / 4 else None
+
+
 def unless_set(value: Value) -> FromRun:
     """``value`` where the setting is 0 or absent."""
 
@@ -177,5 +183,7 @@ def calmer_rate(facts: Facts, now: float | None) -> Value | None:
 
 
 def livelier_rate(facts: Facts, now: float | None) -> Value | None:
-    """Five times the rate, and 1e-4 where it is below 1e-6."""
-    return None if now is None else 1e-4 if now < 1e-6 else float(f"{5 * now:.1g}")
+    """Five times the rate, and 1e-4 where it is below 1e-6; nothing where the warm-up is what takes long."""
+    if now is None or shorter_warm_up(facts, _number(facts.run.config.get("warmup_steps"))):
+        return None
+    return 1e-4 if now < 1e-6 else float(f"{5 * now:.1g}")

@@ -11,6 +11,7 @@ from vaelab.causes.changes import (
     livelier_rate,
     longer_warm_up,
     outliers_only,
+    shorter_warm_up,
 )
 from vaelab.causes.types import Cause, shows
 
@@ -38,17 +39,17 @@ OPTIMISATION: tuple[Cause, ...] = (
     Cause(
         "E2",
         "lr-too-low",
-        "The learning rate is too low (often a base rate that was not scaled)",
+        "The learning rate is too low (often a base rate that was not scaled), or its warm-up too long",
         signature="Very smooth, slow, power-law descent; updates are below 1e-5 of the weights per step.",
         look_alikes=(("E13", "the rate has decayed"),),
         test="Run 2,000 steps with three times the rate.",
-        advice="Scale the base rate by batch size, GPUs and accumulation.",
-        change=(Set("lr", livelier_rate),),
+        advice="Scale the base rate by batch size, GPUs and accumulation; warm up over a tenth of the steps.",
+        change=(Set("lr", livelier_rate), Set("warmup_steps", shorter_warm_up)),
         expected="A steeper descent without spikes.",
         falsify="Three times the rate does not change the slope, or destabilises.",
         sources="lavinal712/AutoencoderKL README; UNIC-Lab/RadioDiff: configs/first_radio.yaml",
         expects=shows(
-            often="OPT411 MET1009:run",
+            often="OPT411 OPT412 MET1009:run",
             sometimes="MET1003:reconstruction MET1003:total OPT410 OPT407 REC117 ADV305 NUM507:reconstruction MET1009:reconstruction",
             never="OPT405 KL201 KL206",
         ),

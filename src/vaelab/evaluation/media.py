@@ -12,9 +12,11 @@ import av
 import numpy as np
 import torch
 
+from vaelab.data.crop import View, crop_and_resize
 from vaelab.data.decode import read_image, readable, video_info
 from vaelab.data.files import is_video
 from vaelab.data.folders import list_folder
+from vaelab.data.frames import frame_pixels, upright_size
 from vaelab.data.sixteen_bits import WHITE
 from vaelab.data.source import Undecodable
 from vaelab.errors import DataError
@@ -41,15 +43,16 @@ class Media:
         return self.rate > 0
 
     def read(self, channels: int) -> Iterator[torch.Tensor]:
-        """Frames, float32 (C, H, W) in [-1, 1], one after the other; grey where ``channels`` is 1.
+        """Frames, float32 (C, H, W) in [-1, 1], one after the other, with the values that training would see; grey where ``channels``
+        is 1.
 
         Raises DataError at a frame that cannot be decoded: the frames before it have been given by then.
         """
         given = 0
         try:
             with readable("video" if self.is_video else "image"):
-                for pixels in _video(self.path) if self.is_video else _image(self.path, self.white):
-                    yield _tensor(pixels, channels)
+                for pixels in _video(self.path, channels) if self.is_video else _image(self.path, self.white, channels):
+                    yield from_uint8(torch.tensor(pixels).permute(2, 0, 1))
                     given += 1
         except Undecodable as error:
             where = f" after {given} frames" if given else ""
@@ -68,15 +71,15 @@ def open_media(path: Path, name: str | None = None, white: int = WHITE) -> Media
     try:
         with readable("video" if kind else "image"):
             if not kind:
-                height, width = next(_image(path, white)).shape[:2]
+                width, height = read_image(path.read_bytes(), white).size
                 return Media(path, name or path.name, 1, Fraction(0), height, width, white)
             with av.open(str(path)) as container:
                 info = video_info(container)
                 rate = Fraction(info.rate).limit_denominator(1001)
-            first = next(_video(path), None)
+            first = next(_decoded(path), None)
             if first is None:
                 raise Undecodable("it holds no frame")
-            return Media(path, name or path.name, info.frames, rate, *first.shape[:2])
+            return Media(path, name or path.name, info.frames, rate, *upright_size(first))
     except Undecodable as error:
         raise DataError(f"{path} cannot be decoded: {error}.") from None
 
@@ -101,11 +104,17 @@ def find_media(inputs: Sequence[str]) -> list[tuple[Path, str]]:
     return found
 
 
-def _image(path: Path, white: int) -> Iterator[np.ndarray]:
-    yield np.asarray(read_image(path.read_bytes(), white))
+def _image(path: Path, white: int, channels: int) -> Iterator[np.ndarray]:
+    image = read_image(path.read_bytes(), white)
+    yield crop_and_resize(image, View(), image.size[::-1], channels)
 
 
-def _video(path: Path) -> Iterator[np.ndarray]:
+def _video(path: Path, channels: int) -> Iterator[np.ndarray]:
+    for frame in _decoded(path):
+        yield frame_pixels([frame], View(), upright_size(frame), channels)[0]
+
+
+def _decoded(path: Path) -> Iterator[Any]:
     with av.open(str(path)) as container:
         stream: Any = container.streams.best("video")
         stream.thread_type = "AUTO"
@@ -116,14 +125,4 @@ def _video(path: Path) -> Iterator[np.ndarray]:
                 raise Undecodable(
                     f"its frames change size, from {size[0]} x {size[1]} to {frame.height} x {frame.width}"
                 )
-            yield np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
-
-
-def _tensor(pixels: np.ndarray, channels: int) -> torch.Tensor:
-    """uint8 (H, W) or (H, W, 3) -> float (C, H, W); grey as ITU-R BT.601, as Pillow makes it."""
-    x = torch.from_numpy(pixels.copy())  # Pillow's array is read-only
-    x = x.unsqueeze(0) if x.ndim == 2 else x.permute(2, 0, 1)
-    if channels == 3:
-        return from_uint8(x.expand(3, -1, -1))
-    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-    return from_uint8((x.float() * weights).sum(0, keepdim=True) if len(x) == 3 else x)
+            yield frame

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.compare import Comparison, compare, differing_settings
+from vaelab.compare import MAIN_METRICS, Comparison, compare, differing_settings
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.charts import points
 from vaelab.report.first_view import without_cause
@@ -47,7 +47,7 @@ def compare_page(diagnoses: Sequence[Diagnosis]) -> str:
 def _metrics(diagnoses: Sequence[Diagnosis]) -> list[str]:
     """The metrics that most runs have, in the order of the first verdicts."""
     judged = (m.metric for d in diagnoses[:50] for m in d.metrics)
-    names = list(dict.fromkeys(("rec_loss", "val/rec_loss", "perceptual_loss", "kl_loss", *judged)))
+    names = list(dict.fromkeys((*MAIN_METRICS, *judged)))
     having = {name: sum(name in d.run for d in diagnoses) for name in names}
     usual = [name for name in names if having[name] >= max(2, len(diagnoses) // 3)]
     return (usual or [name for name in names if having[name]])[:METRICS]

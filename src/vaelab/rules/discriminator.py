@@ -143,6 +143,45 @@ class WorseThanChance(Rule):
         )
 
 
+class StandsStill(Rule):
+    """The discriminator's learning rate is too low to train it.
+
+    What it checks: ``disc_lr`` summed over the steps of the GAN phase: below 0.00001 in 15 rows and more.
+    Why it matters: with Adam a weight moves by at most about the rate at each step, and weights have a size of about 0.02 to 0.1. A discriminator that
+    never moves judges by chance, and the generator learns to please it.
+    What to do: print the rate that the discriminator's optimizer holds; see that its scheduler is stepped.
+    References: Kingma and Ba 2015 (bound of Adam's step); causes D3, D10.
+    """
+
+    code = "ADV320"
+    name = "discriminator-stands-still"
+    finds = ("discriminator", "stuck")
+    needs = ("gan-active", "disc_lr")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        lr = active(facts, "disc_lr")
+        if len(lr) < ENOUGH or facts.run.step_unit != "step":
+            return
+        steps, decimals = lr.span[1] - lr.span[0], facts.run.decimals["disc_lr"]
+        printed = 0.0 if decimals is None else 0.5 * 10.0**-decimals  # what is printed as 0 may be this
+        way = float(np.mean(np.maximum(lr.high, printed))) * steps
+        if way < STILL:
+            yield self.finding(
+                f"The discriminator's learning rate is at most {lr.high.max():.2g}: in {steps:,} steps of the GAN phase none of its weights can"
+                f" move by more than about {way:.1g} with Adam. It is not being trained.",
+                metrics=("disc_lr",),
+                steps=lr.span,
+                evidence=(
+                    facts.view.evidence("disc_lr", int(lr.rows[-1])),
+                    Evidence("sum of disc_lr over the steps", way),
+                ),
+                phase="gan",
+            )
+
+
+STILL = 1e-5
+
+
 class DiscriminatorWins(Rule):
     """The discriminator separates real from fake without effort.
 

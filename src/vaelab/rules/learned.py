@@ -226,7 +226,9 @@ class ExplodedAtTheStart(Rule):
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        gain = max((t.improved or 0.0 for t in facts.tracks.values() if t.role.name == "reconstruction"), default=0.0)
+        # of its first row: those after it may be the explosion's
+        train = [t for t in facts.tracks.values() if t.role.name == "reconstruction" and t.role.split == "train"]
+        gain = max((float(t.series.values[0]) / t.now for t in train if t.now > 0), default=0.0)
         found = [(size, t) for t in facts.tracks.values() if (size := _explosion(facts, t)) >= 10]
         if not found:
             return

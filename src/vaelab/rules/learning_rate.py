@@ -86,7 +86,7 @@ class RateOutOfFamily(Rule):
         rec = facts.view.series("rec_loss")
         better = None
         if len(rec) >= 30:
-            better = rec.first / max(rec.now, 1e-300)
+            better = min(rec.first, float(rec.values[0])) / max(rec.now, 1e-300)  # the first rows may explode
         scores = [t for t in facts.tracks.values() if "psnr" in (t.role.kind, t.metric.rpartition("/")[2])]
         psnr = max((t.now for t in scores), default=None)
         far = rate >= 0.05
@@ -235,3 +235,45 @@ class NoWarmUpShock(Rule):
             steps=(int(rec.steps[0]), int(early.steps[peak])),
             evidence=(Evidence("rec_loss peak / first", ratio, "x"), Evidence("first lr", float(lr.values[0]))),
         )
+
+
+class WarmUpTooLong(Rule):
+    """The warm-up of the learning rate takes much of the run.
+
+    What it checks: where the warm-up of a model from scratch ends, or where it still stands, as a share of the planned steps (of the log's, where a run
+    has ended): above 0.42. Doubtful where the rate falls at once after its peak and no warm-up is declared: a schedule of one cycle looks so.
+    Why it matters: recipes warm up over 1% to 10% of the steps. Every step below the rate that was chosen learns less, and a GAN often starts
+    meanwhile: such runs ended 1 dB below their twins.
+    Evidence it needs: ``lr`` with readable decimals, and the planned steps or the end of the run.
+    What to do: a warm-up of a tenth of the planned steps; count it in the unit of the scheduler (epochs, batches or updates).
+    References: users' analyses of real runs; cause E2.
+    """
+
+    code = "OPT412"
+    name = "warm-up-too-long"
+    finds = ("learning_rate", "late")
+    needs = ("lr",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        warm_up, lr = facts.phases.warm_up, facts.view.series("lr")
+        last = int(facts.run.steps[-1])
+        planned = facts.progress.planned or (last if facts.ended else None)
+        if warm_up is None or not planned or facts.phases.origin in ("pretrained", "resumed"):
+            return
+        share = (last if warm_up.end_step is None else warm_up.end_step) / planned
+        if share <= LONGEST:
+            return
+        how = "ends at" if warm_up.end_step is not None else "still goes on at"
+        yield self.finding(
+            f"The warm-up of the learning rate {how} step {warm_up.end_step or last:,} of {planned:,}: {share:.0%} of the run is trained at"
+            " less than its highest rate.",
+            size=share,
+            sure=warm_up.end_step is None or warm_up.planned is not None or float(lr.values[-1]) > 0.9 * warm_up.peak,
+            metrics=("lr",),
+            steps=(int(lr.steps[0]), warm_up.end_step or last),
+            evidence=(Evidence("end of the warm-up / planned steps", share), Evidence("peak lr", warm_up.peak)),
+        )
+
+
+LONGEST = 0.42
+"""No healthy run of the bench warms up for longer."""

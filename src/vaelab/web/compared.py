@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.compare import POINTS, compare
+from vaelab.compare import MAIN_METRICS, POINTS, compare
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.charts import in_decibels, points
 from vaelab.report.layout import metric_title, plain
@@ -15,6 +15,7 @@ from vaelab.run import FloatArray, IntArray
 from vaelab.web.views import RunView, templates
 
 MOST_RUNS = 12
+FIRST = 2  # charts above the fold
 _NATURAL = "natural:"
 """Begins the names of metrics in units that compare, beside those as logged."""
 
@@ -48,7 +49,7 @@ def comparison(views: Sequence[RunView], over: str) -> dict[str, Any]:
     units = sorted({d.run.step_unit for d in found})
     labels = [plain(run.label) for run in c.runs]
     return {
-        "parts": {part: str(getattr(module, part)()).strip() for part in ("comparison", "numbers")},
+        "parts": {part: str(getattr(module, part)()).strip() for part in ("title", "comparison", "numbers")},
         "axis": {
             "stepUnit": units[0] if over == "step" else unit,
             "steps": [min(steps, default=0), max(steps, default=1)],
@@ -65,9 +66,9 @@ def comparison(views: Sequence[RunView], over: str) -> dict[str, Any]:
                 "shade": None,
                 "code": "",
                 "says": "",
-                "place": "main",
+                "place": "first" if i < FIRST else "main",
             }
-            for chart in _charts(found)
+            for i, chart in enumerate(_charts(found))
         ],
     }
 
@@ -117,7 +118,7 @@ def _charts(found: Sequence[Diagnosis]) -> list[dict[str, Any]]:
         charts.append(_chart("psnr"))
     if all(d.facts.scales.nats is not None and "kl_loss" in d.run for d in found):
         charts.append(_chart("kl_nats"))
-    names = [m for d in found for m in (*(v.metric for v in d.metrics), *d.run)]
+    names = [*MAIN_METRICS, *(m for d in found for m in (*(v.metric for v in d.metrics), *d.run))]
     for metric in dict.fromkeys(names):
         having = [d for d in found if len(d.run.series(metric)[0])]
         if len(having) >= 2:

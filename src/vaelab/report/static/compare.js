@@ -184,8 +184,8 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", overlay);
   printWhole(overlay);
   new ResizeObserver(settled(() => state.plot?.setSize({ width: byId("plot").clientWidth, height: 300 }), 60)).observe(byId("plot"));
-  // two to begin with, so that it is seen what marking does
-  state.marked = [...data.runs].sort(compareBy(columns[1])).slice(0, Math.min(data.runs.length, 4));
+  // all to begin with where there are few, else the worst and the best
+  state.marked = [...data.runs].sort(compareBy(columns[1])).filter((_, i, { length }) => length <= MOST_MARKED || i < 3 || i === length - 1);
   show();
   overlay();
   window.vaelab = { data, state, show };

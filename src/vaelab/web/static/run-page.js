@@ -88,9 +88,9 @@ export class RunPage {
     this.more.textContent = this.all ? `Show the first ${FIRST_CHARTS} plots only` : `Show all ${count} plots`;
   }
 
-  // Buttons that go to the headings of the page.
+  // Buttons that go to the headings of the page, but for the small ones at its end: all fit into a row of a narrow window.
   showJumps() {
-    const shown = () => [...this.article.querySelectorAll("h2:not(.unseen)")].filter((h) => h.checkVisibility());
+    const shown = () => [...this.article.querySelectorAll("h2:not(.unseen, [data-part=details] h2)")].filter((h) => h.checkVisibility());
     const headings = shown();
     const bar = this.article.querySelector(".jump");
     const names = headings.map((h) => h.textContent).join("\n");
@@ -99,7 +99,7 @@ export class RunPage {
     bar.replaceChildren(...headings.map((heading, i) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = heading.textContent;
+      button.textContent = heading.dataset.short ?? heading.textContent;
       button.addEventListener("click", () => {
         const target = shown()[i];
         target.tabIndex = -1;
