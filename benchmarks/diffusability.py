@@ -24,7 +24,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ Change = Callable[[Tensor], Tensor]
 
 PICTURES, HELD_OUT, SAMPLES = 4096, 512, 512
 BATCH, WIDTH, BLOCKS, EULER = 64, 32, 2, 50
+DEPTH = 2  # of five in stlpips-alex
 EASIER = {"sec": -1, "effective_rank": -1, "viv": -1, "local_correlation": 1}
 """Whether an easier latent has a higher (1) or a lower (-1) number, as docs/probing.md says."""
 
@@ -81,7 +82,7 @@ def settings(loss: dict[str, float | str], seed: int, steps: int) -> TrainConfig
                 "workers": 0,
             },
             "loss": {"perceptual_weight": 0.0, "kl_weight": 1e-4, "kl_reduction": "mean", "disc": "none", **loss},
-            "optim": {"lr": 2e-3, "schedule": "cosine", "warmup_steps": 20, "ema_decay": 0.98},
+            "optim": {"lr": 2e-3, "schedule": "cosine", "warmup_steps": steps // 30, "ema_decay": 0.98},
             "run": {"steps": steps, "seed": seed, "device": "cpu"},
         }
     )
@@ -187,7 +188,9 @@ def train_diffusion(z: Tensor, steps: int, seed: int) -> tuple[nn.Module, float]
         loss.backward()
         optimiser.step()
         schedule.step()
-        torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in network.parameters()], min(0.5, 10 / (number + 1)))
+        torch._foreach_lerp_(
+            list(average.parameters()), [p.detach() for p in network.parameters()], min(0.5, 10 / (number + 1))
+        )
         losses.append(loss.item())
     return average, statistics.fmean(losses[-steps // 4 :])
 
@@ -196,12 +199,14 @@ def train_diffusion(z: Tensor, steps: int, seed: int) -> tuple[nn.Module, float]
 def draw_samples(network: nn.Module, seed: int) -> Tensor:
     z = torch.randn(SAMPLES, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
     for number in range(EULER, 0, -1):
-        time = torch.full((BATCH,), number / EULER)
-        z = z - torch.cat([network(part, time) for part in z.split(BATCH)]) / EULER
+        parts = [network(part, torch.full((len(part),), number / EULER)) for part in z.split(BATCH)]
+        z = z - torch.cat(parts) / EULER
     return z
 
 
-def judged(space: Space, x: Tensor, held_out: Tensor, features: Callable[[Tensor], Tensor], steps: int, seed: int) -> dict:
+def judged(
+    space: Space, x: Tensor, held_out: Tensor, features: Callable[[Tensor], Tensor], steps: int, seed: int
+) -> dict:
     """One latent: what the probe says, and how far the diffusion model's pictures are from the VAE's own."""
     z, z_held_out = space.encode(x), space.encode(held_out)
     mean, std = z.mean((0, 2, 3), keepdim=True), z.std((0, 2, 3), keepdim=True)
@@ -216,6 +221,22 @@ def judged(space: Space, x: Tensor, held_out: Tensor, features: Callable[[Tensor
         "frechet": frechet_distance(features(samples), features(reconstructions)),
         "frechet_of_reconstructions": frechet_distance(features(reconstructions), features(held_out)),
     }
+
+
+def one_seed(seed: int, vae_steps: int, steps: int, network: ConvolutionFeatures) -> Iterator[dict]:
+    """One row for each latent. network: judges the pictures."""
+    x, held_out = read_pictures(settings({}, seed, vae_steps))
+
+    def features(clips: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([network(part[:, :, 0])[DEPTH].mean((2, 3)) for part in clips.split(BATCH)])
+
+    spaces = {}
+    for name, loss in LOSSES.items():
+        spaces[name] = Space(train_vae(settings(loss, seed, vae_steps), x), None)
+    spaces["turned"] = Space(spaces["plain"].vae, random_turns(seed))
+    for name, space in spaces.items():
+        yield {"latent": name, "seed": seed, **judged(space, x, held_out, features, steps, seed)}
 
 
 def rank_correlation(first: list[float], second: list[float]) -> float:
@@ -238,8 +259,13 @@ def table(rows: list[dict]) -> str:
             cells.append(f"{statistics.fmean(values):.3g}{spread}")
         lines.append(f"| {latent} | " + " | ".join(cells) + " |")
     for judge in ("frechet", "velocity_loss"):
-        agree = {name: rank_correlation([-sign * r[name] for r in rows], [r[judge] for r in rows]) for name, sign in EASIER.items()}
-        lines.append(f"\nRank correlation with {judge}: " + ", ".join(f"{name} {value:+.2f}" for name, value in agree.items()))
+        agree = {
+            name: rank_correlation([-sign * r[name] for r in rows], [r[judge] for r in rows])
+            for name, sign in EASIER.items()
+        }
+        lines.append(
+            f"\nRank correlation with {judge}: " + ", ".join(f"{name} {value:+.2f}" for name, value in agree.items())
+        )
     return "\n".join(lines)
 
 
@@ -248,26 +274,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--vae-steps", type=int, default=600)
     parser.add_argument("--steps", type=int, default=1000, help="updates of the diffusion model")
-    parser.add_argument("--save", type=Path, help="write the rows there, one JSON object a line")
+    parser.add_argument("--save", type=Path, help="add the rows to this file, one JSON object a line")
     options = parser.parse_args()
     torch.set_num_threads(1)
     begun, rows = time.process_time(), []
+    plain = settings({}, 0, options.vae_steps)
+    judge = build_perceptual(plain.loss.model_copy(update={"perceptual": "stlpips-alex"}), plain.data.channels)
     for seed in options.seeds:
-        plain = settings({}, seed, options.vae_steps)
-        x, held_out = read_pictures(plain)
-        network = ConvolutionFeatures(build_perceptual(plain.loss.model_copy(update={"perceptual": "stlpips-alex"}), 3).backbone)
-
-        @torch.no_grad()
-        def features(clips: Tensor, network: ConvolutionFeatures = network) -> Tensor:
-            return torch.cat([network(part[:, :, 0])[2].mean((2, 3)) for part in clips.split(BATCH)])
-
-        vaes = {name: train_vae(settings(loss, seed, options.vae_steps), x) for name, loss in LOSSES.items()}
-        spaces = {name: Space(vae, None) for name, vae in vaes.items()} | {"turned": Space(vaes["plain"], random_turns(seed))}
-        for name, space in spaces.items():
-            rows.append({"latent": name, "seed": seed, **judged(space, x, held_out, features, options.steps, seed)})
-            print(f"{time.process_time() - begun:6.0f} CPU s  {json.dumps(rows[-1])}", flush=True)
-    if options.save is not None:
-        options.save.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        for row in one_seed(seed, options.vae_steps, options.steps, ConvolutionFeatures(judge.backbone)):
+            rows.append(row)
+            print(f"{time.process_time() - begun:6.0f} CPU s  {json.dumps(row)}", flush=True)
+            if options.save is not None:
+                with options.save.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
     print(table(rows))
 
 

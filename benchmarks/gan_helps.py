@@ -12,8 +12,8 @@ are judged on the preset's held-out samples:
 - frechet: Frechet distance between originals' and reconstructions' features of single places at the third depth of the judge,
   over all places of the held-out frames. It asks whether the texture looks like the data's, not whether it stands at its place.
 
-A difference is given with its 95% interval (Student's t over the seeds). The samples are few and the same at every seed, so the interval is that of
-training again, not of other data.
+A difference is given with its 95% interval (Student's t over the seeds). The interval is that of training again: other weights, order and noise, and
+other maps where the data are generated; the example clips are the same few at every seed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ from vaelab.training.build import build_perceptual_network, build_step
 from vaelab.training.distributed import Ranks
 from vaelab.training.step import TrainingStep
 
-SCORES = {"psnr": "higher", "ssim": "higher", "lpips": "lower", "hf_ratio": "near 1", "frechet": "lower", "grid_peak": "lower"}
+SCORES = {
+    "psnr": "higher",
+    "ssim": "higher",
+    "lpips": "lower",
+    "hf_ratio": "near 1",
+    "frechet": "lower",
+    "grid_peak": "lower",
+}
 DEPTH = 2  # of five: textures of some ten pixels
 BATCH = 4
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}
@@ -151,26 +158,31 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--judge", choices=("stlpips-vgg", "stlpips-alex", "vgg16"), default="stlpips-vgg")
-    parser.add_argument("--save", type=Path, help="add the scores to this file, and train no seed that is in it")
+    parser.add_argument(
+        "--save", type=Path, help="add the scores to this file, and train no seed that is in it with these settings"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
+    runs = {"preset": options.preset, "settings": options.settings}
     rows: list[dict] = []
     if options.save is not None and options.save.exists():
-        rows = [json.loads(line) for line in options.save.read_text(encoding="utf-8").splitlines()]
+        saved = [json.loads(line) for line in options.save.read_text(encoding="utf-8").splitlines()]
+        rows = [row for row in saved if runs.items() <= row.items() and row["seed"] in options.seeds]
     for seed in options.seeds:
-        if sum(row["seed"] == seed for row in rows) == len(RUNS):
+        if any(row["seed"] == seed for row in rows):
             continue
         config = load_config(options.preset, [*options.settings, f"run.seed={seed}"])
         if config.loss.perceptual == options.judge and config.loss.perceptual_weight > 0:
             parser.error(f"the runs train on {options.judge}, so it cannot judge them: use another --judge")
         judge = build_perceptual(config.loss.model_copy(update={"perceptual": options.judge}), config.data.channels)
-        begun = time.process_time()
+        begun, found = time.process_time(), []
         for run, scores in two_runs(config, judge):
-            rows.append({"seed": seed, "run": run, **scores})
-            print(f"{time.process_time() - begun:6.0f} CPU s  {json.dumps(rows[-1])}", flush=True)
-            if options.save is not None:
-                with options.save.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
+            found.append({**runs, "seed": seed, "run": run, **scores})
+            print(f"{time.process_time() - begun:6.0f} CPU s  {json.dumps(found[-1])}", flush=True)
+        rows += found
+        if options.save is not None:
+            with options.save.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in found)
     print(table(rows))
 
 
