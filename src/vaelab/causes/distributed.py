@@ -130,6 +130,6 @@ DISTRIBUTED: tuple[Cause, ...] = (
         expected="The loss goes on where it was.",
         falsify="The process was not restarted there.",
         sources="users' logs of resumed runs",
-        expects=shows(often="RES804", sometimes="MET1002:reconstruction"),
+        expects=shows(often="RES804", sometimes="MET1002:reconstruction MET1001:reconstruction MET1002:perceptual"),
     ),
 )

@@ -10,6 +10,7 @@ import numpy as np
 from vaelab.analysis import Series, level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.jumps import samples_became_alike
 from vaelab.rules.kl_level import COLLAPSED_SAMPLE, input_nats
 from vaelab.rules.numerics import breaks_off
 from vaelab.run import FloatArray
@@ -70,7 +71,7 @@ class FallsAway(Rule):
     ``rec_loss`` not better since; or below 2% of it while ``rec_loss`` has gained less than 40% in all and stands still over the
     last half (or the KL is below a thousandth of it, whatever rec_loss does). Needs no units: the run is its own reference.
     Why it matters: a latent that loses its information late collapses just as one that never had any.
-    Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows and the warm-up over.
+    Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows and the warm-up over, and samples that have not become alike (DAT701).
     What to do: see what changed at the step where the fall begins: KL weight schedule, learning rate, data.
     References: cause C1.
     """
@@ -82,7 +83,7 @@ class FallsAway(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         kl, rec = facts.view.series("kl_loss"), facts.view.series("rec_loss")
-        if min(len(kl), len(rec)) < ROWS or kl.values.min() < 0:
+        if min(len(kl), len(rec)) < ROWS or kl.values.min() < 0 or samples_became_alike(facts):
             return
         smooth = rolling_median(kl.values, max(5, len(kl) // 50))
         # the highest level it held for a tenth of the rows, wherever the fall came
