@@ -138,7 +138,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="The rate ends at min_lr.",
         falsify="The rate ends at the stated minimum.",
         sources="UNIC-Lab/RadioDiff: train_vae.py",
-        expects=shows(often="OPT407", sometimes="REC108 ADV305"),
+        expects=shows(often="OPT407", sometimes="ADV305"),
         decided_by="lint",
     ),
     Cause(
@@ -207,7 +207,7 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="Reconstruction falls again after the restart.",
         falsify="No fall after the restart.",
         sources="CompVis/latent-diffusion#270",
-        expects=shows(often="REC108", sometimes="OPT407"),
+        expects=shows(sometimes="OPT407"),
         check=checks.rate_has_decayed,
     ),
 )

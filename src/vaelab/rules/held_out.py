@@ -47,7 +47,7 @@ def parted_at_once(facts: Facts, held_out: str, growth: float) -> bool:
     return bool(np.log(shift.ratio) >= SUDDEN * np.log(growth))
 
 
-class AverageOfWeights(Rule):
+class EmaLagsOrIsOff(Rule):
     """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
 
     What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
@@ -61,7 +61,6 @@ class AverageOfWeights(Rule):
     """
 
     code = "REC114"
-    name = "ema-lags-or-is-off"
     finds = ("output", "worse")
     needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
 
@@ -100,7 +99,7 @@ class AverageOfWeights(Rule):
             yield self.finding(text, size=ratio, costs=bool(still), metrics=(ema,), steps=steps, evidence=evidence)
 
 
-class GapWidens(Rule):
+class HeldOutGapWidens(Rule):
     """Training goes on improving, held-out samples do not follow.
 
     What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first
@@ -115,7 +114,6 @@ class GapWidens(Rule):
     """
 
     code = "REC115"
-    name = "held-out-gap-widens"
     finds = ("reconstruction", "worse")
     needs = (TRAINING, HELD_OUT)
 
@@ -174,7 +172,6 @@ class GridInValidation(Rule):
     """
 
     code = "REC139"
-    name = "grid-in-validation"
     finds = ("output", "unstable")
     needs = ("val/grid_peak|val_ema/grid_peak",)
 

@@ -11,7 +11,6 @@ from vaelab.analysis import Series, level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.kl_level import COLLAPSED_SAMPLE, input_nats
-from vaelab.rules.numerics import breaks_off
 from vaelab.run import FloatArray
 from vaelab.words import number
 
@@ -21,7 +20,7 @@ UNSETTLED = 4.0
 """Growth within the middle sixths of the rows from which it has not."""
 
 
-class FallsWhileRecRises(Rule):
+class KlFallsWhileRecRises(Rule):
     """KL falls while the reconstruction gets worse.
 
     What it checks: before any GAN ``kl_loss`` at 0.6 times its first value and less, falling, and ``rec_loss`` at 1.3 times and more.
@@ -33,7 +32,6 @@ class FallsWhileRecRises(Rule):
     """
 
     code = "KL205"
-    name = "kl-falls-while-rec-rises"
     finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
@@ -63,7 +61,7 @@ class FallsWhileRecRises(Rule):
         )
 
 
-class FallsAway(Rule):
+class KlFallsAway(Rule):
     """KL falls to a small part of its own earlier level.
 
     What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with
@@ -76,7 +74,6 @@ class FallsAway(Rule):
     """
 
     code = "KL209"
-    name = "kl-falls-away"
     finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
@@ -114,7 +111,7 @@ def _last_above(kl: Series, smooth: FloatArray, limit: float) -> int:
     return int(kl.steps[np.max(np.flatnonzero(smooth > limit), initial=0)])
 
 
-class Explodes(Rule):
+class KlExplodes(Rule):
     """The posterior has left any useful range.
 
     What it checks: KL above 50 nats per input value late in the run, or 1,000 at its peak; a rise by 50 times where ``rec_loss`` jumps;
@@ -128,12 +125,12 @@ class Explodes(Rule):
     """
 
     code = "KL206"
-    name = "kl-explodes"
     finds = ("kl", "too-high")
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kl, per_input, end = facts.view.series("kl_loss"), input_nats(facts), breaks_off(facts)
+        kl, per_input = facts.view.series("kl_loss"), input_nats(facts)
+        end = facts.breakdown.step if facts.breakdown is not None else None
         now = facts.view.evidence("kl_loss", int(kl.rows[-1]))
         if (per_input is None or per_input > 50) and end is not None and (rise := _rise_up_to(kl, end)) >= 30:
             yield self.finding(
@@ -179,7 +176,7 @@ def _rise_up_to(kl: Series, end: int) -> float:
     return last / first if last >= 10 * half else 1.0
 
 
-class GrowsManyTimes(Rule):
+class KlGrowsManyTimes(Rule):
     """KL has grown many times late in the run.
 
     What it checks: the late ``kl_loss`` against the level it had settled at: 10 times or more, without a better
@@ -192,7 +189,6 @@ class GrowsManyTimes(Rule):
     """
 
     code = "KL210"
-    name = "kl-grows-many-times"
     finds = ("kl", "rising")
     needs = ("kl_loss", "rec_loss")
 
