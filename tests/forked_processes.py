@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable
 from multiprocessing.connection import wait
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +28,34 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["vaelab.training", "vaelab.models", "vaelab.data", "matplotlib.backends.backend_agg"])
 
 
+class Screen:
+    """Standard input, output and error of a forked process: a descriptor that the parent may close once the process was started."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any]]:
+        return _screen, (DupFd(self.descriptor),)
+
+
+def _screen(sent: Any) -> Screen:
+    return Screen(sent.detach())
+
+
 class Forked:
-    """One process that calls ``target``; ``returncode`` as subprocess has it. terminal: path of its pseudo-terminal."""
+    """One process that calls ``target``; exit codes as subprocess has them. It does not outlive this object.
+
+    terminal: descriptor of its pseudo-terminal; without one it writes to a file, see ``output``.
+    """
 
     def __init__(
-        self, target: Callable[..., object], *arguments: Any, environ: dict[str, str] | None = None, terminal: str = ""
+        self, target: Callable[..., object], *arguments: Any, environ: dict[str, str] | None = None, terminal: int = -1
     ) -> None:
         self._output = tempfile.NamedTemporaryFile()  # noqa: SIM115 - open as long as this object lives
-        screen = terminal or self._output.name
+        screen = Screen(self._output.fileno() if terminal < 0 else terminal)
         self.process = _CONTEXT.Process(target=_begin, args=(screen, environ or environment(), target, arguments))
         self.process.start()
+        weakref.finalize(self, self.process.kill)
         assert self.process.pid is not None
         self.pid = self.process.pid
 
@@ -113,11 +133,10 @@ def finished(process: Forked | ForkedRanks) -> str:
     return process.output
 
 
-def _begin(screen: str, environ: dict[str, str], target: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+def _begin(screen: Screen, environ: dict[str, str], target: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     os.setsid()
-    opened = os.open(screen, os.O_RDWR | os.O_APPEND)
     for number in (0, 1, 2):
-        os.dup2(opened, number)
+        os.dup2(screen.descriptor, number)
     os.environ.clear()
     os.environ.update(environ)
     torch.set_num_threads(1)

@@ -49,7 +49,7 @@ def test_one_value_only_is_drawn() -> None:
 def test_a_page_begins_with_the_verdict_and_runs_nothing_of_others(browser: Any, tmp_path: Path) -> None:
     plot = dot_strip(HOSTILE, HOSTILE, "higher", VALUES, [HOSTILE] * 4, [HOSTILE, "b"])
     content = Measured(
-        HOSTILE, [(HOSTILE, hostile_diagnosis()), ("b", make_diagnosis())], [plot], [],
+        HOSTILE, [(HOSTILE, hostile_diagnosis()), ("b", make_diagnosis())], [plot], plot, [],
         [(HOSTILE, [HOSTILE], [[HOSTILE]], HOSTILE)], [HOSTILE],
     )  # fmt: skip
     (tmp_path / "page.html").write_text(measured_page(content), "utf-8")

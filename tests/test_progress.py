@@ -7,15 +7,15 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from evaluate_models import write_run
+from forked_processes import Forked, vaelab
 from media_files import write_video
-from small_runs import environment, small, written
+from small_runs import command, environment, small, written
 from vaelab.cli import progress as progress_module
 from vaelab.cli.progress import progress
 
@@ -23,17 +23,20 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
-    """A vaelab command whose screen is a pseudo-terminal."""
+    """A vaelab command whose screen is a pseudo-terminal. early: it is to be interrupted while it imports torch."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, early: bool = False) -> None:
         self.controller, screen = pty.openpty()
         self.written = ""
-        command = [sys.executable, "-m", "vaelab", *map(str, arguments)]
         environ = {**environment(), "COLUMNS": "200", "TERM": "xterm"}
         environ.pop("NO_COLOR")
-        self.process = subprocess.Popen(
-            command, stdin=screen, stdout=screen, stderr=screen, env=environ, start_new_session=True
-        )
+        self.process: subprocess.Popen | Forked
+        if early:
+            self.process = subprocess.Popen(
+                command(*arguments), stdin=screen, stdout=screen, stderr=screen, env=environ, start_new_session=True
+            )
+        else:
+            self.process = Forked(vaelab, *arguments, environ=environ, terminal=screen)
         os.close(screen)
 
     def read_until(self, text: str | None) -> None:
@@ -70,15 +73,16 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("early", [True, False], ids=["while loading", "while working"])
-def test_a_bar_from_the_first_second_and_ctrl_c(command: str, early: bool, run: Path, tmp_path: Path) -> None:
-    more, part, *says = COMMANDS[command]
-    if command == "reconstruct":
+def test_a_bar_from_the_first_second_and_ctrl_c(name: str, early: bool, run: Path, tmp_path: Path) -> None:
+    more, part, *says = COMMANDS[name]
+    if name == "reconstruct":
         more = [write_video(tmp_path / "long.mp4", frames=2000, size=(64, 64))]
-    terminal = Terminal(command, run, *more, "-o", tmp_path / "out")
-    terminal.read_until("loading torch and the checkpoint")
-    if not early:
+    terminal = Terminal(name, run, *more, "-o", tmp_path / "out", early=early)
+    if early:
+        terminal.read_until("loading torch and the checkpoint")
+    else:
         terminal.read_until(part)
         terminal.read_until("/")  # done/whole
     shown = terminal.interrupt()
@@ -88,9 +92,10 @@ def test_a_bar_from_the_first_second_and_ctrl_c(command: str, early: bool, run: 
 
 @pytest.mark.parametrize("early", [True, False], ids=["while loading", "while working"])
 def test_a_smoke_run(early: bool, tmp_path: Path) -> None:
-    terminal = Terminal("smoke", written(tmp_path / "small.yaml", small(run__batch_size=64)))
-    terminal.read_until("loading torch, the data and the networks")
-    if not early:
+    terminal = Terminal("smoke", written(tmp_path / "small.yaml", small(run__batch_size=64)), early=early)
+    if early:
+        terminal.read_until("loading torch, the data and the networks")
+    else:
         terminal.read_until("training")
         terminal.read_until("/24")
     shown = terminal.interrupt()
@@ -98,7 +103,7 @@ def test_a_smoke_run(early: bool, tmp_path: Path) -> None:
 
 
 def test_a_training_that_is_interrupted_before_its_first_step(tmp_path: Path) -> None:
-    terminal = Terminal("train", written(tmp_path / "small.yaml", small()), "-o", tmp_path / "run")
+    terminal = Terminal("train", written(tmp_path / "small.yaml", small()), "-o", tmp_path / "run", early=True)
     terminal.read_until("loading torch, the data and the networks")
     shown = terminal.interrupt()
     assert f"There is no checkpoint yet. Start again with: vaelab train ... -o {tmp_path / 'run'} --resume" in shown

@@ -6,8 +6,6 @@ import csv
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from evaluate_models import healthy, write_run
+from forked_processes import Forked, vaelab
 from media_files import frame_pixels, write_sound, write_video
 from vaelab.cli.app import app
 from vaelab.errors import ConfigError, DataError
@@ -212,18 +211,13 @@ def test_ctrl_c_leaves_a_table_and_whole_files(run: Path, tmp_path: Path) -> Non
     folder = tmp_path / "in"
     write_video(folder / "a.mp4", frames=3, size=(16, 16))
     write_video(folder / "b.mp4", frames=500, size=(64, 64))
-    command = [sys.executable, "-m", "vaelab", "reconstruct", str(run), str(folder), "-o", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Forked(vaelab, "reconstruct", run, folder, "-o", tmp_path / "out")
     first, part = tmp_path / "out/a_reconstruction.mp4", ".b_reconstruction.mp4.*.part"
-    for _ in range(1200):
-        begun = first.exists() and list(first.parent.glob(part))
-        if begun or process.poll() is not None:
-            break
-        time.sleep(0.05)
+    while process.poll() is None and not (first.exists() and list(first.parent.glob(part))):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
-    assert process.returncode == 130, (out, error)
-    assert "Traceback" not in error and "Interrupted after 1 of 2 files" in error
+    assert process.wait() == 130, process.output
+    assert "Traceback" not in process.output and "Interrupted after 1 of 2 files" in process.output
     rows = json.loads((tmp_path / "out/table.json").read_text())["files"]
     assert [row["file"] for row in rows] == ["a.mp4"] and len(frames_of(first)) == 3
     assert not list(first.parent.glob("*.part")) and not list(first.parent.glob(".*.part"))

@@ -27,7 +27,7 @@ DATA: tuple[Cause, ...] = (
         "perceptual loss with it.",
         falsify="The batch already lies in [-1, 1] and fills it.",
         sources="lucidrains/magvit2-pytorch#7; pixeli99/SVD_Xtend#16; AntixK/PyTorch-VAE#48; AntixK/PyTorch-VAE#108",
-        expects=shows(often="REC107 REC127"),
+        expects=shows(often="REC107 REC127 REC144"),
         decided_by="evaluate",
     ),
     Cause(

@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
-from vaelab.report.evidence import EvidencePlot, Level, levels, now_text
+from vaelab.report.evidence import EvidencePlot, levels, now_text
 from vaelab.report.layout import markers, metric_title, phase_spans
+from vaelab.report.limits import Level
 from vaelab.report.numbers import number, steps
 from vaelab.run import FloatArray
 

@@ -41,7 +41,7 @@ HARM: Mapping[str, Harm] = {
             "ADV304", "ADV314", "ADV317", "ADV318", "ADV320", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "OPT412", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
     **_same("critical", "nothing is learned, or the run has ended, until it is mended",
-            "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
+            "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", "REC144", wasted=True),
     # adversarial
     "ADV301": Harm("a plain VAE may be meant; not where adversarial columns are logged", "info", with_cost="warn"),
     "ADV303": Harm("one that is known to be useless trains nothing; else it harms only where nothing gains", "info", "nothing gains", warn=1),
