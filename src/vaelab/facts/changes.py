@@ -108,7 +108,7 @@ def coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adver
         builds_up = max(builds_up, SOON * float(view.run.steps[-1] - view.run.steps[0]) + ramp)
     if started and gan.before_step <= step <= gan.start_step + builds_up:  # type: ignore[operator]
         return "gan-start"
-    if optimiser.lr_jump_near(before - slack, step):
+    if any(before - slack <= at <= step for at, _ in optimiser.lr_jumps):
         return "lr-jump"
     if any(before - slack <= at <= step for _, at, *_ in optimiser.weight_jumps):
         return "weight-jump"
