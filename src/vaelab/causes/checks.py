@@ -15,6 +15,8 @@ from vaelab.words import rough
 if TYPE_CHECKING:
     from vaelab.facts import Facts
 
+STILL = 0.03
+"""Change of a loss from its first row on up to which it has not moved."""
 FAR = 3.0
 """Factor from which two numbers of a test are apart beyond doubt."""
 
@@ -181,9 +183,9 @@ def never_moved(facts: Facts) -> CheckResult | None:
     if not moved or not noisy < 0.03:
         return None
     text = f"From the first row to now the losses changed by {max(moved):.1%}."
-    if max(moved) <= 0.01 + noisy:
+    if max(moved) <= STILL + noisy:
         return CheckResult(True, text)
-    return CheckResult(False, text) if max(moved) > 0.03 + 4 * noisy else None
+    return CheckResult(False, text) if max(moved) > STILL + 4 * noisy else None
 
 
 def rate_has_decayed(facts: Facts) -> CheckResult | None:

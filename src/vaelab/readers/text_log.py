@@ -130,6 +130,7 @@ _EVENT = pattern(
     rb"|(?P<non_finite>Loss is (?:nan|-?inf)\b.*stopping|(?:non-finite|nan) loss.*(?:stop|abort|exit))"
     rb"|(?P<data>Load video: .*Error|Loading Video Error|pure black image)"
     rb"|(?P<resume>^Auto resume checkpoint: *\S|^\W*Resum(?:e|ed|ing)\b"
+    rb"|^\W*loaded checkpoint\b[^\n]{0,400}\((?:epoch|iter|step)\w*[ :=]{1,3}\d"  # => loaded checkpoint 'last' (epoch 3)
     rb"|(?:^|[|:\]\-] {0,4})(?:successfully )?resum(?:ed|ing)(?: training)? (?:from|at)\b)"  # behind a logger's time and level
     rb"|(?P<checkpoint>\bsav(?:ed?|ing) (?:state |model )?(?:to )?checkpoint)"
     rb"|(?P<finished>^Training time \d|\btraining (?:finished|completed?|done)\b)"
@@ -138,7 +139,7 @@ _EVENT = pattern(
     re.IGNORECASE,
 )
 _EVENT_WORDS = (
-    b"traceback", b"loss is", b"nan loss", b"finite loss", b"error", b"exception", b"black image", b"resum", b"sav",
+    b"traceback", b"loss is", b"loaded checkpoint", b"nan loss", b"finite loss", b"error", b"exception", b"black image", b"resum", b"sav",
     b"training", b"cuda out", b"killed", b"segmentation", b"cancelled", b"sigkill", b"sigterm", b"interrupt", b"limit", b"oom",
     b"watchdog",
 )  # fmt: skip

@@ -30,10 +30,20 @@ def began_again(facts: Facts) -> bool:
     if jump is None or jump.coincides not in (*UNEXPLAINED, "resume") or facts.phases.origin != "scratch":
         return False
     first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
-    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
+    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6 or _latent_goes_on(facts, jump):
         return False
     early = rec.values[: len(again)]
     return rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+
+
+def _latent_goes_on(facts: Facts, jump: Jump) -> bool:
+    """Whether the KL stands where it stood before the jump, and not where the run began: untrained weights have the KL of the first rows."""
+    kl = facts.view.series("kl_loss")
+    before = kl.between(kl.steps[0], jump.before_step) if len(kl) else kl
+    if jump.kl_ratio is None or not len(before) or not before.values[0] > 0 or not jump.kl_ratio > 0:
+        return False
+    way = abs(np.log(before.now / before.values[0]))
+    return bool(way > np.log(3) and abs(np.log(jump.kl_ratio)) < way / 3)
 
 
 def calmer(jump: Jump) -> float:
@@ -128,11 +138,12 @@ class JumpOfUnknownKind(Rule):
 
 
 class DataBecameEasier(Rule):
-    """The reconstruction loss falls from one row to the next, and stays there: easier data.
+    """The reconstruction loss falls as no learning does, and stays there: easier data.
 
     What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
-    way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows.
-    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
+    way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows. Or a jump that nothing in the
+    schedule explains, after which it falls to a third of its level before, where it had gained less than 1.5 times in as many rows before the jump.
+    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once, or as soon as they are learned.
     What to do: compute the variance of the batches on both sides of that step.
     References: VidTok replaces unreadable clips by black ones; causes A4, A5.
     """
@@ -142,19 +153,37 @@ class DataBecameEasier(Rule):
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        drop = facts.changes.drop
+        drop, now = facts.changes.drop, facts.view.series("rec_loss").now
+        by_a_jump = drop is None and _easier_since(facts)
+        drop = facts.changes.jump if by_a_jump else drop
         if drop is None:
             return
-        factor, slow = drop.before / drop.after, drop.after > 2 * facts.view.series("rec_loss").now
+        after = now if by_a_jump else drop.after
+        factor, slow = drop.before / after, drop.after > 2 * now
+        sudden = "in a few rows from" if slow else "from one row to the next at"
+        how = "after it had jumped at" if by_a_jump else sudden
         kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
         yield self.finding(
-            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) {'in a few rows from' if slow else 'from one row to the next at'}"
-            f" step {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
+            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {after:.4g}) {how} step {drop.step:,} with the schedule unchanged: the data"
+            f" became easier, the model did not become better.{kl}",
             size=factor,
             metrics=("rec_loss",),
             steps=(drop.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", drop.row), Evidence("fall", factor, "x")),
         )
+
+
+def _easier_since(facts: Facts) -> bool:
+    """Whether rec_loss fell far below its level before an unexplained jump, though it had stood there nearly still."""
+    jump, rec = unexplained_jump(facts), facts.view.series("rec_loss")
+    if jump is None or rec.now > jump.before / EASIER:
+        return False
+    i = int(np.searchsorted(rec.steps, jump.step))
+    return level(rec.values[max(0, 2 * i - len(rec)) :][:8]) < STOOD * jump.before
+
+
+EASIER, STOOD = 3.0, 1.5
+"""Times that rec_loss fell since a jump, and times that it had gained in as many rows before, from which and up to which it was no learning."""
 
 
 class BackAtTheStart(Rule):

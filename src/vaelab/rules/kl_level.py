@@ -17,8 +17,8 @@ from vaelab.words import number, rough, share_text
 
 COLLAPSED, COLLAPSED_ELEMENT = 0.001, 0.01
 """Nats per input value, and per latent element: too little to describe an image, whatever the compression."""
-COLLAPSED_SAMPLE = 8.0
-"""Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
+COLLAPSED_SAMPLE = 3.0
+"""Nats per sample: at most e^3 = 20 different inputs can be told apart, whatever the shapes are."""
 STARVED, STARVED_ELEMENT = 0.05, 0.3
 """Nats per input value, and per latent element, below which a latent carries less than those of tokenizers."""
 SMALL_BETA = 1e-2
