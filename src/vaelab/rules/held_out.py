@@ -161,7 +161,7 @@ class HeldOutGapWidens(Rule):
         )
 
 
-class TrainedOnAnotherScale(Rule):
+class TrainingOnAnotherScale(Rule):
     """The training error is several times the held-out error, which does not fall with it.
 
     What it checks: the same reconstruction error on training and held-out samples: training at 3 times the held-out one and more at each of
@@ -175,7 +175,6 @@ class TrainedOnAnotherScale(Rule):
     """
 
     code = "REC144"
-    name = "training-on-another-scale"
     finds = ("data", "contradicts")
     needs = ("rec_loss|rec_mse", "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse")
 
