@@ -39,6 +39,17 @@ class Breakdown:
     metric: str | None = None
     rise: float = 1.0
 
+    @property
+    def text(self) -> str:
+        """What stood before the first loss that is not finite, as a sentence."""
+        if self.kind == "start":
+            return f"The very first loss, at step {self.step:,}, is not finite: no update had been made."
+        if self.kind == "early":
+            return f"The losses are not finite from step {self.step:,} on, after {self.rows} finite row{'s' if self.rows != 1 else ''}."
+        if self.kind == "rise":
+            return f"Before step {self.step:,} {self.metric} rose to {self.rise:.3g} times what it had been."
+        return f"No term rose in the rows before step {self.step:,}."
+
 
 def find_breakdown(view: View) -> Breakdown | None:
     """The breakdown of ``view``'s run: its first loss that is not finite to the end, or the trainer's own stop; None without one, or

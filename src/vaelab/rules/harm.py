@@ -36,7 +36,7 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
             "ADV332", "ADV333", "KL228", "KL232",
-            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
+            "NUM506", "OPT421", "REC118", "REC134", "REC135", "REC137"),
     **_same("critical", "what is learned is worth little until it is mended",
             "ADV304", "ADV314", "ADV317", "ADV318", "ADV320", "DAT704", "DAT708", "KL226", "KL233", "NUM507", "NUM509", "OPT409", "OPT411", "OPT412", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),

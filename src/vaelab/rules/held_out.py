@@ -50,7 +50,7 @@ def parted_at_once(facts: Facts, held_out: str, growth: float) -> bool:
     return bool(np.log(shift.ratio) >= SUDDEN * np.log(growth))
 
 
-class AverageOfWeights(Rule):
+class EmaLagsOrIsOff(Rule):
     """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
 
     What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
@@ -64,7 +64,6 @@ class AverageOfWeights(Rule):
     """
 
     code = "REC114"
-    name = "ema-lags-or-is-off"
     finds = ("output", "worse")
     needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
 
@@ -103,7 +102,7 @@ class AverageOfWeights(Rule):
             yield self.finding(text, size=ratio, costs=bool(still), metrics=(ema,), steps=steps, evidence=evidence)
 
 
-class GapWidens(Rule):
+class HeldOutGapWidens(Rule):
     """Training goes on improving, held-out samples do not follow.
 
     What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first
@@ -118,7 +117,6 @@ class GapWidens(Rule):
     """
 
     code = "REC115"
-    name = "held-out-gap-widens"
     finds = ("reconstruction", "worse")
     needs = (TRAINING, HELD_OUT)
 
@@ -163,7 +161,7 @@ class GapWidens(Rule):
         )
 
 
-class TrainedOnAnotherScale(Rule):
+class TrainingOnAnotherScale(Rule):
     """The training error is several times the held-out error, which does not fall with it.
 
     What it checks: the same reconstruction error on training and held-out samples: training at 3 times the held-out one and more at each of
@@ -177,7 +175,6 @@ class TrainedOnAnotherScale(Rule):
     """
 
     code = "REC144"
-    name = "training-on-another-scale"
     finds = ("data", "contradicts")
     needs = ("rec_loss|rec_mse", "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse")
 
@@ -223,7 +220,6 @@ class GridInValidation(Rule):
     """
 
     code = "REC139"
-    name = "grid-in-validation"
     finds = ("output", "unstable")
     needs = ("val/grid_peak|val_ema/grid_peak",)
 

@@ -99,7 +99,6 @@ class DataChange(Rule):
     """
 
     code = "DAT701"
-    name = "data-change"
     finds = ("data", "jumped")
     needs = ("rec_loss",)
 
@@ -140,7 +139,6 @@ class JumpOfUnknownKind(Rule):
     """
 
     code = "REC142"
-    name = "jump-of-unknown-kind"
     finds = ("reconstruction", "jumped")
     needs = ("rec_loss",)
 
@@ -158,7 +156,7 @@ class JumpOfUnknownKind(Rule):
         )
 
 
-class SuddenDrop(Rule):
+class DataBecameEasier(Rule):
     """The reconstruction loss falls as no learning does, and stays there: easier data.
 
     What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
@@ -170,7 +168,6 @@ class SuddenDrop(Rule):
     """
 
     code = "DAT706"
-    name = "data-became-easier"
     finds = ("data", "dropped")
     needs = ("rec_loss",)
 
@@ -220,7 +217,6 @@ class BackAtTheStart(Rule):
     """
 
     code = "REC116"
-    name = "back-at-the-start"
     finds = ("output", "collapsed")
     needs = ("rec_loss",)
 
@@ -240,7 +236,7 @@ class BackAtTheStart(Rule):
         )
 
 
-class BeganAgain(Rule):
+class TrainingBeganAgain(Rule):
     """Training began again from untrained weights in mid-run.
 
     What it checks: a jump of ``rec_loss`` to the level of the run's first rows, after which it falls again as it did there.
@@ -251,7 +247,6 @@ class BeganAgain(Rule):
     """
 
     code = "RES804"
-    name = "training-began-again"
     finds = ("run", "lost")
     needs = ("rec_loss",)
 
@@ -278,7 +273,6 @@ class ResumeLosesDiscriminator(Rule):
     """
 
     code = "RES802"
-    name = "resume-loses-discriminator"
     finds = ("discriminator", "lost")
     needs = ("resume", "gan-active", "disc_loss")
 
@@ -304,36 +298,3 @@ def _around(steps: np.ndarray, values: FloatArray, step: int) -> tuple[FloatArra
     """Up to 5 values before and from ``step`` on."""
     i = int(np.searchsorted(steps, step))
     return values[max(0, i - 5) : i], values[i : i + 5]
-
-
-class EpochGoesBack(Rule):
-    """The epoch counter begins again while the step goes on.
-
-    What it checks: epochs of the log in the order of the steps: a fall that lasts.
-    Why it matters: the run was resumed there and its epoch was not restored. Samplers and schedules that are seeded by
-    the epoch repeat what has been seen.
-    What to do: save the epoch with the step, and derive it from the step at a resume.
-    References: WF-VAE's resume; cause H7.
-    """
-
-    code = "RES803"
-    name = "epoch-counter-goes-back"
-    finds = ("run", "contradicts")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        epochs = facts.run.epochs
-        if epochs is None:
-            return
-        rows = np.flatnonzero(epochs >= 0)
-        known = epochs[rows]
-        for i in np.flatnonzero(np.diff(known) < 0)[:3].tolist():
-            after = known[i + 1 : i + 4]
-            if len(after) < 3 or after.max() >= known[i]:
-                continue
-            step = int(facts.run.steps[rows[i + 1]])
-            yield self.finding(
-                f"The epoch goes back from {known[i]} to {known[i + 1]} at step {step:,} while the step goes on: a resume that"
-                " did not restore the epoch.",
-                steps=(step, step),
-                evidence=(Evidence("epoch before", float(known[i])), Evidence("epoch after", float(known[i + 1]))),
-            )

@@ -59,7 +59,7 @@ def information_bound_broken(facts: Facts) -> float | None:
     return total if better > 8 and 2 * total / math.log(better) < 25 and size > 1000 else None
 
 
-class Collapsed(Rule):
+class PosteriorCollapse(Rule):
     """The latent carries (almost) no information.
 
     What it checks: the KL in nats per latent element, per input value where the latent shape is not known, or per sample, late in
@@ -74,7 +74,6 @@ class Collapsed(Rule):
     """
 
     code = "KL201"
-    name = "posterior-collapse"
     finds = ("kl", "collapsed")
     needs = ("kl_loss", "rec_loss")
 
@@ -139,7 +138,7 @@ def _printed_zero(facts: Facts, late: FloatArray) -> bool:
     return whole and abs(level(late)) <= unit
 
 
-class WeighsTooMuch(Rule):
+class KlWeightOutOfFamily(Rule):
     """The KL term weighs far more than in tokenizers.
 
     What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6), above 0.01; where it is
@@ -154,7 +153,6 @@ class WeighsTooMuch(Rule):
     """
 
     code = "KL203"
-    name = "kl-weight-out-of-family"
     finds = ("kl_weight", "too-high")
     needs = ("effective-beta|kl_loss",)
 
@@ -230,7 +228,6 @@ class DeadChannels(Rule):
     """
 
     code = "KL214"
-    name = "dead-channels"
     finds = ("latent", "collapsed")
     needs = ("latent_active_share",)
 

@@ -13,7 +13,6 @@ from vaelab.rules.base import Finding, Rule
 from vaelab.rules.jumps import samples_became_alike
 from vaelab.rules.kl_level import COLLAPSED_SAMPLE, input_nats
 from vaelab.rules.learned import begins_with_the_run
-from vaelab.rules.numerics import breaks_off
 from vaelab.run import FloatArray
 from vaelab.words import number
 
@@ -28,7 +27,7 @@ UNTRAINED_SAMPLE = 25.0
 """Nats per sample below which an encoder that stands still has not been trained before: a trained one sends hundreds."""
 
 
-class FallsWhileRecRises(Rule):
+class KlFallsWhileRecRises(Rule):
     """KL falls while the reconstruction gets worse.
 
     What it checks: before any GAN ``kl_loss`` at 0.6 times its first value and less, falling, and ``rec_loss`` at 1.3 times and more.
@@ -40,7 +39,6 @@ class FallsWhileRecRises(Rule):
     """
 
     code = "KL205"
-    name = "kl-falls-while-rec-rises"
     finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
@@ -70,7 +68,7 @@ class FallsWhileRecRises(Rule):
         )
 
 
-class FallsAway(Rule):
+class KlFallsAway(Rule):
     """KL falls to a small part of its own earlier level.
 
     What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with
@@ -83,7 +81,6 @@ class FallsAway(Rule):
     """
 
     code = "KL209"
-    name = "kl-falls-away"
     finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
@@ -121,7 +118,7 @@ def _last_above(kl: Series, smooth: FloatArray, limit: float) -> int:
     return int(kl.steps[np.max(np.flatnonzero(smooth > limit), initial=0)])
 
 
-class Explodes(Rule):
+class KlExplodes(Rule):
     """The posterior has left any useful range.
 
     What it checks: KL above 50 nats per input value late in the run, or 1,000 at its peak; a rise by 50 times where ``rec_loss`` jumps;
@@ -135,12 +132,12 @@ class Explodes(Rule):
     """
 
     code = "KL206"
-    name = "kl-explodes"
     finds = ("kl", "too-high")
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kl, per_input, end = facts.view.series("kl_loss"), input_nats(facts), breaks_off(facts)
+        kl, per_input = facts.view.series("kl_loss"), input_nats(facts)
+        end = facts.breakdown.step if facts.breakdown is not None else None
         now = facts.view.evidence("kl_loss", int(kl.rows[-1]))
         if (per_input is None or per_input > 50) and end is not None and (rise := _rise_up_to(kl, end)) >= 30:
             yield self.finding(
@@ -186,7 +183,7 @@ def _rise_up_to(kl: Series, end: int) -> float:
     return last / first if last >= 10 * half else 1.0
 
 
-class GrowsManyTimes(Rule):
+class KlGrowsManyTimes(Rule):
     """KL has grown many times late in the run.
 
     What it checks: the late ``kl_loss`` against the level it had settled at: 10 times or more, without a better
@@ -199,7 +196,6 @@ class GrowsManyTimes(Rule):
     """
 
     code = "KL210"
-    name = "kl-grows-many-times"
     finds = ("kl", "rising")
     needs = ("kl_loss", "rec_loss")
 
@@ -228,7 +224,7 @@ class GrowsManyTimes(Rule):
         )
 
 
-class StandsStill(Rule):
+class KlStandsStill(Rule):
     """The KL has not moved since the first row, while the reconstruction improves: the decoder alone is trained.
 
     What it checks: the level of ``kl_loss`` in each eighth of the run, which may differ by no more than its own noise allows (and 40%), the first
@@ -242,7 +238,6 @@ class StandsStill(Rule):
     """
 
     code = "KL233"
-    name = "kl-stands-still"
     finds = ("kl", "stuck")
     needs = ("kl_loss", "rec_loss")
 
