@@ -134,6 +134,13 @@ def test_blank_samples_jump_and_then_cost_nothing_any_more(latent_goes_on: bool)
     assert not latent_goes_on or (easier is not None and easier.severity == "critical")
 
 
+def test_a_jump_of_a_loss_without_a_reconstruction_beside_it_is_judged(tmp_path: Path) -> None:
+    log = tmp_path / "train.csv"
+    rows = [(100 * i, 0.1 + 1 / i if i < 70 else 0.6, 0.95 - 0.6 / i if i < 70 else 0.6) for i in range(1, 101)]
+    log.write_text("step,loss,ssim\n" + "".join(f"{s},{loss:.4f},{ssim:.4f}\n" for s, loss, ssim in rows))
+    assert diagnose(read(log)).status in ("act", "stop")
+
+
 @pytest.mark.parametrize(("name", "found"), [("total_kld", True), ("kld", False)])
 def test_a_kl_that_is_named_a_total_has_a_unit(name: str, found: bool, tmp_path: Path) -> None:
     log = tmp_path / "console.log"
