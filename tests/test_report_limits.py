@@ -63,3 +63,12 @@ def test_the_line_says_what_it_is_and_stands_in_the_column_that_the_size_is_of(
 def test_a_score_of_which_more_is_better_has_no_line_of_an_error() -> None:
     diagnosis, finding = judged("MET1002")
     assert diagnosis.facts.tracks["ssim"].role.better == "up" and limit(diagnosis, finding, "ssim") is None
+
+
+def test_a_line_relative_to_an_earlier_level_begins_with_the_finding() -> None:
+    diagnosis, finding = judged("ADV307")
+    line = limit(diagnosis, finding, "rec_loss")
+    assert line is not None and finding.first_step and line.since == finding.first_step
+    diagnosis, finding = judged("KL206")
+    line = limit(diagnosis, finding, "kl_loss")
+    assert line is not None and finding.first_step and line.since is None

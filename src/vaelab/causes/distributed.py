@@ -63,5 +63,5 @@ DISTRIBUTED: tuple[Cause, ...] = (
           test="See which checkpoint the process loaded at that step, and whether keys were missing.",
           advice="Go back to the last checkpoint before that step; let a resume fail where it finds no checkpoint.",
           expected="The loss goes on where it was.", falsify="The process was not restarted there.", sources="users' logs of resumed runs",
-          expects=shows(often="RES804", sometimes="MET1002:reconstruction")),
+          expects=shows(often="RES804", sometimes="MET1002:reconstruction MET1001:reconstruction MET1002:perceptual")),
 )  # fmt: skip

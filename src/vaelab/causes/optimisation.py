@@ -62,7 +62,7 @@ OPTIMISATION: tuple[Cause, ...] = (
           look_alikes=(("E1", "there reconstruction itself changes"),),
           test="Compare unweighted terms: PSNR, perceptual loss, nats per element.", advice="Compare unweighted terms only.",
           expected="The runs agree in unweighted terms.", falsify="Unweighted terms differ as well.", sources="arithmetic of the loss",
-          expects=shows(often="SCH602", sometimes="SCH604 SCH601 ALG901 OPT402 MET1001 MET1002 REC117")),
+          expects=shows(often="SCH602", sometimes="SCH604 SCH601 ALG901 OPT402 MET1001:total MET1001:reconstruction MET1002:total REC117")),
     Cause("E7", "option-ignored", "A command-line option has no effect",
           signature="Nothing in the log.",
           look_alikes=(("G3", "a configuration value without effect that the log's algebra gives away"),),
@@ -109,4 +109,13 @@ OPTIMISATION: tuple[Cause, ...] = (
           change=(Scale("lr", 1 / 3), Scale("total_steps", 1.5)), expected="Reconstruction falls again after the restart.",
           falsify="No fall after the restart.", sources="CompVis/latent-diffusion#270",
           expects=shows(sometimes="OPT407"), check=checks.rate_has_decayed),
+    Cause("E14", "part-not-trained", "A part of the network is not trained: its parameters are not in the optimizer, detached or frozen",
+          signature="Encoder: the reconstruction improves a little and stops, and the KL stands from the first row on where random weights have it. "
+                    "Decoder: the KL grows many times and the reconstruction does not follow.",
+          look_alikes=(("C1", "there the KL falls from where it began"), ("E2", "there the reconstruction stands as well")),
+          test="Sum one weight of each part now and 100 steps later: equal sums decide.",
+          advice="Give the optimizer all parameters (encoder, decoder, quantiser) and look for detach and no_grad between them and the loss.",
+          expected="The KL and the reconstruction move within the first hundred steps.",
+          falsify="The weights of each part change, or it is frozen on purpose.", sources="users' logs of trainers of their own",
+          expects=shows(often="KL233", sometimes="KL201", never="KL209")),
 )  # fmt: skip

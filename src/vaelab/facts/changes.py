@@ -112,7 +112,8 @@ def coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adver
         return "lr-jump"
     if any(before - slack <= at <= step for _, at, *_ in optimiser.weight_jumps):
         return "weight-jump"
-    if any(before - slack <= s <= step + 1 for s in phases.resumes):
+    # in noise the row of a change is known to within a row or two
+    if any(before - slack <= s <= step + 2 * max(1, step - before) for s in phases.resumes):
         return "resume"
     if warm_up is not None and (warm_up.end_step is None or step <= warm_up.end_step + slack):
         return "warm-up"

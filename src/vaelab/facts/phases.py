@@ -36,7 +36,8 @@ class Shock:
     """What the GAN start did to one metric: levels before, at the worst, now; ``ratio`` = worst / before.
 
     ``recovered_step`` is the first step at which the smoothed level is back (within ``margin`` of ``before``) and holds for
-    three rows; None if it never was.
+    three rows; None if it never was, or has left it again. ``margin`` is what chance alone does to a median of 5 rows (as a ratio),
+    ``level_margin`` what it does to the levels compared, which rest on more rows.
     """
 
     metric: str
@@ -47,6 +48,7 @@ class Shock:
     recovered_step: int | None
     rows_after: int
     margin: float = RECOVERED
+    level_margin: float = RECOVERED
 
     @property
     def seen(self) -> bool:
@@ -278,14 +280,22 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     worst = float(smooth[peak] if len(post) > 4 else post.values[peak])
     # what chance alone does to the largest of several medians of 5
     scatter = noise(pre.later.values) / before if before > 0 and len(pre) > 4 else 0.0
-    margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
+    scatter = scatter if math.isfinite(scatter) else 0.0
+    margin = max(RECOVERED, 1 + 2.5 * scatter)
+    # of the difference of two medians
+    error = 1.25 * scatter * math.sqrt(1 / len(pre.late) + 1 / len(post.late))
+    level_margin = min(margin, RECOVERED + 2.5 * error)
     # from the worst point on: a level held before it is no recovery
     back = _first_run(smooth[peak:] <= margin * before, 3)
     after = post.now
-    if back is not None and after > margin * before and np.mean(smooth[peak + back :] <= margin * before) < 0.5:
+    if (
+        back is not None
+        and after > level_margin * before
+        and np.mean(smooth[peak + back :] <= level_margin * before) < 0.5
+    ):
         back = None  # it touched the old level and left it again
     recovered = int(post.steps[peak + back]) if back is not None else None
-    return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
+    return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin, level_margin)
 
 
 def _first_run(inside: npt.NDArray[np.bool_], length: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from vaelab.diagnosis import Diagnosis
@@ -19,11 +20,13 @@ from vaelab.rules.severity import critical_from
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line in the log's own unit. bad: the side of it on which a run is in trouble, if one is."""
+    """A horizontal line in the log's own unit. bad: the side of it on which a run is in trouble, if one is. since: the first step that it
+    is meant for, None for all."""
 
     value: float
     label: str
     bad: Literal["above", "below", ""] = ""
+    since: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,24 @@ class Case:
 @dataclass(frozen=True)
 class Unit:
     """base: what one unit of a size is in the column. line: the line at so many units. on: the column, empty for the first that the
-    finding names."""
+    finding names. earlier: whether the unit is a level from before the finding, which says nothing of the steps up to there."""
 
     base: Callable[[Case], float | None]
     line: Callable[[float, float], Level]
     on: str = ""
+    earlier: bool = False
 
 
 def _times(name: str, base: Callable[[Case], float | None], on: str = "") -> Unit:
     """A size that is the column over a level of its own."""
-    return Unit(base, lambda n, one: Level(n * one, f"critical from here: {number(n)} times {name}", "above"), on)
+    return Unit(base, lambda n, one: Level(n * one, f"critical from here: {number(n)} times {name}", "above"), on, True)
 
 
 def _part(name: str, base: Callable[[Case], float | None]) -> Unit:
     """A size that is a level of the column over the column: the larger, the lower it stands."""
-    return Unit(base, lambda n, one: Level(one / n, f"critical below: {number(100 / n, 2)}% of {name}", "below"))
+    return Unit(
+        base, lambda n, one: Level(one / n, f"critical below: {number(100 / n, 2)}% of {name}", "below"), earlier=True
+    )
 
 
 UNITS: Mapping[str, Unit] = {
@@ -99,7 +105,7 @@ def limit(diagnosis: Diagnosis, finding: Finding | None, metric: str) -> Level |
     one = unit.base(Case(diagnosis, finding, track))
     if one is None or not 0 < one < math.inf:
         return None
-    found = unit.line(size, one)
+    found = replace(unit.line(size, one), since=finding.first_step if unit.earlier else None)
     # where more is better an error is not the value itself
     return None if found.bad == "above" and track.role.better == "up" else found
 

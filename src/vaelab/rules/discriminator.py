@@ -41,7 +41,7 @@ class DiscriminatorAtChance(Rule):
             return
         weight, shock = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
         grown = weight.now / weight.first if len(weight) >= 30 and weight.first > 0 else 0.0
-        clearly = shock is not None and shock.remaining <= 1 / shock.margin
+        clearly = shock is not None and shock.remaining <= 1 / shock.level_margin
         never = grown > 2 and a.best_gap is not None and a.best_gap < 0.1 and not clearly
         equal = _equal_logits(facts)
         idle = grown > 10 or not _perceptual_gains(facts)
@@ -260,7 +260,7 @@ def holds(facts: Facts) -> bool:
 def _paid(facts: Facts) -> str:
     """What became worse while the discriminator won, in words; empty if nothing did."""
     shock = facts.phases.shock("rec_loss")
-    if shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.margin):
+    if shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.level_margin):
         return f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN"
     for metric in facts.view.of("reconstruction", "perceptual"):
         track = facts.tracks[metric]

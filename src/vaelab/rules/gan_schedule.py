@@ -137,7 +137,11 @@ class GanStartShock(Rule):
         shock = facts.phases.shock("rec_loss")
         if shock is None or not shock.seen or (shock.rows_after < 3 and len(facts.run) >= 12):
             return
-        if shock.recovered_step is None and shock.rows_after >= ENOUGH and shock.remaining > max(1.5, shock.margin):
+        if (
+            shock.recovered_step is None
+            and shock.rows_after >= ENOUGH
+            and shock.remaining > max(1.5, shock.level_margin)
+        ):
             return  # lasting damage is ADV307's
         back = (
             f"back at its old level since step {shock.recovered_step:,}"
@@ -180,7 +184,7 @@ class LastingDamageAfterGanStart(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         shock, other = facts.phases.shock("rec_loss"), facts.phases.shock("perceptual_loss")
-        if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.margin):
+        if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.level_margin):
             return
         rec = active(facts, "rec_loss")
         post, recent = rec.later, rec.values[-FEW:]

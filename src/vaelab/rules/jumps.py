@@ -15,6 +15,8 @@ from vaelab.words import number
 
 UNEXPLAINED = ("", "epoch-start")
 """What a jump coincides with where nothing in the schedule explains it."""
+AGAIN = 0.85
+"""Level of a loss now over that of the first rows after a jump below which it falls again."""
 ALIKE = 2.5
 """Row-to-row noise before over after a jump from which the samples have become alike: a damaged model scatters as before or more."""
 
@@ -27,29 +29,46 @@ def unexplained_jump(facts: Facts) -> Jump | None:
 def began_again(facts: Facts) -> bool:
     """Whether rec_loss jumped to where the run began, and fell again as it did there: training began anew."""
     jump, rec = facts.changes.jump, facts.view.series("rec_loss")
-    if jump is None or jump.coincides not in (*UNEXPLAINED, "resume") or facts.phases.origin != "scratch":
+    if jump is None or jump.coincides not in (*UNEXPLAINED, "resume"):
         return False
     first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
-    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6 or _latent_goes_on(facts, jump):
+    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
         return False
+    latent = _latent_since(facts, jump)
+    if latent == "began again":
+        return rec.now < AGAIN * level(again[:8])
     early = rec.values[: len(again)]
-    return rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+    as_there = rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+    return as_there and latent != "went on" and facts.phases.origin == "scratch"
 
 
-def _latent_goes_on(facts: Facts, jump: Jump) -> bool:
-    """Whether the KL stands where it stood before the jump, and not where the run began: untrained weights have the KL of the first rows."""
+def _latent_since(facts: Facts, jump: Jump) -> str:
+    """What the KL did at the jump: "went on" where it stood; "began again" where the run began, as that of untrained weights, and left it again; else ""."""
     kl = facts.view.series("kl_loss")
-    before = kl.between(kl.steps[0], jump.before_step) if len(kl) else kl
-    if jump.kl_ratio is None or not len(before) or not before.values[0] > 0 or not jump.kl_ratio > 0:
-        return False
-    way = abs(np.log(before.now / before.values[0]))
-    return bool(way > np.log(3) and abs(np.log(jump.kl_ratio)) < way / 3)
+    before = kl.between(int(kl.steps[0]), jump.before_step) if len(kl) else kl
+    since = kl.between(jump.step, int(kl.steps[-1])).values if len(kl) else kl.values
+    if jump.kl_ratio is None or len(before) < 8 or len(since) < 8 or min(before.values.min(), since.min()) <= 0:
+        return ""
+    start = level(np.log(before.values[:3]))
+    way = abs(np.log(before.now) - start)
+    if way < np.log(3):
+        return ""
+    if abs(np.log(jump.kl_ratio)) < way / 3:
+        return "went on"
+    back = min(abs(level(np.log(since[i : i + 2])) - start) for i in range(7))
+    return "began again" if back < way / 3 and abs(np.log(kl.now) - start) > way / 2 else ""
 
 
 def calmer(jump: Jump) -> float:
     """Row-to-row noise before the jump over the noise after it; 1 where one of them is not known."""
     before, after = jump.scatter_before, jump.scatter_after
     return 1.0 if before is None or after is None else before / max(after, 1e-9)
+
+
+def samples_became_alike(facts: Facts) -> bool:
+    """Whether all batches score alike since an unexplained jump: other data, that may hold nothing to encode."""
+    jump = unexplained_jump(facts)
+    return jump is not None and calmer(jump) >= ALIKE
 
 
 def cannot_be_told(facts: Facts) -> bool:

@@ -11,6 +11,7 @@ from vaelab.analysis import level, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.jumps import samples_became_alike
 from vaelab.rules.learned import after_warm_up
 from vaelab.run import FloatArray
 from vaelab.words import number, rough, share_text
@@ -67,7 +68,7 @@ class PosteriorCollapse(Rule):
     input. The losses look calm and converged. A weight with an effective beta of 0.01 or less cannot do that: the encoder has
     hardly moved then, or there is nothing to encode.
     Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over; within the
-    first 100 steps a KL that has fallen to a third.
+    first 100 steps a KL that has fallen to a third. Noise, or samples that are all alike since some step, leave nothing to encode: DAT701 says so.
     What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
     References: WorldModels#12, moses#45, vunet#5; cause C1.
     """
@@ -82,6 +83,8 @@ class PosteriorCollapse(Rule):
         enough = 5 if facts.run.smoothing["kl_loss"].kind == "epoch_mean" else 20
         settled = kl.between(after_warm_up(facts), int(kl.steps[-1]))
         if min(len(kl), len(rec)) < enough or len(settled) < min(10, enough - 1) or (rec_improvement(facts) or 0) > 4:
+            return
+        if samples_became_alike(facts):
             return
         late = settled.now
         printed_zero = _printed_zero(facts, settled.late.values)
