@@ -176,8 +176,10 @@ class _Solver(Sums):
         if on.how != "exact" or not keep.any():
             return
         low, high, inside = factor((disc - plain)[keep], lecam[keep])
-        closes = inside >= 0.9 and high > 0
-        value = best_value(max(low, 1e-9), high)
+        if low <= 0 <= high:
+            return  # too small to show in the digits that are printed
+        closes = inside >= 0.9 and low > 0
+        value = best_value(low, high)
         text = (
             f"lecam_weight is {value:.3g} ({low:.3g} to {high:.3g}): disc_loss contains it, non_saturated_d_loss is the plain loss."
             if closes
