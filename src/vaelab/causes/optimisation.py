@@ -111,7 +111,10 @@ OPTIMISATION: tuple[Cause, ...] = (
         expected="The runs agree in unweighted terms.",
         falsify="Unweighted terms differ as well.",
         sources="arithmetic of the loss",
-        expects=shows(often="SCH602", sometimes="SCH604 SCH601 ALG901 OPT402 MET1001:total MET1001:reconstruction MET1002:total REC117"),
+        expects=shows(
+            often="SCH602",
+            sometimes="SCH604 SCH601 ALG901 OPT402 MET1001:total MET1001:reconstruction MET1002:total REC117",
+        ),
     ),
     Cause(
         "E7",
