@@ -126,6 +126,17 @@ def vaelab(*arguments: str | Path) -> None:
     main()
 
 
+def torchrun(restarts: int, *arguments: str | Path) -> None:
+    """What ``torchrun --standalone --nproc-per-node 2 -m vaelab ...`` does, with forked workers; give it to :class:`Forked`."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=2, max_restarts=restarts, run_id="test", start_method="fork",
+        rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+    )  # fmt: skip
+    elastic_launch(config, vaelab)(*arguments)
+
+
 def finished(process: Forked | ForkedRanks) -> str:
     """What it wrote, once it has ended well."""
     code = process.wait()

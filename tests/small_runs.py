@@ -18,11 +18,12 @@ SETTINGS: dict[str, Any] = {
     "model": {
         "type": "AutoencoderKL",
         "config": {
-            "block_out_channels": [16, 16],
+            "block_out_channels": [8, 8],
+            "layers_per_block": 1,
             "down_block_types": ["DownEncoderBlock2D"] * 2,
             "up_block_types": ["UpDecoderBlock2D"] * 2,
             "latent_channels": 4,
-            "norm_num_groups": 8,
+            "norm_num_groups": 4,
             "mid_block_add_attention": False,
         },
     },
@@ -85,12 +86,6 @@ def environment() -> dict[str, str]:
 
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "vaelab", *map(str, arguments)]
-
-
-def torchrun(*arguments: str | Path, restarts: int = 0) -> list[str]:
-    """Two processes of ``arguments`` (a script, or ``-m module``) that talk over gloo."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return [*launcher, "--max-restarts", str(restarts), *map(str, arguments)]
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import ddp_worker
-from forked_processes import Forked, ForkedRanks, finished, vaelab
-from small_runs import command, environment, events, rows, small, torchrun, written
+from forked_processes import Forked, ForkedRanks, finished, torchrun, vaelab
+from small_runs import command, environment, events, rows, small, written
 
 Found = dict[str, dict[str, Any]]
 Both = tuple[Found, Found]
@@ -95,18 +95,13 @@ def children(pid: int) -> list[int]:
 
 def test_a_killed_rank_is_restarted_and_the_run_goes_on(whole: Path, tmp_path: Path) -> None:
     folder, config = tmp_path / "run", whole.parent / "small.yaml"
-    process = subprocess.Popen(
-        torchrun("-m", "vaelab", "train", config, "-o", folder, restarts=2),
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    end = time.monotonic() + 180
-    while not list((folder / "checkpoints").glob("step-*")) and process.poll() is None and time.monotonic() < end:
+    process = Forked(torchrun, 2, "train", config, "-o", folder)
+    while not list((folder / "checkpoints").glob("step-*")) and process.poll() is None:
         time.sleep(0.02)
     workers = children(process.pid)
-    assert len(workers) >= 2, process.communicate()[0]
+    assert len(workers) >= 2, process.output
     os.kill(workers[-1], signal.SIGKILL)
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, output
+    finished(process)
     assert [event["event"] for event in events(folder)].count("resume") == 1
     assert [row["step"] for row in rows(folder)] == list(range(40))
     assert rows(folder) == rows(whole)

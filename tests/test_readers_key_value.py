@@ -557,7 +557,23 @@ def test_a_checkpoint_loaded_with_its_place_is_a_resume_and_one_of_weights_alone
         ("loaded checkpoint vgg_lpips.pth\n", []),
     ):
         raw = log("".join([*rows[:20], line, *rows[20:]]))
-        assert [e.kind for e in raw.events] == kinds
+        assert [e.kind for e in raw.events] == kinds and all(e.step == 29 for e in raw.events)
+
+
+@pytest.mark.parametrize(
+    ("changed", "goes_on", "kinds"),
+    [("", True, ["resume"]), ("2", True, []), ("", False, [])],
+    ids=["same", "other", "first step"],
+)
+def test_settings_printed_again_where_the_count_goes_on_are_a_resume(
+    log, changed: str, goes_on: bool, kinds: list[str]
+) -> None:
+    """A trainer that announces no resume prints its settings at each start; other numbers in a dict are no settings of it."""
+    settings = "Namespace(" + ", ".join(f"{name}={{0}}{i}" for i, name in enumerate("abcdefgh")) + ")\n"
+    rows = [f"step {s} loss 0.{s}\n" for s in range(10, 40)]
+    again = rows[20:] if goes_on else rows
+    raw = log("".join([settings.format(""), *rows[:20], settings.format(changed), *again]))
+    assert [e.kind for e in raw.events] == kinds
 
 
 def test_a_second_trainer_in_the_same_file_is_a_second_run(log) -> None:

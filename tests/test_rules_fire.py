@@ -152,6 +152,13 @@ def _() -> Draft:
     return with_rec(out, out.columns["rec_loss"])
 
 
+@fires("KL233", "warn", {"now": (1000, 0.1)})
+def _() -> Draft:
+    out = vae(warm_up=0.0)
+    out.columns["kl_loss"] = 1000 * noise(0.1, seed=1)
+    return with_rec(out, decay(ROWS, 0.3, 0.15, 30) * noise())
+
+
 # --- ADV ------------------------------------------------------------------------------------------------------------------
 
 

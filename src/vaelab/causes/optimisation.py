@@ -213,4 +213,20 @@ OPTIMISATION: tuple[Cause, ...] = (
         expects=shows(often="REC108", sometimes="OPT407"),
         check=checks.rate_has_decayed,
     ),
+    Cause(
+        "E14",
+        "part-not-trained",
+        "A part of the network is not trained: the encoder's parameters are not in the optimizer, detached or frozen",
+        signature="The reconstruction improves a little and stops; the KL stands from the first row on where random weights have it.",
+        look_alikes=(
+            ("C1", "there the KL falls from where it began"),
+            ("E2", "there the reconstruction stands as well"),
+        ),
+        test="Sum one encoder weight now and 100 steps later: equal sums decide.",
+        advice="Give the optimizer all parameters (encoder, decoder, quantiser) and look for detach and no_grad between encoder and loss.",
+        expected="The KL moves within the first hundred steps.",
+        falsify="The encoder's weights change, or it is frozen on purpose.",
+        sources="users' logs of trainers of their own",
+        expects=shows(often="KL233", sometimes="KL201", never="KL209 KL210"),
+    ),
 )

@@ -38,7 +38,7 @@ HARM: Mapping[str, Harm] = {
             "ADV332", "ADV333", "KL228", "KL232",
             "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
     **_same("critical", "what is learned is worth little until it is mended",
-            "ADV304", "ADV314", "ADV317", "ADV318", "ADV320", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "OPT412", "REC116",
+            "ADV304", "ADV314", "ADV317", "ADV318", "ADV320", "DAT704", "DAT708", "KL226", "KL233", "NUM507", "NUM509", "OPT409", "OPT411", "OPT412", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
     **_same("critical", "nothing is learned, or the run has ended, until it is mended",
             "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", "REC144", wasted=True),
