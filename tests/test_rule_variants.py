@@ -154,9 +154,9 @@ def test_a_kl_that_never_moves_is_that_of_an_encoder_that_is_not_trained(
     grows: float, found: bool, tmp_path: Path
 ) -> None:
     log = tmp_path / "console.log"
-    rec = 600 + 600 * np.exp(-np.arange(80) / 6)
-    kl = 4.0 * np.geomspace(1, grows, 80) * noise(0.15)[:80]
-    rows = zip(rec * noise(0.05, seed=1)[:80], kl, strict=True)
+    rec = 600 + 600 * np.exp(-np.arange(160) / 6)
+    kl = 4.0 * np.geomspace(1, grows, 160) * noise(0.1)[:160]
+    rows = zip(rec * noise(0.05, seed=1)[:160], kl, strict=True)
     log.write_text("".join(f"[{5 * (i + 1)}] recon_loss:{r:.3f} total_kld:{k:.3f}\n" for i, (r, k) in enumerate(rows)))
     got = diagnose(read(log))
     assert any(f.code == "KL233" and f.severity == "critical" for f in got.findings) == found

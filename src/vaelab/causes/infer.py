@@ -118,11 +118,9 @@ def infer_causes(
     judged = []
     for cause in possible:
         looked_for = [k for k in cause.expects if k.split(":")[0] in checked and roles.issuperset(k.split(":")[1:])]
-        reasons = [
-            Reason(key, counts[id(f)] * _log_ratio(word, f), f)
-            for key, word in cause.expects.items()
-            if (f := seen.get(key)) is not None
-        ]
+        # a finding that is named by its code and by its subject too counts once, by the word for the subject
+        named = {id(f): (key, f) for key in sorted(cause.expects, key=len) if (f := seen.get(key)) is not None}
+        reasons = [Reason(key, counts[i] * _log_ratio(cause.expects[key], f), f) for i, (key, f) in named.items()]
         supported = any(r.finding.severity != "info" for r in reasons if r.finding and cause.expects[r.key] != "never")
         test = cause.check(facts) if supported and cause.check is not None else None
         reasons += _absent(cause, seen, looked_for, reach)
