@@ -73,7 +73,7 @@ def rules_page() -> str:
         NOTE,
         f"The {len(ALL_RULES)} checks that `vaelab diagnose` makes. A code never changes its meaning. A rule that lacks what "
         "it needs is listed in the report as not run. `--select` and `--ignore` take codes or their beginnings; "
-        "`vaelab explain KL201` prints one entry. A letter with a number (C2, D7) is a row of [causes.md](causes.md).",
+        "`vaelab explain KL201` prints one entry. A letter with a number (C2, D7) is one of the [causes](causes.md).",
     ]
     for letters, family in RULE_FAMILIES.items():
         members = [rule for rule in ALL_RULES if rule.code.rstrip("0123456789") == letters]
@@ -102,7 +102,7 @@ def lint_rules_page() -> str:
         "# Rules of lint, and known faults of public trainers",
         NOTE,
         f"The {len(LINT_RULES)} checks that `vaelab lint` makes on settings, and the {len(KNOWN_BUGS)} faults of public trainers' "
-        "code that it names where they bite. Codes never change their meaning. [linting.md](linting.md) says how to use it.",
+        "code that it names where they bite. Codes never change their meaning. [Linting](linting.md) says how to use it.",
         "\n".join(["| Code | Name | What it says |", "| --- | --- | --- |", *rows]),
     ]
     for rule in LINT_RULES:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -28,7 +29,12 @@ def browser(width: int, height: int) -> webdriver.Chrome:
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
         options.add_argument(argument)
-    driver = webdriver.Chrome(options=options)
+    # named, or selenium would ask the network for one
+    options.binary_location, service = (
+        shutil.which("chromium") or "",
+        webdriver.ChromeService(shutil.which("chromedriver")),
+    )
+    driver = webdriver.Chrome(options=options, service=service)
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     return driver

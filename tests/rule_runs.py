@@ -71,6 +71,15 @@ def _() -> Draft:
     return out
 
 
+@fires("REC144", "critical", {"training / held-out, least": (4.0, 0.2), "now": (4.0, 0.2)})
+def _() -> Draft:
+    out = with_rec(vae(warm_up=0.0), decay(ROWS, 8.0, 3.2, 4) * noise())
+    held_out = np.full(ROWS, np.nan)
+    held_out[29::30] = 0.8
+    out.columns["val/rec_loss"] = held_out
+    return out
+
+
 @fires("REC116", "critical", {"after the jump": (0.9, 0.15)})
 def _() -> Draft:
     return jumps_up(0.9, 0.1)

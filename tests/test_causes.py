@@ -25,7 +25,7 @@ from vaelab.rules import ALL_RULES
 from vaelab.rules.base import Finding
 from vaelab.run import Column, Run
 
-SIZES = {"A": 9, "B": 13, "C": 15, "D": 19, "E": 13, "F": 8, "G": 5, "H": 9, "I": 6}
+SIZES = {"A": 9, "B": 13, "C": 15, "D": 19, "E": 14, "F": 8, "G": 5, "H": 9, "I": 6}
 CHANGES = [(c, change) for c in CAUSES.values() for change in c.change]
 CODES = {rule.code for rule in ALL_RULES}
 PRESENT: dict[str, Any] = {

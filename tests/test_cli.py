@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,6 +192,12 @@ def test_help_explains_every_option(command: list[str]) -> None:
     result = runner.invoke(app, [*command, "--help"], env={"COLUMNS": "160", "TERM": "dumb"})
     assert result.exit_code == 0
     assert "Example" in result.stdout or not command
+
+
+@pytest.mark.parametrize("command", [[], ["diagnose"], ["evaluate"], ["train"]])
+def test_help_names_no_types_of_python(command: list[str]) -> None:
+    help_text = runner.invoke(app, [*command, "--help"], env={"COLUMNS": "160", "TERM": "dumb"}).stdout
+    assert "--help" in help_text and not re.search(r"<(list|str|bool|int|float|path)\b", help_text)
 
 
 @pytest.mark.parametrize(

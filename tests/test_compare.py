@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,13 @@ def test_runs_of_unlike_length_meet_at_the_common_step() -> None:
     comparison = compare([diagnosis("a.log", rows=100), diagnosis("b.log", rows=300)])
     assert comparison.common_step == 990
     assert [run.last_step for run in comparison.runs] == [990, 2990]
+
+
+def test_of_many_runs_only_those_of_one_name_are_numbered() -> None:
+    made = compare([diagnosis(source) for source in ("x/a.log", "x/b.log", "x/a.log", "y/c.log", "x/a.log")])
+    assert [PurePath(run.label).as_posix() for run in made.runs] == [
+        "x/a.log (1)", "x/b.log", "x/a.log (2)", "y/c.log", "x/a.log (3)",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ browser = test_html_browser.browser
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    """120 runs; kl_weight grows with the number, every second one says its batch size."""
+    """120 runs; kl_weight grows with the number, and the rate with it, every second one says its batch size."""
     runs = []
     for i in range(120):
-        more = {"batch_size": 8} if i % 2 else {}
+        more = {"lr": (i + 1) * 4.5e-7} | ({"batch_size": 8} if i % 2 else {})
         name = f"runs/run-{i}/train.log" if i else f"runs/{HOSTILE.replace('/', '')}/train.log"
         runs.append(diagnosis(name, rec=0.001 * (1 + i % 7), kl_weight=(i + 1) * 1e-12, **more))
     return compare_page([replace(d, status="stop" if i == 50 else "healthy") for i, d in enumerate(runs)])
@@ -95,3 +95,13 @@ def test_curves_lie_over_each_other_by_step_and_by_samples(opened: Any) -> None:
     assert "Not drawn: run-50" in opened.find_element(By.ID, "left-out").text
     choose(opened, "metric", "kl_loss")
     assert 36_000 < opened.execute_script("return vaelab.state.plot.data[1].find((v) => v != null)") < 38_500
+
+
+def test_short_settings_stand_in_one_line_and_stars_are_explained(opened: Any) -> None:
+    lines = """return [...document.querySelectorAll('#runs td')].filter((td) => /^[\\d.e-]+$/.test(td.textContent)).map((td) => {
+      const range = document.createRange(); range.selectNodeContents(td); return range.getClientRects().length; })"""
+    assert set(opened.execute_script(lines)) == {1}
+    stars = opened.execute_script(
+        "return [...document.querySelectorAll('#runs th')].filter((th) => th.textContent.includes('*')).length"
+    )
+    assert stars > 0 and "* not comparable" in opened.execute_script("return document.body.innerText")

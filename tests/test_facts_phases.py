@@ -178,6 +178,12 @@ def test_damage_that_stays_has_its_size(remains: float, seed: int) -> None:
     assert shock.remaining == pytest.approx(remains, rel=0.08)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_from_row_to_row_does_not_hide_a_level_that_stays_worse(seed: int) -> None:
+    shock = infer(shocked(2.0, 10, noise=0.22, remains=1.45, seed=seed).run()).phases.shock("rec_loss")
+    assert shock is not None and shock.seen and shock.recovered_step is None
+
+
 def test_a_shock_is_seldom_seen_where_there_is_none_and_never_as_lasting() -> None:
     shocks = [infer(shocked(1.0, 10, noise=0.15, seed=seed).run()).phases.shock("rec_loss") for seed in range(20)]
     seen = [s for s in shocks if s is not None and s.seen]

@@ -4,6 +4,7 @@ are seen first, nothing is cut, nothing scrolls sideways, and all text can be re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from helpers_report import hostile_diagnosis, make_diagnosis
 from vaelab.diagnosis import Diagnosis
 from vaelab.report import to_html
 from vaelab.report.compare_page import compare_page
+from vaelab.run import ReadNote
 from web_helpers import server, wait
 
 browser = test_html_browser.browser
@@ -93,8 +95,15 @@ def collapse() -> Diagnosis:
     return vaelab.diagnose(vaelab.read(str(LOGS / "radiodiff-collapse/train.log")))
 
 
+def long_words() -> Diagnosis:
+    """Reading left a note with a path that has no place to break."""
+    diagnosis = make_diagnosis()
+    note = ReadNote("left_aside", 1, f"other logs were left aside: /{'run' * 60}/events.out.tfevents")
+    return replace(diagnosis, run=replace(diagnosis.run, notes=(note,)))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("made", [collapse, make_diagnosis, hostile_diagnosis])
+@pytest.mark.parametrize("made", [collapse, make_diagnosis, hostile_diagnosis, long_words])
 def test_a_report_is_seen_in_full(
     browser: Any, at_screen: Callable[..., None], tmp_path: Path, made: Callable[[], Diagnosis], scheme: str
 ) -> None:

@@ -170,11 +170,18 @@ def test_only_a_run_that_goes_on_is_told_to_stop_or_to_change() -> None:
     assert "Stop this run" not in "\n".join(shown(watched(LOGS / "radiodiff-collapse")))
 
 
-def test_the_silence_of_a_log_stands_beside_its_verdict(all_runs: list[WatchedRun]) -> None:
+@pytest.mark.parametrize(("width", "expected"), [(80, "silent 40 min: kl_loss"), (140, "silent 40 min  kl_loss")])
+def test_the_silence_of_a_log_stands_beside_its_verdict(all_runs: list[WatchedRun], width: int, expected: str) -> None:
     silent = next(run for run in all_runs if run.id.startswith("run-ldm"))
     silent.stalled, silent.stale = True, 2400.0
-    (line,) = [line for line in shown(all_runs, width=140) if "ldm-lightning-lr" in line and "step" in line]
-    assert "silent 40 min" in line and "kl_loss" in line
+    (line,) = [line for line in shown(all_runs, width=width) if line.startswith("  ACT") and "ldm-lightning-lr" in line]
+    assert expected in line
+
+
+def test_the_second_line_of_the_reason_stands_under_the_first() -> None:
+    lines = shown(watched(LOGS / "radiodiff-collapse"))
+    at = next(i for i, line in enumerate(lines) if line.startswith("Why"))
+    assert lines[at + 1].startswith(" " * 8 + "KL weighs")
 
 
 def test_words_are_not_broken(all_runs: list[WatchedRun]) -> None:
@@ -186,7 +193,7 @@ def test_words_are_not_broken(all_runs: list[WatchedRun]) -> None:
 def test_the_keys_are_named_and_choose_the_run(all_runs: list[WatchedRun]) -> None:
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
     lines = [line.plain for line in page(all_runs, console, 80, 24, None, all_runs[0], "q leave")]
-    assert lines[-1] == "q leave" and any(line.startswith("> ACT         ldm") for line in lines)
+    assert lines[-1] == "q leave" and any(line.startswith("> ACT      ldm") for line in lines)
 
 
 def test_findings_that_are_gone_are_shown_for_a_while() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def test_columns_are_original_reconstruction_and_amplified_error(tmp_path: Path)
     original, reconstruction, error = (int(picture(path)[row, GAP + i * cell + 100, 0]) for i in range(3))
     assert (original, reconstruction) == (round(0.5 * 127.5), round(0.6 * 127.5))
     assert error == pytest.approx(127.5 * 1.4, abs=1)  # 4 x 0.1 above grey
+
+
+def test_the_png_says_where_its_tiles_lie(tmp_path: Path) -> None:
+    x = clips(frames=5)
+    with Image.open(write_preview(tmp_path, 1, x, -x, ["a", "b"])[0]) as shown:
+        tiles, pixels = json.loads(shown.info["tiles"]), np.asarray(shown)
+    assert (tiles["width"], tiles["height"]) == (192, 128) and len(tiles["lefts"]) == 3 and len(tiles["tops"]) == 2
+    for top in tiles["tops"]:
+        for left, level in zip(tiles["lefts"], (-0.5, -0.1, 0.3), strict=True):
+            for start, value in ((left, level), (left + tiles["cell"], -level)):
+                tile = pixels[top : top + tiles["height"], start : start + tiles["width"]]
+                assert tile.min() == tile.max() == round(127.5 * (1 + value))
 
 
 def test_the_png_shows_first_middle_and_last_frame(tmp_path: Path) -> None:

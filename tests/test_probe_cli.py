@@ -79,7 +79,7 @@ def test_a_run_is_probed_and_its_diagnosis_reads_the_result(run: Path) -> None:
     pictures = {"channels.png", "noise.png", "prior.png", "interpolation.png", "cell.png"}
     assert names == {"probe.md", "probe.html", *pictures}
     page = (run / "probe/probe.html").read_text()
-    assert all(f'src="{name}"' in page for name in pictures)
+    assert all(f'src="{name}"' in page for name in pictures) and "Power by size of detail" in page
     for name in content["pictures"]:
         with Image.open(run / "probe" / name) as picture:
             assert np.asarray(picture).std() > 5  # not one colour

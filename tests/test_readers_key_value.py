@@ -48,6 +48,29 @@ def test_diffusers_bar_with_alternating_dicts() -> None:
     assert "disc_loss" in run and "rec_loss" in run
 
 
+def test_a_bar_drawn_before_its_numbers_counts_no_numbers_of_the_step_before(log) -> None:
+    shown = [
+        (1, "g_loss=0.5, kl=30"),
+        (2, "g_loss=0.5, kl=30"),  # tqdm's update draws the new step, set_postfix its numbers
+        (2, "d_loss=2"),
+        (3, "d_loss=2"),
+        (3, "g_loss=0.5, kl=30"),  # equal to step 1 by chance: a row
+        (4, "g_loss=0.5, kl=30"),
+        (4, "d_loss=1.5"),
+    ]
+    bar = "".join(f"\rSteps: {25 * step:3d}%|##| {step}/4 [00:0{step}<00:00, 1.00it/s, {end}]" for step, end in shown)
+    raw = log(bar + "\n")
+    assert raw.steps.tolist() == [1, 2, 3, 4]
+    assert values(raw) == {"g_loss": [0.5, 0.5], "kl": [30.0, 30.0], "d_loss": [2.0, 1.5]}
+
+
+def test_a_bar_leaves_zeros_at_the_end_away(log) -> None:
+    shown = ("loss=20.1, lr=0.001, w=0.0000", "loss=2.25, lr=0.001, w=0.0001", "loss=0.5, lr=0.001, w=0.0001")
+    raw = log("".join(f"\rSteps: 50%|#| {i}/4 [00:01<00:02, 1.00it/s, {s}]" for i, s in enumerate(shown, 1)) + "\n")
+    decimals = {c.original: c.decimals for c in raw.columns}
+    assert decimals == {"loss": 1, "lr": 5, "w": 4}, "w is printed with four decimals by the trainer"
+
+
 def test_lightning_bar_counts_over_epochs(log) -> None:
     raw = log(
         "Sanity Checking DataLoader 0: 100%|##| 2/2 [00:00<00:00, loss=9.0]\n"
@@ -353,6 +376,14 @@ def test_spellings_of_the_step(log, row: str, steps: list[int]) -> None:
     assert log("".join(row.format(i) + "\n" for i in (1, 2, 3))).steps.tolist() == steps
 
 
+def test_a_step_in_brackets_holds_where_other_lines_name_a_step_without_metrics(log) -> None:
+    """Of 1Konny/Beta-VAE: "Saved checkpoint(iter:400)" between the rows is not their step."""
+    rows = [f"[{i * 100}] recon_loss:{900 / i:.3f} total_kld:{i:.3f}\nvar1:1.01 var2:0.98 \n" for i in range(1, 9)]
+    raw = log("".join([*rows[:4], "Saved checkpoint(iter:400)\n", *rows[4:], "Saved checkpoint(iter:800)\n"]))
+    assert raw.steps.tolist() == [100 * i for i in range(1, 9)]
+    assert values(raw)["total_kld"] == [float(i) for i in range(1, 9)]
+
+
 def test_a_number_in_brackets_that_does_not_grow_is_no_step(log) -> None:
     raw = log("".join(f"[{i % 2}] epoch {i} loss=0.{i}\n" for i in range(1, 9)))
     assert raw.steps.tolist() == list(range(1, 9)) and raw.step_unit == "epoch"
@@ -403,6 +434,21 @@ def test_a_step_that_is_said_twice_at_an_epochs_end_counts_on(log) -> None:
     rows = [(1, 100), (1, 200), (2, 200), (2, 400), (3, 400), (3, 600)]
     raw = log("".join(f"epoch: {epoch} step: {step} loss: 0.{step}{epoch}\n" for epoch, step in rows))
     assert raw.steps.tolist() == [step for _, step in rows]
+
+
+def test_what_is_printed_behind_an_open_bar_is_a_line_of_its_own(log) -> None:
+    bar = "\r 10%|#    | {0}/100 [00:01<01:06, 4.46it/s]"
+    text = "".join(
+        bar.format(i) + f"2026-01-01 10:00:0{i} INFO step: {i}, rec_loss: 0.{i}, kl_loss: 3.5\n" for i in range(1, 9)
+    )
+    raw = log(text)
+    assert raw.steps.tolist() == list(range(1, 9))
+    assert next(c for c in raw.columns if c.original == "rec_loss").values.tolist() == [i / 10 for i in range(1, 9)]
+
+
+def test_a_postfix_behind_the_clock_of_a_bar_belongs_to_it(log) -> None:
+    raw = log("".join(f"\r{i}%|#    | {i}/100 [00:01<01:06, 4.46it/s], loss=0.{i}" for i in range(1, 9)) + "\n")
+    assert raw.steps.tolist() == list(range(1, 9))
 
 
 def test_of_a_bar_drawn_over_with_backspaces_the_last_state_is_the_row(log) -> None:
@@ -502,6 +548,32 @@ def test_a_resume_is_an_event_whatever_the_logger_writes_before_it(log, before: 
     rows = [f"{before}step {s} loss 0.{s}\n" for s in range(10, 40)]
     raw = log("".join([*rows[:20], f"{before}Resuming from checkpoint /ckpt/last.pt (step 29)\n", *rows[20:]]))
     assert [(e.kind, e.step, e.line) for e in raw.events] == [("resume", 29, 21)]
+
+
+def test_a_checkpoint_loaded_with_its_place_is_a_resume_and_one_of_weights_alone_is_none(log) -> None:
+    rows = [f"step {s} loss 0.{s}\n" for s in range(10, 40)]
+    for line, kinds in (
+        ("=> loaded checkpoint 'ckpt/last (iter 29)'\n", ["resume"]),
+        ("loaded checkpoint vgg_lpips.pth\n", []),
+    ):
+        raw = log("".join([*rows[:20], line, *rows[20:]]))
+        assert [e.kind for e in raw.events] == kinds and all(e.step == 29 for e in raw.events)
+
+
+@pytest.mark.parametrize(
+    ("changed", "goes_on", "kinds"),
+    [("", True, ["resume"]), ("2", True, []), ("", False, [])],
+    ids=["same", "other", "first step"],
+)
+def test_settings_printed_again_where_the_count_goes_on_are_a_resume(
+    log, changed: str, goes_on: bool, kinds: list[str]
+) -> None:
+    """A trainer that announces no resume prints its settings at each start; other numbers in a dict are no settings of it."""
+    settings = "Namespace(" + ", ".join(f"{name}={{0}}{i}" for i, name in enumerate("abcdefgh")) + ")\n"
+    rows = [f"step {s} loss 0.{s}\n" for s in range(10, 40)]
+    again = rows[20:] if goes_on else rows
+    raw = log("".join([settings.format(""), *rows[:20], settings.format(changed), *again]))
+    assert [e.kind for e in raw.events] == kinds
 
 
 def test_a_second_trainer_in_the_same_file_is_a_second_run(log) -> None:

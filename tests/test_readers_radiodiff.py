@@ -91,6 +91,18 @@ def test_a_progress_bar_repeats_lines(log) -> None:
     assert raw.notes == []
 
 
+def test_lines_that_begin_behind_an_open_bar(log) -> None:
+    """``python train_vae.py 2>&1 | tee console.log``: the bar leaves no line end, so that logging goes on in its line."""
+    text = "".join(
+        f"\r{pair(step, 100.0 - step).splitlines()[1]}: {step}%|#   | {step}/150000 [00:01<01:06,  4.46it/s, rank=0]"
+        f"{pair(step + 2, 98.0 - step)}"
+        for step in range(0, 10, 2)
+    )
+    (run,) = build_runs(log(pair(0, 100.0) + text))
+    assert run.steps.tolist() == [0, 2, 4, 6, 8, 10]
+    assert run["total_loss"].tolist() == [100.0, 98.0, 96.0, 94.0, 92.0, 90.0]
+
+
 def test_a_second_process_is_left_out(log) -> None:
     raw = log("".join(pair(s, total=t) for s in range(0, 5000, 500) for t in (1.0, 2.0)))
     assert set(column(raw, "train/total_loss").values[column(raw, "train/total_loss").logged]) == {1.0}

@@ -172,6 +172,14 @@ def test_a_resume_in_a_second_file_is_stitched(tmp_path: Path) -> None:
     assert [event.kind for event in run.events] == ["resume"]
 
 
+def test_a_second_file_that_goes_on_is_a_resume_and_one_of_another_writer_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "events.out.tfevents.1", [scalar(step, "a", 1.0) for step in range(0, 100, 5)])
+    write(tmp_path / "events.out.tfevents.2", [scalar(step, "a", 2.0) for step in range(100, 150, 5)])
+    write(tmp_path / "events.out.tfevents.3", [scalar(step, "val/a", 2.0) for step in range(150, 160, 5)])
+    run = read(tmp_path)
+    assert len(run) == 32 and [(event.kind, event.step) for event in run.events] == [("resume", 100)]
+
+
 def test_a_restart_in_the_same_folder_is_another_run(tmp_path: Path) -> None:
     for number in (1, 2):
         write(tmp_path / f"events.out.tfevents.{number}", [scalar(step, "a", number) for step in range(0, 50, 5)])

@@ -11,6 +11,7 @@ from rich.console import Console
 from helpers_report import empty_diagnosis, hostile_diagnosis, make_diagnosis, make_run
 from vaelab.diagnosis import Diagnosis
 from vaelab.report import render
+from vaelab.report.first_view import first_view
 from vaelab.run import ReadNote
 
 
@@ -72,14 +73,23 @@ def test_several_runs_make_a_table_with_one_row_each() -> None:
     text = screen(make_diagnosis(), healthy, empty_diagnosis(), width=140)
     assert "top cause" in text
     for status in ("stop", "healthy", "cannot-tell"):
-        assert sum(line.split()[2:3] == [status] for line in text.splitlines()) == 1
+        assert sum(line.split()[:1] == [status] for line in text.splitlines()) == 1
+
+
+def test_a_table_of_runs_says_what_to_change_and_breaks_no_word_at_80_columns() -> None:
+    runs = [make_diagnosis(make_run(20, source=f"logs/a-name-of-some-length-{i}/train.log")) for i in range(2)]
+    lines = screen(*runs, width=80).splitlines()
+    assert sum(line.split()[1:2] == [f"a-name-of-some-length-{i}/"] for line in lines for i in range(2)) == 2
+    assert sum(line.strip().startswith("train.log") for line in lines) == 2
+    words = first_view(runs[0]).changes[0].text.split()
+    assert words and all(sum(word in line for line in lines) >= 2 for word in words)
 
 
 def test_the_folder_that_all_runs_share_is_said_once() -> None:
     runs = [make_diagnosis(make_run(20, source=f"/data/project/logs/{name}.log")) for name in ("one", "two")]
     text = screen(*runs, width=120)
     assert text.splitlines()[0].rstrip() == "2 runs under /data/project/logs/"
-    assert text.splitlines()[-1] == "vaelab diagnose /data/project/logs/one.log  says what to change."
+    assert text.splitlines()[-1] == "vaelab diagnose /data/project/logs/one.log  says more."
     assert text.count("/data/") == 2, "in the heading, and in the command to paste"
 
 

@@ -119,3 +119,38 @@ def test_a_learning_rate_that_jumps_beyond_all_before_is_acted_on_at_once(
     out.columns["lr"] = np.where(np.arange(ROWS) < 200, before, after)
     found = finding(out.head(201), "OPT404")
     assert found is not None and found.severity == severity and found.first_step == out.steps[200]
+
+
+@pytest.mark.parametrize("latent_goes_on", [True, False])
+def test_blank_samples_jump_and_then_cost_nothing_any_more(latent_goes_on: bool) -> None:
+    row, since = np.arange(ROWS), np.maximum(np.arange(ROWS) - 180, 0)
+    rec = np.where(row < 180, 0.3 + 0.7 * np.exp(-row / 15), 0.02 + 0.98 * np.exp(-since / 12))
+    begins = 1000 * (1 - np.exp(-(row + 1) / 20))
+    kl = begins if latent_goes_on else np.where(row < 180, begins, 1000 * (1 - np.exp(-(since + 1) / 20)))
+    out = draft({"rec_loss": rec * noise(), "kl_loss": kl * noise(seed=1)})
+    easier, again = finding(out, "DAT706"), finding(out, "RES804")
+    # untrained weights have the KL of the first rows; then it began anew
+    assert (again is None) == latent_goes_on
+    assert not latent_goes_on or (easier is not None and easier.severity == "critical")
+
+
+@pytest.mark.parametrize(("name", "found"), [("total_kld", True), ("kld", False)])
+def test_a_kl_that_is_named_a_total_has_a_unit(name: str, found: bool, tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    rec = 600 + 2400 * np.exp(-np.arange(80) / 6) * noise(0.01)[:80]
+    log.write_text("".join(f"[{5 * (i + 1)}] recon_loss:{v:.3f} {name}:0.5{i % 7}0\n" for i, v in enumerate(rec)))
+    assert bool(diagnose(read(log), select=["KL201"]).findings) == found
+
+
+@pytest.mark.parametrize(("grows", "found"), [(1.0, True), (2.0, False)])
+def test_a_kl_that_never_moves_is_that_of_an_encoder_that_is_not_trained(
+    grows: float, found: bool, tmp_path: Path
+) -> None:
+    log = tmp_path / "console.log"
+    rec = 600 + 600 * np.exp(-np.arange(80) / 6)
+    kl = 4.0 * np.geomspace(1, grows, 80) * noise(0.15)[:80]
+    rows = zip(rec * noise(0.05, seed=1)[:80], kl, strict=True)
+    log.write_text("".join(f"[{5 * (i + 1)}] recon_loss:{r:.3f} total_kld:{k:.3f}\n" for i, (r, k) in enumerate(rows)))
+    got = diagnose(read(log))
+    assert any(f.code == "KL233" and f.severity == "critical" for f in got.findings) == found
+    assert not found or got.causes[0].id == "E14"

@@ -77,11 +77,6 @@ def _() -> Draft:
     return with_rec(vae(), decay(ROWS, 12_000, 900) * noise())
 
 
-@fires("REC108", "info", {"level": (0.0016, 0.1)})
-def _() -> Draft:
-    return with_rec(vae(warm_up=0.0), decay(ROWS, 0.2, 0.0016, 40) * noise())
-
-
 def _() -> Draft:
     out = vae()
     val = np.full(ROWS, np.nan)
@@ -150,6 +145,13 @@ def _() -> Draft:
     out = with_rec(vae(), decay(ROWS, 0.2, 0.01, 30) * noise())
     out.columns["kl_loss"] = np.r_[np.full(170, 1000), np.geomspace(1000, 2e5, 130)] * noise(seed=1)
     return with_rec(out, out.columns["rec_loss"])
+
+
+@fires("KL233", "warn", {"now": (1000, 0.1)})
+def _() -> Draft:
+    out = vae(warm_up=0.0)
+    out.columns["kl_loss"] = 1000 * noise(0.1, seed=1)
+    return with_rec(out, decay(ROWS, 0.3, 0.15, 30) * noise())
 
 
 # --- ADV ------------------------------------------------------------------------------------------------------------------
@@ -297,11 +299,6 @@ def _() -> Draft:
     return out
 
 
-@fires("NUM503", "info")
-def _() -> Draft:
-    return CASES["NUM502"].build()
-
-
 @fires("NUM504", "warn", {"highest": (65_536, 0), "lowest after": (4, 0)})
 def _() -> Draft:
     out = vae()
@@ -434,14 +431,6 @@ def _() -> Draft:
     every = np.arange(ROWS) % 20 == 19
     out.columns["val/rec_loss"] = np.where(every, 0.01, np.nan)
     out.columns["val_ema/rec_loss"] = np.where(every, 0.02, np.nan)
-    return out
-
-
-@fires("RES803", "info", {"epoch before": (5, 0), "epoch after": (0, 0)})
-def _() -> Draft:
-    out = vae()
-    rows = np.arange(ROWS)
-    out.epochs = np.where(rows < 180, rows // 30, (rows - 180) // 30)
     return out
 
 

@@ -312,22 +312,12 @@ def test_data_errors_are_counted(tmp_path: Path) -> None:
     assert message(diagnose(tmp_path / "stdout.log"), "DAT702").startswith("20 messages")
 
 
-def test_an_epoch_that_begins_again_while_the_step_goes_on(tmp_path: Path) -> None:
-    c = curves()
-    rows = [{"_step": 10 * i, "epoch": i // 20 if i < 100 else (i - 100) // 20, "train/generator_loss": 2e5 * c.l1[i],
-             "train/rec_loss": 2e5 * c.l1[i], "train/latents_std": 1.0} for i in range(ROWS)]  # fmt: skip
-    diagnosis = diagnose(write_csv(tmp_path / "history.csv", rows))
-    assert len(diagnosis.run) == ROWS
-    assert found(diagnosis)["RES803"] == "info"
-    assert "from 4 to 0 at step 1,000" in message(diagnosis, "RES803")
-
-
 # --- causes that show in the log ----------------------------------------------------------------------------------------------
 
 NOTHING_SHOWS = {
-    "A3", "A6", "A9", "B3", "B7", "C10", "C13", "C14", "D11", "D13", "E10", "G2", "G4", "H1", "H2", "H6", "I1", "I2", "I3", "I4", "I6",
+    "A3", "A6", "A9", "B3", "B7", "B11", "C10", "C13", "C14", "D11", "D13", "E10", "G2", "G4", "H1", "H2", "H6", "H7", "I1", "I2", "I3", "I4", "I6",
 }  # fmt: skip
-"""Causes in code, batches or evaluation; and G4, runs compared with different weights or clip sizes, which ``vaelab compare`` finds."""
+"""Causes in code, batches or evaluation; B11 and H7, whose signs healthy runs show as well; and G4, runs compared with different weights or clip sizes, which ``vaelab compare`` finds."""
 
 
 def test_every_fault_that_a_log_or_a_measurement_shows_is_predicted_by_a_rule() -> None:

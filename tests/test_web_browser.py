@@ -258,12 +258,16 @@ def test_a_phone_needs_no_sideways_scrolling(opened: Callable[..., Any], tmp_pat
 
 def test_a_preview_is_shown_and_its_slider_goes_back(opened: Callable[..., Any], tmp_path: Path) -> None:
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     write_log(tmp_path / "b/metrics.csv")
     own = tmp_path / "own"
     (own / "previews").mkdir(parents=True)
     for step, colour in ((10, "red"), (20, "blue")):
-        Image.new("RGB", (64, 32), colour).save(own / f"previews/preview_{step:08d}.png")
+        shown, tiles = Image.new("RGB", (64, 32), colour), PngInfo()
+        shown.paste("white", (32, 0, 64, 32))
+        tiles.add_text("tiles", '{"width": 32, "height": 32, "cell": 32, "lefts": [0], "tops": [0]}')
+        shown.save(own / f"previews/preview_{step:08d}.png", pnginfo=tiles)
     lines = (
         f'{{"step": {i}, "rec_mse": {0.5 / (i + 1)}, "rec_loss": {0.4 / (i + 1)}, "clip_coefficient": 1.0}}\n'
         for i in range(60)
@@ -275,6 +279,15 @@ def test_a_preview_is_shown_and_its_slider_goes_back(opened: Callable[..., Any],
     browser.find_element(By.CSS_SELECTOR, "#previews input").send_keys(Keys.ARROW_LEFT)
     wait(lambda: str(script(browser, loaded)).endswith("/previews/10.png"))
     assert "10 (1 of 2)" in text_of(browser, "#previews output")
+    # the left of the original and the right of the reconstruction
+    pixels = """const c = document.querySelector('#previews canvas').getContext('2d');
+      return [4, 28].map((x) => [...c.getImageData(x, 16, 1, 1).data].slice(0, 3))"""
+    choose = (
+        "const s = document.querySelector('#previews select'); s.value = 'wipe'; s.dispatchEvent(new Event('change'))"
+    )
+    script(browser, choose)
+    wait(lambda: script(browser, pixels) == [[255, 0, 0], [255, 255, 255]])
+    assert complaints(browser) == []
 
 
 def test_runs_are_compared_over_samples_too(opened: Callable[..., Any], tmp_path: Path) -> None:

@@ -186,24 +186,19 @@ def delay_picture(axes: Axes, parts: tables.Parts) -> None:
 
 
 def reliability_picture(axes: Axes, parts: tables.Parts) -> None:
-    """What was right against what was stated."""
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    """How often verdicts and first causes were right, by how sure vaelab said it was; a point is the larger, the more runs it stands for."""
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as sure as right")
     for part, runs in parts.items():
-        for of, marker, name in (
-            (wrong_or_right, "o", "something is wrong, or nothing"),
-            (cause_right, "^", "first cause"),
+        for of, marker, style, name in (
+            (wrong_or_right, "o", "-", "something is wrong, or nothing"),
+            (cause_right, "^", ":", "first cause"),
         ):
             bins = reliability(of(runs))
-            axes.plot(
-                [b.stated for b in bins],
-                [b.right for b in bins],
-                marker=marker,
-                linestyle="-" if marker == "o" else ":",
-                color=COLOURS[part],
-                label=f"{part}: {name}",
-            )
-    axes.set_xlabel("stated")
-    axes.set_ylabel("right")
+            stated, right = [b.stated for b in bins], [b.right for b in bins]
+            axes.plot(stated, right, style, marker=marker, markersize=3, color=COLOURS[part], label=f"{part}: {name}")
+            axes.scatter(stated, right, [3 * b.n for b in bins], COLOURS[part], marker=marker, alpha=0.4)
+    axes.set_xlabel("how sure vaelab said it was")
+    axes.set_ylabel("share that was right")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
 

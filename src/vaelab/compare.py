@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -12,6 +14,7 @@ import numpy as np
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.errors import ConfigError
+from vaelab.words import number
 
 POINTS = ("before the GAN", "common step", "end", "best")
 LEVEL_ROWS = 25
@@ -101,7 +104,8 @@ def compare(diagnoses: Sequence[Diagnosis]) -> Comparison:
 
 
 def _labels(diagnoses: Sequence[Diagnosis]) -> list[str]:
-    """The part of the sources that tells the runs apart (``run-a`` of ``logs/run-a/train.log``), else numbers."""
+    """The part of the sources that tells the runs apart (``run-a`` of ``logs/run-a/train.log``); runs that it does not tell apart are
+    numbered beside it, all runs where it is empty."""
     parts = [PurePath(d.run.source).parts for d in diagnoses]
     shortest = min(len(p) for p in parts)
     first = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
@@ -112,8 +116,10 @@ def _labels(diagnoses: Sequence[Diagnosis]) -> list[str]:
         if len(set(level)) == len(middles):
             return list(level)
     labels = [str(PurePath(*p[first : len(p) - last])) if len(p) > first + last else "" for p in parts]
-    unique = len(set(labels)) == len(labels) and all(labels)
-    return labels if unique else [f"run {i}" for i in range(1, len(diagnoses) + 1)]
+    if not all(labels):
+        return [f"run {i}" for i in range(1, len(diagnoses) + 1)]
+    numbers = {label: itertools.count(1) for label, times in Counter(labels).items() if times > 1}
+    return [f"{label} ({next(numbers[label])})" if label in numbers else label for label in labels]
 
 
 def _summary(d: Diagnosis, label: str) -> RunSummary:
@@ -340,7 +346,9 @@ def _conclusion(
     candidates = [s for s in between if _could_act(s.key, at, pair, runs, low, high)]
     if not candidates:
         return f"{what} No setting that both logs give explains it: look at the data, the seed and the start weights."
-    shown = [f"{s.key} ({_shown(s.values[high][0])} against {_shown(s.values[low][0])})" for s in candidates]
+    shown = [
+        f"{s.key} ({setting_text(s.values[high][0])} against {setting_text(s.values[low][0])})" for s in candidates
+    ]
     if len(candidates) == 1:
         return f"{what} The only known difference in settings is {shown[0]}."
     return f"{what} Confounded: cannot tell which of {', '.join(shown)} it is. Change one at a time."
@@ -365,5 +373,6 @@ def _differs(quantity: Quantity, low: float, high: float) -> bool:
     return high - low > 0.1 * max(abs(high), abs(low))
 
 
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def setting_text(value: Any) -> str:
+    """``1e-06``, ``50,001``, ``hinge``."""
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -14,8 +14,9 @@ from vaelab.words import rough
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
-    from vaelab.facts.breakdown import Breakdown
 
+STILL = 0.03
+"""Change of a loss from its first row on up to which it has not moved."""
 FAR = 3.0
 """Factor from which two numbers of a test are apart beyond doubt."""
 
@@ -156,24 +157,13 @@ def rate_jumped_or_diverged(facts: Facts) -> CheckResult | None:
     broke = facts.breakdown
     if broke is None:
         return None
-    return CheckResult(broke.kind in ("rise", "early"), _before(broke))
+    return CheckResult(broke.kind in ("rise", "early"), broke.text)
 
 
 def calm_until_not_finite(facts: Facts) -> CheckResult | None:
     """The rows before a loss that is not finite."""
     broke = facts.breakdown
-    return None if broke is None else CheckResult(broke.kind in ("calm", "start"), _before(broke))
-
-
-def _before(broke: Breakdown) -> str:
-    """What stood before the first loss that is not finite, as a sentence."""
-    if broke.kind == "start":
-        return f"The very first loss, at step {broke.step:,}, is not finite: no update had been made."
-    if broke.kind == "early":
-        return f"The losses are not finite from step {broke.step:,} on, after {broke.rows} finite row{'s' if broke.rows != 1 else ''}."
-    if broke.kind == "rise":
-        return f"Before step {broke.step:,} {broke.metric} rose to {broke.rise:.3g} times what it had been."
-    return f"No term rose in the rows before step {broke.step:,}."
+    return None if broke is None else CheckResult(broke.kind in ("calm", "start"), broke.text)
 
 
 def starts_at_peak_rate(facts: Facts) -> CheckResult | None:
@@ -193,9 +183,9 @@ def never_moved(facts: Facts) -> CheckResult | None:
     if not moved or not noisy < 0.03:
         return None
     text = f"From the first row to now the losses changed by {max(moved):.1%}."
-    if max(moved) <= 0.01 + noisy:
+    if max(moved) <= STILL + noisy:
         return CheckResult(True, text)
-    return CheckResult(False, text) if max(moved) > 0.03 + 4 * noisy else None
+    return CheckResult(False, text) if max(moved) > STILL + 4 * noisy else None
 
 
 def rate_has_decayed(facts: Facts) -> CheckResult | None:

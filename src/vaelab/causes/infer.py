@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
 from vaelab.causes.types import Cause, CheckResult
+from vaelab.records import dataclass
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts
@@ -28,7 +29,7 @@ UNNAMED = {"info": 0.1, "warn": 0.02, "critical": 0.001}
 0.003 there; less here of a critical one, since the first cause of a verdict has to explain what the verdict is about). A cause that is
 not in the list names none. Halved or tripled, each of these numbers changes the right first causes of that part by 2 in 100 at most: what
 separates causes is what they expect."""
-COMMON = {"ADV303 info": 0.34, "DAT710 warn": 0.07, "REC108 info": 0.52}
+COMMON = {"ADV303 info": 0.34, "DAT710 warn": 0.07}
 """P(finding | no fault) where healthy runs show it far more often than its severity says, and faulty ones no less: counted by
 ``benchmarks/faultbench/count.py``. Rates of all findings, or of each cause, did worse on mechanisms, systems and trainers that they were not
 counted on."""

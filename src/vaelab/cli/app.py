@@ -18,6 +18,7 @@ from vaelab.cli.explain import explain
 from vaelab.cli.import_config import import_config
 from vaelab.cli.lint import lint
 from vaelab.cli.mcp import mcp
+from vaelab.cli.plain_help import Command, PlainHelp
 from vaelab.cli.presets import presets
 from vaelab.cli.probe import probe
 from vaelab.cli.reconstruct import reconstruct
@@ -30,7 +31,7 @@ from vaelab.cli.usage import UsageError, sentence
 from vaelab.cli.watch import watch
 
 
-class Commands(TyperGroup):
+class Commands(PlainHelp, TyperGroup):
     """Ends every command with one sentence instead of a traceback, wrong usage too."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -65,19 +66,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (diagnose, report, compare, explain, rules):
-    app.command(no_args_is_help=command is not rules)(command)
+    app.command(no_args_is_help=command is not rules, cls=Command)(command)
 app.command(no_args_is_help=True, cls=TrainCommand)(train)
-app.command(no_args_is_help=True)(resume)
-app.command(no_args_is_help=True)(watch)
-app.command()(presets)
-app.command(no_args_is_help=True)(probe)
-app.command(no_args_is_help=True)(evaluate)
-app.command(no_args_is_help=True)(reconstruct)
-app.command()(mcp)
-app.command(no_args_is_help=True)(import_config)
-app.command(no_args_is_help=True)(lint)
-app.command(no_args_is_help=True)(smoke)
-app.command()(schema)
+app.command(no_args_is_help=True, cls=Command)(resume)
+app.command(no_args_is_help=True, cls=Command)(watch)
+app.command(cls=Command)(presets)
+app.command(no_args_is_help=True, cls=Command)(probe)
+app.command(no_args_is_help=True, cls=Command)(evaluate)
+app.command(no_args_is_help=True, cls=Command)(reconstruct)
+app.command(cls=Command)(mcp)
+app.command(no_args_is_help=True, cls=Command)(import_config)
+app.command(no_args_is_help=True, cls=Command)(lint)
+app.command(no_args_is_help=True, cls=Command)(smoke)
+app.command(cls=Command)(schema)
 
 
 def _print_version(wanted: bool) -> None:

@@ -40,18 +40,21 @@ def evaluation_page(evaluation: Evaluation) -> str:
         if all(name in of for of in per_clip)
     ]  # fmt: skip
     spectra = [table.spectrum for table in tables if table.spectrum is not None]
+    spectrum = None
     if len(spectra) == len(tables):
-        plots.append(spectrum_plot(FREQUENCIES, spectra[0][0], [made for _, made in spectra], names))
+        spectrum = spectrum_plot(FREQUENCIES, spectra[0][0], [made for _, made in spectra], names)
     shown = [
         ("Scores", evaluation.header(), evaluation.rows(), ". ".join(evaluation.explanations())),
         ("Published", *published_rows(evaluation, None), PUBLISHED_WARNING),
     ]
     judged = list(zip(names, evaluation.diagnoses, strict=True))
-    return measured_page(Measured(evaluation.data, judged, [p for p in plots if p], (), shown, evaluation.notes))
+    plots = [plot for plot in plots if plot]
+    return measured_page(Measured(evaluation.data, judged, plots, spectrum, (), shown, evaluation.notes))
 
 
 def probe_page(result: ProbeResult, diagnosis: Diagnosis, folder: Path) -> str:
-    """``probe.html`` in ``folder``: verdict, pictures, tables."""
+    """``probe.html`` in ``folder``: verdict, power by size of detail, pictures, tables."""
+    from vaelab.evaluation.radial import FREQUENCIES
     from vaelab.probing.render import cell_text, title_of
 
     pictures = [(os.path.relpath(path, folder), PICTURES.get(path.stem, path.stem)) for path in result.pictures]
@@ -59,4 +62,8 @@ def probe_page(result: ProbeResult, diagnosis: Diagnosis, folder: Path) -> str:
         (t.title, t.columns, [[cell_text(cell) for cell in row] for row in t.rows], t.note) for t in result.tables
     ]
     notes = [*result.statements, *(f"Not judged: {text}" for text in result.cannot_tell)]
-    return measured_page(Measured(title_of(result), [(result.checkpoint, diagnosis)], (), pictures, tables, notes))
+    spectrum = None
+    if result.spectrum is not None:
+        spectrum = spectrum_plot(FREQUENCIES, result.spectrum[0], [result.spectrum[1]], [result.checkpoint])
+    judged = [(result.checkpoint, diagnosis)]
+    return measured_page(Measured(title_of(result), judged, (), spectrum, pictures, tables, notes))

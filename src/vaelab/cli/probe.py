@@ -155,11 +155,11 @@ def _write(result: ProbeResult, diagnosis: Diagnosis, folder: Path, run: Path | 
     from vaelab.probing.render import to_markdown
     from vaelab.report import files
 
-    page = folder / "probe.md"
     places = [folder] if run is None else [run] if folder == run / "probe" else [run, folder]
     written = [result.write(place / "probe.json") for place in places]
-    files.write_text(page, to_markdown(result, diagnosis))
-    files.write_text(folder / "probe.html", probe_page(result, diagnosis, folder))
+    files.write_text(folder / "probe.md", to_markdown(result, diagnosis))
+    page = folder / "probe.html"
+    files.write_text(page, probe_page(result, diagnosis, folder))
     return [*written, page]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from vaelab.cli.plain_help import Command
 from vaelab.errors import ConfigError, TrainError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _train(config: TrainConfig, folder: Path, resume: bool, after_stop: bool, is
         raise typer.Exit(INTERRUPTED if outcome.reason == "interrupted" else STOPPED)
 
 
-class TrainCommand(TyperCommand):
+class TrainCommand(Command):
     """Its help ends with the groups of settings; ``--help GROUP`` lists the settings of one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from vaelab.errors import TrainError
 from vaelab.evaluation.pictures import psnr, to_uint8
@@ -36,6 +39,9 @@ def write_preview(
     amplified: brighter than grey where the reconstruction is too bright. Values that are NaN or infinite are magenta.
     Pictures under 192 pixels are enlarged without smoothing.
 
+    The PNG's text ``tiles`` says where the originals lie, in pixels, for who wants to cut them out; each reconstruction lies ``cell`` to
+    the right of its original.
+
     Files are complete or absent. Without the encoder libx264 in PyAV there is only the PNG. Raises TrainError if a file
     cannot be written, ValueError if the shapes and names do not fit together.
     """
@@ -51,8 +57,11 @@ def write_preview(
     chosen = sorted({0, frames // 2, frames - 1})[:FRAMES_IN_PNG]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(_canvas(columns, labels, chosen))
-        files = [_complete(folder / f"preview_{step:08d}.png", lambda part: picture.save(part, format="PNG"))]
+        picture, places = Image.fromarray(_canvas(columns, labels, chosen)), PngInfo()
+        places.add_text("tiles", json.dumps(_tiles(columns, len(chosen))._asdict()))
+        files = [
+            _complete(folder / f"preview_{step:08d}.png", lambda part: picture.save(part, format="PNG", pnginfo=places))
+        ]
         if frames > 1 and "libx264" in av.codecs_available:
             canvases = (_canvas(columns, labels, [t]) for t in range(frames))
             files.append(
@@ -79,22 +88,35 @@ def _pixels(x: torch.Tensor) -> np.ndarray:
     return pixels.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
+class _Tiles(NamedTuple):
+    """Where the tiles of a canvas lie, in pixels. lefts: of the originals, one a frame, ``cell`` before their reconstruction. tops: one a clip."""
+
+    width: int
+    height: int
+    cell: int
+    lefts: list[int]
+    tops: list[int]
+
+
+def _tiles(columns: np.ndarray, frames: int) -> _Tiles:
+    clips, _, _, height, width, _ = columns.shape
+    cell = max(width, SMALLEST_TILE) + GAP  # a narrow picture still has room for its title
+    lefts = [GAP + i * (3 * cell + 2 * GAP) for i in range(frames)]
+    return _Tiles(width, height, cell, lefts, [2 * STRIP + i * (STRIP + height + 2 * GAP) for i in range(clips)])
+
+
 def _canvas(columns: np.ndarray, labels: Sequence[str], frames: Sequence[int]) -> np.ndarray:
     """uint8 (height, width, 3), even sizes, from (B, 3 columns, T, h, w, 3): a row for each clip, its frames beside."""
-    clips, _, count, height, width, _ = columns.shape
-    cell = max(width, SMALLEST_TILE) + GAP  # a narrow picture still has room for its title
-    group = 3 * cell + 2 * GAP
-    row = STRIP + height + 2 * GAP
-    size = (len(frames) * group + GAP, STRIP + clips * row)
+    tiles, count = _tiles(columns, len(frames)), columns.shape[2]
+    size = (tiles.lefts[-1] + 3 * tiles.cell + 2 * GAP, tiles.tops[-1] + tiles.height + 2 * GAP)
     image = Image.new("RGB", (size[0] + size[0] % 2, size[1] + size[1] % 2), BACKGROUND)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_SIZE)
-    for clip in range(clips):
-        top = STRIP + clip * row
-        draw.text((GAP, top + 2), _fitted(labels[clip], size[0] - 2 * GAP, font), TEXT, font)
-        for i, frame in enumerate(frames):
+    for clip, top in enumerate(tiles.tops):
+        draw.text((GAP, top - STRIP + 2), _fitted(labels[clip], size[0] - 2 * GAP, font), TEXT, font)
+        for first, frame in zip(tiles.lefts, frames, strict=True):
             for column, title in enumerate(TITLES):
-                left = GAP + i * group + column * cell
-                image.paste(Image.fromarray(columns[clip, column, frame]), (left, top + STRIP))
+                left = first + column * tiles.cell
+                image.paste(Image.fromarray(columns[clip, column, frame]), (left, top))
                 if clip == 0:
                     numbered = f"{title} (frame {frame + 1})" if column == 0 and count > 1 else title
                     draw.text((left, 2), numbered, TEXT, font)

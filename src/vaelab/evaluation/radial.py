@@ -11,7 +11,7 @@ import torch
 
 from vaelab.run import FloatArray
 
-BINS = 64
+BINS = 32  # as many as the smallest usual frames, of 64 pixels, can tell apart
 FREQUENCIES: FloatArray = (np.arange(BINS) + 0.5) * 0.5 / BINS
 """Middle of each bin, in cycles a pixel; 0.5 is a pattern of two pixels."""
 
@@ -42,6 +42,6 @@ class RadialSpectrum:
         self._count += other._count
 
     def curves(self) -> FloatArray:
-        """(2, 64): power of the originals and of the reconstructions; NaN in bins that frames of this size do not have."""
+        """(2, 32): power of the originals and of the reconstructions; NaN in bins that frames of this size do not have."""
         with np.errstate(invalid="ignore"):
             return self._power / self._count

@@ -105,7 +105,8 @@ class LineSpectrum(_Spectra):
 
     def add(self, x: torch.Tensor, error: torch.Tensor) -> None:
         """Rows of frames: original and error, (..., n), all of one length n."""
-        n = x.shape[-1] // self.factor * self.factor
+        step = math.lcm(2, self.factor)  # of an odd length no line would lie in the middle of a bin
+        n = x.shape[-1] // step * step
         if self.factor >= 2 and n >= FEWEST_LATENTS * self.factor:
             self._add(x[..., :n], error[..., :n])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from vaelab.analysis import Series, Trend, late_rows, level, rolling_median, tre
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
-from vaelab.run import FloatArray
+from vaelab.records import dataclass
 
 CHANCE_LEVELS = {
     1.0: "half of the hinge loss, or a summed least-squares loss",
@@ -94,51 +93,41 @@ def find_adversary(view: View, gan: Gan, algebra: Algebra) -> Adversary | None:
     def active(metric: str) -> Series:
         return view.series(metric).between(start, end)
 
-    disc, real, fake, weight = (active(m) for m in ("disc_loss", "logits_real", "logits_fake", "d_weight"))
+    disc, real, fake, weight, g = (active(m) for m in ("disc_loss", "logits_real", "logits_fake", "d_weight", "g_loss"))
+    disc_loss, real_now, fake_now, weight_now = (s.now if len(s) else None for s in (disc, real, fake, weight))
     family, scale, how = _family(view, start)
-    chance = CHANCE.get(family)
+    chance = CHANCE[family] * scale if family in CHANCE else None
     chance_known = chance is not None
-    if chance is not None:
-        chance *= scale
-    else:
-        alone = (
-            view.series("disc_loss").between(int(view.run.steps[gan.disc_row]), end)
-            if gan.disc_row is not None
-            else disc
-        )
-        chance, how = _first_level(view, gan, alone)
-    gap_values, gap = _gap(real, fake)
+    if chance is None:
+        row = gan.start_row if gan.disc_row is None else gan.disc_row
+        chance, how = _first_level(gan, view.series("disc_loss").between(int(view.run.steps[row]), end))
+    gaps = real.values - fake.values if len(real) == len(fake) else np.empty(0)
     disc_weight = known_disc_weight(view, algebra)
     factor = active("disc_factor").now if view.has("disc_factor") else 1.0
-    g = active("g_loss")
-    ratio = None
-    nll = _nll_level(view, algebra, start, end)
-    if len(weight) and len(g) == len(weight) and nll:
-        ratio = level(np.abs(weight.values * g.values)[-late_rows(len(g)) :]) * factor / nll
-    weighted = active("g_loss_weighted")
-    if ratio is None and len(weighted) and nll:
-        ratio = level(np.abs(weighted.late.values)) / nll
-    total = active("total_loss")
+    terms = np.abs(weight.values * g.values) * factor if len(g) == len(weight) else np.empty(0)
+    if not len(terms):
+        terms = np.abs(active("g_loss_weighted").values)
+    nll, total = _nll_level(active("nll_loss"), active("rec_loss"), algebra), active("total_loss")
     return Adversary(
         rows=max(len(disc), len(real), len(weight)),
         family=family,
         scale=scale,
         family_how=how,
         chance=chance,
-        disc_loss=_late(disc),
+        disc_loss=disc_loss,
         disc_trend=trend(disc.values) if len(disc) else None,
-        real=_late(real),
-        fake=_late(fake),
-        gap=gap,
-        gap_trend=trend(gap_values) if len(gap_values) else None,
-        gap_noise=float(np.std(np.diff(gap_values)) / math.sqrt(2)) if len(gap_values) > 4 else None,
-        d_weight=_late(weight),
-        raw_ratio=_late(weight) / disc_weight if disc_weight and len(weight) else None,  # type: ignore[operator]
+        real=real_now,
+        fake=fake_now,
+        gap=level(gaps[-late_rows(len(gaps)) :]) if len(gaps) else None,
+        gap_trend=trend(gaps) if len(gaps) else None,
+        gap_noise=float(np.std(np.diff(gaps)) / math.sqrt(2)) if len(gaps) > 4 else None,
+        d_weight=weight_now,
+        raw_ratio=weight_now / disc_weight if disc_weight and weight_now is not None else None,
         d_weight_trend=trend(np.log(np.maximum(weight.values, 1e-12))) if len(weight) else None,
-        at_clamp=_clamped(view, start, disc_weight),
-        gan_to_nll=ratio,
+        at_clamp=_clamped(weight, active("d_weight_clamped"), disc_weight, view.trainer.clamp),
+        gan_to_nll=level(terms[-late_rows(len(terms)) :]) / nll if nll and len(terms) else None,
         negative_total=float(np.mean(total.values < 0)) if len(total) else 0.0,
-        best_gap=float(rolling_median(gap_values, 9).max()) if len(gap_values) >= 9 else None,
+        best_gap=float(rolling_median(gaps, 9).max()) if len(gaps) >= 9 else None,
         chance_known=chance_known,
     )
 
@@ -149,7 +138,7 @@ def known_disc_weight(view: View, algebra: Algebra) -> float | None:
     return None if solved is None or view.trainer.fixed_d_weight else solved.value
 
 
-def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]:
+def _first_level(gan: Gan, disc: Series) -> tuple[float | None, str]:
     """``(chance, how it is known)`` from where disc_loss begins: an untrained discriminator is at its chance level.
 
     Only where its first rows are in the log (the GAN starts there, or the log begins with the run). The chance level of a loss
@@ -164,48 +153,23 @@ def _first_level(view: View, gan: Gan, disc: Series) -> tuple[float | None, str]
     if not 0.2 * LEAST_CHANCE <= began <= MOST_CHANCE:
         return None, "not known"  # it had won, or lost its way, before the first row
     near = [c for c in CHANCE_LEVELS if -NEAR <= math.log(c / began) <= FALLEN]
-    if (
-        not near
-    ):  # a loss of several discriminators, or weighted: where it has fallen since, it began with nothing learned
-        fell = disc.now < 0.5 * began
-        return (began, f"its own first level, {began:.3g}") if fell else (None, "not known")
+    if not near:  # several discriminators, or a weight: where it has fallen since, it began with nothing learned
+        return (began, f"its own first level, {began:.3g}") if disc.now < 0.5 * began else (None, "not known")
     nearest = min(near, key=lambda c: abs(math.log(c / began)))
     return nearest, f"it began at {began:.3g}: {CHANCE_LEVELS[nearest]}"
 
 
-def _late(series: Series) -> float | None:
-    return series.now if len(series) else None
-
-
-def _gap(real: Series, fake: Series) -> tuple[FloatArray, float | None]:
-    if not len(real) or len(real) != len(fake):
-        return np.empty(0), None
-    values = real.values - fake.values
-    return values, level(values[-late_rows(len(values)) :])
-
-
-def _nll_level(view: View, algebra: Algebra, start: int, end: int) -> float | None:
-    nll = view.series("nll_loss").between(start, end)
+def _nll_level(nll: Series, rec: Series, algebra: Algebra) -> float | None:
     if len(nll):
         return abs(nll.now) or None
-    rec = view.series("rec_loss").between(start, end)
     n = algebra.value("n_pixels") or algebra.value("pixelloss_weight")
     return n * rec.now if n and len(rec) else None
 
 
-def _clamped(view: View, start: int, disc_weight: float | None) -> float | None:
-    end = int(view.run.steps[-1])
-    flags = view.series("d_weight_clamped").between(start, end)
+def _clamped(weight: Series, flags: Series, disc_weight: float | None, clamp: float) -> float | None:
     if len(flags):
         return float(np.mean(flags.values))
-    weight = view.series("d_weight").between(start, end)
-    if not len(weight) or not disc_weight:
-        return None
-    return float(np.mean(weight.high >= 0.999 * disc_weight * view.trainer.clamp))
-
-
-def _softplus(x: FloatArray) -> FloatArray:
-    return np.logaddexp(0.0, x)
+    return float(np.mean(weight.high >= 0.999 * disc_weight * clamp)) if len(weight) and disc_weight else None
 
 
 def _family(view: View, start: int) -> tuple[str, float, str]:
@@ -214,35 +178,32 @@ def _family(view: View, start: int) -> tuple[str, float, str]:
     Both losses are convex in the logits, so the loss of the mean logits is a lower bound (Jensen); the family whose
     bound is closest to, and not above, the printed loss is the one in use.
     """
-    default, times = view.trainer.disc_loss_family, view.trainer.disc_loss_scale
-    if not view.has("disc_loss", "logits_real", "logits_fake"):
-        return default, times, "from the trainer's code" if default != "unknown" else "not known"
-    names = ("disc_loss", "logits_real", "logits_fake")
+    default, times, names = (
+        view.trainer.disc_loss_family,
+        view.trainer.disc_loss_scale,
+        ("disc_loss", "logits_real", "logits_fake"),
+    )
+    from_code = (default, times, "from the trainer's code" if default != "unknown" else "not known")
+    if not view.has(*names):
+        return from_code
     values, rows, _ = view.joint(names, linear=False)
     keep = view.run.steps[rows] >= start
-    if not keep.any():
-        return default, times, "from the trainer's code"
-    d, r, f = (values[m][keep] for m in names)
-    declared = view.run.config.get("disc_loss")
-    hinge = 0.5 * (np.maximum(0, 1 - r) + np.maximum(0, 1 + f))
-    vanilla = 0.5 * (_softplus(-r) + _softplus(f))
-    slack = 0.01 + 1.5 * view.half_unit("disc_loss", d) + view.half_unit("logits_real", r)
-    if declared == "non-saturating":  # the discriminator's half is cross-entropy
-        declared = "vanilla"
-    if declared in CHANCE:
+    declared = {"non-saturating": "vanilla"}.get(
+        str(view.run.config.get("disc_loss")), view.run.config.get("disc_loss")
+    )
+    if keep.any() and declared in CHANCE:
         return str(declared), times, "declared"
-    if default != "unknown":
-        return default, times, "from the trainer's code"
-    best, best_cost = ("unknown", 1.0), 0.12
+    if default != "unknown" or not keep.any():
+        return from_code
+    d, r, f = (values[m][keep] for m in names)
+    hinge = 0.5 * (np.maximum(0, 1 - r) + np.maximum(0, 1 + f))
+    vanilla = 0.5 * (np.logaddexp(0.0, -r) + np.logaddexp(0.0, f))
+    slack = 0.01 + 1.5 * view.half_unit("disc_loss", d) + view.half_unit("logits_real", r)
+    best, best_cost = ("unknown", 1.0, "no known loss fits"), 0.12
     for name, base in (("hinge", hinge), ("vanilla", vanilla)):
         for scale in (1.0, 0.5, 2.0):
             bound = scale * base
-            over = np.maximum(0, bound - d - slack)
-            cost = float(level(np.abs(d - bound)) / scale + 5 * np.mean(over) / scale)
+            cost = float(level(np.abs(d - bound)) + 5 * np.mean(np.maximum(0, bound - d - slack))) / scale
             if cost < best_cost:
-                best, best_cost = (name, scale), cost
-    return (
-        best[0],
-        best[1],
-        "fits disc_loss against the mean logits" if best[0] != "unknown" else "no known loss fits",
-    )
+                best, best_cost = (name, scale, "fits disc_loss against the mean logits"), cost
+    return best

@@ -1,36 +1,35 @@
-"""Loss algebra: solve for the hidden constants (weights, pixel count) and say whether the identities close.
+"""Loss algebra: which sums the trainer's loss is made of, the hidden constants in them (weights, pixel count), and whether they close.
 
-Printed values are rounded, so a constant comes out as an interval: the intersection over rows of what rounding allows.
-Sums hold exactly for values of one step and for means over the same steps, and only roughly for windowed medians
-(95% of ratios within 0.917 .. 1.169 for windows of 20).
+A trainer's reconstruction term is one of three: nll = pixelloss_weight x rec + perceptual_weight x perceptual; N x rec, N the summed
+pixels; or n x ((weights as in the first) / exp(logvar) + logvar), that of ``vaelab train`` (``weights_apart``). Then
+total = nll + kl_weight x KL + the GAN term + what else the trainer adds.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import field
 
 import numpy as np
 
-from vaelab.analysis import level, quantile
-from vaelab.facts.extra_terms import solve_extra, solve_lecam
+from vaelab.analysis import level
 from vaelab.facts.identities import (
-    MEDIAN_RATIO,
     Identity,
+    Printed,
+    Rows,
     Solved,
-    before_gan,
+    best_value,
     check_identity,
-    fit_two,
+    factor,
+    fit,
     in_force,
-    intersect,
     nice_in,
-    typical,
 )
-from vaelab.facts.own_terms import declare_pixels, learned, per_value, weighted_terms
 from vaelab.facts.phases import Gan
-from vaelab.facts.pixels import solve_pixels
-from vaelab.facts.total import solve_disc_weight, solve_kl_weight, total_with_gan
+from vaelab.facts.reconstruction_term import Sums
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 from vaelab.run import FloatArray
 from vaelab.words import number
 
@@ -42,18 +41,15 @@ class Algebra:
     terms: weighted value of every term, float64 (n,), for shares over any stretch of rows.
     """
 
-    solved: dict[str, Solved]
+    solved: Mapping[str, Solved]
     identities: tuple[Identity, ...]
-    shares_first: dict[str, float]
-    shares_now: dict[str, float]
-    terms: dict[str, FloatArray] = field(default_factory=dict)
+    shares_first: Mapping[str, float]
+    shares_now: Mapping[str, float]
+    terms: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def shares(self, rows: slice) -> dict[str, float]:
         """Share of each term in the loss by absolute value (medians over ``rows``); empty if a term is unknown there."""
-        sizes = {m: level(np.abs(v[rows][np.isfinite(v[rows])])) for m, v in self.terms.items()}
-        sizes = {m: v for m, v in sizes.items() if math.isfinite(v)}
-        total = sum(sizes.values())
-        return {m: v / total for m, v in sizes.items()} if total > 0 and "reconstruction" in sizes else {}
+        return _shares(self.terms, rows)
 
     def value(self, name: str) -> float | None:
         found = self.solved.get(name)
@@ -62,207 +58,278 @@ class Algebra:
 
 def solve(view: View, gan: Gan) -> Algebra:
     """Solve what the columns of ``view`` allow; unknown trainers get the mean form and the summed form tried in turn."""
-    solved: dict[str, Solved] = {}
-    identities: list[Identity] = []
-    scale = 0.5 if view.run.format in view.trainer.half_total_in else 1.0
-    summed = view.trainer.nll_reduction in ("sum-per-sample", "sum-per-frame")
-    if view.trainer.nll_reduction == "unknown" and view.has("rec_loss"):
-        summed = _looks_summed(view)
-    if view.trainer.rec_kind == "weighted-nll-sum":
-        summed = True  # rec_loss is the nll: there is nothing to solve for
-    elif view.trainer.size_varies:
-        summed = True  # no one number of pixels to solve for
-    elif view.trainer.weights_apart:
-        _solve_weights(view, gan, solved, identities)
-        declare_pixels(view, solved)
-    elif view.trainer.rec_kind == "l1-sum":
-        summed = False
-        _solve_weights(view, gan, solved, identities)
-    elif summed:
-        solve_pixels(view, gan, solved, identities, scale)
-    elif view.has("rec_loss"):
-        _solve_weights(view, gan, solved, identities)
-    solve_kl_weight(view, gan, solved, identities, scale)
-    solve_disc_weight(view, solved)
-    solve_lecam(view, gan, solved)
-    if any(view.has(m) for m in view.trainer.extra_terms):
-        solve_extra(view, gan, solved, identities)
-    else:
-        identities.extend(total_with_gan(view, gan, solved, scale))
-    terms = _terms(view, gan, solved, summed)
-    algebra = Algebra(solved, tuple(identities), {}, {}, terms)
+    solver = _Solver(view, gan)
+    solver.reconstruction()
+    solver.kl_weight()
+    solver.disc_weight()
+    solver.lecam_weight()
+    solver.total()
+    terms = solver.terms()
     finite = [np.isfinite(v) for m, v in terms.items() if m != "GAN"]
     rows = np.flatnonzero(np.all(finite, axis=0)) if finite else np.empty(0, np.int64)
+    first: dict[str, float] = {}
+    now: dict[str, float] = {}
     if len(rows):
-        first = algebra.shares(slice(int(rows[0]), int(rows[0]) + 1))
-        now = algebra.shares(slice(int(rows[-max(1, len(rows) // 10)]), int(rows[-1]) + 1))
-        return replace(algebra, shares_first=first, shares_now=now)
-    return algebra
+        first = _shares(terms, slice(int(rows[0]), int(rows[0]) + 1))
+        now = _shares(terms, slice(int(rows[-max(1, len(rows) // 10)]), int(rows[-1]) + 1))
+    return Algebra(solver.solved, tuple(solver.identities), first, now, terms)
 
 
-def _looks_summed(view: View) -> bool:
-    left = "nll_loss" if view.has("nll_loss") else "total_loss"
-    if not view.has(left):
-        return False
-    values, _, _ = view.joint((left, "rec_loss"))
-    ratio = np.abs(values[left]) / np.maximum(np.abs(values["rec_loss"]), 1e-300)
-    return bool(len(ratio) and level(ratio) > 200)
+def _shares(terms: Mapping[str, FloatArray], rows: slice) -> dict[str, float]:
+    sizes = {m: level(np.abs(v[rows][np.isfinite(v[rows])])) for m, v in terms.items()}
+    sizes = {m: v for m, v in sizes.items() if math.isfinite(v)}
+    total = sum(sizes.values())
+    return {m: v / total for m, v in sizes.items()} if total > 0 and "reconstruction" in sizes else {}
 
 
-# --- mean-reduced trainers: nll = pixel_weight * rec + perceptual_weight * p -----------------------------------------
+class _Solver(Sums):
+    """All sums of one run: the reconstruction term, and beside it the KL, the GAN and what else the trainer adds."""
 
-
-def _solve_weights(view: View, gan: Gan, solved: dict[str, Solved], identities: list[Identity]) -> None:
-    has_p = view.has("perceptual_loss") and "lpips" not in view.trainer.rec_kind  # else rec_loss contains it
-    kl_weight = view.number("kl_weight")
-    if view.has("nll_loss"):
-        left_names: tuple[str, ...] = ("nll_loss",)
-    elif view.has("total_loss", "kl_loss") and kl_weight is not None:
-        left_names = ("total_loss", "kl_loss")
-    else:
-        return
-    if not view.has("rec_loss"):
-        return
-    # only the constant of a learned variance makes an nll negative
-    if not view.trainer.weights_apart and view.has("nll_loss") and view.series("nll_loss").values.min() < 0:
-        return
-    names = left_names + ("rec_loss",) + (("perceptual_loss",) if has_p else ())
-    apart = view.trainer.weights_apart
-    if apart and (learned(view) or len(left_names) == 2):
-        names += ("logvar",) if view.has("logvar") else ()
-    values, rows, how = view.joint(names, linear="logvar" not in names)
-    keep = values["rec_loss"] > 0
-    if len(left_names) == 2:
-        keep &= before_gan(view, gan, rows)
-    if not apart and view.has("logvar") and np.any(view.series("logvar").values):
-        return
-    if not keep.any():
-        return
-    values = {m: v[keep] for m, v in values.items()}
-    rows = rows[keep]
-    error = {m: view.half_unit(m, v) for m, v in values.items()}
-    left = values[left_names[0]]
-    left_error = error[left_names[0]]
-    if len(left_names) == 2:
-        left = left - (kl_weight or 0.0) * values["kl_loss"]
-        left_error = left_error + abs(kl_weight or 0.0) * error["kl_loss"]
-    relation = "nll_loss" if len(left_names) == 1 else "total_loss - kl_weight x kl_loss"
-    if apart:
-        alone = per_value(view, left, left_error, rows)
-        if alone is None:
+    def kl_weight(self) -> None:
+        """kl_weight from what total_loss has beside nll_loss before the GAN starts."""
+        view, declared = self.view, self.view.number("kl_weight")
+        weighted = self.trainer.kl_reduction == "weighted" or self.trainer.rec_kind == "weighted-nll-sum"
+        if weighted or not view.has("kl_loss"):
             return
-        left, left_error, relation = alone[0], alone[1], relation.replace("nll_loss", alone[2])
-    p = values.get("perceptual_loss", np.zeros(len(left)))
-    p_error = error.get("perceptual_loss", np.zeros(len(left)))
-    rec, rec_error = values["rec_loss"], error["rec_loss"]
-    declared_w, declared_p = view.number("pixelloss_weight"), view.number("perceptual_weight")
-    weight_p, unsure_p, from_fit = (1.0 if declared_p is None else declared_p), 0.0, False
-    if has_p and how != "medians":
-        fitted = fit_two(left, rec, p, left_error, rec_error, p_error)
-        if fitted is not None:
-            weight_p, spread = fitted
-            from_fit = True
-            agrees = declared_p is not None and abs(declared_p - weight_p) <= spread
-            snapped = declared_p if agrees else nice_in(weight_p - spread, weight_p + spread)
-            exact = snapped if snapped is not None else weight_p
-            unsure_p = 0.0 if agrees else spread
-            solved["perceptual_weight"] = Solved(
-                "perceptual_weight", exact, weight_p - spread, weight_p + spread, "closes", how, len(left),
-                f"perceptual_weight is {exact:g} (fit over {len(left)} rows: {weight_p:.3f} +- {spread:.3f}).", declared_p,
-            )  # fmt: skip
-            weight_p = exact
-    rest = left - weight_p * p
-    guess = max(level(rest / rec), 0.0)
-    slack = left_error + weight_p * p_error + guess * rec_error + unsure_p * p
-    if how == "medians":
-        least, most = (left - left_error) * MEDIAN_RATIO[0], (left + left_error) * MEDIAN_RATIO[1]
-        if len(left) == 1 and view.run.columns["rec_loss"].smoothing.kind != "window_median":
-            least, most = left - left_error, left + left_error
-        lows, highs = (least - weight_p * p - slack) / rec, (most - weight_p * p + slack) / rec
-    else:
-        lows, highs = (rest - slack) / rec, (rest + slack) / rec
-    low, high, inside = typical(lows, highs) if how == "medians" else intersect(lows, highs)
-    closes = inside >= 0.9 and high > 0
-    nice = nice_in(max(low, 1e-9), high)
-    value = nice if nice is not None else (low + high) / 2
-    if declared_w is not None and low <= declared_w <= high:
-        value = declared_w
-    excluded = " 1 is excluded." if low > 1.02 or high < 0.98 else ""
-    assumed = "" if from_fit or not has_p else f" with perceptual_weight {weight_p:g}"
-    how_text = {"exact": "values of single steps", "means": "epoch means", "medians": "windowed medians, which add up"
-                " only roughly"}[how]  # fmt: skip
-    row = int(rows[-1])
-    example = f"{value:g} x {number(rec[-1])}" + (f" + {weight_p:g} x {number(p[-1])}" if has_p else "")
-    if closes:
+        why = "; the log lacks the columns to check it with"
+        if view.has("nll_loss", "total_loss"):
+            why = "; no row without the GAN term to check it with"
+            on = Rows(view, ("total_loss", "nll_loss", "kl_loss"))
+            before = on.rows < self.start
+            with_gan = self.trainer.weights_apart and not before.any() and view.has("g_loss_weighted")
+            keep = (before | with_gan) & (on["kl_loss"].value > 0)
+            if keep.any():
+                return self._kl_weight(on.where(keep), with_gan)
+        if declared is not None and "kl_weight" not in self.solved:
+            self.solved["kl_weight"] = Solved.as_declared("kl_weight", declared, why)
+
+    def _kl_weight(self, on: Rows, with_gan: bool) -> None:
+        total, nll = on["total_loss"] * self.halves, on["nll_loss"]
+        kl = on["kl_loss"] * self.view.kl_growth(on.rows)
+        others, also = self._row_weighted(on)
+        if with_gan:
+            others = others + self._gan_term(on)
+        part = total - others - nll
+        if on.how == "medians":
+            part = Printed(part.value, part.error + 0.05 * np.abs(nll.value))
+        low, high, inside = factor(part, kl)
+        less, row = also.replace(" + ", " - "), int(np.argmax(kl.value))
+        declared = self.view.number("kl_weight")
+        at = f"step {on.step(row):,}"
+        if high <= 0 or inside < 0.9:
+            text = f"total_loss{less} - nll_loss is not kl_weight x kl_loss with one weight ({low:.3g} to {high:.3g} over {len(on)} rows)."
+            return self.add("kl_weight", declared, (low, high), on, text, "does-not-close")
+        if low <= 0:
+            known = declared is not None and declared <= high
+            said = (
+                f"kl_weight {declared:g} gives {declared * kl.value[row]:.2g}"
+                if declared is not None
+                else f"its weight is below {high:.2g}"
+            )
+            text = (
+                f"total_loss{less} equals nll_loss within print precision ({at}: {number(total.value[row] - others.value[row])} and"
+                f" {number(nll.value[row])}) because the KL term is too small to show: {said}. It has no visible effect on the loss."
+            )
+            return self.add("kl_weight", declared if known else None, (max(low, 0.0), high), on, text, "closes")
+        value = best_value(low, high, declared)
+        right = nll + kl * value
         text = (
-            f"pixelloss_weight is {number(value)} (interval {low:.2f} to {high:.2f}{assumed}): {relation} = {example} ="
-            f" {number(value * rec[-1] + weight_p * p[-1])}, printed {number(left[-1])} at step {int(view.run.steps[row]):,}"
-            f" ({how_text}).{excluded}"
+            f"kl_weight is {value:.3g} (interval {low:.3g} to {high:.3g}, {len(on)} rows): total_loss{less} = nll_loss + kl_weight x kl_loss"
+            f" closes at {at}: {number(nll.value[row])} + {number(value * kl.value[row])} = {number(right.value[row])}, printed"
+            f" {number(total.value[row] - others.value[row])}."
         )
-        if has_p and not (low <= 1 <= high) and weight_p == 1:
-            text += f" It is not rec + perception ({number(rec[-1] + p[-1])})."
-    else:
+        self.add("kl_weight", value, (low, high), on, text)
+        self.check("total-before-gan", f"total_loss = nll_loss + kl_weight x kl_loss{also}", total, right + others, on)
+
+    def disc_weight(self) -> None:
+        """disc_weight from the clamp: d_weight at its maximum is disc_weight x 1e4, and stands there again and again."""
+        if not self.view.has("d_weight"):
+            return
+        declared, column, series = (
+            self.view.number("disc_weight"),
+            self.view.run.columns["d_weight"],
+            self.view.series("d_weight"),
+        )
+        top = float(series.high.max())
+        repeats = 0 if self.trainer.fixed_d_weight else int(np.sum(column.values == top))
+        low = top / self.trainer.clamp
+        # three significant digits (tqdm) repeat by chance: there only a round disc_weight is believed
+        coarse = column.decimals is not None and column.decimals <= 0
+        believed = not coarse or nice_in(0.999 * low, 1.001 * low) is not None
+        if column.smoothing.kind == "none" and top >= 10 and repeats >= 3 and believed:
+            text = (
+                f"disc_weight is {low:g}: d_weight stops at exactly {top:,.6g} in {repeats} rows, which is its clamp"
+                f" disc_weight x {number(self.trainer.clamp)}."
+            )
+            self.solved["disc_weight"] = Solved("disc_weight", low, low, low, "closes", "clamp", text, declared)
+        elif declared is not None:
+            self.solved["disc_weight"] = Solved.as_declared("disc_weight", declared, "")
+
+    def lecam_weight(self) -> None:
+        """Weight of the LeCam term from disc_loss = disc_factor x (non_saturated_d_loss + lecam_weight x lecam_loss)."""
+        names = ("disc_loss", "non_saturated_d_loss", "lecam_loss")
+        if not self.active or not self.view.has(*names):
+            return
+        on = Rows(self.view, names)
+        disc, plain, lecam = (on[m] for m in names)
+        keep = (on.rows >= self.start) & (lecam.value > lecam.error) & (disc.value != 0)
+        if on.how != "exact" or not keep.any():
+            return
+        low, high, inside = factor((disc - plain)[keep], lecam[keep])
+        if low <= 0 <= high:
+            return  # too small to show in the digits that are printed
+        closes = inside >= 0.9 and low > 0
+        value = best_value(low, high)
         text = (
-            f"{relation} = w x rec_loss + {weight_p:g} x perceptual_loss does not close with one w: rows ask for"
-            f" {quantile(rest / rec, 0.05):.3g} to {quantile(rest / rec, 0.95):.3g} ({how_text})."
+            f"lecam_weight is {value:.3g} ({low:.3g} to {high:.3g}): disc_loss contains it, non_saturated_d_loss is the plain loss."
+            if closes
+            else "disc_loss is not non_saturated_d_loss + one weight x lecam_loss."
         )
-    solved["pixelloss_weight"] = Solved(
-        "pixelloss_weight", value if closes else None, low, high, "closes" if closes else "does-not-close", how,
-        len(left), text, declared_w,
-    )  # fmt: skip
-    if len(left_names) == 1:
-        predicted = value * rec + weight_p * p
-        identities.append(
-            check_identity("nll", f"{relation} = {number(value)} x rec_loss" + (f" + {weight_p:g} x perceptual_loss" if has_p else ""),
-                      left, predicted, slack, rows, view, how)
-        )  # fmt: skip
+        self.add("lecam_weight", value if closes else None, (low, high), on, text)
 
+    def total(self) -> None:
+        """The whole sum once the GAN is on; where the trainer has terms beside nll, KL and GAN, their weights too."""
+        view, weighted = self.view, self.view.has("g_loss_weighted")
+        gan = ("g_loss_weighted",) if weighted else ("d_weight", "g_loss")
+        said = "g_loss_weighted" if weighted else "d_weight x disc_factor x g_loss"
+        extra = [m for m in self.trainer.extra_terms if view.has(m)]
+        if extra:
+            if view.has("total_loss", "nll_loss"):
+                has_gan = view.has(*gan)
+                on = Rows(view, ("total_loss", "nll_loss", *(gan if has_gan else ()), *extra))
+                self._extra(on, extra, f"nll_loss{f' + {said}' if has_gan else ''}", has_gan)
+            return
+        formula = f"total_loss = nll_loss + {'' if self.trainer.kl_reduction == 'weighted' else 'kl_weight x '}kl_loss + {said}"
+        if self.trainer.rec_kind == "weighted-nll-sum":
+            text = (
+                "cannot tell: rec_loss is the nll, and this trainer does not log kl_loss, d_weight and g_loss beside it; log them"
+                " to close the sum."
+            )
+            formula = formula.replace("nll_loss", "rec_loss")
+            self.identities.append(Identity("total-with-gan", formula, "cannot-tell", None, 0, text))
+            return
+        if not self.active or not view.has("total_loss", *gan):
+            return
+        for more in (("nll_loss", "kl_loss"), ("nll_loss",), ("kl_loss",), ()):
+            if view.has(*more):
+                on = Rows(view, ("total_loss", *gan, *more), linear=weighted)
+                if np.any(keep := on.rows >= self.start):
+                    break
+        else:
+            return
+        on = on.where(keep)
+        known = self._gan_term(on)
+        if "kl_loss" in more and (weight := self._kl_in_force()) is not None:
+            known = known + on["kl_loss"] * (weight * view.kl_growth(on.rows))
+        if "nll_loss" not in more:
+            if not weighted:
+                self._implied_nll(on, formula, on["total_loss"].value * self.halves - known.value)
+        elif on.how == "medians" and not weighted:
+            text = "cannot tell: d_weight x g_loss is a product, and the log prints medians of 20 steps."
+            self.identities.append(Identity("total-with-gan", formula, "cannot-tell", None, len(on), text))
+        else:
+            others, also = self._row_weighted(on)
+            right = on["nll_loss"] + known + others
+            self.check("total-with-gan", formula + also, on["total_loss"] * self.halves, right, on)
 
-# --- KL weight, disc_weight, total ------------------------------------------------------------------------------------
+    def _extra(self, on: Rows, terms: list[str], said: str, has_gan: bool) -> None:
+        """Weights of the terms beside nll and GAN; the early rows are left out if a weight is annealed."""
+        if on.how != "exact" or len(on) < 4 * len(terms):
+            return
+        keys = [self.trainer.extra_terms[m] for m in terms]
+        formula = f"total_loss = {said}" + "".join(f" + {k} x {m}" for k, m in zip(keys, terms, strict=True))
+        name = "total-with-gan" if np.any(on.rows >= self.start) else "total-before-gan"
+        for part in (on, on.where(slice(len(on) // 2, None))):
+            right = part["nll_loss"] + self._gan_term(part) if has_gan else part["nll_loss"]
+            weights = fit(part["total_loss"] - right, [part[m] for m in terms])
+            if weights is None:
+                return
+            for (weight, _), m in zip(weights, terms, strict=True):
+                right = right + part[m] * weight
+            identity = check_identity(name, formula, part["total_loss"], right, part, self.view)
+            if identity.status == "closes":
+                break
+        self.identities.append(identity)
+        if identity.status != "closes":
+            return
+        for key, (weight, error) in zip(keys, weights or (), strict=True):
+            low, high = weight - 5 * error, weight + 5 * error
+            nice = nice_in(low, high) if low > 0 else None
+            value = weight if nice is None else nice
+            text = f"{key} is {value:.3g} (fit over {identity.rows} rows: {low:.4g} to {high:.4g})."
+            self.add(key, value, (low, high), on, text)
 
+    def _implied_nll(self, on: Rows, formula: str, implied: FloatArray) -> None:
+        """Without an nll column: is the nll that the total asks for possible given rec_loss?"""
+        weight, rec = in_force(self.view, self.solved, "pixelloss_weight"), self.view.series("rec_loss")
+        if weight is None or not len(rec) or self.trainer.nll_reduction != "mean":
+            return
+        rows = np.flatnonzero(np.isfinite(on["rec_loss"].value) & np.isfinite(implied))
+        if not len(rows):
+            return
+        i, perceptual = int(rows[-1]), self.view.series("perceptual_loss")
+        pixel, nll = weight * float(on["rec_loss"].value[i]), float(implied[i])
+        top = float(perceptual.values.max()) if len(perceptual) else 0.1
+        open_ = nll > 1.5 * (pixel + top) or nll < 0.5 * pixel
+        d_weight, g_loss = float(on["d_weight"].value[i]), float(on["g_loss"].value[i])
+        text = (
+            f"{'does not close' if open_ else 'cannot tell'} at step {on.step(i):,}: d_weight x g_loss = {d_weight:.4f} x {g_loss:.4f} ="
+            f" {self._gan_term(on).value[i]:.3f} would need nll {nll:.3f}, but {weight:g} x rec_loss is {pixel:.3g} and perceptual_loss"
+            f" stays below {top:.3g}. The figures are medians, or of different steps."
+        )
+        status = "does-not-close" if open_ else "cannot-tell"
+        self.identities.append(
+            Identity("total-with-gan", formula, status, None, 1, text, on.step(i) if open_ else None)
+        )
 
-def _terms(view: View, gan: Gan, solved: dict[str, Solved], summed: bool) -> dict[str, FloatArray]:
-    """Weighted value of each term of the loss on every row; empty if the reconstruction term is not known."""
-    terms: dict[str, FloatArray] = {}
-    run = view.run
-    kl_weight = in_force(view, solved, "kl_weight")
-    if view.trainer.weights_apart:
-        terms |= weighted_terms(view, weights(view, solved))
-    elif summed:
-        n = solved["n_pixels"].value if "n_pixels" in solved else None
-        if "nll_loss" in run:
-            terms["reconstruction"] = run["nll_loss"]
-        elif view.trainer.rec_kind == "weighted-nll-sum" and "rec_loss" in run:
-            terms["reconstruction"] = run["rec_loss"]
-        elif n is not None and "rec_loss" in run:
-            terms["reconstruction"] = n * run["rec_loss"]
-    else:
-        weight, perceptual = in_force(view, solved, "pixelloss_weight"), solved.get("perceptual_weight")
-        if weight is None and "nll_loss" not in run:
-            weight = view.trainer.defaults.get("pixelloss_weight")
-        if weight is not None and "rec_loss" in run:
-            terms["reconstruction"] = weight * run["rec_loss"]
-            if "perceptual_loss" in run and "lpips" not in view.trainer.rec_kind:
-                terms["perceptual"] = (
-                    perceptual.value if perceptual is not None and perceptual.value is not None else 1.0
-                ) * run["perceptual_loss"]
+    def _gan_term(self, on: Rows) -> Printed:
+        """The generator's adversarial term as it enters the total; 0 before the GAN starts."""
+        if self.view.has("g_loss_weighted"):
+            return on["g_loss_weighted"]
+        return on["d_weight"] * on["g_loss"] * np.where(on.rows >= self.start, self.view.disc_factor(on.rows), 0.0)
+
+    def _row_weighted(self, on: Rows) -> tuple[Printed, str]:
+        """Sum of the terms whose weight is logged beside them (``weighted_terms`` of the trainer), and its part of a formula."""
+        part, said = Printed(np.zeros(len(on)), np.zeros(len(on))), ""
+        for term, weight in self.trainer.weighted_terms.items():
+            if self.view.has(term, weight):
+                part, said = part + on[term] * on[weight], f"{said} + {weight} x {term}"
+        return part, said
+
+    def _kl_in_force(self) -> float | None:
+        return 1.0 if self.trainer.kl_reduction == "weighted" else in_force(self.view, self.solved, "kl_weight")
+
+    # --- shares ---
+
+    def terms(self) -> dict[str, FloatArray]:
+        """Weighted value of each term of the loss on every row; empty if the reconstruction term is not known.
+
+        With a learned logvar, or where n or a weight is not known, the nll as a whole is the reconstruction term.
+        """
+        run, apart, terms = self.view.run, self.trainer.weights_apart, {}
+        pixel, perceptual = (in_force(self.view, self.solved, f"{m}_weight") for m in ("pixelloss", "perceptual"))
+        times: float | None = self.nll_elements if apart else 1.0
+        if self.summed:  # nothing but rec_loss is in the sum
+            n = 1.0 if self.trainer.rec_kind == "weighted-nll-sum" else in_force(self.view, self.solved, "n_pixels")
+            times, pixel, perceptual = None if "nll_loss" in run else n, 1.0, None
+        elif not apart:
+            perceptual = (1.0 if perceptual is None else perceptual) if "lpips" not in self.trainer.rec_kind else None
+            if pixel is None and "nll_loss" not in run:
+                pixel = self.trainer.defaults.get("pixelloss_weight")
+        if "rec_loss" in run and times is not None and pixel is not None and not (apart and self.learned):
+            terms["reconstruction"] = times * pixel * run["rec_loss"]
+            if "perceptual_loss" in run and perceptual is not None:
+                terms["perceptual"] = times * perceptual * run["perceptual_loss"]
         elif "nll_loss" in run:
             terms["reconstruction"] = run["nll_loss"]
-    if view.trainer.kl_reduction == "weighted":
-        kl_weight = 1.0
-    if "kl_loss" in run and kl_weight is not None:
-        terms["KL"] = kl_weight * view.kl_growth(slice(None)) * run["kl_loss"]
-    for metric, key in view.trainer.extra_terms.items():
-        found = solved.get(key)
-        if metric in run and found is not None and found.value is not None:
-            terms[metric] = found.value * run[metric]
-    if gan.state == "active" and "g_loss_weighted" in run:
-        terms["GAN"] = run["g_loss_weighted"]
-    elif gan.state == "active" and {"d_weight", "g_loss"} <= set(run):
-        terms["GAN"] = run["d_weight"] * view.disc_factor(slice(None)) * run["g_loss"]
-    return terms if "reconstruction" in terms else {}
-
-
-def weights(view: View, solved: dict[str, Solved]) -> tuple[float | None, float | None]:
-    """Weights of pixels and of the perceptual part."""
-    return in_force(view, solved, "pixelloss_weight"), in_force(view, solved, "perceptual_weight")
+        if "kl_loss" in run and (weight := self._kl_in_force()) is not None:
+            terms["KL"] = weight * self.view.kl_growth(slice(None)) * run["kl_loss"]
+        for metric, key in self.trainer.extra_terms.items():
+            found = self.solved.get(key)
+            if metric in run and found is not None and found.value is not None:
+                terms[metric] = found.value * run[metric]
+        if self.active and "g_loss_weighted" in run:
+            terms["GAN"] = run["g_loss_weighted"]
+        elif self.active and {"d_weight", "g_loss"} <= set(run):
+            terms["GAN"] = run["d_weight"] * self.view.disc_factor(slice(None)) * run["g_loss"]
+        return terms if "reconstruction" in terms else {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 from vaelab.run import Column, FloatArray
 
 RISE = 3.0
@@ -38,6 +38,17 @@ class Breakdown:
     rows: int
     metric: str | None = None
     rise: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """What stood before the first loss that is not finite, as a sentence."""
+        if self.kind == "start":
+            return f"The very first loss, at step {self.step:,}, is not finite: no update had been made."
+        if self.kind == "early":
+            return f"The losses are not finite from step {self.step:,} on, after {self.rows} finite row{'s' if self.rows != 1 else ''}."
+        if self.kind == "rise":
+            return f"Before step {self.step:,} {self.metric} rose to {self.rise:.3g} times what it had been."
+        return f"No term rose in the rows before step {self.step:,}."
 
 
 def find_breakdown(view: View) -> Breakdown | None:

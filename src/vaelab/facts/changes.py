@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
 from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Track, Tracks
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 JUMP = 1.8
@@ -43,17 +43,11 @@ class Jump(Shift):
 @dataclass(frozen=True)
 class Changes:
     """track: of rec_loss, or of total_loss where the log has no rec_loss; None where it has too few rows or values that are not
-    positive, and then nothing else is known either. jump, drop: its largest lasting rise and fall, None if there is none.
-
-    roughness: row-to-row noise of log rec_loss before any GAN (0.1 = 10%); None with fewer than 12 rows.
-    real_logit_spread: standard deviation over mean of logits_real of the untrained discriminator before the GAN start.
-    """
+    positive, and then nothing else is known either. jump, drop: its largest lasting rise and fall, None if there is none."""
 
     track: Track | None = None
     jump: Jump | None = None
     drop: Jump | None = None
-    roughness: float | None = None
-    real_logit_spread: float | None = None
 
 
 def find_changes(
@@ -76,8 +70,6 @@ def find_changes(
         track=track,
         jump=_beside(view, track, jump, coincides(view, phases, optimiser, adversary, jump)) if jump else None,
         drop=_beside(view, track, drop, "") if drop else None,
-        roughness=_roughness(view, phases),
-        real_logit_spread=_real_spread(view, phases),
     )
 
 
@@ -116,11 +108,12 @@ def coincides(view: View, phases: Phases, optimiser: Optimiser, adversary: Adver
         builds_up = max(builds_up, SOON * float(view.run.steps[-1] - view.run.steps[0]) + ramp)
     if started and gan.before_step <= step <= gan.start_step + builds_up:  # type: ignore[operator]
         return "gan-start"
-    if optimiser.lr_jump_near(before - slack, step):
+    if any(before - slack <= at <= step for at, _ in optimiser.lr_jumps):
         return "lr-jump"
     if any(before - slack <= at <= step for _, at, *_ in optimiser.weight_jumps):
         return "weight-jump"
-    if any(before - slack <= s <= step + 1 for s in phases.resumes):
+    # in noise the row of a change is known to within a row or two
+    if any(before - slack <= s <= step + 2 * max(1, step - before) for s in phases.resumes):
         return "resume"
     if warm_up is not None and (warm_up.end_step is None or step <= warm_up.end_step + slack):
         return "warm-up"
@@ -181,36 +174,3 @@ def _ratio_at(view: View, metric: str, step: int) -> float | None:
     if len(before) < 2 or len(after) < 2 or level(before) <= 0:
         return None
     return level(after) / level(before)
-
-
-def _roughness(view: View, phases: Phases) -> float | None:
-    rec = view.series("rec_loss")
-    if not len(rec):
-        return None
-    gan = phases.gan
-    if gan.state == "active" and gan.before_step is not None:
-        rec = rec.between(int(rec.steps[0]), gan.before_step)
-    decimals = view.run.columns["rec_loss"].decimals
-    # rows whose last printed digit is worth at most 3% of the value
-    readable = np.flatnonzero(rec.values > 30 * 10.0**-decimals) if decimals is not None else np.arange(len(rec))
-    late = rec.values[readable][round(0.4 * len(readable)) :]
-    if len(late) < 12 or rec.per_block > 1:
-        return None
-    # second differences: a steep fall must not hide the noise, as it does from a rolling median
-    return float(np.std(np.diff(np.log(late), 2)) / math.sqrt(6))
-
-
-def _real_spread(view: View, phases: Phases) -> float | None:
-    real, gan = view.series("logits_real"), phases.gan
-    if not len(real) or not view.trainer.d_weight_logged_before_start:
-        return None
-    if gan.state == "active" and gan.before_step is not None:
-        real = real.between(int(real.steps[0]), gan.before_step)
-    elif gan.state == "active":
-        return None
-    if len(real) < 8:
-        return None
-    # relative: a network without normalisation layers gives logits that vary little on any data
-    size = abs(float(np.mean(real.values)))
-    spread = float(np.std(real.values))
-    return spread / size if size > 0 else None

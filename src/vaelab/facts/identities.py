@@ -1,23 +1,82 @@
-"""Solved and Identity: a constant recovered from printed columns, and a sum checked on their rows."""
+"""Constants recovered from printed columns, and sums checked on their rows.
+
+Printed values are rounded, so a constant comes out as an interval: what rounding allows on all rows at once. Sums hold exactly for
+values of one step and for means over the same steps, and only roughly for windowed medians.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from vaelab.analysis import level, quantile
-from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
-from vaelab.run import FloatArray, IntArray
+from vaelab.records import dataclass
+from vaelab.run import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
 
 MEDIAN_RATIO = (0.917, 1.169)
+"""A sum of windowed medians (of 20 steps) over the median of the sum, in 95 of 100 rows."""
 NICE = tuple(m * 10.0**e for e in range(-12, 5) for m in (1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0))
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Values on some rows (n,), and the most that rounding may have done to each."""
+
+    value: FloatArray
+    error: FloatArray
+
+    def __add__(self, other: Printed) -> Printed:
+        return Printed(self.value + other.value, self.error + other.error)
+
+    def __sub__(self, other: Printed) -> Printed:
+        return Printed(self.value - other.value, self.error + other.error)
+
+    def __mul__(self, other: Printed | FloatArray | float) -> Printed:
+        if isinstance(other, Printed):
+            error = np.abs(self.value) * other.error + np.abs(other.value) * self.error
+            return Printed(self.value * other.value, error)
+        return Printed(self.value * other, self.error * np.abs(other))
+
+    def __getitem__(self, rows: BoolArray | slice) -> Printed:
+        return Printed(self.value[rows], self.error[rows])
+
+    @property
+    def as_medians(self) -> Printed:
+        """The same for windowed medians, of which a sum is made."""
+        low, high = (np.abs(self.value) * r for r in MEDIAN_RATIO)
+        middle = np.sign(self.value) * (low + high) / 2
+        return Printed(middle, (high - low) / 2 + MEDIAN_RATIO[1] * self.error)
+
+
+class Rows:
+    """Columns on the rows on which all of ``metrics`` are logged; ``how`` says what sums of them are worth (``View.joint``)."""
+
+    def __init__(self, view: View, metrics: Sequence[str], *, linear: bool = True) -> None:
+        self._view = view
+        self._values, self.rows, self.how = view.joint(tuple(metrics), linear=linear)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, metric: str) -> Printed:
+        """``metric`` on these rows: as it was joined, else as it is logged there (NaN where it is not)."""
+        values = self._values[metric] if metric in self._values else self._view.run[metric][self.rows]
+        return Printed(values, self._view.half_unit(metric, values))
+
+    def where(self, keep: BoolArray | slice) -> Rows:
+        """The same on some of the rows."""
+        some = object.__new__(Rows)
+        some._view, some.how, some.rows = self._view, self.how, self.rows[keep]
+        some._values = {m: v[keep] for m, v in self._values.items()}
+        return some
+
+    def step(self, row: int = -1) -> int:
+        return int(self._view.run.steps[self.rows[row]])
 
 
 @dataclass(frozen=True)
@@ -30,14 +89,13 @@ class Solved:
     high: float | None
     status: str
     how: str
-    rows: int
     text: str
     declared: float | None = None
 
     @classmethod
     def as_declared(cls, name: str, value: float, text: str) -> Solved:
         """What nothing in the log says otherwise of."""
-        return cls(name, value, value, value, "closes", "declared", 0, f"{name} is {value:g} (declared{text}).", value)
+        return cls(name, value, value, value, "closes", "declared", f"{name} is {value:g} (declared{text}).", value)
 
     @property
     def contradicts_declared(self) -> bool:
@@ -67,24 +125,44 @@ def in_force(view: View, solved: Mapping[str, Solved], name: str) -> float | Non
     return found.value if found is not None and found.value is not None else view.number(name)
 
 
-def intersect(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
-    """``(low, high, share of rows that contain their overlap)``. Up to 2% of rows may disagree (torn or odd rows)."""
-    best_low, best_high = float(np.max(low)), float(np.min(high))
-    if best_low > best_high:
-        best_low, best_high = quantile(low, 0.98), quantile(high, 0.02)
-    if best_low > best_high:
-        middle = level((low + high) / 2)
-        inside = float(np.mean((low <= middle) & (middle <= high)))
-        return level(low), level(high), inside
-    middle = (best_low + best_high) / 2
-    return best_low, best_high, float(np.mean((low <= middle) & (middle <= high)))
+def factor(left: Printed, unit: Printed, *, medians: bool = False) -> tuple[float, float, float]:
+    """``(low, high, share of rows that agree)`` of the one w with left = w x unit. Units are larger than their own rounding.
+
+    Up to 2% of rows may disagree (torn or odd rows). Of medians, which hold in 95 of 100 rows each, the typical interval is
+    taken and not their overlap.
+    """
+    ratio = left.value / unit.value
+    slack = (left.error + abs(level(ratio)) * unit.error) / np.abs(unit.value)
+    lows, highs = ratio - slack, ratio + slack
+    low, high = float(np.max(lows)), float(np.min(highs))
+    if low > high:
+        low, high = quantile(lows, 0.98), quantile(highs, 0.02)
+    if medians or low > high:
+        low, high = level(lows), level(highs)
+        middle = (low + high) / 2 if medians else level((lows + highs) / 2)
+    else:
+        middle = (low + high) / 2
+    return low, high, float(np.mean((lows <= middle) & (middle <= highs)))
 
 
-def typical(low: FloatArray, high: FloatArray) -> tuple[float, float, float]:
-    """As ``_intersect`` for rows that hold only in 95 of 100 cases each: their typical interval, not their overlap."""
-    a, b = level(low), level(high)
-    middle = (a + b) / 2
-    return a, b, float(np.mean((low <= middle) & (middle <= high)))
+def fit(left: Printed, terms: Sequence[Printed]) -> list[tuple[float, float]] | None:
+    """``(weight, standard error)`` of every term in left = sum of weight x term, by least squares; None where the rows cannot
+    separate them. Rounding is uniform: its standard deviation is the largest error over the root of 3."""
+    design = np.stack([t.value for t in terms], axis=1)
+    weights = np.zeros(len(terms))
+    # the rounding of a term counts as often as its weight says: known after the first fit
+    for _ in range(3):
+        error = left.error + np.stack([t.error for t in terms], axis=1) @ np.abs(weights)
+        scaled = design / np.maximum(error, 1e-12)[:, None]
+        try:
+            covariance = np.linalg.inv(scaled.T @ scaled)
+        except np.linalg.LinAlgError:
+            return None
+        weights = covariance @ scaled.T @ (left.value / np.maximum(error, 1e-12))
+        if not np.isfinite(weights).all():
+            return None
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0) / 3)
+    return list(zip(weights.tolist(), errors.tolist(), strict=True))
 
 
 def nice_in(low: float, high: float) -> float | None:
@@ -95,76 +173,38 @@ def nice_in(low: float, high: float) -> float | None:
     return None
 
 
-def check_identity(
-    name: str,
-    formula: str,
-    left: FloatArray,
-    right: FloatArray,
-    slack: FloatArray,
-    rows: IntArray,
-    view: View,
-    how: str,
-) -> Identity:
-    gap = np.abs(left - right)
-    tolerance = 1.5 * slack + 2e-5 * np.abs(left)
-    if how == "medians":
-        tolerance = tolerance + 0.17 * np.abs(left)
+def best_value(low: float, high: float, declared: float | None = None) -> float:
+    """What a constant within the interval is: what is declared, else the only round number, else the middle."""
+    if declared is not None and low <= declared <= high:
+        return declared
+    nice = nice_in(low, high)
+    return nice if nice is not None else (low + high) / 2
+
+
+def check_identity(name: str, formula: str, left: Printed, right: Printed, on: Rows, view: View) -> Identity:
+    """``left = right`` on the rows ``on``, within what rounding allows."""
+    size = np.abs(left.value)
+    gap = np.abs(left.value - right.value)
+    tolerance = 1.5 * (left.error + right.error) + 2e-5 * size
+    if on.how == "medians":
+        tolerance = tolerance + (MEDIAN_RATIO[1] - 1) * size
     bad = gap > tolerance
-    residual = level(gap / np.maximum(np.abs(left), 1e-12))
-    share = float(np.mean(bad))
-    if share <= 0.05:
-        return Identity(name, formula, "closes", residual, len(left), f"{formula} closes in {len(left)} rows"
-                        f" (median residual {residual:.2g}).")  # fmt: skip
-    others = foreign_terms(view) if name.startswith("total") else ()
-    if others:
+    residual = level(gap / np.maximum(size, 1e-12))
+    if np.mean(bad) <= 0.05:
+        text = f"{formula} closes in {len(on)} rows (median residual {residual:.2g})."
+        return Identity(name, formula, "closes", residual, len(on), text)
+    if name.startswith("total") and (others := _foreign_terms(view)):
         text = (
             f"cannot tell whether {formula}: the log has {', '.join(others)} too, which that formula does not hold, so this total has"
             " other terms."
         )
-        return Identity(name, formula, "cannot-tell", residual, len(left), text)
-    first = int(view.run.steps[rows[int(np.flatnonzero(bad)[0])]])
-    text = f"{formula} does not close in {share:.0%} of {len(left)} rows, from step {first:,} (median residual {residual:.2g})."
-    return Identity(name, formula, "does-not-close", residual, len(left), text, first)
+        return Identity(name, formula, "cannot-tell", residual, len(on), text)
+    first = on.step(int(np.argmax(bad)))
+    text = f"{formula} does not close in {np.mean(bad):.0%} of {len(on)} rows, from step {first:,} (median residual {residual:.2g})."
+    return Identity(name, formula, "does-not-close", residual, len(on), text, first)
 
 
-def foreign_terms(view: View) -> tuple[str, ...]:
+def _foreign_terms(view: View) -> tuple[str, ...]:
     """Columns, as the log names them, that are terms of a loss and that the trainer's known formula does not hold."""
     terms = view.of("alignment", "quantiser", "feature_matching", "entropy")
     return tuple(view.run.columns[m].original for m in terms if m not in view.trainer.extra_terms)
-
-
-def before_gan(view: View, gan: Gan, rows: IntArray) -> BoolArray:
-    """Mask of rows in which the GAN term is certainly zero."""
-    if gan.state == "active":
-        start = gan.start_row or 0
-        return np.asarray(rows < start)
-    return np.ones(len(rows), bool)
-
-
-def fit_two(
-    left: FloatArray,
-    rec: FloatArray,
-    p: FloatArray,
-    left_error: FloatArray,
-    rec_error: FloatArray,
-    p_error: FloatArray,
-) -> tuple[float, float] | None:
-    """Weight of ``p`` in left = a rec + b p with its 4-sigma interval, or None if the rows cannot separate the two."""
-    if len(left) < 6:
-        return None
-    solution = np.array([max(level(left / rec), 0.0), 0.0])
-    # the rounding of rec and p counts as often as their weights say: once with a guess, once with the first fit
-    for _ in range(2):
-        error = np.maximum(left_error + np.abs(solution[0]) * rec_error + np.abs(solution[1]) * p_error, 1e-12)
-        design = np.stack([rec, p], axis=1) / error[:, None]
-        try:
-            covariance = np.linalg.inv(design.T @ design)
-        except np.linalg.LinAlgError:
-            return None
-        solution = covariance @ design.T @ (left / error)
-        if not np.isfinite(solution).all():
-            return None
-    spread = 4 * math.sqrt(max(float(covariance[1, 1]), 0.0) / 3)
-    if spread > 0.2 * max(abs(float(solution[1])), 0.1) or solution[1] < -spread:
-        return None
-    return float(solution[1]), spread

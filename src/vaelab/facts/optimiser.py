@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from vaelab.analysis import level, quantile
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 MOST_JUMPS = 3
@@ -17,25 +16,16 @@ MOST_JUMPS = 3
 
 @dataclass(frozen=True)
 class Optimiser:
-    """clipped: share of steps with grad_norm above clip_grad (of all where the trainer logs it);
-    cut: smallest and largest factor of those rows. grad_norm, grad_norm_usual: level now and of the whole run. suggested: 90th percentile of the norm.
-    lr_jumps: (step, ratio) where the learning rate rose at once after warm-up. weight_jumps: (metric, step, before, after) of the weights of
-    loss terms that the log holds, where one changed 2.5 times and more at once. lr_unreadable: printed with too few decimals to be used."""
+    """clipped: share of steps with grad_norm above clip_grad (of all where the trainer logs it); cut: smallest and largest factor of those
+    rows. suggested: 90th percentile of the norm. lr_jumps: (step, ratio) where the learning rate rose at once after warm-up. weight_jumps:
+    (metric, step, before, after) of the weights of loss terms that the log holds, where one changed 2.5 times and more at once."""
 
-    grad_norm: float | None
-    grad_norm_usual: float | None
-    clip: float | None
     clipped: float | None
     cut: tuple[float, float] | None
     suggested: float | None
-    lr_now: float | None
     lr_peak: float | None
     lr_jumps: tuple[tuple[int, float], ...]
     weight_jumps: tuple[tuple[str, int, float, float], ...]
-    lr_unreadable: bool
-
-    def lr_jump_near(self, first: int, last: int) -> tuple[int, float] | None:
-        return next((j for j in self.lr_jumps if first <= j[0] <= last), None)
 
 
 @dataclass(frozen=True)
@@ -52,27 +42,16 @@ class Progress:
 def find_optimiser(view: View, phases: Phases) -> Optimiser:
     """Clip and learning-rate facts."""
     norm, lr = view.series("grad_norm"), view.series("lr")
-    clip = view.number("clip_grad")
-    factors = _factors(view, clip) if len(norm) else None
+    factors = _factors(view) if len(norm) else None
     clipped = cut = None
     if factors is not None:
         over, share = factors[factors < 1], view.series("clip_share")
         # of every step where that is logged, not only of those that are
         clipped = float(np.mean(share.values)) if len(share) else len(over) / len(factors)
         cut = (float(over.min()), float(over.max())) if len(over) else None
-    return Optimiser(
-        grad_norm=norm.now if len(norm) else None,
-        grad_norm_usual=level(norm.values) if len(norm) else None,
-        clip=clip,
-        clipped=clipped,
-        cut=cut,
-        suggested=quantile(norm.values, 0.9) if len(norm) else None,
-        lr_now=float(lr.values[-1]) if len(lr) else None,
-        lr_peak=float(lr.values.max()) if len(lr) else None,
-        lr_jumps=_lr_jumps(view, phases),
-        weight_jumps=_weight_jumps(view),
-        lr_unreadable=len(lr) > 2 and view.lr_unreadable,
-    )
+    suggested = quantile(norm.values, 0.9) if len(norm) else None
+    peak = float(lr.values.max()) if len(lr) else None
+    return Optimiser(clipped, cut, suggested, peak, _lr_jumps(view, phases), _weight_jumps(view))
 
 
 def _lr_jumps(view: View, phases: Phases) -> tuple[tuple[int, float], ...]:
@@ -100,9 +79,9 @@ def _weight_jumps(view: View) -> tuple[tuple[str, int, float, float], ...]:
     return tuple(jumps)
 
 
-def _factors(view: View, clip: float | None) -> FloatArray | None:
+def _factors(view: View) -> FloatArray | None:
     """What every logged gradient was multiplied by: logged itself, or from the norm and the declared threshold."""
-    logged = view.series("clip_coefficient")
+    logged, clip = view.series("clip_coefficient"), view.number("clip_grad")
     if len(logged):
         return logged.values
     return np.minimum(1.0, clip / np.maximum(view.series("grad_norm").values, 1e-12)) if clip and clip > 0 else None

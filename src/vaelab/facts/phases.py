@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from vaelab.analysis import Series, change_points, noise, rolling_median
+from vaelab.catalog.roles import RoleName
 from vaelab.facts.base import Phase, PhaseKind
 from vaelab.facts.origin import find_origin
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 
 RECOVERED = 1.10
 """A level within 10% of the one before the GAN counts as recovered (about 0.4 dB of MSE), noise allowing."""
@@ -33,7 +36,8 @@ class Shock:
     """What the GAN start did to one metric: levels before, at the worst, now; ``ratio`` = worst / before.
 
     ``recovered_step`` is the first step at which the smoothed level is back (within ``margin`` of ``before``) and holds for
-    three rows; None if it never was.
+    three rows; None if it never was, or has left it again. ``margin`` is what chance alone does to a median of 5 rows (as a ratio),
+    ``level_margin`` what it does to the levels compared, which rest on more rows.
     """
 
     metric: str
@@ -44,6 +48,7 @@ class Shock:
     recovered_step: int | None
     rows_after: int
     margin: float = RECOVERED
+    level_margin: float = RECOVERED
 
     @property
     def seen(self) -> bool:
@@ -164,43 +169,61 @@ def _warm_up(view: View) -> WarmUp | None:
     )
 
 
+GAN_LOSSES: tuple[RoleName, ...] = ("discriminator", "generator_adversarial", "discriminator_fake")
+
+
 def _gan(view: View) -> Gan:
-    run = view.run
-    declared = view.number("disc_start")
-    total = view.number("total_steps")
+    run, declared, total = view.run, view.number("disc_start"), view.number("total_steps")
     planned = int(declared) if declared is not None else None
-    row: int | None = None
-    reason = ""
-    columns = [m for m in ("disc_loss", "logits_real", "logits_fake", "g_loss", "d_weight") if run.rows(m).size]
-    columns += view.of("discriminator", "generator_adversarial", "discriminator_fake")
-    if not columns and not run.rows("disc_factor").size:
+    columns = ("disc_loss", "logits_real", "logits_fake", "g_loss", "d_weight", "disc_factor", *view.of(*GAN_LOSSES))
+    if not any(run.rows(m).size for m in columns):
         if planned is not None and total and planned > total:
             return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} is beyond step {total:,.0f}")
         if planned is not None and len(run) and planned > run.steps[-1]:
             return Gan("scheduled", planned_step=planned, reason="disc_start lies ahead")
         return Gan("absent", planned_step=planned, reason="the log has no adversarial column")
+    row, reason = _first_row(view, planned)
+    if row is None:
+        if planned is None:
+            return Gan("off", reason=reason) if reason else Gan("absent", reason="no column shows whether it is on")
+        if total and planned >= total:
+            return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} of {total:,.0f} planned steps")
+        return Gan("scheduled", planned_step=planned, reason=reason)
+    start, before, ratio = int(run.steps[row]), int(run.steps[row - 1]) if row else None, None
+    if planned is not None and before is not None and before < planned <= start:
+        start = planned
+    elif planned is not None and before is not None and planned > 0:
+        fits = [k for k in (2, 4, 8) if before * k < planned + k and planned - k <= start * k]
+        ratio = fits[-1] if fits else None
+    return Gan("active", start, row, before, planned, ratio, reason)
+
+
+def _on(view: View, metric: str) -> int | None:
+    """First row on which ``metric`` is a number other than 0; None if there is none."""
+    values = view.run[metric] if metric in view.run else np.empty(0)
+    on = np.flatnonzero(np.isfinite(values) & (values != 0))
+    return int(on[0]) if len(on) else None
+
+
+def _first_row(view: View, planned: int | None) -> tuple[int | None, str]:
+    """The first row on which the generator sees the discriminator (None if it never does), and what shows it."""
+    run, row, reason = view.run, None, ""
     if view.trainer.disc_warms_up:
         # its loss says nothing of the generator: g_loss is logged only where the generator sees it
         name = "disc_factor" if view.has("disc_factor") else "g_loss"
-        values = run[name] if name in run else np.empty(0)
-        on = np.flatnonzero(np.isfinite(values) & ((values > 0) | ((name == "g_loss") & (values != 0))))
-        row, reason = (int(on[0]), f"{name} shows it") if len(on) else (None, "the generator does not see it yet")
+        row = _on(view, name)
+        reason = f"{name} shows it" if row is not None else "the generator does not see it yet"
     elif view.has("disc_factor"):
-        factor = run["disc_factor"]
-        on = np.flatnonzero(factor > 0)
-        row, reason = (int(on[0]), "disc_factor becomes positive") if len(on) else (None, "disc_factor stays 0")
+        row, first = _on(view, "disc_factor"), _on(view, "disc_loss")
+        reason = "disc_factor becomes positive" if row is not None else "disc_factor stays 0"
         # a windowed median of the switch lags: columns that appear with the GAN are exact
-        loss = run["disc_loss"] if "disc_loss" in run else np.empty(0)
-        first = np.flatnonzero(np.isfinite(loss) & (loss != 0))
-        if len(first) and first[0] > 0 and (row is None or first[0] < row):
-            row, reason = int(first[0]), "the discriminator's columns appear"
+        if first and (row is None or first < row):
+            row, reason = first, "the discriminator's columns appear"
     else:
-        for name in ("disc_loss", "g_loss", *view.of("discriminator", "generator_adversarial", "discriminator_fake")):
-            if not run.rows(name).size:
-                continue
-            on = np.flatnonzero(np.isfinite(run[name]) & (run[name] != 0))
-            row, reason = (int(on[0]), f"{name} becomes non-zero") if len(on) else (None, f"{name} stays 0")
-            break
+        name = next((m for m in ("disc_loss", "g_loss", *view.of(*GAN_LOSSES)) if run.rows(m).size), "")
+        if name:
+            row = _on(view, name)
+            reason = f"{name} {'becomes non-zero' if row is not None else 'stays 0'}"
         if row is None and (apart := _apart_at_no_loss(view)) is not None:
             row, reason = apart, f"{reason} because the discriminator tells every sample from a real one"
         waits = _generator_waits(view)
@@ -211,23 +234,8 @@ def _gan(view: View) -> Gan:
         at = int(np.searchsorted(run.steps, planned))
         # the columns that appear with the GAN are there, and not before the declared start
         if seen and at < len(run) and run.steps[min(seen)] >= planned and not view.trainer.d_weight_logged_before_start:
-            row, reason = at, "the declared disc_start has passed and the adversarial columns are there"
-    if row is None:
-        if planned is None:
-            return Gan("off", reason=reason) if reason else Gan("absent", reason="no column shows whether it is on")
-        if total and planned >= total:
-            return Gan("never", planned_step=planned, reason=f"disc_start {planned:,} of {total:,.0f} planned steps")
-        return Gan("scheduled", planned_step=planned, reason=reason)
-    start = int(run.steps[row])
-    before = int(run.steps[row - 1]) if row else None
-    ratio = None
-    if planned is not None and before is not None and planned > 0 and not before < planned <= start:
-        for k in (2, 4, 8):
-            if before * k < planned + k and planned - k <= start * k:
-                ratio = k
-    elif planned is not None and before is not None and before < planned <= start:
-        start = planned
-    return Gan("active", start, row, before, planned, ratio, reason)
+            return at, "the declared disc_start has passed and the adversarial columns are there"
+    return row, reason
 
 
 def _apart_at_no_loss(view: View) -> int | None:
@@ -243,23 +251,16 @@ def _apart_at_no_loss(view: View) -> int | None:
 
 def _generator_waits(view: View) -> tuple[int, str] | None:
     """``(row, column)`` from which the generator's own term is no longer 0, where it was logged as 0 in three rows and more before."""
-    for name in view.of("generator_adversarial"):
-        values = view.run[name]
-        on = np.flatnonzero(np.isfinite(values) & (values != 0))
-        if len(on) and np.sum(values[: on[0]] == 0) >= 3:
-            return int(on[0]), name
-    return None
+    starts = ((on, m) for m in view.of("generator_adversarial") if (on := _on(view, m)) is not None)
+    return next((f for f in starts if np.sum(view.run[f[1]][: f[0]] == 0) >= 3), None)
 
 
 def _with_disc_warm_up(view: View, gan: Gan) -> Gan:
     """``gan`` with the rows on which the discriminator is trained alone."""
-    loss = view.run["disc_loss"] if "disc_loss" in view.run else np.empty(0)
-    alive = np.flatnonzero(np.isfinite(loss) & (loss != 0))
-    if not len(alive):
-        return gan
+    alive = _on(view, "disc_loss")
     scheduled = gan.state == "scheduled" and view.trainer.disc_warms_up
-    alone = scheduled or (gan.start_row is not None and alive[0] < gan.start_row)
-    return replace(gan, disc_row=int(alive[0])) if alone else gan
+    alone = alive is not None and (scheduled or (gan.start_row is not None and alive < gan.start_row))
+    return replace(gan, disc_row=alive) if alone else gan
 
 
 def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
@@ -279,14 +280,22 @@ def _shock(view: View, gan: Gan, metric: str) -> Shock | None:
     worst = float(smooth[peak] if len(post) > 4 else post.values[peak])
     # what chance alone does to the largest of several medians of 5
     scatter = noise(pre.later.values) / before if before > 0 and len(pre) > 4 else 0.0
-    margin = max(RECOVERED, 1 + 2.5 * (scatter if math.isfinite(scatter) else 0.0))
+    scatter = scatter if math.isfinite(scatter) else 0.0
+    margin = max(RECOVERED, 1 + 2.5 * scatter)
+    # of the difference of two medians
+    error = 1.25 * scatter * math.sqrt(1 / len(pre.late) + 1 / len(post.late))
+    level_margin = min(margin, RECOVERED + 2.5 * error)
     # from the worst point on: a level held before it is no recovery
     back = _first_run(smooth[peak:] <= margin * before, 3)
     after = post.now
-    if back is not None and after > margin * before and np.mean(smooth[peak + back :] <= margin * before) < 0.5:
+    if (
+        back is not None
+        and after > level_margin * before
+        and np.mean(smooth[peak + back :] <= level_margin * before) < 0.5
+    ):
         back = None  # it touched the old level and left it again
     recovered = int(post.steps[peak + back]) if back is not None else None
-    return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin)
+    return Shock(metric, before, worst, int(post.steps[peak]), after, recovered, len(post), margin, level_margin)
 
 
 def _first_run(inside: npt.NDArray[np.bool_], length: int) -> int | None:
@@ -311,50 +320,43 @@ def _until_later_jump(post: Series) -> Series:
     return post.between(int(post.steps[0]), int(post.steps[max(later, key=lambda c: c.size).index - 2]))
 
 
+TITLES: Mapping[PhaseKind, str] = {
+    "warm-up": "warm-up", "vae-only": "VAE only", "disc-warm-up": "discriminator warm-up", "gan-start": "GAN start", "gan": "GAN", "whole": "whole run",
+}  # fmt: skip
+
+
 def _cut(view: View, warm_up: WarmUp | None, gan: Gan, shocks: tuple[Shock, ...]) -> tuple[Phase, ...]:
-    steps = view.run.steps
-    last = len(steps) - 1
+    steps, last = view.run.steps, len(view.run) - 1
+    vae_only: tuple[PhaseKind, str] = ("vae-only", "reconstruction, perceptual and KL terms only")
     marks: list[tuple[int, PhaseKind, str]] = []
-    gan_row = gan.start_row if gan.state == "active" and gan.start_row is not None else None
+    gan_row = gan.start_row if gan.state == "active" else None
     if warm_up is not None:
         end = warm_up.end_step if warm_up.end_step is not None else int(steps[-1])
         marks.append((0, "warm-up", f"learning-rate warm-up, {warm_up.shape}, to {warm_up.peak:g}"))
         row = int(np.searchsorted(steps, end, side="right"))
         if row <= last and (gan_row is None or row < gan_row):
-            marks.append((row, "vae-only", "reconstruction, perceptual and KL terms only"))
-    elif gan_row is None and gan.state in ("scheduled", "never", "off", "absent"):
-        kind: PhaseKind = "whole" if gan.state == "absent" and gan.planned_step is None else "vae-only"
-        marks.append((0, kind, "the whole log" if kind == "whole" else "reconstruction, perceptual and KL terms only"))
-    elif gan_row:
-        marks.append((0, "vae-only", "reconstruction, perceptual and KL terms only"))
+            marks.append((row, *vae_only))
+    elif gan_row is None and gan.state == "absent" and gan.planned_step is None:
+        marks.append((0, "whole", "the whole log"))
+    elif gan_row is None or gan_row > 0:
+        marks.append((0, *vae_only))
     # of a warm-up it is a part; after it, a phase of its own
     if gan.disc_row is not None and marks and marks[-1][1] == "vae-only" and gan.disc_row >= marks[-1][0]:
-        marks.append(
-            (gan.disc_row, "disc-warm-up", "the discriminator is trained alone; the generator does not see it")
-        )
-    if gan_row is not None:
-        rec = next((s for s in shocks if s.metric == "rec_loss"), None)
-        if gan_row > 0 and rec is not None and rec.seen:
-            marks.append((gan_row, "gan-start", "the GAN is switched on and the losses find a new level"))
-            if rec.recovered_step is not None:
-                row = int(np.searchsorted(steps, rec.recovered_step))
-                if gan_row < row <= last:
-                    marks.append((row, "gan", "adversarial training at a settled level"))
-        else:
-            marks.append((gan_row, "gan", "adversarial training"))
-    titles = {
-        "warm-up": "warm-up",
-        "vae-only": "VAE only"
-        if view.has("kl_loss") or not view.has_role("quantiser", "codebook_usage")
-        else "no GAN yet",
-        "disc-warm-up": "discriminator warm-up",
-        "gan-start": "GAN start",
-        "gan": "GAN",
-        "whole": "whole run",
-    }
+        text = "the discriminator is trained alone; the generator does not see it"
+        marks.append((gan.disc_row, "disc-warm-up", text))
+    rec = next((s for s in shocks if s.metric == "rec_loss"), None)
+    if gan_row and rec is not None and rec.seen:
+        marks.append((gan_row, "gan-start", "the GAN is switched on and the losses find a new level"))
+        row = int(np.searchsorted(steps, rec.recovered_step)) if rec.recovered_step is not None else 0
+        if gan_row < row <= last:
+            marks.append((row, "gan", "adversarial training at a settled level"))
+    elif gan_row is not None:
+        marks.append((gan_row, "gan", "adversarial training"))
+    quantised = not view.has("kl_loss") and view.has_role("quantiser", "codebook_usage")
+    titles = {**TITLES, "vae-only": "no GAN yet" if quantised else TITLES["vae-only"]}
     marks = [m for i, m in enumerate(marks) if i == len(marks) - 1 or marks[i + 1][0] > m[0]]
-    phases = []
-    for i, (row, kind, text) in enumerate(marks):
-        end_row = marks[i + 1][0] - 1 if i + 1 < len(marks) else last
-        phases.append(Phase(kind, titles[kind], int(steps[row]), int(steps[end_row]), row, end_row, text))
-    return tuple(phases)
+    ends = [*(m[0] - 1 for m in marks[1:]), last]
+    return tuple(
+        Phase(kind, titles[kind], int(steps[row]), int(steps[end]), row, end, text)
+        for (row, kind, text), end in zip(marks, ends, strict=False)
+    )

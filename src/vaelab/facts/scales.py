@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.identities import in_force
 from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.facts.view import View, numbers
+from vaelab.records import dataclass
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,6 @@ class Latent:
     @property
     def channels(self) -> int:
         return self.shape[0]
-
-    @property
-    def per_channel(self) -> int:
-        return self.elements // self.shape[0]
 
     @property
     def frames(self) -> int:
@@ -88,33 +84,21 @@ def find_scales(view: View, algebra: Algebra) -> Scales:
     bound = REC_KINDS[kind].mse_bound(peak) if peak is not None and kind in REC_KINDS and kind != "mse" else None
     if kind == "l1-sum" and peak is not None and (frame := _frame_elements(view)) is not None:
         bound = peak / frame
-    latent = _latent(view, algebra)
-    reduction = view.trainer.kl_reduction
-    nats = _logged_nats(view)
-    if nats is not None:
-        pass
-    elif reduction == "mean":
-        nats = 1.0
-    elif latent is not None and reduction == "sum-per-channel":
-        nats = 1.0 / latent.per_channel
-    elif latent is not None and reduction == "sum-per-sample":
-        nats = 1.0 / latent.elements
-    elif latent is not None and reduction == "sum-per-latent-frame":
-        nats = latent.frames / latent.elements
+    latent, reduction = _latent(view, algebra), view.trainer.kl_reduction
+    channels = latent.channels if latent else view.number("latent_channels") or view.trainer.latent_channels
+    # how many of the printed values make the nats of one sample
+    parts = {
+        "sum-per-sample": 1.0, "sum-per-channel": channels, "sum-per-latent-frame": latent.frames if latent else None,
+        "mean": latent.elements if latent else None,
+    }.get(reduction)  # fmt: skip
+    nats = 1.0 if reduction == "mean" else parts / latent.elements if latent and parts else None
+    logged = _logged_nats(view)
+    if logged is not None:
+        nats, parts = logged, parts or (logged * latent.elements if latent else None)
     clip, assumed = _clip_elements(view, algebra)
-    beta = _effective_beta(view, algebra, latent, clip)
-    kl = view.series("kl_loss")
-    total_nats = None
-    if len(kl):
-        now = kl.now
-        if reduction == "sum-per-sample":
-            total_nats = now
-        elif reduction == "sum-per-channel":
-            channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
-            total_nats = now * channels if channels else None
-        elif latent is not None and nats is not None:
-            total_nats = now * nats * latent.elements
-    return Scales(peak, exact, bound, latent, nats, clip, beta, total_nats, assumed, error)
+    beta = _effective_beta(view, algebra, parts, clip)
+    total = view.series("kl_loss").now * parts if view.has("kl_loss") and parts else None
+    return Scales(peak, exact, bound, latent, nats, clip, beta, total, assumed, error)
 
 
 def _logged_nats(view: View) -> float | None:
@@ -212,39 +196,27 @@ def _clip_elements(view: View, algebra: Algebra) -> tuple[float | None, bool]:
     return None, False
 
 
-def _effective_beta(view: View, algebra: Algebra, latent: Latent | None, clip: float | None) -> float | None:
+def _effective_beta(view: View, algebra: Algebra, parts: float | None, clip: float | None) -> float | None:
+    """KL weight in sum/sum units: what one nat of a sample costs over what one unit of its summed pixel loss costs. parts: as in ``find_scales``."""
     weight = in_force(view, algebra.solved, "kl_weight")
-    if weight is None:
+    kl, nll = view.trainer.kl_reduction, view.trainer.nll_reduction
+    if weight is None or parts is None:
         return None
     if view.trainer.weights_apart:
-        return _own_beta(view, weight, latent, clip)
-    if view.trainer.kl_reduction == "sum-per-sample" and view.trainer.nll_reduction == "sum-per-sample":
-        logvar = view.series("logvar")
-        # nll is divided by exp(logvar): so is, in effect, the weight of everything beside it multiplied
-        return weight * math.exp(min(float(logvar.values[-1]), 30.0)) if len(logvar) else weight
-    channels = latent.shape[0] if latent else view.number("latent_channels") or view.trainer.latent_channels
-    if view.trainer.kl_reduction == "sum-per-channel" and clip and channels:
-        pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")
-        return weight * clip / (channels * pixel) if pixel else None
-    return None
+        frame, pixel = _frame_elements(view), view.number("pixelloss_weight")
+        per_value = {
+            "mean": 1.0 / clip if clip else None,
+            "sum-per-sample": 1.0,
+            "sum-per-frame": frame / clip if frame and clip else None,
+        }.get(nll)
+        return weight / parts / (pixel * per_value) * _variance(view) if per_value and pixel else None
+    if kl == nll == "sum-per-sample":
+        return weight * _variance(view)
+    pixel = algebra.value("pixelloss_weight") or view.number("pixelloss_weight")
+    return weight * clip / (parts * pixel) if kl == "sum-per-channel" and clip and pixel else None
 
 
-def _own_beta(view: View, weight: float, latent: Latent | None, clip: float | None) -> float | None:
-    """KL weight in sum/sum units: what one nat of a sample costs over what one unit of its summed pixel loss costs."""
-    frame, pixel = _frame_elements(view), view.number("pixelloss_weight")
-    reduction = view.trainer.kl_reduction
-    if reduction == "sum-per-sample":
-        nat: float | None = 1.0
-    else:
-        over = {"mean": "elements", "sum-per-latent-frame": "frames", "sum-per-channel": "channels"}.get(reduction)
-        nat = 1.0 / getattr(latent, over) if latent is not None and over else None
-    per_value = {
-        "mean": 1.0 / clip if clip else None,
-        "sum-per-sample": 1.0,
-        "sum-per-frame": frame / clip if frame and clip else None,
-    }.get(view.trainer.nll_reduction)
-    if nat is None or per_value is None or not pixel:
-        return None
+def _variance(view: View) -> float:
+    """exp(logvar), 1 where none is logged. nll is divided by it: so is, in effect, the weight of everything beside it multiplied."""
     logvar = view.series("logvar")
-    spread = math.exp(min(float(logvar.values[-1]), 30.0)) if len(logvar) else 1.0
-    return weight * nat / (pixel * per_value) * spread
+    return math.exp(min(float(logvar.values[-1]), 30.0)) if len(logvar) else 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,6 +26,8 @@ NOT_THE_TRAINERS: dict[str, dict[str, Any]] = {
     "disc_loss": {"disc_loss_family": "unknown", "disc_loss_scale": 1.0},
 }
 """What is not known of a metric that the trainer's own code does not name: its column stands for it by its role alone."""
+SUMMED = {"total", "sum"}
+"""Words in a KL's own name that say how an unknown trainer reduces it: over all elements of the latent."""
 FLOAT32_DIGITS = 3e-6
 CONSOLE_DIGITS = 5e-6  # six significant digits
 
@@ -42,6 +45,10 @@ class View:
         for metric, unknown in NOT_THE_TRAINERS.items():
             if self.trainer.id != "unknown" and self.role(metric).standing == "inferred":
                 self.trainer = replace(self.trainer, **unknown)
+        if self.trainer.kl_reduction == "unknown" and "kl_loss" in run:
+            words = re.split(r"[^a-z]+", run.columns["kl_loss"].original.lower())
+            if SUMMED.intersection(words):
+                self.trainer = replace(self.trainer, kl_reduction="sum-per-sample")
 
     def role(self, metric: str) -> Role:
         """What ``metric`` is. A total with an adversarial term beside it has no direction: it may rise in a healthy run."""

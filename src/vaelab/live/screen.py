@@ -85,17 +85,18 @@ def _overview(page: Page, runs: Sequence[WatchedRun], worst: WatchedRun) -> None
     names = short_names(runs)
     name_width = min(max(len(names[r.id]) for r in shown), max(page.width // 3, 12))
     wide = page.width >= 100
-    ahead = max(len(_short_progress(r, wide)) for r in shown)
+    words = {r.id: r.status.upper() if r.diagnosis else "WAITING" for r in shown}
+    word_width = max(map(len, words.values()))
+    ahead = max(len(_progress_of(r)) for r in shown) if wide else 0
     for run in shown:
-        mark = "> " if run is worst else "  "
-        progress = clip(_short_progress(run, wide), ahead)
         head = Text.assemble(
-            mark,
-            (f"{run.status.upper() if run.diagnosis else 'WAITING':<12}", COLOURS[run.status]),
+            "> " if run is worst else "  ",
+            (f"{words[run.id]:<{word_width}}  ", COLOURS[run.status]),
             f"{clip_left(names[run.id], name_width):<{name_width}}  ",
-            (f"{progress:<{ahead}}  ", "dim"),
+            (f"{_progress_of(run):<{ahead}}  " if wide else "", "dim"),
         )
-        page.add_column(head, Text(one_line(run.problem or finding_only(run.headline))), lines_each)
+        silent = f"{_silence(run)}: " if not wide and _silence(run) else ""
+        page.add_column(head, Text(silent + one_line(run.problem or finding_only(run.headline))), lines_each)
     if len(shown) < len(runs):
         page.add(Text(f"  and {len(runs) - len(shown)} more that are no worse", style="dim"))
 
@@ -112,16 +113,17 @@ def short_names(runs: Sequence[WatchedRun]) -> dict[str, str]:
     return {i: "/".join(p[front:]) for i, p in parts.items()}
 
 
-def _short_progress(run: WatchedRun, wide: bool) -> str:
+def _progress_of(run: WatchedRun) -> str:
     """How far the run is, and for how long its log has been silent."""
     if run.step is None:
         return ""
     share = run.diagnosis.facts.progress.share if run.diagnosis else None
-    silent = f"silent {duration(run.stale)}" if run.stalled and not run.finished else ""
-    done = f"({percent(share)})" if share is not None else ""
-    if not wide:
-        return silent or done.strip("()") or f"step {steps(run.step)}"
-    return f"step {steps(run.step)} {done}".strip() + (f", {silent}" if silent else "")
+    done = f"step {steps(run.step)}" + (f" ({percent(share)})" if share is not None else "")
+    return ", ".join(filter(None, (done, _silence(run))))
+
+
+def _silence(run: WatchedRun) -> str:
+    return f"silent {duration(run.stale)}" if run.stalled and not run.finished and run.step is not None else ""
 
 
 # One run -------------------------------------------------------------------------------------------------------------
@@ -155,17 +157,16 @@ def _first(page: Page, run: WatchedRun, diagnosis: Diagnosis) -> None:
     word = "SHOULD HAVE STOPPED" if late else run.status.upper()
     tells = "" if ended else f"{STATUS_TEXT[run.status]}. "
     told = (finding_only if late else without_cause)(run.headline)
-    page.add(Text.assemble((f"{word}  ", COLOURS[run.status]), (tells, "bold"), told), 3)
+    page.add(Text.assemble((f"{word}  ", COLOURS[run.status]), (tells, "bold"), told), 4)
     if run.status != diagnosis.status:
         return  # the newest rows alone say something else: nothing to act on yet
     view = first_view(diagnosis)
     for i, change in enumerate(view.changes[:3]):
         paste = f"   paste: {change.paste}" if change.paste != change.text else ""
         page.add(Text.assemble((f"{view.label if i == 0 else '':<7} ", "bold"), (change.text, "bold"), paste))
-    if view.todo:
-        page.add(Text.assemble((f"{view.label:<7} ", "bold"), view.todo), 2)
-    if view.why:
-        page.add(Text.assemble((f"{'Why':<7} ", "bold"), view.why), 2)
+    for label, text in ((view.label, view.todo), ("Why", view.why)):
+        if text:
+            page.add_column(Text(f"{label:<7} ", style="bold"), Text(text), 3)
     if page.height >= TALL and page.room > 20:
         for line in first_plot(diagnosis, view, page.width, page.console.options.ascii_only):
             page.add(line)

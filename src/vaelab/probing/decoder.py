@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from vaelab.evaluation.pictures import in_range, mse, psnr
+from vaelab.evaluation.radial import RadialSpectrum
 from vaelab.evaluation.spectrum import Grid, LocalGrid
 from vaelab.models import Autoencoder
 from vaelab.probing.statistics import Interval, interval, mean_interval
+from vaelab.run import FloatArray
 
 NOISE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -29,7 +31,8 @@ class DecoderReport(NamedTuple):
     """psnr: of the posterior's mean, dB, range 2, mean over clips. psnr_sample: of a sample of it, None without a
     posterior. noise: one row a level. response: squared change of the output when the latent of another clip is decoded,
     over the squared difference of the two clips (1: as different as the clips are, 0: always the same output).
-    local_grid: a pattern at the decoder's strides in the outputs, see ``evaluation.spectrum``.
+    local_grid: a pattern at the decoder's strides in the outputs, see ``evaluation.spectrum``. spectrum: power of the clips and of the
+    outputs by frequency, see ``evaluation.radial``.
     bypass: squared distance of that output to the clip its latent came from, over that to the clip encoded in the same
     call (far below 1 in a sound model; above 1 the output does not come from the latent).
     """
@@ -40,6 +43,7 @@ class DecoderReport(NamedTuple):
     response: Interval
     bypass: Interval
     local_grid: Grid
+    spectrum: FloatArray
 
 
 @torch.no_grad()
@@ -51,7 +55,7 @@ def examine_decoder(
     noise_source = torch.Generator().manual_seed(0)
     spread = _channel_std(model, batches)
     columns: dict[str, list[np.ndarray]] = {}
-    grid = LocalGrid(model.factors[1:])
+    grid, spectrum = LocalGrid(model.factors[1:]), RadialSpectrum()
 
     def keep(name: str, values: torch.Tensor) -> None:
         columns.setdefault(name, []).append(values.double().cpu().numpy())
@@ -63,6 +67,10 @@ def examine_decoder(
         clean = model.decode(mean)
         keep("psnr", psnr(x, clean))
         grid.add(x, in_range(clean))
+        frames = (clips.transpose(1, 2).flatten(0, 1).float().cpu() for clips in (x, in_range(clean)))
+        for original, made in zip(*frames, strict=True):
+            if made.isfinite().all():
+                spectrum.add(original, made)
         noise = torch.randn(mean.shape, generator=noise_source).to(mean)
         if logvar is not None:
             keep("psnr_sample", psnr(x, model.decode(mean + torch.exp(0.5 * logvar) * noise)))
@@ -91,6 +99,7 @@ def examine_decoder(
         response=_ratio(rows, "change", "difference"),
         bypass=_ratio(rows, "to_other", "to_same"),
         local_grid=grid.strongest(),
+        spectrum=spectrum.curves(),
     )
 
 

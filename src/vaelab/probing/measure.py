@@ -183,6 +183,7 @@ def _decoder_part(
     if sum(map(len, batches)) >= 2:
         decoder = examine_decoder(model, batches, [part.files for part in parts])
         result.tables.append(tables.noise(decoder))
+        result.spectrum = decoder.spectrum
         if result.clips >= ENOUGH_CLIPS:
             result.measure("psnr", decoder.psnr)
             result.measure("decoder_response", decoder.response)

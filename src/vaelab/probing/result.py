@@ -11,6 +11,7 @@ from typing import Any
 
 from vaelab.errors import VaelabError
 from vaelab.probing.statistics import Interval
+from vaelab.run import FloatArray
 
 SCHEMA = "vaelab.probe/1"
 Cell = str | float | int | None
@@ -37,7 +38,8 @@ class ProbeResult:
     """Filled by each part of a probe in turn.
 
     which: ``best``, ``newest`` or ``EMA`` where a run has several. files: that the clips were cut from. measured: numbers that rules read (``Run.measured``), only those that rest on enough clips. intervals: 95% over
-    clips. scale: shift and factor by group of frames, to paste. cannot_tell: what was not judged, and why.
+    clips. scale: shift and factor by group of frames, to paste. spectrum: power of clips and outputs by frequency, for a
+    picture (``evaluation.radial``). cannot_tell: what was not judged, and why.
     """
 
     checkpoint: str
@@ -55,6 +57,7 @@ class ProbeResult:
     statements: list[str] = field(default_factory=list)
     cannot_tell: list[str] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
+    spectrum: FloatArray | None = None
 
     def measure(self, name: str, value: float | Interval) -> None:
         """Keep ``value`` as ``probe.NAME``; one that is not finite is left out."""

@@ -9,6 +9,7 @@ significant digits, so their decimals vary from row to row.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -167,10 +168,13 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
     combinations = list(table.shapes)
     taken = {column: table.take(column) for column in list(table.names)}
     names = [n for n in taken if n not in _SPECIAL and not n.startswith((BAR, PASSED))]
-    if LEADING in taken and not {STEP, GLOBAL_STEP} & taken.keys() and _grows(taken[LEADING]):
+    if LEADING in taken and _grows(taken[LEADING]) and not _name_their_step(taken, names):
         taken[STEP] = taken[LEADING]
+        taken.pop(GLOBAL_STEP, None)
+        follows = False
     notes = _without_odd_steps(taken, lines)
     keep, of_bar, left_out = _rows_to_keep(taken, names, lines)
+    decimals = _decimals_of_columns(taken, names, of_bar)
     notes += left_out + _passed_over(taken, lines)
 
     def place(column: str) -> FloatArray:
@@ -201,7 +205,7 @@ def _assemble(name: str, table: TextTable, other: LineNotes, follows: bool) -> R
             record_logged[records[logged]] = True
         if not record_logged.any():
             continue
-        columns.append(RawColumn(column, record_values, record_logged, lines, printed_decimals(taken[column].decimals)))
+        columns.append(RawColumn(column, record_values, record_logged, lines, decimals[column]))
     epochs = epochs_as_integers(steps.epoch[first])
     step = steps.step[first]
     if np.isfinite(step).all():
@@ -276,6 +280,12 @@ def _grows(column: TextColumn) -> bool:
     return len(values) > 1 and bool(np.mean(np.diff(values) > 0) > 0.9)
 
 
+def _name_their_step(taken: dict[str, TextColumn], names: list[str]) -> bool:
+    """Whether a line with metrics names its step, and not only such as "Saved checkpoint(iter:400)"."""
+    named = [taken[place].logged for place in (STEP, GLOBAL_STEP) if place in taken]
+    return any(bool((taken[column].logged & rows).any()) for column in names for rows in named)
+
+
 def _passed_over(taken: dict[str, TextColumn], lines: IntArray) -> list[ReadNote]:
     """What stands in the rows like ``name: number`` and is in no column."""
     logged = {name.removeprefix(PASSED): column.logged for name, column in taken.items() if name.startswith(PASSED)}
@@ -286,6 +296,24 @@ def _passed_over(taken: dict[str, TextColumn], lines: IntArray) -> list[ReadNote
     shown = ", ".join(f"'{name}' ({int(logged[name].sum()):,})" for name in most[:6])
     text = f"numbers in the rows whose names could not be told, left out: {count:,} (after {shown}{', ...' if len(most) > 6 else ''})"
     return [ReadNote("unnamed_values", count, text, int(lines[logged[most[0]]][0]))]
+
+
+def _decimals_of_columns(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> dict[str, int | None]:
+    """``RawColumn.decimals`` of each column.
+
+    tqdm prints ``%.3g``, which leaves zeros at the end away: 0.001 is 0.00100 there. A bar does so if decimals vary in one of
+    its columns; a column with zeros behind the point (0.0000) was printed by the trainer itself.
+    """
+    decimals = {name: printed_decimals(taken[name].decimals) for name in names}
+    in_bar = [name for name in names if taken[name].decimals and not (taken[name].logged & ~of_bar).any()]
+    printed = {name: taken[name].decimals or (0, 0) for name in in_bar}
+    if any(fewest != most for fewest, most in printed.values()):
+        for name, (fewest, _) in printed.items():
+            values = np.abs(taken[name].values[taken[name].logged])
+            largest, now = values.max(initial=0.0, where=np.isfinite(values)), decimals[name]
+            if now is not None and largest > 0 and (fewest <= 0 or not (values == 0).any()):
+                decimals[name] = max(now, 2 - math.floor(math.log10(largest)))
+    return decimals
 
 
 def _rows_to_keep(
@@ -308,7 +336,7 @@ def _rows_to_keep(
                 keep &= ~(rows & has_metric)
         if left := int((~keep).sum()):
             notes.append(ReadNote("left_aside", left, f"{left:,} rows of other progress bars were left out"))
-        keep &= ~_redrawn(taken, names, of_bar)
+        keep &= ~(_redrawn(taken, names, of_bar) | _drawn_too_early(taken, names, of_bar))
     if RANK in taken:
         ranks = taken[RANK].values
         others = keep & (ranks > np.nanmin(ranks))
@@ -328,6 +356,27 @@ def _rows_to_keep(
             notes.append(ReadNote("foreign_lines", int(orphan.sum()), text, int(lines[orphan][0])))
         keep &= ~orphan
     return keep, of_bar, notes
+
+
+def _drawn_too_early(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> BoolArray:
+    """Lines (bool (n,)) with a new step under the numbers of the step before, drawn again at once with the step's own numbers.
+
+    tqdm's ``update`` draws before ``set_postfix`` gives the new numbers. Where a trainer's two networks print other names in turn,
+    such a line would count the numbers of one network once more in the row of the other.
+    """
+    early = np.zeros(len(of_bar), np.bool_)
+    rows = np.flatnonzero(of_bar)
+    if STEP not in taken or len(rows) < 3:
+        return early
+    steps = taken[STEP].values[rows]
+    same = np.flatnonzero((steps[1:-1] != steps[:-2]) & (steps[1:-1] == steps[2:])) + 1
+    for column in names:
+        values, logged = taken[column].values, taken[column].logged
+        now, before = rows[same], rows[same - 1]
+        equal = (values[now] == values[before]) | (np.isnan(values[now]) & np.isnan(values[before]))
+        same = same[equal & (logged[now] == logged[before])]
+    early[rows[same]] = True
+    return early
 
 
 def _redrawn(taken: dict[str, TextColumn], names: list[str], of_bar: BoolArray) -> BoolArray:

@@ -10,6 +10,11 @@ from vaelab.patterns import pattern
 from vaelab.run import IntArray
 
 _DRAWN_OVER = pattern(rb"[^\n]*\x08\r?")
+# logging and print begin behind a tqdm bar that is still drawn: "... [00:01<01:06, 4.46it/s][Train Step] 4/300: ..."
+_BEHIND_BAR = pattern(
+    rb"(<[\d:?]{1,12}, {1,8}[\d.?]{1,12} ?\w{0,12}/\w{1,12}(?:, [^\]\r\n]{0,400})?\])"
+    rb"(?=[^\s,;:|)\]]|[ \t]{1,400}(?:\[|\d{4}-\d\d-|(?:INFO|WARNING|DEBUG|ERROR)\b))"
+)
 _ANSI = pattern(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -30,8 +35,8 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, int]:
     """Lines without their ends, the number of each, and how many had terminal colours.
 
-    What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number. Of what
-    backspaces draw over (Keras' bar, which shows the mean since the epoch began) only the last state is left.
+    What a carriage return separates (a progress bar drawn over itself) comes as lines of their own with one number, and so
+    does what was printed behind a bar. Of what backspaces draw over (Keras' bar, which shows the mean since the epoch began) only the last state is left.
     """
     ansi = 0
     if b"\x1b" in text:
@@ -41,6 +46,7 @@ def split_lines(text: bytes, first_line: int) -> tuple[list[bytes], IntArray, in
         text = _DRAWN_OVER.sub(b"", text)
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
+        text = _BEHIND_BAR.sub(rb"\1\r", text)
     lines = text.split(b"\n")
     if text.endswith(b"\n"):
         lines.pop()

@@ -23,7 +23,7 @@ from vaelab.readers.folder import tag_prefix
 from vaelab.readers.points import Series, log_of
 from vaelab.readers.source import Source
 from vaelab.readers.tfrecord import HEADER, Records, RecordStream, is_record
-from vaelab.run import FloatArray, IntArray, ReadNote
+from vaelab.run import Event, FloatArray, IntArray, ReadNote
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -52,7 +52,9 @@ class TensorBoardReader:
         """Several files of one run; the tags of one in a folder ``validation`` begin with ``val/``."""
         points = _Points()
         for source in sources:
+            before = len(points.parts)
             points.add_file(source, tag_prefix(source.path) if source.path else "")
+            points.note_start(before)
         return [points.to_log(name)]
 
 
@@ -75,6 +77,7 @@ class _Points:
     tags: dict[str, int] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[ReadNote] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     records: int = 0
     damaged: int = 0
     not_scalar: int = 0
@@ -104,6 +107,18 @@ class _Points:
         if stream.cut_bytes:
             text = f"{source.name}: the last record is unfinished ({stream.cut_bytes:,} bytes) and was left out"
             self.notes.append(ReadNote("torn_line", 1, text))
+
+    def note_start(self, first: int) -> None:
+        """Note a resume where the parts from ``first`` on go on with the tags of those before: each start of a trainer opens a file."""
+        before, after = self.parts[:first], self.parts[first:]
+        old = np.unique(np.concatenate([part.tag for part in before])) if before else np.empty(0, np.int64)
+        begin, end = ([part.step[np.isin(part.tag, old)] for part in parts] for parts in (after, before))
+        if not any(map(len, begin)) or not len(after[0].record):
+            return
+        step = min(int(steps.min()) for steps in begin if len(steps))
+        if step > max(int(steps.max()) for steps in end if len(steps)):
+            line = int(after[0].record[0]) - 1  # before the first row of the file
+            self.events.append(Event("resume", step, line, f"another event file goes on from step {step:,}"))
 
     def _decode(self, records: Records) -> Series:
         """The points in one piece of the file."""
@@ -212,6 +227,7 @@ class _Points:
         if len(log.columns) > 1:
             log.columns = [column for column in log.columns if not _is_placeholder(column)]
         log.notes.extend(self.notes)
+        log.events.extend(self.events)
         return log
 
 

@@ -6,12 +6,13 @@ import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from vaelab.patterns import pattern
-from vaelab.readers.base import BoolArray
+from vaelab.readers.base import BoolArray, flatten
 from vaelab.readers.lexer import EXACT
 from vaelab.readers.named_lines import is_row
 from vaelab.readers.numeric_scan import Block
@@ -20,6 +21,7 @@ from vaelab.run import Event, EventKind, FloatArray, IntArray, ReadNote
 
 MAX_TEXT = 300  # characters of a log line that an event or a note quotes
 SMALL_NUMBERS = 4  # decimals from which a column holds no loss
+FEWEST_SETTINGS, MOSTLY = 8, 0.75  # of settings that are printed again, and the share of them that is the same
 LARGEST_EXPONENT = 300  # of a unit of the last digit that a float can hold
 
 
@@ -130,6 +132,7 @@ _EVENT = pattern(
     rb"|(?P<non_finite>Loss is (?:nan|-?inf)\b.*stopping|(?:non-finite|nan) loss.*(?:stop|abort|exit))"
     rb"|(?P<data>Load video: .*Error|Loading Video Error|pure black image)"
     rb"|(?P<resume>^Auto resume checkpoint: *\S|^\W*Resum(?:e|ed|ing)\b"
+    rb"|^\W*loaded checkpoint\b[^\n]{0,400}\((?:epoch|iter|step)\w*[ :=]{1,3}\d"  # => loaded checkpoint 'last' (epoch 3)
     rb"|(?:^|[|:\]\-] {0,4})(?:successfully )?resum(?:ed|ing)(?: training)? (?:from|at)\b)"  # behind a logger's time and level
     rb"|(?P<checkpoint>\bsav(?:ed?|ing) (?:state |model )?(?:to )?checkpoint)"
     rb"|(?P<finished>^Training time \d|\btraining (?:finished|completed?|done)\b)"
@@ -138,7 +141,7 @@ _EVENT = pattern(
     re.IGNORECASE,
 )
 _EVENT_WORDS = (
-    b"traceback", b"loss is", b"nan loss", b"finite loss", b"error", b"exception", b"black image", b"resum", b"sav",
+    b"traceback", b"loss is", b"loaded checkpoint", b"nan loss", b"finite loss", b"error", b"exception", b"black image", b"resum", b"sav",
     b"training", b"cuda out", b"killed", b"segmentation", b"cancelled", b"sigkill", b"sigterm", b"interrupt", b"limit", b"oom",
     b"watchdog",
 )  # fmt: skip
@@ -146,7 +149,7 @@ _PREFIX = pattern(  # of a rank, of a launcher, of the logging module
     rb"^(?:\[(?:rank|default)\s?\d+\]:? ?|\[\d+,\d+\]<std\w+>: ?)?"
     rb"(?:\[?\d{2,4}[-/]\d\d[-/]\d{2,4}[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?\]?(?: - [\w.]+(?= - ))*(?: - )?\s*)?"
 )
-_STEP = pattern(rb"\b(?:global[ _]?|optmization )?step(?: is|:|=)? ?(\d+)", re.IGNORECASE)
+_STEP = pattern(rb"\b(?:(?:global[ _]?|optmization )?step|iter(?:ation)?)(?: is|:|=)? ?(\d+)", re.IGNORECASE)
 _NOT_FINITE = pattern(
     rb":.*\b(?:nans?|non-?finite|not finite|infs?|infinite)\b.*\b(?:loss|gradient|detected|encountered|found)",
     re.IGNORECASE,
@@ -248,7 +251,8 @@ class LineNotes:
         found: list[Event] = []
         marks = np.array([e.line for e in self.raw_events if e.kind == "resume"], np.int64)
         seen: set[tuple[str, int]] = set()
-        for event in self.raw_events:
+        told = sorted([*self.raw_events, *self._started_again(steps, lines)], key=lambda e: e.line or 0)
+        for event in told:
             line = event.line or 0
             row = int(np.searchsorted(lines, line))
             if event.kind in ("crash", "non_finite_stop", "resume"):
@@ -267,6 +271,21 @@ class LineNotes:
                 event = Event(event.kind, int(steps[row - 1]), event.line, event.text)
             found.append(event)
         return found
+
+    def _started_again(self, steps: IntArray, lines: IntArray) -> list[Event]:
+        """Where the same settings are printed once more and the count goes on: the trainer was killed, and went on from a checkpoint."""
+        found: list[Event] = []
+        printed = [(line, flatten(values)) for line, values in self.settings]
+        for (_, before), (line, again) in pairwise(printed):
+            same = sum(before.get(key) == value for key, value in again.items())
+            row = int(np.searchsorted(lines, line))
+            if len(again) < FEWEST_SETTINGS or same < MOSTLY * max(len(before), len(again)) or not 0 < row < len(steps):
+                continue
+            if steps[row] > steps[:row].min():  # at the first step again it is another run
+                found.append(
+                    Event("resume", None, line, "the settings are printed again: the trainer was started anew")
+                )
+        return found if len(found) * 10 <= len(steps) else []
 
     def notes(self, read: int) -> list[ReadNote]:
         """One note for each kind counted, and for each column of which values were not read. read: lines that were read as rows."""

@@ -137,12 +137,16 @@ def draw_levels(axes: Axes, diagnosis: Diagnosis, metric: str) -> None:
     for level in levels(diagnosis, metric):
         if not (low / 10 <= level.value <= high * 10 if low > 0 else 2 * low - high <= level.value <= 2 * high - low):
             continue
-        axes.axhline(level.value, color="black", lw=1, ls=":", label=level.label)
+        left, right = axes.get_xlim()
+        start = left if level.since is None else max(left, level.since)
+        colour = _BAD if level.bad else "black"
+        axes.hlines(level.value, start, right, color=colour, lw=1, ls="--" if level.bad else ":", label=level.label)
+        bottom, top = axes.get_ylim()
         if level.bad:
-            bottom, top = axes.get_ylim()
             ends = (min(bottom, level.value), level.value) if level.bad == "below" else (level.value, top)
-            axes.axhspan(*ends, facecolor="none", edgecolor=_BAD, alpha=0.25, hatch="//", lw=0)
-            axes.set_ylim(bottom, top)
+            axes.fill_between((start, right), *ends, facecolor="none", edgecolor=_BAD, alpha=0.25, hatch="//", lw=0)
+        axes.set_xlim(left, right)
+        axes.set_ylim(bottom, top)
 
 
 def draw_shade(axes: Axes, shade: tuple[int, int] | None, code: str) -> None:

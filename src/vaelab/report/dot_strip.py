@@ -10,7 +10,9 @@ from markupsafe import Markup
 from vaelab.report.numbers import quantity
 from vaelab.run import FloatArray
 
-WIDTH, _LEFT, _RIGHT, _ROW = 560, 10, 10, 26
+WIDTH = 380
+"""As wide as a phone shows it, so that its text keeps its size there."""
+_LEFT, _RIGHT, _ROW = 10, 10, 26
 LINES = 8  # colours of the style sheet
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, MetricVerdict
-from vaelab.facts.tracks import Track
+from vaelab.records import dataclass
 from vaelab.report.layout import finding_tree, plain
+from vaelab.report.limits import Level, chance_level, limit
 from vaelab.report.numbers import number, quantity
 from vaelab.rules.base import Finding
-from vaelab.rules.harm import HARM
-from vaelab.rules.severity import critical_from
 
 STARVED = 0.05
 """Nats per latent element below which a latent holds too little (the catalogue's band of kl_loss)."""
@@ -23,31 +20,6 @@ WORSE = 1.3
 """Times the error of the best level from which that level is drawn: nearer, the two lines fall together."""
 TOGETHER = (("logits_real", "logits_fake"), ("lr", "disc_lr"), ("grad_norm", "disc_grad_norm"))
 """Metrics that share a plot."""
-
-
-_Reference = tuple[str, Callable[[Diagnosis, Track], float | None]]
-_FIRST: _Reference = ("the first level", lambda d, track: track.first)
-_BEST: _Reference = ("the best level", lambda d, track: track.best)
-REFERENCES: Mapping[str, _Reference] = {
-    "now / first level": _FIRST,
-    "rec_loss now / first": _FIRST,
-    "now / best level": _BEST,
-    "error now / best": _BEST,
-    "held-out error now / best": _BEST,
-    "times the level before": ("the level before the GAN", lambda d, track: track.before_gan),
-    "times its settled level": ("its settled level", lambda d, track: track.settled),
-    "disc_loss / chance": ("chance", lambda d, track: chance_level(d)),
-}
-"""Units of a finding's size (``vaelab.rules.harm``) that are multiples of a level of its column: what the level is called, and the level."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """A horizontal line in the log's own unit. bad: the side of it on which a run is in trouble, if one is."""
-
-    value: float
-    label: str
-    bad: Literal["above", "below", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +91,8 @@ def levels(diagnosis: Diagnosis, metric: str) -> list[Level]:
     """Lines to compare ``metric`` with, at most two: where the leading finding becomes critical, chance, the clip, too little KL, the
     level before the GAN, the best level."""
     facts, name = diagnosis.facts, metric.rpartition("/")[2]
-    found = _limit(diagnosis, metric)
+    critical = limit(diagnosis, leading_finding(diagnosis), metric)
+    found = [critical] if critical is not None else []
     if metric == "disc_loss" and (chance := chance_level(diagnosis)) is not None:
         found.append(Level(chance, f"chance level {number(chance)}"))
     clip = diagnosis.run.config.get("clip_grad")
@@ -135,25 +108,6 @@ def levels(diagnosis: Diagnosis, metric: str) -> list[Level]:
     elif track.worse is not None and track.worse > WORSE and track.certain:
         found.append(Level(track.best, f"best {number(track.best)}"))
     return found[:2]
-
-
-def _limit(diagnosis: Diagnosis, metric: str) -> list[Level]:
-    """The level of ``metric`` from which its leading finding is critical, where its size is a multiple of a known level."""
-    finding, track = leading_finding(diagnosis), diagnosis.facts.tracks.get(metric)
-    if finding is None or track is None or finding.metrics[:1] != (metric,) or track.role.better == "up":
-        return []
-    times = critical_from(finding.code, finding.subject)
-    known = REFERENCES.get(HARM[finding.code].unit) if finding.code in HARM else None
-    level = known[1](diagnosis, track) if known is not None else None
-    if known is None or level is None or level <= 0 or math.isinf(times):
-        return []
-    return [Level(times * level, f"critical from here: {number(times)} times {known[0]}", "above")]
-
-
-def chance_level(diagnosis: Diagnosis) -> float | None:
-    """The value of ``disc_loss`` at which the discriminator knows nothing, where a fact states it."""
-    value = next((f.value for f in diagnosis.statements if f.name == "disc_loss_family"), None)
-    return value if isinstance(value, float) else None
 
 
 def natural(diagnosis: Diagnosis, metric: str) -> Natural | None:

@@ -16,12 +16,13 @@ from vaelab.report.markdown import environment
 
 @dataclass(frozen=True)
 class Measured:
-    """A page's content. judged: (checkpoint, diagnosis of its numbers). plots: SVG. pictures: (address beside the page, what it shows).
+    """A page's content. judged: (checkpoint, diagnosis of its numbers). plots: SVG, of scores. spectrum: SVG. pictures: (address beside the page, what it shows).
     tables: (title, header, rows, note)."""
 
     title: str
     judged: Sequence[tuple[str, Diagnosis]]
     plots: Sequence[Markup] = ()
+    spectrum: Markup | None = None
     pictures: Sequence[tuple[str, str]] = ()
     tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]], str]] = ()
     notes: Sequence[str] = field(default_factory=tuple)

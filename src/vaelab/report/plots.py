@@ -30,8 +30,9 @@ from vaelab.report.axes import (
     set_scale,
     verdict_of,
 )
-from vaelab.report.evidence import EvidencePlot, chance_level, evidence_plots
+from vaelab.report.evidence import EvidencePlot, evidence_plots
 from vaelab.report.layout import metric_title, plain, sentence, shown_phases
+from vaelab.report.limits import chance_level
 from vaelab.report.numbers import number, percent
 from vaelab.run import Run
 

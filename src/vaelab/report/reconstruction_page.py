@@ -19,5 +19,5 @@ def reconstruction_page(
     """The page. shown: files, as ``evaluation.reconstruct.for_page`` gives them. models: title -> where the weights are. gain: of the
     errors. header, cells: the table of scores."""
     template = environment(autoescape=True).get_template("reconstructions.html.j2")
-    parts = page_parts(shown, "reconstructions.js")
+    parts = page_parts(shown, "wipe.js", "reconstructions.js")
     return template.render(shown=shown, models=models, gain=gain, header=header, rows=cells, **parts)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from vaelab.report.dot_strip import LINES, WIDTH, svg_text
 from vaelab.run import FloatArray
 
-HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 260, 50, 10, 24, 34
+HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 240, 40, 10, 24, 34
 _PERIODS = (32, 16, 8, 4, 2)  # pixels, named below the axis
 _FLOOR = 1e-12  # of the power: what a float32 picture cannot hold
 
@@ -38,7 +38,9 @@ def spectrum_plot(
         place = x(1 / period)
         parts.append(_line(place, _TOP, place, HEIGHT - _BOTTOM))
         anchor = "end" if period == min(_PERIODS) else "middle"
-        parts.append(svg_text(place, HEIGHT - 18, f"{period} px" if period in (32, 2) else str(period), anchor=anchor))
+        parts.append(
+            svg_text(place, HEIGHT - 18, f"{period} px" if period == min(_PERIODS) else str(period), anchor=anchor)
+        )
     for decade in range(int(np.ceil(low)), int(np.floor(high)) + 1, max(1, round((high - low) / 5))):
         parts.append(_line(_LEFT, y(decade), WIDTH - _RIGHT, y(decade)))
         parts.append(svg_text(_LEFT - 4, y(decade) + 4, f"1e{decade}", anchor="end"))

@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.report.downsample import keep_extremes
-from vaelab.report.evidence import EvidencePlot, Level, levels, now_text
+from vaelab.report.evidence import EvidencePlot, levels, now_text
 from vaelab.report.layout import markers, metric_title, phase_spans
+from vaelab.report.limits import Level
 from vaelab.report.numbers import number, steps
 from vaelab.run import FloatArray
 
@@ -58,7 +59,7 @@ def svg_plot(diagnosis: Diagnosis, plot: EvidencePlot) -> Markup:
     for level in lines:
         at = float(y(level.value))
         parts += [
-            _line(_LEFT, at, WIDTH - _RIGHT, at, "2 3"),
+            _line(float(x(max(level.since or first, first))), at, WIDTH - _RIGHT, at, "2 3"),
             _text(WIDTH - _RIGHT - 4, at + (13 if at < _TOP + 26 else -4), level.label, "end"),
         ]
     for (s, v), colour in zip(shown, _LINES, strict=False):
@@ -68,7 +69,10 @@ def svg_plot(diagnosis: Diagnosis, plot: EvidencePlot) -> Markup:
         )
     for value, at in ((high, _TOP + 4), (low, floor)):
         parts.append(_text(_LEFT - 5, at, number(value, 3), "end"))
-    parts += [_text(_LEFT, HEIGHT - 6, steps(first)), _text(WIDTH - _RIGHT, HEIGHT - 6, steps(last), "end")]
+    parts += [
+        _text(_LEFT, HEIGHT - 6, f"{run.step_unit} {steps(first)}"),
+        _text(WIDTH - _RIGHT, HEIGHT - 6, steps(last), "end"),
+    ]
     parts.append(_line(_LEFT, floor, WIDTH - _RIGHT, floor, ""))
     title = (
         f"{' and '.join(map(metric_title, plot.metrics))}: {', '.join(now_text(diagnosis, m) for m in plot.metrics)}"

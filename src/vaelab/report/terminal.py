@@ -61,7 +61,7 @@ _ORDINARY = {"foreign_lines", "averaged_stats", "duplicate_column"}
 
 # What one screen holds; the markdown and HTML reports hold the rest.
 _METRICS, _FINDINGS, _CAUSES, _NEXT, _EVIDENCE, _NEEDS = 8, 3, 3, 2, 3, 6
-_PLOT_LINES, _PLOT_COLUMNS, _SPARK = 4, 100, 12
+_PLOT_LINES, _PLOT_COLUMNS, _SPARK, _SOURCE = 4, 100, 12, 30
 
 
 def render(diagnoses: Sequence[Diagnosis], console: Console) -> None:
@@ -76,7 +76,7 @@ def render(diagnoses: Sequence[Diagnosis], console: Console) -> None:
         worst = min(diagnoses, key=lambda d: WORST_FIRST.index(d.status))
         if worst.status in ("act", "stop"):
             command = f"vaelab diagnose {shlex.quote(plain(worst.run.source))}"
-            console.print(Text.assemble((command, "bold"), "  says what to change."), soft_wrap=True)
+            console.print(Text.assemble((command, "bold"), "  says more."), soft_wrap=True)
 
 
 def screen(diagnosis: Diagnosis, width: int = 100, ascii_only: bool = False) -> RenderableType:
@@ -98,25 +98,26 @@ def screen(diagnosis: Diagnosis, width: int = 100, ascii_only: bool = False) -> 
 
 
 def overview(diagnoses: Sequence[Diagnosis], folder: str = "") -> Table:
-    """One row a run, the worst first: source (below ``folder``), trainer, status, first finding, top cause, steps."""
+    """One row a run, the worst first: status, source (below ``folder``), what to change, the likeliest cause, steps."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    # a path is broken before the name of its file only, as far as the screen allows
+    sources = {id(d): "/\n".join(plain(d.run.source).removeprefix(folder).rsplit("/", 1)) for d in diagnoses}
+    longest = max(len(part) for source in sources.values() for part in source.split("\n"))
     for title, options in (
-        ("log", {"ratio": 2, "overflow": "fold"}),
-        ("trainer", {"overflow": "fold"}),
         ("status", {"no_wrap": True}),
-        ("first finding", {"ratio": 2}),
-        ("top cause", {"ratio": 2}),
+        ("log", {"overflow": "fold", "min_width": min(longest, _SOURCE)}),
+        ("what to change", {"ratio": 1}),
+        ("top cause", {"ratio": 1}),
         ("steps", {"justify": "right", "no_wrap": True}),
     ):
         table.add_column(title, **options)
     table.expand = True
     for d in sorted(diagnoses, key=lambda d: WORST_FIRST.index(d.status)):
-        # names in words: they wrap at spaces
-        worse = (n.finding for n in finding_tree(d.findings) if n.finding.severity != "info")
-        first = next((f"{f.code} {f.name.replace('-', ' ')}" for f in worse), "-")
+        view = first_view(d)
+        change = "; ".join(c.text for c in view.changes) or (view.todo if d.status in ("act", "stop") else "")
         cause = f"{d.causes[0].id} {plain(d.causes[0].title)} ({belief(d.causes[0].score)})" if d.causes else "-"
         last = steps(int(d.run.steps[-1])) if len(d.run) else "0"
-        cells = (plain(d.run.source).removeprefix(folder), d.run.trainer, d.status, first, cause, last)
+        cells = (d.status, sources[id(d)], change or "-", cause, last)
         table.add_row(*(Text(c, style=COLOURS.get(c, "")) for c in cells))
     return table
 

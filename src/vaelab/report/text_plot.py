@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from vaelab.analysis import median
+from vaelab.records import dataclass
 from vaelab.report.numbers import number
 from vaelab.report.sparkline import BLOCKS
 from vaelab.run import FloatArray, IntArray
 
-LABEL = 8  # columns for the numbers on the left
+LABEL = 10  # columns for the numbers on the left: -1,234,567 and -1.23e-100 are the longest
 _LOG_FROM = 10.0
 
 
@@ -57,6 +57,8 @@ def text_plot(
     # a level far off would flatten the curve: it is said in words below
     near = [v for v in levels if _near(v, seen)]
     low, high = min([*near, float(seen.min())]), max([*near, float(seen.max())])
+    if low == high:  # half as high as the plot, and nothing where it is 0
+        low, high = sorted((0.0, 2 * low)) if low else (0.0, 1.0)
     log = low > 0 and high / low > _LOG_FROM
     share = _shares(middle, low, high, log)
     at_level = {min(int(s * height), height - 1) for s in _shares(np.array(near), low, high, log)} if near else set()
@@ -78,7 +80,7 @@ def text_plot(
             axis[int(_cells(np.array([step]), steps, cells)[0])] = letter
     labels = [number(high, 3), *[""] * (height - 2), number(low, 3), ""]
     lines = ["".join(row) for row in reversed(rows)] + ["".join(axis)]
-    return [f"{label[:LABEL]:>{LABEL}} {line}".rstrip() for label, line in zip(labels, lines, strict=True)]
+    return [f"{label:>{LABEL}} {line}".rstrip() for label, line in zip(labels, lines, strict=True)]
 
 
 def _cells(at: IntArray, steps: IntArray, cells: int) -> IntArray:
@@ -96,9 +98,7 @@ def _near(value: float, seen: FloatArray) -> bool:
 
 
 def _shares(values: FloatArray, low: float, high: float, log: bool) -> FloatArray:
-    """Heights in [0, 1]; half the height for a flat curve."""
-    if not high > low:
-        return np.full(len(values), 0.5)
+    """Heights in [0, 1]."""
     if log:
         values, low, high = np.log(values), float(np.log(low)), float(np.log(high))
     return np.asarray((values - low) / (high - low))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vaelab.facts.base import Evidence
+from vaelab.records import dataclass
 from vaelab.rules.harm import Severity
 from vaelab.rules.severity import CERTAIN, DOUBTFUL, SEVERITY_ORDER, severity_of
 
@@ -61,7 +62,7 @@ class Skipped:
 
 
 class Rule(ABC):
-    """One check. Subclasses set ``code`` (family letters and number, never reused), ``name`` (kebab-case), ``needs``
+    """One check. ``name`` is the class's in kebab-case. Subclasses set ``code`` (family letters and number, never reused), ``needs``
     (names of columns or facts), ``finds`` (subject, empty where it differs from finding to finding, and direction) and a docstring with the sections *What it checks*, *Why it matters*, *Evidence it
     needs*, *What to do*, *References*."""
 
@@ -69,6 +70,9 @@ class Rule(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     finds: ClassVar[tuple[str, Direction]]
+
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.__dict__.get("name", re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower())
 
     @abstractmethod
     def check(self, facts: Facts) -> Iterable[Finding]:

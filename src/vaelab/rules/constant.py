@@ -22,7 +22,6 @@ class PrintPrecision(Rule):
     """
 
     code = "NUM506"
-    name = "print-precision"
     finds = ("reconstruction", "unreadable")
     needs = ("rec_loss|perceptual_loss",)
 
@@ -55,7 +54,6 @@ class ConstantLoss(Rule):
     """
 
     code = "NUM507"
-    name = "constant-loss"
     finds = ("reconstruction", "stuck")
     needs = ("rec_loss|nll_loss|perceptual_loss",)
 

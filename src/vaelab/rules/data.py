@@ -9,7 +9,7 @@ import numpy as np
 from vaelab.analysis import level
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
-from vaelab.rules.kl_level import information_bound_broken, rec_improvement
+from vaelab.rules.kl_level import information_bound_broken
 from vaelab.words import number
 
 PUBLISHED = 38.0
@@ -22,6 +22,8 @@ OFTEN, SAME_HEIGHT = 3, 3.0
 """Times that such steps come, and largest over smallest of them, from which the data hold them: a sample scores alike each time, a bad
 update does not."""
 FIRST_ROWS = 5
+ALIKE = 2e-3
+"""Standard deviation over mean of an untrained discriminator's logits below which its input is always the same; different batches give 0.02 and more."""
 
 
 class DataErrors(Rule):
@@ -36,7 +38,6 @@ class DataErrors(Rule):
     """
 
     code = "DAT702"
-    name = "data-errors"
     finds = ("data", "lost")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -58,24 +59,21 @@ class DataErrors(Rule):
 class SameSamples(Rule):
     """The run sees the same few samples again and again.
 
-    What it checks: three signs, each by itself enough: (1) the KL is too small to tell samples apart at the quality reached: it bounds
+    What it checks: two signs, each by itself enough: (1) the KL is too small to tell samples apart at the quality reached: it bounds
     the information between image and latent, so K nats allow at most e^K different images; (2) the mean logit of an
-    untrained discriminator on real data does not vary, though its input should; (3) the row-to-row noise of ``rec_loss``
-    is far below what different batches give, with a loss fifty times lower than at first.
+    untrained discriminator on real data does not vary, though its input should.
     Why it matters: a model that has memorised one batch shows the most beautiful curves of all.
-    Evidence it needs: ``rec_loss`` with ``kl_loss``, or ``logits_real`` before the GAN start, or 12 rows of a
-    known trainer.
+    Evidence it needs: ``rec_loss`` with ``kl_loss``, or ``logits_real`` before the GAN start.
     What to do: print the sample ids of two batches; score a held-out clip.
     References: phenaki-pytorch#29, MaskGIT#3; KL as a bound of mutual information (Alemi et al. 2018); cause A7.
     """
 
     code = "DAT704"
-    name = "same-samples"
     finds = ("data", "stuck")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        c, rec = facts.changes, facts.view.series("rec_loss")
+        rec = facts.view.series("rec_loss")
         if len(rec) < 20:
             return
         reasons: list[str] = []
@@ -87,25 +85,12 @@ class SameSamples(Rule):
                 f" reached (rec_loss {rec.now:.3g})"
             )
             evidence.append(Evidence("KL per sample", nats, "nats"))
-        spread, rough = c.real_logit_spread, c.roughness
-        # the same to the last digits, or to 0.2% with a curve that is calm as well
-        constant = spread is not None and (spread < 5e-5 or (spread < 2e-3 and rough is not None and rough < 0.06))
-        if constant and spread is not None:
+        spread = _real_spread(facts)
+        if spread is not None and spread < ALIKE:
             reasons.append(
                 f"logits_real of the untrained discriminator vary by only {spread:.1g} of their mean from row to row"
             )
             evidence.append(Evidence("logits_real, standard deviation / mean before the GAN", spread))
-        # medians of 20 steps are smoother than single steps; a calm curve alone may be a large batch, or a mean over many
-        # steps: it counts where the rows are single steps of a trainer that is known, and fifty times better than at first
-        plain = facts.run.columns["rec_loss"].smoothing.kind == "none"
-        smooth = c.roughness is not None and c.roughness < (0.02 if plain else 0.012)
-        known = facts.run.trainer != "unknown" and facts.run.step_unit == "step"
-        better = rec_improvement(facts)
-        if smooth and known and c.roughness is not None and better is not None and better > 50:
-            reasons.append(
-                f"rec_loss varies by only {c.roughness:.1%} from row to row and is {better:.3g} times better than at first"
-            )
-            evidence.append(Evidence("row-to-row noise of rec_loss", c.roughness))
         if not reasons:
             return
         yield self.finding(
@@ -114,6 +99,18 @@ class SameSamples(Rule):
             steps=rec.span,
             evidence=evidence,
         )
+
+
+def _real_spread(facts: Facts) -> float | None:
+    """Standard deviation over mean of logits_real of the untrained discriminator before the GAN start; None where it is not logged."""
+    real, gan = facts.view.series("logits_real"), facts.phases.gan
+    if not len(real) or not facts.view.trainer.d_weight_logged_before_start:
+        return None
+    if gan.state == "active":
+        real = real.between(int(real.steps[0]), -1 if gan.before_step is None else gan.before_step)
+    # relative: a network without normalisation layers gives logits that vary little on any data
+    size = abs(float(np.mean(real.values))) if len(real) >= 8 else 0.0
+    return float(np.std(real.values)) / size if size > 0 else None
 
 
 class NothingToEncode(Rule):
@@ -130,7 +127,6 @@ class NothingToEncode(Rule):
     """
 
     code = "DAT708"
-    name = "nothing-to-encode"
     finds = ("data", "too-low")
     needs = ("rec_loss",)
 
@@ -180,7 +176,6 @@ class SpikeBetweenRows(Rule):
     """
 
     code = "DAT710"
-    name = "spike-between-rows"
     finds = ("data", "unstable")
     needs = ("rec_loss|nll_loss|total_loss",)
 

@@ -13,7 +13,7 @@ from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 
 
-class AtChance(Rule):
+class DiscriminatorAtChance(Rule):
     """The discriminator is at chance.
 
     What it checks: disc_loss within 3% of its chance level and a logit gap near 0, late in the GAN phase. Watched where the log shows
@@ -29,7 +29,6 @@ class AtChance(Rule):
     """
 
     code = "ADV303"
-    name = "discriminator-at-chance"
     finds = ("discriminator", "at-chance")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
@@ -42,7 +41,7 @@ class AtChance(Rule):
             return
         weight, shock = active(facts, "d_weight"), facts.phases.shock("perceptual_loss")
         grown = weight.now / weight.first if len(weight) >= 30 and weight.first > 0 else 0.0
-        clearly = shock is not None and shock.remaining <= 1 / shock.margin
+        clearly = shock is not None and shock.remaining <= 1 / shock.level_margin
         never = grown > 2 and a.best_gap is not None and a.best_gap < 0.1 and not clearly
         equal = _equal_logits(facts)
         idle = grown > 10 or not _perceptual_gains(facts)
@@ -94,7 +93,7 @@ def _equal_logits(facts: Facts) -> bool:
     return float(np.std(real.values - fake.values)) < 0.05 * float(np.std(real.values))
 
 
-class WorseThanChance(Rule):
+class DiscriminatorWorseThanChance(Rule):
     """The discriminator is worse than chance, and stays so.
 
     What it checks: real logits below fake logits in most GAN rows, with disc_loss above its chance level and not falling.
@@ -107,7 +106,6 @@ class WorseThanChance(Rule):
     """
 
     code = "ADV304"
-    name = "discriminator-worse-than-chance"
     finds = ("discriminator", "below-chance")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
@@ -143,7 +141,7 @@ class WorseThanChance(Rule):
         )
 
 
-class StandsStill(Rule):
+class DiscriminatorStandsStill(Rule):
     """The discriminator's learning rate is too low to train it.
 
     What it checks: ``disc_lr`` summed over the steps of the GAN phase: below 0.00001 in 15 rows and more.
@@ -154,7 +152,6 @@ class StandsStill(Rule):
     """
 
     code = "ADV320"
-    name = "discriminator-stands-still"
     finds = ("discriminator", "stuck")
     needs = ("gan-active", "disc_lr")
 
@@ -198,7 +195,6 @@ class DiscriminatorWins(Rule):
     """
 
     code = "ADV305"
-    name = "discriminator-wins"
     finds = ("discriminator", "saturated")
     needs = ("gan-active", "disc_loss")
 
@@ -264,7 +260,7 @@ def holds(facts: Facts) -> bool:
 def _paid(facts: Facts) -> str:
     """What became worse while the discriminator won, in words; empty if nothing did."""
     shock = facts.phases.shock("rec_loss")
-    if shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.margin):
+    if shock is not None and shock.recovered_step is None and shock.remaining > max(1.2, shock.level_margin):
         return f"rec_loss stands at {shock.remaining:.2g} times its level before the GAN"
     for metric in facts.view.of("reconstruction", "perceptual"):
         track = facts.tracks[metric]
@@ -291,7 +287,6 @@ class LogitDrift(Rule):
     """
 
     code = "ADV311"
-    name = "logit-drift"
     finds = ("logits_fake", "unstable")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 
@@ -337,7 +332,7 @@ def _drifts_now(facts: Facts, chance: float) -> bool:
     return far and len(disc) >= 11 and bool(disc.values[-3:].min() > disc.values[-11:-3].max())
 
 
-class LabelsSwapped(Rule):
+class RealAndFakeSwapped(Rule):
     """The discriminator is good at the wrong thing.
 
     What it checks: real logits clearly below fake ones (gap below -0.3) while disc_loss is clearly below chance.
@@ -349,7 +344,6 @@ class LabelsSwapped(Rule):
     """
 
     code = "ADV317"
-    name = "real-and-fake-swapped"
     finds = ("discriminator", "contradicts")
     needs = ("gan-active", "disc_loss", "logits_real", "logits_fake")
 

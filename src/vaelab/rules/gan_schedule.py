@@ -25,7 +25,7 @@ def active(facts: Facts, metric: str) -> Series:
     return series.between(int(facts.run.steps[row]), int(facts.run.steps[-1]))
 
 
-class NeverStarts(Rule):
+class GanNeverStarts(Rule):
     """The GAN never starts in this plan.
 
     What it checks: the declared disc_start against the planned steps, adversarial columns that stay off, and a
@@ -37,7 +37,6 @@ class NeverStarts(Rule):
     """
 
     code = "ADV301"
-    name = "gan-never-starts"
     finds = ("generator_adversarial", "missing")
     needs = ("config",)
 
@@ -75,7 +74,7 @@ class NeverStarts(Rule):
         )
 
 
-class StartsLate(Rule):
+class GanStartsLate(Rule):
     """disc_start has passed and the GAN is still off, or it came on much later.
 
     What it checks: the declared disc_start against the first row with disc_factor above 0 (or, without it, with adversarial
@@ -88,7 +87,6 @@ class StartsLate(Rule):
     """
 
     code = "ADV318"
-    name = "gan-starts-late"
     finds = ("generator_adversarial", "late")
     needs = ("disc_factor", "config")
 
@@ -119,7 +117,7 @@ class StartsLate(Rule):
         )
 
 
-class PhaseInShock(Rule):
+class GanStartShock(Rule):
     """The GAN start has shaken the reconstruction.
 
     What it checks: the rise of ``rec_loss`` and ``perceptual_loss`` at the GAN start against their level before, and
@@ -132,7 +130,6 @@ class PhaseInShock(Rule):
     """
 
     code = "ADV306"
-    name = "gan-start-shock"
     finds = ("reconstruction", "jumped")
     needs = ("gan-start-seen", "rec_loss")
 
@@ -140,7 +137,11 @@ class PhaseInShock(Rule):
         shock = facts.phases.shock("rec_loss")
         if shock is None or not shock.seen or (shock.rows_after < 3 and len(facts.run) >= 12):
             return
-        if shock.recovered_step is None and shock.rows_after >= ENOUGH and shock.remaining > max(1.5, shock.margin):
+        if (
+            shock.recovered_step is None
+            and shock.rows_after >= ENOUGH
+            and shock.remaining > max(1.5, shock.level_margin)
+        ):
             return  # lasting damage is ADV307's
         back = (
             f"back at its old level since step {shock.recovered_step:,}"
@@ -164,7 +165,7 @@ class PhaseInShock(Rule):
         )
 
 
-class LastingDamage(Rule):
+class LastingDamageAfterGanStart(Rule):
     """The reconstruction has not come back after the GAN start.
 
     What it checks: the late level of ``rec_loss`` against the level before the GAN (and ``perceptual_loss`` beside it),
@@ -178,13 +179,12 @@ class LastingDamage(Rule):
     """
 
     code = "ADV307"
-    name = "lasting-damage-after-gan-start"
     finds = ("reconstruction", "worse")
     needs = ("gan-start-seen", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         shock, other = facts.phases.shock("rec_loss"), facts.phases.shock("perceptual_loss")
-        if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.margin):
+        if shock is None or shock.recovered_step is not None or shock.remaining <= max(1.3, shock.level_margin):
             return
         rec = active(facts, "rec_loss")
         post, recent = rec.later, rec.values[-FEW:]
@@ -215,7 +215,7 @@ class LastingDamage(Rule):
         )
 
 
-class OtherUnit(Rule):
+class DiscStartInOtherUnit(Rule):
     """disc_start is counted in another unit than the logged step.
 
     What it checks: the observed GAN start against the declared disc_start: a whole factor apart.
@@ -226,7 +226,6 @@ class OtherUnit(Rule):
     """
 
     code = "ADV315"
-    name = "disc-start-in-other-unit"
     finds = ("disc_start", "contradicts")
     needs = ("gan-start-seen", "config")
 

@@ -25,7 +25,6 @@ class GanTermDominates(Rule):
     """
 
     code = "ADV308"
-    name = "gan-term-dominates"
     finds = ("generator_adversarial", "too-high")
     needs = ("gan-active", "d_weight", "g_loss")
 
@@ -52,7 +51,7 @@ class GanTermDominates(Rule):
         )
 
 
-class WeightOutOfFamily(Rule):
+class DiscWeightOutOfFamily(Rule):
     """The GAN weight is far above what recipes use.
 
     What it checks: disc_weight, declared or read off the clamp of d_weight, against the published 0.05 to 1; critical at 5
@@ -66,7 +65,6 @@ class WeightOutOfFamily(Rule):
     """
 
     code = "ADV309"
-    name = "disc-weight-out-of-family"
     finds = ("disc_weight", "too-high")
     needs = ("d_weight|disc_loss",)
 
@@ -88,7 +86,7 @@ class WeightOutOfFamily(Rule):
         )
 
 
-class AtClamp(Rule):
+class DWeightAtClamp(Rule):
     """d_weight stands at its clamp.
 
     What it checks: the share of GAN rows in which d_weight stands at its clamp: disc_weight x 10,000 (or ``d_weight_clamped``), or, where
@@ -102,7 +100,6 @@ class AtClamp(Rule):
     """
 
     code = "ADV310"
-    name = "d-weight-at-clamp"
     finds = ("adaptive_weight", "too-high")
     needs = ("gan-active", "d_weight")
 
@@ -132,7 +129,7 @@ LEAST_CLAMP = 10.0
 """A constant below this may be a plain weight that has reached its plan."""
 
 
-class WeightStaysZero(Rule):
+class GanWeightZero(Rule):
     """The GAN runs but its weight is zero.
 
     What it checks: d_weight (or disc_factor) at 0 in the GAN phase while disc_loss moves.
@@ -142,7 +139,6 @@ class WeightStaysZero(Rule):
     """
 
     code = "ADV314"
-    name = "gan-weight-zero"
     finds = ("adaptive_weight", "zero")
     needs = ("gan-active", "d_weight", "disc_loss")
 

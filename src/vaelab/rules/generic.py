@@ -84,7 +84,6 @@ class WorseThanItWas(Rule):
     """
 
     code = "MET1001"
-    name = "worse-than-it-was"
     finds = ("", "worse")
     needs = ("tracks",)
 
@@ -149,7 +148,7 @@ def _jumped(track: Track) -> bool:
     return track.shift is not None and track.shift.lasting and track.shift.ratio >= WORSE
 
 
-class Jumped(Rule):
+class MetricJumped(Rule):
     """A metric became worse from one row to the next.
 
     What it checks: the largest sudden change for the worse of every column whose direction is known: 1.5 times the error, three times the
@@ -161,7 +160,6 @@ class Jumped(Rule):
     """
 
     code = "MET1002"
-    name = "metric-jumped"
     finds = ("", "jumped")
     needs = ("tracks",)
 
@@ -213,7 +211,7 @@ def _unexplained(facts: Facts, track: Track) -> bool:
     return what in WITH and (what == "resume" or not began_again(facts))
 
 
-class Exploded(Rule):
+class GrewByOrdersOfMagnitude(Rule):
     """A term of the loss or a gradient has grown by orders of magnitude.
 
     What it checks: columns whose value has no good direction (a GAN's losses, a gradient norm, a total with an adversarial term,
@@ -227,7 +225,6 @@ class Exploded(Rule):
     """
 
     code = "MET1006"
-    name = "grew-by-orders-of-magnitude"
     finds = ("", "rising")
     needs = ("tracks",)
 

@@ -25,7 +25,6 @@ class GanLossAtZero(Rule):
     """
 
     code = "MET1007"
-    name = "gan-loss-at-zero"
     finds = ("discriminator", "zero")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -60,7 +59,6 @@ class NoLongerLogged(Rule):
     """
 
     code = "MET1008"
-    name = "no-longer-logged"
     finds = ("reconstruction", "missing")
     needs = ("tracks",)
 
@@ -84,7 +82,7 @@ class NoLongerLogged(Rule):
             )
 
 
-class Spiky(Rule):
+class MetricSpikes(Rule):
     """A metric has spikes that return at once.
 
     What it checks: single rows of a loss with a direction far above the rolling median (8 robust sigmas and 1.5 times), gone at the next
@@ -96,7 +94,6 @@ class Spiky(Rule):
     """
 
     code = "MET1005"
-    name = "metric-spikes"
     finds = ("", "unstable")
     needs = ("tracks",)
 
@@ -139,7 +136,6 @@ class ScatterGrows(Rule):
     """
 
     code = "MET1011"
-    name = "scatter-grows"
     finds = ("reconstruction", "unstable")
     needs = ("tracks",)
 

@@ -14,7 +14,7 @@ from vaelab.words import number
 TINY = 1e-6
 
 
-class GradientGrows(Rule):
+class GradientNormGrows(Rule):
     """The gradient norm has grown many times.
 
     What it checks: the largest smoothed level of ``grad_norm`` 8 times its first and more; watched where it is still 4 times as high.
@@ -26,7 +26,6 @@ class GradientGrows(Rule):
     """
 
     code = "OPT402"
-    name = "gradient-norm-grows"
     finds = ("gradient_norm", "rising")
     needs = ("grad_norm",)
 
@@ -63,7 +62,6 @@ class GradientsTiny(Rule):
     """
 
     code = "OPT410"
-    name = "gradients-tiny"
     finds = ("gradient_norm", "too-low")
     needs = ("tracks",)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from vaelab.records import dataclass
 
 Severity = Literal["info", "warn", "critical"]
 
@@ -36,12 +37,12 @@ def _same(severity: Severity, why: str, *codes: str, wasted: bool = False) -> di
 HARM: Mapping[str, Harm] = {
     **_same("info", "it explains other findings, or is by design",
             "ADV332", "ADV333", "KL228", "KL232",
-            "NUM503", "NUM506", "OPT421", "REC108", "REC118", "REC134", "REC135", "REC137", "RES803"),
+            "NUM506", "OPT421", "REC118", "REC134", "REC135", "REC137"),
     **_same("critical", "what is learned is worth little until it is mended",
-            "ADV304", "ADV314", "ADV317", "ADV318", "ADV320", "DAT704", "DAT708", "KL226", "NUM507", "NUM509", "OPT409", "OPT411", "OPT412", "REC116",
+            "ADV304", "ADV314", "ADV317", "ADV318", "ADV320", "DAT704", "DAT708", "KL226", "KL233", "NUM507", "NUM509", "OPT409", "OPT411", "OPT412", "REC116",
             "REC117", "REC119", "REC120", "REC122", "REC126", "REC127", "REC132", "REC136"),
     **_same("critical", "nothing is learned, or the run has ended, until it is mended",
-            "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", wasted=True),
+            "KL201", "KL222", "NUM502", "NUM505", "REC107", "REC131", "REC144", wasted=True),
     # adversarial
     "ADV301": Harm("a plain VAE may be meant; not where adversarial columns are logged", "info", with_cost="warn"),
     "ADV303": Harm("one that is known to be useless trains nothing; else it harms only where nothing gains", "info", "nothing gains", warn=1),

@@ -6,16 +6,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level
+from vaelab.analysis import Series, level
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.tracks import ENOUGH
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.evaluated import TRAINED, is_local_grid
+from vaelab.run import FloatArray
 from vaelab.words import number
 
 TRAINING = "rec_loss|rec_mse|total_loss"
 HELD_OUT = "val/rec_loss|val/rec_mse|val/total_loss|test/rec_loss|test/rec_mse|test/total_loss"
 """Needs of a rule that compares training with held-out samples."""
+OTHER_SCALE = 3.0
+"""Training error over held-out error that no augmentation and no epoch mean explains."""
 SUDDEN = 0.6
 """Share of the held-out error's growth (in its logarithm) in one step from which it did not grow by memorising."""
 
@@ -47,7 +50,7 @@ def parted_at_once(facts: Facts, held_out: str, growth: float) -> bool:
     return bool(np.log(shift.ratio) >= SUDDEN * np.log(growth))
 
 
-class AverageOfWeights(Rule):
+class EmaLagsOrIsOff(Rule):
     """The averaged weights (EMA) do not follow the raw ones, or are no average at all.
 
     What it checks: validation ``rec_loss`` (or ``rec_mse``) with the averaged weights against the one with the raw weights;
@@ -61,7 +64,6 @@ class AverageOfWeights(Rule):
     """
 
     code = "REC114"
-    name = "ema-lags-or-is-off"
     finds = ("output", "worse")
     needs = ("val/rec_loss|val/rec_mse", "val_ema/rec_loss|val_ema/rec_mse")
 
@@ -100,7 +102,7 @@ class AverageOfWeights(Rule):
             yield self.finding(text, size=ratio, costs=bool(still), metrics=(ema,), steps=steps, evidence=evidence)
 
 
-class GapWidens(Rule):
+class HeldOutGapWidens(Rule):
     """Training goes on improving, held-out samples do not follow.
 
     What it checks: the held-out error (of the averaged weights where they are better) over the training error: its growth since the first
@@ -115,7 +117,6 @@ class GapWidens(Rule):
     """
 
     code = "REC115"
-    name = "held-out-gap-widens"
     finds = ("reconstruction", "worse")
     needs = (TRAINING, HELD_OUT)
 
@@ -128,9 +129,7 @@ class GapWidens(Rule):
         val, rec = facts.view.series(names[0]), facts.view.series(names[1])
         if len(val) < 3 or len(rec) < 12:
             return
-        # the training level around each validation: the rows of half the way to the ones before and after
-        half = max(1, int(level(np.diff(val.steps))) // 2)
-        train = np.array([level(rec.between(int(s) - half, int(s) + half).values) for s in val.steps])
+        train = _training_level(rec, val)
         # raw weights that swing are not memory: the better of raw and averaged weights counts
         averaged = facts.view.series(f"val_ema/{names[1]}")
         held_out = np.minimum(val.values, averaged.values) if len(averaged) == len(val) else val.values
@@ -162,6 +161,53 @@ class GapWidens(Rule):
         )
 
 
+class TrainingOnAnotherScale(Rule):
+    """The training error is several times the held-out error, which does not fall with it.
+
+    What it checks: the same reconstruction error on training and held-out samples: training at 3 times the held-out one and more at each of
+    at least 3 validations, and the held-out one within a tenth of its first value while training fell by a third.
+    Why it matters: held-out samples are harder, if anything. Where they cost a fraction of the training samples, the two are not
+    given in the same scale (0..255 beside -1..1), and what is learned does not serve the held-out ones.
+    Evidence it needs: a validation ``rec_loss`` or ``rec_mse`` with at least 3 values, and the training one. Two reductions (a sum beside a
+    mean) part the levels too, but then both fall.
+    What to do: print the minimum and maximum of one batch of each.
+    References: PyTorch-VAE#48; cause A1.
+    """
+
+    code = "REC144"
+    finds = ("data", "contradicts")
+    needs = ("rec_loss|rec_mse", "val/rec_loss|val/rec_mse|test/rec_loss|test/rec_mse")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        names = error_columns(facts)
+        if names is None or names[1] == "total_loss":
+            return
+        val, rec = facts.view.series(names[0]), facts.view.series(names[1])
+        train = _training_level(rec, val)
+        if len(val) < 3 or not np.all(np.isfinite(train)) or val.values.min() <= 0:
+            return
+        ratio = train / val.values
+        if ratio.min() < OTHER_SCALE or val.now < 0.9 * val.values[0] or train[-1] > train[0] / 1.5:
+            return
+        yield self.finding(
+            f"{names[1]} on training samples is {ratio[0]:.2g} times {names[0]} at step {int(val.steps[0]):,} and {ratio[-1]:.2g} times it now; training fell from"
+            f" {number(float(train[0]))} to {number(float(train[-1]))}, held-out samples stay at {number(val.now)}: the two are not given in the same scale.",
+            size=float(ratio[-1]),
+            metrics=names,
+            steps=val.span,
+            evidence=(
+                Evidence("training / held-out, least", float(ratio.min()), "x"),
+                Evidence("now", float(ratio[-1]), "x"),
+            ),
+        )
+
+
+def _training_level(rec: Series, val: Series) -> FloatArray:
+    """Level of the training error around each validation (n,): over the rows of half the way to the validations before and after."""
+    half = max(1, int(level(np.diff(val.steps))) // 2) if len(val) > 1 else 1
+    return np.array([level(rec.between(int(s) - half, int(s) + half).values) for s in val.steps])
+
+
 class GridInValidation(Rule):
     """A grid lies over the held-out reconstructions of the run.
 
@@ -174,7 +220,6 @@ class GridInValidation(Rule):
     """
 
     code = "REC139"
-    name = "grid-in-validation"
     finds = ("output", "unstable")
     needs = ("val/grid_peak|val_ema/grid_peak",)
 

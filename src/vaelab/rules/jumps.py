@@ -15,6 +15,8 @@ from vaelab.words import number
 
 UNEXPLAINED = ("", "epoch-start")
 """What a jump coincides with where nothing in the schedule explains it."""
+AGAIN = 0.85
+"""Level of a loss now over that of the first rows after a jump below which it falls again."""
 ALIKE = 2.5
 """Row-to-row noise before over after a jump from which the samples have become alike: a damaged model scatters as before or more."""
 
@@ -27,19 +29,48 @@ def unexplained_jump(facts: Facts) -> Jump | None:
 def began_again(facts: Facts) -> bool:
     """Whether rec_loss jumped to where the run began, and fell again as it did there: training began anew."""
     jump, rec = facts.changes.jump, facts.view.series("rec_loss")
-    if jump is None or jump.coincides not in (*UNEXPLAINED, "resume") or facts.phases.origin != "scratch":
+    if jump is None or jump.coincides not in (*UNEXPLAINED, "resume"):
         return False
     first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
     if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
         return False
+    latent = _latent_since(facts, jump)
+    if latent == "began again":
+        return jump.coincides == "resume" or rec.now < AGAIN * level(again[:8])
     early = rec.values[: len(again)]
-    return rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+    as_there = rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+    return as_there and latent != "went on" and facts.phases.origin == "scratch"
+
+
+def _latent_since(facts: Facts, jump: Jump) -> str:
+    """What the KL did at the jump: "went on" where it stood; "began again" where the run began, as that of untrained weights, and left it again; else ""."""
+    kl = facts.view.series("kl_loss")
+    before = kl.between(int(kl.steps[0]), jump.before_step) if len(kl) else kl
+    since = kl.between(jump.step, int(kl.steps[-1])).values if len(kl) else kl.values
+    if jump.kl_ratio is None or len(before) < 8 or len(since) < 8 or min(before.values.min(), since.min()) <= 0:
+        return ""
+    start = level(np.log(before.values[:3]))
+    way = abs(np.log(before.now) - start)
+    if way < np.log(3):
+        return ""
+    if abs(np.log(jump.kl_ratio)) < way / 3:
+        return "went on"
+    back = min(abs(level(np.log(since[i : i + 2])) - start) for i in range(7))
+    # other data may leave nothing to encode: then it stays there
+    left = jump.coincides == "resume" or abs(np.log(kl.now) - start) > way / 2
+    return "began again" if back < way / 3 and left else ""
 
 
 def calmer(jump: Jump) -> float:
     """Row-to-row noise before the jump over the noise after it; 1 where one of them is not known."""
     before, after = jump.scatter_before, jump.scatter_after
     return 1.0 if before is None or after is None else before / max(after, 1e-9)
+
+
+def samples_became_alike(facts: Facts) -> bool:
+    """Whether all batches score alike since an unexplained jump: other data, that may hold nothing to encode."""
+    jump = unexplained_jump(facts)
+    return jump is not None and calmer(jump) >= ALIKE
 
 
 def cannot_be_told(facts: Facts) -> bool:
@@ -70,7 +101,6 @@ class DataChange(Rule):
     """
 
     code = "DAT701"
-    name = "data-change"
     finds = ("data", "jumped")
     needs = ("rec_loss",)
 
@@ -111,7 +141,6 @@ class JumpOfUnknownKind(Rule):
     """
 
     code = "REC142"
-    name = "jump-of-unknown-kind"
     finds = ("reconstruction", "jumped")
     needs = ("rec_loss",)
 
@@ -129,35 +158,53 @@ class JumpOfUnknownKind(Rule):
         )
 
 
-class SuddenDrop(Rule):
-    """The reconstruction loss falls from one row to the next, and stays there: easier data.
+class DataBecameEasier(Rule):
+    """The reconstruction loss falls as no learning does, and stays there: easier data.
 
     What it checks: a lasting fall of ``rec_loss`` by 1.8 times or more after the first sixth of the run that was not under
-    way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows.
-    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once.
+    way before, with no change of learning rate, GAN or resume on those rows; or one of 20 times that took some rows. Or a jump that nothing in the
+    schedule explains, after which it falls to a third of its level before, where it had gained less than 1.5 times in as many rows before the jump.
+    Why it matters: learning does not jump. Black, static or constant samples make every loss better at once, or as soon as they are learned.
     What to do: compute the variance of the batches on both sides of that step.
     References: VidTok replaces unreadable clips by black ones; causes A4, A5.
     """
 
     code = "DAT706"
-    name = "data-became-easier"
     finds = ("data", "dropped")
     needs = ("rec_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        drop = facts.changes.drop
+        drop, now = facts.changes.drop, facts.view.series("rec_loss").now
+        by_a_jump = drop is None and _easier_since(facts)
+        drop = facts.changes.jump if by_a_jump else drop
         if drop is None:
             return
-        factor, slow = drop.before / drop.after, drop.after > 2 * facts.view.series("rec_loss").now
+        after = now if by_a_jump else drop.after
+        factor, slow = drop.before / after, drop.after > 2 * now
+        sudden = "in a few rows from" if slow else "from one row to the next at"
+        how = "after it had jumped at" if by_a_jump else sudden
         kl = f" kl_loss went {drop.kl_ratio:.2g} times." if drop.kl_ratio is not None else ""
         yield self.finding(
-            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {drop.after:.4g}) {'in a few rows from' if slow else 'from one row to the next at'}"
-            f" step {drop.step:,} with the schedule unchanged: the data became easier, the model did not become better.{kl}",
+            f"rec_loss fell {factor:.2g} times ({drop.before:.4g} to {after:.4g}) {how} step {drop.step:,} with the schedule unchanged: the data"
+            f" became easier, the model did not become better.{kl}",
             size=factor,
             metrics=("rec_loss",),
             steps=(drop.step, int(facts.run.steps[-1])),
             evidence=(facts.view.evidence("rec_loss", drop.row), Evidence("fall", factor, "x")),
         )
+
+
+def _easier_since(facts: Facts) -> bool:
+    """Whether rec_loss fell far below its level before an unexplained jump, though it had stood there nearly still."""
+    jump, rec = unexplained_jump(facts), facts.view.series("rec_loss")
+    if jump is None or rec.now > jump.before / EASIER:
+        return False
+    i = int(np.searchsorted(rec.steps, jump.step))
+    return level(rec.values[max(0, 2 * i - len(rec)) :][:8]) < STOOD * jump.before
+
+
+EASIER, STOOD = 3.0, 1.5
+"""Times that rec_loss fell since a jump, and times that it had gained in as many rows before, from which and up to which it was no learning."""
 
 
 class BackAtTheStart(Rule):
@@ -172,7 +219,6 @@ class BackAtTheStart(Rule):
     """
 
     code = "REC116"
-    name = "back-at-the-start"
     finds = ("output", "collapsed")
     needs = ("rec_loss",)
 
@@ -192,7 +238,7 @@ class BackAtTheStart(Rule):
         )
 
 
-class BeganAgain(Rule):
+class TrainingBeganAgain(Rule):
     """Training began again from untrained weights in mid-run.
 
     What it checks: a jump of ``rec_loss`` to the level of the run's first rows, after which it falls again as it did there.
@@ -203,7 +249,6 @@ class BeganAgain(Rule):
     """
 
     code = "RES804"
-    name = "training-began-again"
     finds = ("run", "lost")
     needs = ("rec_loss",)
 
@@ -230,7 +275,6 @@ class ResumeLosesDiscriminator(Rule):
     """
 
     code = "RES802"
-    name = "resume-loses-discriminator"
     finds = ("discriminator", "lost")
     needs = ("resume", "gan-active", "disc_loss")
 
@@ -256,36 +300,3 @@ def _around(steps: np.ndarray, values: FloatArray, step: int) -> tuple[FloatArra
     """Up to 5 values before and from ``step`` on."""
     i = int(np.searchsorted(steps, step))
     return values[max(0, i - 5) : i], values[i : i + 5]
-
-
-class EpochGoesBack(Rule):
-    """The epoch counter begins again while the step goes on.
-
-    What it checks: epochs of the log in the order of the steps: a fall that lasts.
-    Why it matters: the run was resumed there and its epoch was not restored. Samplers and schedules that are seeded by
-    the epoch repeat what has been seen.
-    What to do: save the epoch with the step, and derive it from the step at a resume.
-    References: WF-VAE's resume; cause H7.
-    """
-
-    code = "RES803"
-    name = "epoch-counter-goes-back"
-    finds = ("run", "contradicts")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        epochs = facts.run.epochs
-        if epochs is None:
-            return
-        rows = np.flatnonzero(epochs >= 0)
-        known = epochs[rows]
-        for i in np.flatnonzero(np.diff(known) < 0)[:3].tolist():
-            after = known[i + 1 : i + 4]
-            if len(after) < 3 or after.max() >= known[i]:
-                continue
-            step = int(facts.run.steps[rows[i + 1]])
-            yield self.finding(
-                f"The epoch goes back from {known[i]} to {known[i + 1]} at step {step:,} while the step goes on: a resume that"
-                " did not restore the epoch.",
-                steps=(step, step),
-                evidence=(Evidence("epoch before", float(known[i])), Evidence("epoch after", float(known[i + 1]))),
-            )

@@ -11,14 +11,15 @@ from vaelab.analysis import level, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.identities import in_force
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.jumps import samples_became_alike
 from vaelab.rules.learned import after_warm_up
 from vaelab.run import FloatArray
 from vaelab.words import number, rough, share_text
 
 COLLAPSED, COLLAPSED_ELEMENT = 0.001, 0.01
 """Nats per input value, and per latent element: too little to describe an image, whatever the compression."""
-COLLAPSED_SAMPLE = 8.0
-"""Nats per sample: at most e^8 = 3,000 different inputs can be told apart, whatever the shapes are."""
+COLLAPSED_SAMPLE = 3.0
+"""Nats per sample: at most e^3 = 20 different inputs can be told apart, whatever the shapes are."""
 STARVED, STARVED_ELEMENT = 0.05, 0.3
 """Nats per input value, and per latent element, below which a latent carries less than those of tokenizers."""
 SMALL_BETA = 1e-2
@@ -58,7 +59,7 @@ def information_bound_broken(facts: Facts) -> float | None:
     return total if better > 8 and 2 * total / math.log(better) < 25 and size > 1000 else None
 
 
-class Collapsed(Rule):
+class PosteriorCollapse(Rule):
     """The latent carries (almost) no information.
 
     What it checks: the KL in nats per latent element, per input value where the latent shape is not known, or per sample, late in
@@ -67,13 +68,12 @@ class Collapsed(Rule):
     input. The losses look calm and converged. A weight with an effective beta of 0.01 or less cannot do that: the encoder has
     hardly moved then, or there is nothing to encode.
     Evidence it needs: ``kl_loss`` with a known reduction, ``rec_loss``, at least 20 rows with the warm-up over; within the
-    first 100 steps a KL that has fallen to a third.
+    first 100 steps a KL that has fallen to a third. Noise, or samples that are all alike since some step, leave nothing to encode: DAT701 says so.
     What to do: lower the KL weight (see the effective beta), or start with it off; check mean against sum reduction.
     References: WorldModels#12, moses#45, vunet#5; cause C1.
     """
 
     code = "KL201"
-    name = "posterior-collapse"
     finds = ("kl", "collapsed")
     needs = ("kl_loss", "rec_loss")
 
@@ -83,6 +83,8 @@ class Collapsed(Rule):
         enough = 5 if facts.run.smoothing["kl_loss"].kind == "epoch_mean" else 20
         settled = kl.between(after_warm_up(facts), int(kl.steps[-1]))
         if min(len(kl), len(rec)) < enough or len(settled) < min(10, enough - 1) or (rec_improvement(facts) or 0) > 4:
+            return
+        if samples_became_alike(facts):
             return
         late = settled.now
         printed_zero = _printed_zero(facts, settled.late.values)
@@ -136,7 +138,7 @@ def _printed_zero(facts: Facts, late: FloatArray) -> bool:
     return whole and abs(level(late)) <= unit
 
 
-class WeighsTooMuch(Rule):
+class KlWeightOutOfFamily(Rule):
     """The KL term weighs far more than in tokenizers.
 
     What it checks: the effective beta, that is the KL weight in sum/sum units (latent-diffusion: 1e-6), above 0.01; where it is
@@ -151,7 +153,6 @@ class WeighsTooMuch(Rule):
     """
 
     code = "KL203"
-    name = "kl-weight-out-of-family"
     finds = ("kl_weight", "too-high")
     needs = ("effective-beta|kl_loss",)
 
@@ -227,7 +228,6 @@ class DeadChannels(Rule):
     """
 
     code = "KL214"
-    name = "dead-channels"
     finds = ("latent", "collapsed")
     needs = ("latent_active_share",)
 

@@ -1,4 +1,4 @@
-"""KL: does it fall away, grow or explode."""
+"""KL: does it fall away, grow, explode, or never move."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from vaelab.analysis import Series, level, rolling_median, trend
 from vaelab.facts import Evidence, Facts
 from vaelab.rules.base import Finding, Rule
+from vaelab.rules.jumps import samples_became_alike
 from vaelab.rules.kl_level import COLLAPSED_SAMPLE, input_nats
-from vaelab.rules.numerics import breaks_off
+from vaelab.rules.learned import begins_with_the_run
 from vaelab.run import FloatArray
 from vaelab.words import number
 
@@ -19,9 +20,14 @@ ROWS = 30
 """Rows below which no level of a KL has settled."""
 UNSETTLED = 4.0
 """Growth within the middle sixths of the rows from which it has not."""
+STILL_ROWS, STILL, STILL_ERRORS, STILL_GAIN = 40, 0.35, 6.0, 1.25
+"""Rows over which a KL stands still, its largest change (natural log) and that in standard errors of a level, while the reconstruction gained so many times.
+The highest and the lowest of eight levels are some 4 errors apart by chance. Of the bench's tune part no run whose encoder is trained does so."""
+UNTRAINED_SAMPLE = 25.0
+"""Nats per sample below which an encoder that stands still has not been trained before: a trained one sends hundreds."""
 
 
-class FallsWhileRecRises(Rule):
+class KlFallsWhileRecRises(Rule):
     """KL falls while the reconstruction gets worse.
 
     What it checks: before any GAN ``kl_loss`` at 0.6 times its first value and less, falling, and ``rec_loss`` at 1.3 times and more.
@@ -33,7 +39,6 @@ class FallsWhileRecRises(Rule):
     """
 
     code = "KL205"
-    name = "kl-falls-while-rec-rises"
     finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
@@ -63,26 +68,25 @@ class FallsWhileRecRises(Rule):
         )
 
 
-class FallsAway(Rule):
+class KlFallsAway(Rule):
     """KL falls to a small part of its own earlier level.
 
     What it checks: the late smoothed ``kl_loss`` below 5% of the highest level that it held for a tenth of the run, with
     ``rec_loss`` not better since; or below 2% of it while ``rec_loss`` has gained less than 40% in all and stands still over the
     last half (or the KL is below a thousandth of it, whatever rec_loss does). Needs no units: the run is its own reference.
     Why it matters: a latent that loses its information late collapses just as one that never had any.
-    Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows and the warm-up over.
+    Evidence it needs: ``kl_loss`` and ``rec_loss`` with at least 30 rows and the warm-up over, and samples that have not become alike (DAT701).
     What to do: see what changed at the step where the fall begins: KL weight schedule, learning rate, data.
     References: cause C1.
     """
 
     code = "KL209"
-    name = "kl-falls-away"
     finds = ("kl", "falling")
     needs = ("kl_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         kl, rec = facts.view.series("kl_loss"), facts.view.series("rec_loss")
-        if min(len(kl), len(rec)) < ROWS or kl.values.min() < 0:
+        if min(len(kl), len(rec)) < ROWS or kl.values.min() < 0 or samples_became_alike(facts):
             return
         smooth = rolling_median(kl.values, max(5, len(kl) // 50))
         # the highest level it held for a tenth of the rows, wherever the fall came
@@ -114,7 +118,7 @@ def _last_above(kl: Series, smooth: FloatArray, limit: float) -> int:
     return int(kl.steps[np.max(np.flatnonzero(smooth > limit), initial=0)])
 
 
-class Explodes(Rule):
+class KlExplodes(Rule):
     """The posterior has left any useful range.
 
     What it checks: KL above 50 nats per input value late in the run, or 1,000 at its peak; a rise by 50 times where ``rec_loss`` jumps;
@@ -128,12 +132,12 @@ class Explodes(Rule):
     """
 
     code = "KL206"
-    name = "kl-explodes"
     finds = ("kl", "too-high")
     needs = ("kl_loss",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kl, per_input, end = facts.view.series("kl_loss"), input_nats(facts), breaks_off(facts)
+        kl, per_input = facts.view.series("kl_loss"), input_nats(facts)
+        end = facts.breakdown.step if facts.breakdown is not None else None
         now = facts.view.evidence("kl_loss", int(kl.rows[-1]))
         if (per_input is None or per_input > 50) and end is not None and (rise := _rise_up_to(kl, end)) >= 30:
             yield self.finding(
@@ -179,7 +183,7 @@ def _rise_up_to(kl: Series, end: int) -> float:
     return last / first if last >= 10 * half else 1.0
 
 
-class GrowsManyTimes(Rule):
+class KlGrowsManyTimes(Rule):
     """KL has grown many times late in the run.
 
     What it checks: the late ``kl_loss`` against the level it had settled at: 10 times or more, without a better
@@ -192,7 +196,6 @@ class GrowsManyTimes(Rule):
     """
 
     code = "KL210"
-    name = "kl-grows-many-times"
     finds = ("kl", "rising")
     needs = ("kl_loss", "rec_loss")
 
@@ -218,4 +221,44 @@ class GrowsManyTimes(Rule):
             metrics=("kl_loss",),
             steps=(start, int(kl.steps[-1])),
             evidence=(Evidence("settled level", settled), facts.view.evidence("kl_loss", int(kl.rows[-1]))),
+        )
+
+
+class KlStandsStill(Rule):
+    """The KL has not moved since the first row, while the reconstruction improves: the decoder alone is trained.
+
+    What it checks: the level of ``kl_loss`` in each eighth of the run, which may differ by no more than its own noise allows (and 40%), the first
+    rows included, beside a reconstruction that gained 1.25 times and more.
+    Why it matters: an encoder that is trained moves the KL from the first rows on. One that is not (missing in the optimizer, detached, frozen)
+    sends what random weights send, and the decoder paints the average of what may have been meant.
+    Evidence it needs: ``kl_loss`` and ``rec_loss`` from the first steps on, at least 40 rows. It is doubtful where the KL is that of an encoder that has been trained
+    before, which may be frozen on purpose: above 25 nats a sample, or in an unknown unit.
+    What to do: print the sum of one encoder weight now and 100 steps later; see whether the optimizer holds the encoder's parameters.
+    References: cause E14.
+    """
+
+    code = "KL233"
+    finds = ("kl", "stuck")
+    needs = ("kl_loss", "rec_loss")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kl, rec = facts.tracks["kl_loss"], facts.tracks["rec_loss"]
+        if kl.logs is None or kl.constant or kl.rows < STILL_ROWS or not begins_with_the_run(facts, kl):
+            return
+        if facts.phases.resumes or (rec.improved or 0) < STILL_GAIN or rec.now > 1 / STILL_GAIN * rec.first:
+            return
+        few = len(kl.logs) // 8
+        levels = [level(kl.logs[i : i + few]) for i in range(0, len(kl.logs) - few + 1, few)]
+        apart = max(levels) - min(levels)
+        if apart > min(STILL, STILL_ERRORS * kl.noise / np.sqrt(few)):
+            return
+        total = facts.scales.kl_nats_total
+        yield self.finding(
+            f"kl_loss stands at {number(kl.now)} since the first rows ({number(kl.first)}): over {kl.rows} rows its level changed by {np.expm1(apart):.0%}, no more than"
+            f" its noise, while rec_loss went from {number(rec.first)} to {number(rec.now)}. The decoder is trained and the encoder is not"
+            f"{'' if total is not None else ', or it was frozen on purpose'}.",
+            sure=total is not None and total < UNTRAINED_SAMPLE and facts.phases.origin != "pretrained",
+            metrics=("kl_loss", "rec_loss"),
+            steps=kl.steps,
+            evidence=(Evidence("kl_loss, first rows", kl.first), Evidence("now", kl.now)),
         )

@@ -66,7 +66,6 @@ class NoImprovement(Rule):
     """
 
     code = "MET1009"
-    name = "no-improvement"
     finds = ("", "stuck")
     needs = ("tracks",)
 
@@ -164,7 +163,6 @@ class StuckFromTheStart(Rule):
     """
 
     code = "MET1003"
-    name = "stuck-from-the-start"
     finds = ("", "stuck")
     needs = ("tracks",)
 
@@ -221,7 +219,6 @@ class ExplodedAtTheStart(Rule):
     """
 
     code = "MET1010"
-    name = "exploded-at-the-start"
     finds = ("", "unstable")
     needs = ("tracks",)
 

@@ -15,7 +15,7 @@ HIGH_RATE = 0.003
 """Above what public recipes use even for tiny models."""
 
 
-class RateJumps(Rule):
+class LearningRateJumps(Rule):
     """The learning rate jumps up after the warm-up.
 
     What it checks: a rise of ``lr`` by 2.5 times or more from one row to the next, outside the warm-up. Critical where
@@ -29,7 +29,6 @@ class RateJumps(Rule):
     """
 
     code = "OPT404"
-    name = "learning-rate-jumps"
     finds = ("learning_rate", "jumped")
     needs = ("lr",)
 
@@ -62,7 +61,7 @@ class RateJumps(Rule):
             )
 
 
-class RateOutOfFamily(Rule):
+class LearningRateOutOfFamily(Rule):
     """The learning rate is far above what Adam takes.
 
     What it checks: the peak of ``lr`` above 0.02, and what came of it. Critical where the reconstruction has improved by less than 2
@@ -75,7 +74,6 @@ class RateOutOfFamily(Rule):
     """
 
     code = "OPT405"
-    name = "learning-rate-out-of-family"
     finds = ("learning_rate", "too-high")
     needs = ("lr|config",)
 
@@ -104,7 +102,7 @@ class RateOutOfFamily(Rule):
         )
 
 
-class RateCannotTrain(Rule):
+class LearningRateCannotTrain(Rule):
     """At this learning rate nothing can be learned in the steps that were done.
 
     What it checks: a learning rate below zero; or one whose sum over the steps of the log is below 0.001, over 40 rows in which the
@@ -117,7 +115,6 @@ class RateCannotTrain(Rule):
     """
 
     code = "OPT411"
-    name = "learning-rate-cannot-train"
     finds = ("learning_rate", "too-low")
     needs = ("lr",)
 
@@ -149,7 +146,7 @@ OUTCOME = ("reconstruction", "quality", "total")
 SHORT_WAY = 1e-3
 
 
-class RateZero(Rule):
+class LearningRateZero(Rule):
     """The learning rate is zero.
 
     What it checks: ``lr`` exactly 0 (or below a millionth of its peak) at readable precision on all rows, or from some step
@@ -161,7 +158,6 @@ class RateZero(Rule):
     """
 
     code = "OPT407"
-    name = "learning-rate-zero"
     finds = ("learning_rate", "zero")
     needs = ("lr",)
 
@@ -196,7 +192,7 @@ class RateZero(Rule):
         )
 
 
-class NoWarmUpShock(Rule):
+class ShockWithoutWarmUp(Rule):
     """The first steps at the full learning rate threw a trained model out of place.
 
     What it checks: a fine-tune (declared, or with a first ``rec_loss`` at the run's own later level) whose learning rate stands at half its peak or
@@ -209,7 +205,6 @@ class NoWarmUpShock(Rule):
     """
 
     code = "OPT409"
-    name = "shock-without-warm-up"
     finds = ("learning_rate", "too-high")
     needs = ("rec_loss", "lr")
 
@@ -250,7 +245,6 @@ class WarmUpTooLong(Rule):
     """
 
     code = "OPT412"
-    name = "warm-up-too-long"
     finds = ("learning_rate", "late")
     needs = ("lr",)
 

@@ -26,7 +26,6 @@ class LoggedWeightChanges(Rule):
     """
 
     code = "SCH607"
-    name = "logged-weight-changes"
     finds = ("", "jumped")
 
     def check(self, facts: Facts) -> Iterable[Finding]:

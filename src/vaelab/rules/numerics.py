@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vaelab.analysis import level, rolling_median
 from vaelab.facts import Evidence, Facts
 from vaelab.facts.breakdown import lost_from
 from vaelab.rules.base import Finding, Rule
@@ -22,7 +21,7 @@ MAIN = ("rec_loss", "nll_loss", "total_loss")
 NOT_OF_TRAINING = ("val/", "val_ema/", "test/", "epoch/")
 
 
-class NonFinite(Rule):
+class NonFiniteValues(Rule):
     """NaN or inf in a logged metric.
 
     What it checks: non-finite values in every training column: first step, how many, whether they end. Held-out losses whose last
@@ -36,7 +35,6 @@ class NonFinite(Rule):
     """
 
     code = "NUM501"
-    name = "non-finite-values"
     finds = ("", "non-finite")
 
     @staticmethod
@@ -90,22 +88,12 @@ class NonFinite(Rule):
                 )
 
 
-def breaks_off(facts: Facts) -> int | None:
-    """Step at which a loss stops being a number for good, or the log says that the run broke off; None if neither."""
-    run = facts.run
-    lost = (lost_from(run.columns[metric]) for metric in facts.view.of("reconstruction", "kl", "total"))
-    ends = [int(run.steps[row]) for row in lost if row is not None]
-    if not ends and len(run) and any(e.kind in ("crash", "non_finite_stop") for e in run.events[-1:]):
-        ends.append(int(run.steps[-1]))
-    return min(ends, default=None)
-
-
 def _any_finite(facts: Facts) -> bool:
     """Whether one of the losses that the run is about holds a number."""
     return any(facts.view.has(m) for m in facts.view.of("reconstruction", "total"))
 
 
-class StoppedItself(Rule):
+class StoppedOnNonFiniteLoss(Rule):
     """The trainer stopped itself on a non-finite loss.
 
     What it checks: the trainer's own message ("Loss is nan, stopping training").
@@ -118,65 +106,18 @@ class StoppedItself(Rule):
     """
 
     code = "NUM502"
-    name = "stopped-on-non-finite-loss"
     finds = ("run", "broken-off")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.run.events:
-            if event.kind != "non_finite_stop":
-                continue
-            series = facts.view.series("rec_loss" if facts.view.has("rec_loss") else "total_loss")
-            lead = ""
-            if len(series) > 6:
-                late, best = series.late.values, float(rolling_median(series.values, 5).min())
-                calm = late.max() < 2.5 * level(series.later.values) and level(late) < 1.8 * best
-                lead = (
-                    ": the rows before it are calm, it came from one step to the next"
-                    if calm
-                    else ": the losses were already out of range"
+            if event.kind == "non_finite_stop":
+                before = f" {facts.breakdown.text}" if facts.breakdown is not None else ""
+                yield self.finding(
+                    f"The trainer stopped on a non-finite loss after step {event.step if event.step is not None else '?'}"
+                    f"{f' (line {event.line:,})' if event.line else ''}.{before}",
+                    steps=(event.step, event.step),
+                    evidence=(Evidence("message", event.text.strip()[:120], step=event.step, line=event.line),),
                 )
-            yield self.finding(
-                f"The trainer stopped on a non-finite loss after step {event.step if event.step is not None else '?'}"
-                f"{f' (line {event.line:,})' if event.line else ''}{lead}.",
-                steps=(event.step, event.step),
-                evidence=(Evidence("message", event.text.strip()[:120], step=event.step, line=event.line),),
-            )
-
-
-class CalmBeforeNonFinite(Rule):
-    """The rows before the non-finite loss are calm.
-
-    What it checks: the level and noise of ``rec_loss``, and the size of every other term and gradient, in the last rows before a
-    non-finite value or stop.
-    Why it matters: divergence announces itself, in some term; a bad sample or an overflow does not.
-    Evidence it needs: a non-finite value or stop, and 6 finite rows of ``rec_loss`` before it.
-    What to do: check the input batch of that step for NaN, then LPIPS on flat images; precision where the run is in fp16.
-    References: causes F1, F3, A2, E1.
-    """
-
-    code = "NUM503"
-    name = "calm-before-non-finite"
-    finds = ("run", "as-expected")
-    needs = ("rec_loss",)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        stopped = any(e.kind == "non_finite_stop" for e in facts.run.events)
-        column = facts.run.columns.get("rec_loss")
-        broken = column is not None and bool(np.any(column.logged & ~np.isfinite(column.values)))
-        rec, track = facts.view.series("rec_loss"), facts.changes.track
-        if not (stopped or broken) or len(rec) < 6 or track is None:
-            return
-        if track.now > 1.8 * track.best or rec.values[-1] > 3 * track.now or rec.values[0] < 0.6 * track.now:
-            return
-        if facts.breakdown is not None and facts.breakdown.kind != "calm":
-            return
-        yield self.finding(
-            f"The rows before the non-finite loss are calm (rec_loss {track.now:.4g}, best {track.best:.4g}): a damaged sample or one"
-            " overflow, not a divergence that was under way.",
-            metrics=("rec_loss",),
-            steps=(int(rec.steps[-1]), int(rec.steps[-1])),
-            evidence=(facts.view.evidence("rec_loss", int(rec.rows[-1])),),
-        )
 
 
 class LossScaleFalls(Rule):
@@ -191,7 +132,6 @@ class LossScaleFalls(Rule):
     """
 
     code = "NUM504"
-    name = "loss-scale-falls"
     finds = ("run", "falling")
     needs = ("loss_scale",)
 
@@ -225,7 +165,6 @@ class Crashed(Rule):
     """
 
     code = "NUM505"
-    name = "crashed"
     finds = ("run", "broken-off")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -250,7 +189,6 @@ class NoFiniteGradient(Rule):
     """
 
     code = "NUM509"
-    name = "no-finite-gradient"
     finds = ("gradient_norm", "non-finite")
     needs = ()
 

@@ -11,7 +11,7 @@ FIRST = 2.0
 """Times its earlier levels from which a term has moved before the reconstruction does."""
 
 
-class MovedFirst(Rule):
+class MovedBeforeTheReconstruction(Rule):
     """Another term had risen before the reconstruction became worse.
 
     What it checks: the KL and the adaptive weight in the rows before the reconstruction left its best level for good, against their
@@ -24,7 +24,6 @@ class MovedFirst(Rule):
     """
 
     code = "MET1012"
-    name = "moved-before-the-reconstruction"
     finds = ("", "rising")
     needs = ("tracks",)
 

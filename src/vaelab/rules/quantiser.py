@@ -13,7 +13,7 @@ from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
 
 
-class CodebookCollapses(Rule):
+class CodebookLosesCodes(Rule):
     """The codebook loses its codes.
 
     What it checks: every column of codebook use (perplexity, usage, share of unique codes): the late smoothed level below 0.4
@@ -29,7 +29,6 @@ class CodebookCollapses(Rule):
     """
 
     code = "KL213"
-    name = "codebook-loses-codes"
     finds = ("codebook_usage", "collapsed")
     needs = ("tracks",)
 
@@ -65,7 +64,7 @@ class CodebookCollapses(Rule):
             )
 
 
-class QuantiserExplodes(Rule):
+class QuantiserLossExplodes(Rule):
     """The quantiser's loss grows out of all proportion.
 
     What it checks: a codebook or commitment loss that is more than half of the total, or has grown 1,000 times: 8 times above the level
@@ -80,7 +79,6 @@ class QuantiserExplodes(Rule):
     """
 
     code = "KL215"
-    name = "quantiser-loss-explodes"
     finds = ("quantiser", "rising")
     needs = ("tracks",)
 
@@ -112,8 +110,9 @@ class QuantiserExplodes(Rule):
 
 
 def _share_of_the_rest(facts: Facts, metric: str) -> float:
-    """Share of the late total that is neither reconstruction nor perceptual loss; of the logged terms where there is no total."""
-    known = sum(abs(facts.tracks[m].now) for m in facts.view.of("reconstruction", "perceptual")[:4])
+    """Share of the late total that no other logged term accounts for; of the logged terms where there is no total."""
+    others = facts.view.of("reconstruction", "perceptual", "generator_adversarial", "feature_matching")
+    known = sum(abs(facts.tracks[m].now) for m in others[:6])
     totals = facts.view.of("total")
     whole = facts.tracks[totals[0]].now if totals else known + facts.tracks[metric].now
     return 1 - known / whole if whole > 0 else 0.0

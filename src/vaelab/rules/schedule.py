@@ -15,7 +15,7 @@ from vaelab.rules.base import Finding, Rule
 from vaelab.words import number
 
 
-class IdentityOpen(Rule):
+class IdentityDoesNotClose(Rule):
     """A loss identity does not close.
 
     What it checks: nll, total before the GAN and total with the GAN, rebuilt from their terms.
@@ -27,7 +27,6 @@ class IdentityOpen(Rule):
     """
 
     code = "ALG901"
-    name = "identity-does-not-close"
     finds = ("total", "contradicts")
     needs = ("total_loss|nll_loss",)
 
@@ -44,7 +43,7 @@ class IdentityOpen(Rule):
                 )
 
 
-class DeclaredMismatch(Rule):
+class ConfigContradicted(Rule):
     """The columns contradict the declared config.
 
     What it checks: every solved constant (weights, disc_weight) against the declared value.
@@ -55,7 +54,6 @@ class DeclaredMismatch(Rule):
     """
 
     code = "SCH601"
-    name = "config-contradicted"
     finds = ("run", "contradicts")
     needs = ("config",)
 
@@ -77,7 +75,7 @@ class DeclaredMismatch(Rule):
                 )
 
 
-class WeightsChange(Rule):
+class LossWeightsChange(Rule):
     """A loss weight changes inside the run.
 
     What it checks: nll over rec: a lasting change of the ratio where the nll identity does not close. Without nll, total
@@ -90,16 +88,12 @@ class WeightsChange(Rule):
     """
 
     code = "SCH602"
-    name = "loss-weights-change"
     finds = ("total", "jumped")
     needs = ("nll_loss|total_loss", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.view.has("logvar") and np.any(facts.view.series("logvar").values):
-            return
         total = "nll_loss" if facts.view.has("nll_loss") else "total_loss"
-        found = _nll_over_rec(facts) if total == "nll_loss" else _total_over_rec(facts)
-        if found is None:
+        if np.any(facts.view.series("logvar").values) or (found := _ratio_changes(facts, total)) is None:
             return
         a, b, first = found
         yield self.finding(
@@ -125,52 +119,42 @@ OTHER_TERMS: tuple[RoleName, ...] = (
 """What else a total may hold beside the reconstruction and a GAN."""
 
 
-def _nll_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
-    """Early ratio, late ratio, first step; None where it does not change."""
-    names = ("nll_loss", "rec_loss") + (("perceptual_loss",) if facts.view.has("perceptual_loss") else ())
-    nll = next((i for i in facts.algebra.identities if i.name == "nll"), None)
-    values, rows, how = facts.view.joint(names)
-    if nll is None or nll.status == "closes" or len(rows) < 16 or how == "medians":
+def _ratio_changes(facts: Facts, total: str) -> tuple[float, float, int | None] | None:
+    """Early and late ratio of ``total`` to rec_loss, and the first step; None where it does not change, or another term explains it."""
+    view, nll = facts.view, next((i for i in facts.algebra.identities if i.name == "nll"), None)
+    gan = ("g_loss_weighted",) if view.has("g_loss_weighted") else ("d_weight", "g_loss")
+    terms: tuple[str, ...] = (
+        "rec_loss",
+        *(m for m in view.of(*OTHER_TERMS) if m != "rec_loss"),
+        *(gan if view.has(*gan) else ()),
+    )
+    if total == "nll_loss":
+        terms = ("rec_loss", *(["perceptual_loss"] if view.has("perceptual_loss") else []))
+        if nll is None or nll.status == "closes":
+            return None
+    values, rows, how = view.joint((total, *terms))
+    if how == "medians" or len(rows) < 16 or min(values[total].min(), values["rec_loss"].min()) <= 0:
         return None
-    ratio = values["nll_loss"] / np.maximum(values["rec_loss"], 1e-12)
-    a, b = level(ratio[: len(ratio) // 4]), level(ratio[-LATE:])
-    # a switch shows at once
-    found = largest_shift(np.log(np.maximum(ratio, 1e-12)))
-    if found is not None:
-        a, b = float(np.exp(found.before)), float(np.exp(found.after))
-    return None if min(a, b) <= 0 or max(a, b) < 1.5 * min(a, b) else (a, b, nll.first_bad_step)
-
-
-def _gan_columns(facts: Facts) -> tuple[str, ...]:
-    """The columns that make the adversarial term of the total."""
-    return ("g_loss_weighted",) if facts.view.has("g_loss_weighted") else ("d_weight", "g_loss")
-
-
-def _total_over_rec(facts: Facts) -> tuple[float, float, int | None] | None:
-    """Early ratio, late ratio, first step; None where it does not step, or another term steps with it."""
-    terms = ("rec_loss", *(m for m in facts.view.of(*OTHER_TERMS) if m != "rec_loss"))
-    values, rows, how = facts.view.joint(("total_loss", *terms, *(m for m in _gan_columns(facts) if facts.view.has(m))))
-    keep = (values["total_loss"] > 0) & (values["rec_loss"] > 0)
-    if how == "medians" or keep.sum() < 16 or not keep.all():
-        return None
-    found = largest_shift(np.log(values["total_loss"] / values["rec_loss"]))
+    ratio = np.log(values[total] / values["rec_loss"])
+    found = largest_shift(ratio)  # a switch shows at once
+    if total == "nll_loss":
+        a, b = (found.before, found.after) if found else (level(ratio[: len(ratio) // 4]), level(ratio[-LATE:]))
+        return (
+            (math.exp(a), math.exp(b), nll.first_bad_step) if nll is not None and abs(b - a) >= math.log(1.5) else None
+        )
     if found is None or abs(found.after - found.before) < math.log(3):
         return None
     near = slice(max(0, found.index - 8), found.index), slice(found.index, found.index + 8)
-    for name in terms:
-        sides = [level(np.abs(values[name][part])) for part in near]
-        if max(sides) > 2 * min(sides):
-            return None
-    if "g_loss_weighted" in values or {"d_weight", "g_loss"} <= set(values):
-        term = np.abs(
-            values["g_loss_weighted"] if "g_loss_weighted" in values else values["d_weight"] * values["g_loss"]
-        )
-        if any(level(term[part]) > 0.5 * level(values["total_loss"][part]) for part in near):
-            return None
-    return float(np.exp(found.before)), float(np.exp(found.after)), int(facts.run.steps[rows[found.index]])
+    sides = {m: [level(np.abs(values[m][part])) for part in near] for m in terms if m not in gan}
+    if any(max(pair) > 2 * min(pair) for pair in sides.values()):
+        return None
+    term = np.abs(np.prod([values[m] for m in gan], axis=0)) if gan[0] in values else np.zeros(len(rows))
+    if any(level(term[part]) > 0.5 * level(values[total][part]) for part in near):
+        return None
+    return math.exp(found.before), math.exp(found.after), int(facts.run.steps[rows[found.index]])
 
 
-class WeightsOutOfFamily(Rule):
+class LossWeightOutOfFamily(Rule):
     """A pixel or perceptual weight is far from what recipes use.
 
     What it checks: the solved or declared pixelloss_weight and perceptual_weight: one term more than 20 times heavier than
@@ -182,7 +166,6 @@ class WeightsOutOfFamily(Rule):
     """
 
     code = "SCH604"
-    name = "loss-weight-out-of-family"
     finds = ("weight", "contradicts")
     needs = ("rec_loss", "nll_loss|config")
 

@@ -42,7 +42,7 @@ WHOLE_PAGE = {
 
 MOST_METRICS = 8
 LEAST_POINTS, MOST_POINTS = 10, 20_000  # of one answer
-_SHARED = ("uPlot.iife.min.js", "uPlot.min.css", "report.css", "dark.css", "chart-drawing.js", "charts.js")
+_SHARED = ("uPlot.iife.min.js", "uPlot.min.css", "report.css", "dark.css", "chart-drawing.js", "charts.js", "wipe.js")
 _OWN = ("live.css", "theme.js", "live.js", "run-list.js", "run-page.js", "point-loader.js",
         "previews.js", "feed.js", "feed-worker.js")  # fmt: skip
 _TYPES = {"js": "text/javascript", "css": "text/css"}

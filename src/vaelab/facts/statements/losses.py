@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from vaelab.facts.algebra import Algebra, weights
+from vaelab.facts.algebra import Algebra
 from vaelab.facts.base import Evidence, Fact, Standing
-from vaelab.facts.own_terms import lowest_logvar
+from vaelab.facts.identities import in_force
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
 from vaelab.words import number, share_text
@@ -25,11 +25,13 @@ def of_losses(view: View, algebra: Algebra) -> Iterator[Fact]:
             yield Fact(f"{s.name}_mismatch", "algebra", text, "inferred", s.value, "", s.low, s.high)
     logvar, rec = view.series("logvar"), view.series("rec_loss")
     if len(logvar) and len(rec) and np.any(logvar.values) and rec.values[-1] > 0:
-        best, nll = math.log(float(rec.values[-1])), view.series("nll_loss")
-        loss = "rec_loss"
+        value, loss, nll = float(rec.values[-1]), "rec_loss", view.series("nll_loss")
         if view.trainer.weights_apart:
-            own = lowest_logvar(view, weights(view, algebra.solved))
-            best, loss = (best if own is None else own), "loss"
+            pixel, perceptual = (in_force(view, algebra.solved, f"{m}_weight") for m in ("pixelloss", "perceptual"))
+            value, loss = (1.0 if pixel is None else pixel) * value, "loss"
+            if view.has("perceptual_loss"):
+                value += (perceptual or 0.0) * float(view.series("perceptual_loss").values[-1])
+        best = math.log(value) if value > 0 else 0.0
         text = (
             f"logvar is learned: it stands at {logvar.values[-1]:.3g}, and for this {loss} the lowest nll is at"
             f" {best:.3g}. nll_loss = N x ({loss} / exp(logvar) + logvar) is then N x (1 + ln {loss}), negative below"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from vaelab.analysis import level
 from vaelab.facts.base import Fact
 from vaelab.facts.optimiser import Optimiser, Progress
 from vaelab.facts.view import View
@@ -13,28 +14,28 @@ from vaelab.words import rough
 
 def of_optimiser(view: View, found: Optimiser) -> Iterator[Fact]:
     lr = view.series("lr")
-    if found.grad_norm is not None:
+    if view.has("grad_norm"):
         yield Fact("clip", "optimiser", _clip(view, found), "known", found.clipped)
-    if found.lr_unreadable:
-        decimals = view.run.columns["lr"].decimals
+    if view.lr_unreadable:
         declared = view.number("lr")
         said = f" The config says {declared:g}." if declared is not None else ""
-        text = f"lr is printed with {decimals} decimals and cannot be read here ({found.lr_now:g}): take it from the config or TensorBoard.{said}"
+        text = f"lr is printed with {view.run.columns['lr'].decimals} decimals and cannot be read here ({lr.values[-1]:g}): take it from the config or TensorBoard.{said}"
         yield Fact("lr", "optimiser", text, "cannot-tell")
     elif len(lr) > 2:
-        now = f"is {found.lr_now:.3g}" if found.lr_now or not view.lr_least else f"is below {view.lr_least:.3g}"
+        now = float(lr.values[-1])
+        stands = f"is {now:.3g}" if now or not view.lr_least else f"is below {view.lr_least:.3g}"
         share = f"{view.lr_share[1]} of its peak" if view.lr_share is not None else "peak"
-        text = f"The learning rate {now} at step {int(lr.steps[-1]):,} ({share} {found.lr_peak:.3g})."
-        yield Fact("lr", "optimiser", text, "known", found.lr_now)
+        text = f"The learning rate {stands} at step {int(lr.steps[-1]):,} ({share} {found.lr_peak:.3g})."
+        yield Fact("lr", "optimiser", text, "known", now)
 
 
 def _clip(view: View, found: Optimiser) -> str:
-    now, own, clipped = found.grad_norm or 0.0, found.grad_norm_usual or 0.0, found.clipped
-    enough = own > 0 and len(view.series("grad_norm")) >= 8
-    multiple = f" That is {now / own:.2g} times its own median." if enough else ""
+    norm, clip, clipped = view.series("grad_norm"), view.number("clip_grad"), found.clipped
+    now, own = norm.now, level(norm.values)
+    multiple = f" That is {now / own:.2g} times its own median." if own > 0 and len(norm) >= 8 else ""
     if clipped is None:
         return f"grad_norm stands at {now:.3g} (the clip threshold is not declared).{multiple}"
-    text = f"grad_norm is printed before clipping: {now:.3g}{f' at clip_grad {found.clip:g}' if found.clip else ''}."
+    text = f"grad_norm is printed before clipping: {now:.3g}{f' at clip_grad {clip:g}' if clip else ''}."
     if clipped > 0 or found.cut is not None:
         low, high = found.cut or (1.0, 1.0)
         by = f" (by {low:.2g} to {high:.2g})" if high > low else f" (by {low:.2g})" if found.cut else ""

@@ -95,6 +95,9 @@ function hatch(ctx, left, top, width, height) {
   ctx.restore();
 }
 
+// Where the line of a level begins, in pixels.
+const startOf = (u, { since }) => since == null ? u.bbox.left : Math.max(u.valToPos(since, "x", true), u.bbox.left);
+
 // Below the curves: phases, the side of a level that means trouble, the steps of the finding.
 const shade = (u, phases, chart, levels) => inPlot(u, (ctx, { left, top, width, height }) => {
   ctx.globalAlpha = Number(cssColour("shade"));
@@ -104,9 +107,9 @@ const shade = (u, phases, chart, levels) => inPlot(u, (ctx, { left, top, width, 
     ctx.fillRect(from, top, to - from, height);
   }
   ctx.fillStyle = ctx.strokeStyle = cssColour("bad");
-  for (const { value, bad } of levels.filter((level) => level.bad)) {
-    const y = u.valToPos(value, "y", true);
-    hatch(ctx, left, bad === "below" ? y : top, width, bad === "below" ? top + height - y : y - top);
+  for (const level of levels.filter(({ bad }) => bad)) {
+    const y = u.valToPos(level.value, "y", true), from = startOf(u, level), below = level.bad === "below";
+    hatch(ctx, from, below ? y : top, left + width - from, below ? top + height - y : y - top);
   }
   ctx.globalAlpha = 0.1;
   if (!chart.shade) return;
@@ -152,9 +155,9 @@ const drawMarks = (u, markers, chart, levels) => inPlot(u, (ctx, { left, top, wi
       lastLabel = at + size + 6 * ratio;
     }
   }
-  for (const { value, label: text } of levels) {
-    const y = u.valToPos(value, "y", true), size = ctx.measureText(text).width;
-    line([2, 3], left, y, left + width, y);
+  for (const level of levels) {
+    const text = level.label, y = u.valToPos(level.value, "y", true), size = ctx.measureText(text).width;
+    line([2, 3], startOf(u, level), y, left + width, y);
     // above the line, or below it where no room is left above
     label(ctx, text, left + width - size - 4 * ratio, y < top + 28 * ratio ? y + 13 * ratio : y - 4 * ratio, ratio);
   }

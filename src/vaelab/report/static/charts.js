@@ -184,7 +184,12 @@ class ChartSet {
         x: { time: false }, y: { distr: log ? 3 : 1, range: (_, low, high) => valueRange(low, high, levels, log) },
       },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((v) => v == null ? "" : v.toLocaleString("en-US")), space: 70, size: 34 },
+        {
+          ...axis, space: 70, size: 34, values: (_, ticks) => {
+            const first = ticks.findIndex((v) => v != null); // it names the unit
+            return ticks.map((v, i) => v == null ? "" : `${i === first ? `${this.axis.stepUnit} ` : ""}${v.toLocaleString("en-US")}`);
+          },
+        },
         {
           ...axis, size: axisSize, values: numbers((v) => v), filter: (_, splits) => splits,
           ...(log ? { splits: (u) => logSplits(u.scales.y.min, u.scales.y.max) } : {}),

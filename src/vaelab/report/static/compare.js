@@ -9,6 +9,8 @@
 
   // Columns: title, the value to sort by, and what stands in the cell.
   const text = (title, get, row = false) => ({ title, row, key: get, cell: (td, run) => { td.textContent = get(run); td.className = `of-${title}`; } });
+  // Short values, 4.5e-6 say, are not broken into two lines.
+  const setting = (title, get) => ({ title, key: get, cell: (td, run) => { td.textContent = get(run); td.classList.toggle("whole-word", get(run).length < 16); } });
   const value = (title, get) => ({
     title, number: true, key: (run) => get(run) ?? null, cell: (td, run) => { td.textContent = formatValue(get(run)); td.className = "number"; },
   });
@@ -20,7 +22,7 @@
     },
     { title: "course", cell: (td, run) => spark(td, run.spark) },
     text("cause", (run) => run.cause),
-    ...data.settings.map((title, i) => text(title, (run) => run.settings[i])),
+    ...data.settings.map((title, i) => setting(title, (run) => run.settings[i])),
     ...data.numbers.map((title, i) => value(title, (run) => run.numbers[i])),
     value("last step", (run) => run.step),
     text("verdict", (run) => run.verdict), text("trainer", (run) => run.trainer),

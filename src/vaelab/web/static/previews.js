@@ -33,12 +33,16 @@ export class Previews {
     this.text = make("output", tools);
     const kind = make("label", tools, { textContent: "Show " });
     this.kind = make("select", kind);
-    for (const [value, text] of [["png", "picture"], ["mp4", "video"]]) make("option", this.kind, { value, textContent: text });
+    for (const [value, text] of [["png", "picture"], ["wipe", "original | reconstruction"], ["mp4", "video"]]) make("option", this.kind, { value, textContent: text });
+    this.border = make("input", make("label", tools, { textContent: "Border ", hidden: true }), { type: "range", max: 1000, value: 500 });
     this.link = make("a", tools, { textContent: "Open alone", target: "_blank", rel: "noopener" });
     const frame = make("div", this.section, { className: "scroll", tabIndex: 0 });
     frame.setAttribute("role", "region");
     frame.setAttribute("aria-label", "Preview: original, reconstruction and error");
     this.image = make("img", frame, { className: "preview" });
+    this.image.addEventListener("load", () => this.#drawWipe());
+    this.canvas = make("canvas", frame, { className: "preview" });
+    this.canvas.setAttribute("role", "img");
     this.video = make("video", frame, { className: "preview", controls: true, loop: true, muted: true, playsInline: true });
     this.slider.addEventListener("input", () => this.#draw());
     this.kind.addEventListener("change", () => this.#draw());
@@ -46,13 +50,14 @@ export class Previews {
 
   #draw() {
     const { step, kinds } = this.previews[Number(this.slider.value)];
-    const video = this.kind.value === "mp4" && kinds.includes("mp4");
+    const video = this.kind.value === "mp4" && kinds.includes("mp4"), both = this.kind.value === "wipe";
     const address = `runs/${this.runId}/previews/${step}.${video ? "mp4" : "png"}`;
     this.text.textContent = `${step.toLocaleString("en-US")} (${Number(this.slider.value) + 1} of ${this.previews.length})`;
     this.slider.setAttribute("aria-valuetext", `step ${step}`);
-    this.kind.parentElement.hidden = !kinds.includes("mp4");
+    this.kind.querySelector("[value=mp4]").hidden = !kinds.includes("mp4");
     this.link.href = address;
-    this.image.hidden = video;
+    this.image.hidden = video || both;
+    this.canvas.hidden = this.border.parentElement.hidden = !both;
     this.video.hidden = !video;
     if (video) {
       this.video.src = address;
@@ -61,6 +66,20 @@ export class Previews {
       this.video.removeAttribute("src");
       this.image.src = address;
       this.image.alt = `Original, reconstruction and error at step ${step}`;
+      this.canvas.setAttribute("aria-label", `Original and reconstruction at step ${step}, with a border between them`);
     }
+  }
+
+  // Original and reconstruction over each other, of all samples. Where these lie is written in the picture's file.
+  async #drawWipe() {
+    const { src } = this.image;
+    const head = (await (await fetch(src)).blob()).slice(0, 4096);
+    const found = /tEXttiles\0(\{[^}]*\})/.exec(await head.text());
+    this.kind.querySelector("[value=wipe]").hidden = !found;
+    if (!found || this.image.src !== src) return;
+    const { width, height, cell, lefts, tops } = JSON.parse(found[1]), gap = 4;
+    Object.assign(this.canvas, { width: lefts.length * (width + gap) - gap, height: tops.length * (height + gap) - gap });
+    wipe(this.canvas, this.border, this.image, { width, height, gap }, () => tops.flatMap((top, row) => lefts.map(
+      (left, column) => ({ left, right: left + cell, top, x: column * (width + gap), y: row * (height + gap) }))))();
   }
 }
