@@ -43,7 +43,7 @@ test: $(VENV)/installed-test browser sshd
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 # In CI a few dozen examples for each reader are a part of the tests; here with another seed each time.
 EXAMPLES ?= 100000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import vaelab
+from forked_processes import Forked, finished
 
 LOOPS = Path(__file__).parents[1] / "examples" / "loops"
 MARKS = {
@@ -49,13 +49,15 @@ def test_pyramid_flow_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert isinstance(kl.value, float) and "4x3x4x4" in kl.text
 
 
+def as_script(name: str, *options: str) -> None:
+    sys.argv = [name, *options]
+    runpy.run_path(str(LOOPS / name), run_name="__main__")
+
+
 def test_radiodiff_like(tmp_path: Path) -> None:
-    command = [sys.executable, str(LOOPS / "radiodiff_like.py"), "--steps", "31", "--disc-start", "15"]
-    done = subprocess.run(
-        [*command, "--results-folder", str(tmp_path / "monitor")], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    (tmp_path / "train.log").write_text(done.stdout)
+    """In a process of its own: it sets up logging for the whole one."""
+    options = ("--steps", "31", "--disc-start", "15", "--results-folder", str(tmp_path / "monitor"))
+    (tmp_path / "train.log").write_text(finished(Forked(as_script, "radiodiff_like.py", *options)))
     printed, recorded = vaelab.read(tmp_path / "train.log"), vaelab.read(tmp_path / "monitor")
     assert printed.trainer == recorded.trainer == "radiodiff"
     assert printed.steps.tolist() == [0, 10, 20, 30] and len(recorded) == 31

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vaelab
+from forked_processes import Forked, finished
 from vaelab import Monitor
 from vaelab.live import Change
 from vaelab.live.alerts import Alert, Alerts
@@ -682,23 +683,23 @@ def test_ranks(variables: dict[str, str], main: bool, tmp_path: Path, monkeypatc
     assert monitor.status == "cannot-tell"
 
 
-def test_torch_distributed_decides_and_nothing_is_collective(tmp_path: Path) -> None:
-    script = """
-import os, sys
-import torch.distributed as dist
-rank = int(sys.argv[1])
-dist.init_process_group("gloo", init_method="file://" + sys.argv[2] + "/store", rank=rank, world_size=2)
-from vaelab import Monitor
-monitor = Monitor(path=sys.argv[2] + f"/rank-{rank}")
-if rank == 0:  # a collective call would wait for rank 1, which does not log
-    monitor.log(0, {"rec_loss": 1.0}); monitor.wait(); monitor.state_dict()
-else:
+def log_one_row(rank: int, folder: Path) -> None:
+    """One rank of two, which only torch.distributed knows."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    monitor = Monitor(path=folder / f"rank-{rank}")
     monitor.log(0, {"rec_loss": 1.0})
-monitor.close()
-dist.barrier()
-"""
-    workers = [subprocess.Popen([sys.executable, "-c", script, str(rank), str(tmp_path)]) for rank in (0, 1)]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    if rank == 0:  # a collective call would wait for rank 1, which does neither
+        monitor.wait()
+        monitor.state_dict()
+    monitor.close()
+    dist.barrier()
+
+
+def test_torch_distributed_decides_and_nothing_is_collective(tmp_path: Path) -> None:
+    for worker in [Forked(log_one_row, rank, tmp_path) for rank in (0, 1)]:
+        finished(worker)
     assert (tmp_path / "rank-0" / "metrics.jsonl").exists() and not (tmp_path / "rank-1").exists()
 
 

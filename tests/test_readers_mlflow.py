@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import write_tracker_runs
 from vaelab.errors import LogError
 from vaelab.readers import detect, read, read_all, sqlite_file
 from vaelab.readers.mlflow_sqlite import READER
@@ -22,10 +21,8 @@ from write_tracker_runs import STEPS, rec
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("mlflow")
-    write_tracker_runs.finish(write_tracker_runs.start("mlflow", folder))
-    yield folder
+def store(tracker_runs: Callable[[str], Path]) -> Path:
+    return tracker_runs("mlflow")
 
 
 @pytest.fixture

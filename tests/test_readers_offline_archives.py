@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import write_tracker_runs
 from vaelab.errors import LogError
 from vaelab.readers import archive, clearml_offline, comet_offline, detect, read
 from vaelab.readers.source import Source
@@ -20,10 +20,8 @@ from write_tracker_runs import STEPS, rec
 
 
 @pytest.fixture(scope="module")
-def comet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("comet")
-    write_tracker_runs.finish(write_tracker_runs.start("comet", folder))
-    (path,) = folder.glob("*.zip")
+def comet(tracker_runs: Callable[[str], Path]) -> Path:
+    (path,) = tracker_runs("comet").glob("*.zip")
     return path
 
 

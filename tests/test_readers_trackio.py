@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import write_tracker_runs
 from vaelab.errors import LogError
 from vaelab.readers import detect, read, read_all
 from vaelab.readers.source import Source
@@ -18,10 +17,8 @@ from write_tracker_runs import STEPS, rec
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("trackio")
-    write_tracker_runs.finish(write_tracker_runs.start("trackio", folder))
-    yield folder
+def folder(tracker_runs: Callable[[str], Path]) -> Path:
+    return tracker_runs("trackio")
 
 
 @pytest.fixture

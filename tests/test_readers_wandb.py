@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import write_tracker_runs
 from vaelab.errors import LogError
 from vaelab.readers import detect, read, read_all
 from vaelab.readers.leveldb_log import BLOCK, LogRecords
@@ -23,10 +22,8 @@ from write_tracker_runs import STEPS, rec
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("project")
-    write_tracker_runs.finish(write_tracker_runs.start("wandb", folder), code=-9)  # it kills itself at the end
-    yield folder
+def project(tracker_runs: Callable[[str], Path]) -> Path:
+    return tracker_runs("wandb")
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ import gc
 import gzip
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +130,9 @@ def test_gzip_and_settings_beside_a_log(s3: Any, web: Web, memory: Any) -> None:
         assert any(note.text == f"config read from {place}/a/config.yaml" for note in run.notes)
 
 
-def test_formats_that_need_whole_files_or_folders(s3: Any, tmp_path: Path) -> None:
-    import write_tracker_runs
-
-    for kind, code in (("mlflow", 0), ("wandb", -9), ("comet", 0)):
-        folder = tmp_path / kind
-        folder.mkdir()
-        write_tracker_runs.finish(write_tracker_runs.start(kind, folder), code)
+def test_formats_that_need_whole_files_or_folders(s3: Any, tracker_runs: Callable[[str], Path], tmp_path: Path) -> None:
+    for kind in ("mlflow", "wandb", "comet"):
+        shutil.copytree(tracker_runs(kind), tmp_path / kind, symlinks=True)
     upload(s3, tmp_path)
     for kind in ("mlflow/mlflow.db", "mlflow/mlruns", "wandb", "comet"):
         there, here = read_all(f"s3://runs/{kind}"), read_all(tmp_path / kind)
