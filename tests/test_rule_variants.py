@@ -161,3 +161,11 @@ def test_a_kl_that_never_moves_is_that_of_an_encoder_that_is_not_trained(
     got = diagnose(read(log))
     assert any(f.code == "KL233" and f.severity == "critical" for f in got.findings) == found
     assert not found or got.causes[0].id == "E14"
+
+
+def test_a_total_that_jumps_is_judged_where_no_reconstruction_is_logged(tmp_path: Path) -> None:
+    rows = [f"{i},{(0.5 if i < 120 else 2.5) * v:.6f}" for i, v in enumerate(noise(0.02)[:200])]
+    (tmp_path / "log.csv").write_text("step,loss\n" + "\n".join(rows) + "\n")
+    judged = diagnose(read(tmp_path / "log.csv"))
+    assert "total_loss" in judged.run and judged.status in ("watch", "act", "stop")
+    assert "RES804" not in {f.code for f in judged.findings}
