@@ -154,3 +154,14 @@ def test_a_kl_that_never_moves_is_that_of_an_encoder_that_is_not_trained(
     got = diagnose(read(log))
     assert any(f.code == "KL233" and f.severity == "critical" for f in got.findings) == found
     assert not found or got.causes[0].id == "E14"
+
+
+@pytest.mark.parametrize(("rows", "nats", "severity"), [(60, 4, "warn"), (120, 4, "critical"), (120, 4000, "warn")])
+def test_an_untrained_run_in_which_nothing_moves_is_acted_on_once_it_is_long(
+    rows: int, nats: float, severity: str
+) -> None:
+    rec = 0.2 * (1 - 0.015 * np.arange(rows) / rows) * noise(0.01)[:rows]
+    out = draft({"rec_loss": rec, "kl_loss": nats * noise(0.02, seed=1)[:rows]}, trainer="radiodiff")
+    found = finding(out, "MET1003")
+    assert found is not None and found.severity == severity
+    assert severity == "warn" or diagnose(out.run()).causes[0].id == "E2"

@@ -346,7 +346,9 @@ def _conclusion(
     candidates = [s for s in between if _could_act(s.key, at, pair, runs, low, high)]
     if not candidates:
         return f"{what} No setting that both logs give explains it: look at the data, the seed and the start weights."
-    shown = [f"{s.key} ({setting_text(s.values[high][0])} against {setting_text(s.values[low][0])})" for s in candidates]
+    shown = [
+        f"{s.key} ({setting_text(s.values[high][0])} against {setting_text(s.values[low][0])})" for s in candidates
+    ]
     if len(candidates) == 1:
         return f"{what} The only known difference in settings is {shown[0]}."
     return f"{what} Confounded: cannot tell which of {', '.join(shown)} it is. Change one at a time."

@@ -169,7 +169,10 @@ def _render(comparison: Comparison, console: Console) -> None:
         for run in comparison.runs:
             table.add_column(Text(run.label))
         for setting in comparison.settings:
-            cells = (Text(f"{setting_text(value)}{'' if how == 'declared' else f' ({how})'}") for value, how in setting.values)
+            cells = (
+                Text(f"{setting_text(value)}{'' if how == 'declared' else f' ({how})'}")
+                for value, how in setting.values
+            )
             table.add_row(setting.key, *cells)
         console.print(table)
     for heading, lines in (("What explains what", comparison.conclusions), ("With care", comparison.warnings)):
