@@ -36,7 +36,7 @@ CLOSED = {
     "diffusers_tensorboard": {"nll", "total-with-gan"},
     "magvit2_stdout": set(),
     "vqgan_training_text": set(),
-    "vidtok_bar": {"total-with-gan"},  # three digits do not show the nll's constant beside a learned logvar
+    "vidtok_bar": {"nll", "total-with-gan"},
     "open_sora_plan_wandb": set(),
     "open_sora_wandb": {"nll", "total-with-gan"},
     "open_sora_v1_wandb": set(),

@@ -128,6 +128,22 @@ def test_a_drag_across_one_plot_zooms_all(opened: Callable[..., Any]) -> None:
     assert len({tuple(span) for span in shown_steps(browser)}) == 1
 
 
+def test_the_crosshair_stands_at_one_step_in_all_plots_and_at_a_height_in_its_own_only(
+    opened: Callable[..., Any],
+) -> None:
+    browser = opened(make_diagnosis())
+    over = browser.find_element(By.CSS_SELECTOR, ".u-over")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
+    webdriver.ActionChains(browser).move_to_element_with_offset(over, 30, 10).perform()
+    shown = """return [...document.querySelectorAll('.uplot')].filter((e) => e.checkVisibility())
+      .map((e) => ['x', 'y'].map((name) => { const line = e.querySelector(`.u-cursor-${name}`);
+        return line.checkVisibility() && !line.classList.contains('u-off'); }))"""
+    lines = wait(lambda: (found := browser.execute_script(shown)) and all(x for x, _ in found) and found)
+    assert len(lines) > 2 and [y for _, y in lines].count(True) == 1
+    steps = "return [...document.querySelectorAll('.readout')].filter((e) => e.checkVisibility()).map((e) => e.innerText.match(/step ([\\d,]+)/)?.[1])"
+    assert len(set(browser.execute_script(steps))) == 1 and None not in browser.execute_script(steps)
+
+
 def test_the_axis_of_a_plot_turns_linear(opened: Callable[..., Any]) -> None:
     browser = opened(make_diagnosis())
     switch = browser.find_element(By.CSS_SELECTOR, ".chart [role=switch]")

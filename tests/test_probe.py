@@ -20,8 +20,10 @@ from vaelab.training.step import TrainingStep
 
 
 @pytest.fixture(autouse=True)
-def few_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few updates, and a flat picture of 64 pixels: test_probe_parts has it in full."""
     monkeypatch.setattr(training_part, "UPDATES", 4)
+    monkeypatch.setattr("vaelab.probing.flat_field._PIXELS", 64)
 
 
 @pytest.fixture(scope="module")

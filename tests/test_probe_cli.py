@@ -40,8 +40,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def few_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few updates, and a flat picture of 64 pixels: test_probe_parts has it in full."""
     monkeypatch.setattr(training_part, "UPDATES", 4)
+    monkeypatch.setattr("vaelab.probing.flat_field._PIXELS", 64)
 
 
 def vaelab_command(*arguments: str | Path) -> Any:

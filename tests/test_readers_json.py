@@ -235,7 +235,7 @@ def test_sparse_records_round_trip(
 def test_every_cut_reads_or_says_why(tmp_path: Path) -> None:
     data = (DATA / "jsonl_pyramid_flow.txt").read_bytes()[:1700]
     path = tmp_path / "log.txt"
-    for cut in range(1, len(data)):
+    for cut in range(1, len(data), 3):
         path.write_bytes(data[:cut])
         try:
             run = read(path)

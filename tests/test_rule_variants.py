@@ -142,13 +142,13 @@ def test_a_kl_that_is_named_a_total_has_a_unit(name: str, found: bool, tmp_path:
     assert bool(diagnose(read(log), select=["KL201"]).findings) == found
 
 
-@pytest.mark.parametrize(("grows", "found"), [(1.0, True), (1.6, False)])
+@pytest.mark.parametrize(("grows", "found"), [(1.0, True), (2.0, False)])
 def test_a_kl_that_never_moves_is_that_of_an_encoder_that_is_not_trained(
     grows: float, found: bool, tmp_path: Path
 ) -> None:
     log = tmp_path / "console.log"
     rec = 600 + 600 * np.exp(-np.arange(80) / 6)
-    kl = 4.0 * np.geomspace(1, grows, 80) * noise(0.2)[:80]
+    kl = 4.0 * np.geomspace(1, grows, 80) * noise(0.15)[:80]
     rows = zip(rec * noise(0.05, seed=1)[:80], kl, strict=True)
     log.write_text("".join(f"[{5 * (i + 1)}] recon_loss:{r:.3f} total_kld:{k:.3f}\n" for i, (r, k) in enumerate(rows)))
     got = diagnose(read(log))

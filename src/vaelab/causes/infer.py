@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
 from vaelab.causes.types import Cause, CheckResult
+from vaelab.records import dataclass
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts

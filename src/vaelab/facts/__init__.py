@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +20,7 @@ from vaelab.facts.scales import Scales, find_scales
 from vaelab.facts.statements import statements
 from vaelab.facts.tracks import Track, Tracks
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 from vaelab.run import Run
 
 __all__ = ["Evidence", "Fact", "Facts", "Phase", "Track", "infer"]

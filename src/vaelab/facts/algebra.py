@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from vaelab.facts.identities import (
 from vaelab.facts.phases import Gan
 from vaelab.facts.reconstruction_term import Sums
 from vaelab.facts.view import View
+from vaelab.records import dataclass
 from vaelab.run import FloatArray
 from vaelab.words import number
 
@@ -175,8 +176,10 @@ class _Solver(Sums):
         if on.how != "exact" or not keep.any():
             return
         low, high, inside = factor((disc - plain)[keep], lecam[keep])
-        closes = inside >= 0.9 and high > 0
-        value = best_value(max(low, 1e-9), high)
+        if low <= 0 <= high:
+            return  # too small to show in the digits that are printed
+        closes = inside >= 0.9 and low > 0
+        value = best_value(low, high)
         text = (
             f"lecam_weight is {value:.3g} ({low:.3g} to {high:.3g}): disc_loss contains it, non_saturated_d_loss is the plain loss."
             if closes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from vaelab.patterns import pattern
 from vaelab.readers.base import Reader
 from vaelab.readers.magic import PARQUET, SQLITE, WANDB, ZIP
 from vaelab.readers.source import HEAD_SIZE, Source
+from vaelab.records import dataclass
 
 
 class Format(NamedTuple):

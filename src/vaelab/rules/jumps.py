@@ -36,7 +36,7 @@ def began_again(facts: Facts) -> bool:
         return False
     latent = _latent_since(facts, jump)
     if latent == "began again":
-        return rec.now < AGAIN * level(again[:8])
+        return jump.coincides == "resume" or rec.now < AGAIN * level(again[:8])
     early = rec.values[: len(again)]
     as_there = rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
     return as_there and latent != "went on" and facts.phases.origin == "scratch"
@@ -56,7 +56,9 @@ def _latent_since(facts: Facts, jump: Jump) -> str:
     if abs(np.log(jump.kl_ratio)) < way / 3:
         return "went on"
     back = min(abs(level(np.log(since[i : i + 2])) - start) for i in range(7))
-    return "began again" if back < way / 3 and abs(np.log(kl.now) - start) > way / 2 else ""
+    # other data may leave nothing to encode: then it stays there
+    left = jump.coincides == "resume" or abs(np.log(kl.now) - start) > way / 2
+    return "began again" if back < way / 3 and left else ""
 
 
 def calmer(jump: Jump) -> float:

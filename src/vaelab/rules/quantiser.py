@@ -110,8 +110,9 @@ class QuantiserLossExplodes(Rule):
 
 
 def _share_of_the_rest(facts: Facts, metric: str) -> float:
-    """Share of the late total that is neither reconstruction nor perceptual loss; of the logged terms where there is no total."""
-    known = sum(abs(facts.tracks[m].now) for m in facts.view.of("reconstruction", "perceptual")[:4])
+    """Share of the late total that no other logged term accounts for; of the logged terms where there is no total."""
+    others = facts.view.of("reconstruction", "perceptual", "generator_adversarial", "feature_matching")
+    known = sum(abs(facts.tracks[m].now) for m in others[:6])
     totals = facts.view.of("total")
     whole = facts.tracks[totals[0]].now if totals else known + facts.tracks[metric].now
     return 1 - known / whole if whole > 0 else 0.0
