@@ -31,7 +31,7 @@ def unexplained_jump(facts: Facts) -> Jump | None:
 def began_again(facts: Facts) -> bool:
     """Whether rec_loss jumped to where the run began, and fell again as it did there: training began anew."""
     jump, rec = facts.changes.jump, facts.view.series("rec_loss")
-    if jump is None or jump.coincides not in (*UNEXPLAINED, "resume"):
+    if jump is None or jump.coincides not in (*UNEXPLAINED, "resume") or not len(rec):
         return False
     first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
     if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
