@@ -169,3 +169,14 @@ def test_a_total_that_jumps_is_judged_where_no_reconstruction_is_logged(tmp_path
     judged = diagnose(read(tmp_path / "log.csv"))
     assert "total_loss" in judged.run and judged.status in ("watch", "act", "stop")
     assert "RES804" not in {f.code for f in judged.findings}
+
+
+@pytest.mark.parametrize(("rows", "nats", "severity"), [(60, 4, "warn"), (120, 4, "critical"), (120, 4000, "warn")])
+def test_an_untrained_run_in_which_nothing_moves_is_acted_on_once_it_is_long(
+    rows: int, nats: float, severity: str
+) -> None:
+    rec = 0.2 * (1 - 0.015 * np.arange(rows) / rows) * noise(0.01)[:rows]
+    out = draft({"rec_loss": rec, "kl_loss": nats * noise(0.02, seed=1)[:rows]}, trainer="radiodiff")
+    found = finding(out, "MET1003")
+    assert found is not None and found.severity == severity
+    assert severity == "warn" or diagnose(out.run()).causes[0].id == "E2"

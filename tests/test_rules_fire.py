@@ -147,11 +147,10 @@ def _() -> Draft:
     return with_rec(out, out.columns["rec_loss"])
 
 
-@fires("KL233", "warn", {"now": (1000, 0.1)})
+@fires("KL233", "critical", {"now": (4, 0.1)})
 def _() -> Draft:
-    out = vae(warm_up=0.0)
-    out.columns["kl_loss"] = 1000 * noise(0.1, seed=1)
-    return with_rec(out, decay(ROWS, 0.3, 0.15, 30) * noise())
+    rec, kl = decay(ROWS, 1.0, 0.3, 20) * noise(), 4 * noise(0.25, seed=22)
+    return draft({"rec_loss": rec, "kl_loss": kl}, trainer="radiodiff")
 
 
 # --- ADV ------------------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ OPTIMISATION: tuple[Cause, ...] = (
           change=(Set("lr", livelier_rate), Set("warmup_steps", shorter_warm_up)), expected="A steeper descent without spikes.",
           falsify="Three times the rate does not change the slope, or destabilises.",
           sources="lavinal712/AutoencoderKL README; UNIC-Lab/RadioDiff: configs/first_radio.yaml",
-          expects=shows(often="OPT411 OPT412 MET1009:run",
+          expects=shows(often="OPT411 OPT412 MET1009:run MET1003:run",
                         sometimes="KL201 MET1003:reconstruction MET1003:total OPT410 OPT407 REC117 ADV305 NUM507:reconstruction "
                                   "MET1009:reconstruction", never="OPT405 KL206 KL209"), check=checks.never_moved, decided_by="lint"),
     Cause("E3", "no-warm-up", "No or too short a warm-up on a pretrained model",

@@ -15,6 +15,8 @@ from vaelab.words import number
 
 UNEXPLAINED = ("", "epoch-start")
 """What a jump coincides with where nothing in the schedule explains it."""
+NOT_BACK = 1.25
+"""Level now over the level before the jump from which what was lost is not made up for yet."""
 AGAIN = 0.85
 """Level of a loss now over that of the first rows after a jump below which it falls again."""
 ALIKE = 2.5
@@ -226,7 +228,7 @@ class BackAtTheStart(Rule):
         jump, start = unexplained_jump(facts), facts.view.series("rec_loss").first
         if jump is None or facts.phases.origin != "scratch" or jump.scatter_before is None or calmer(jump) >= ALIKE:
             return
-        if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio:
+        if not 0.6 * start <= jump.after <= 1.5 * start or jump.remaining < 0.7 * jump.ratio or began_again(facts):
             return
         yield self.finding(
             f"rec_loss went from {number(jump.before)} back to {number(jump.after)} at step {jump.step:,}, the level of an"
@@ -242,6 +244,7 @@ class TrainingBeganAgain(Rule):
     """Training began again from untrained weights in mid-run.
 
     What it checks: a jump of ``rec_loss`` to the level of the run's first rows, after which it falls again as it did there.
+    Critical while it stands at 1.25 times its level before the jump.
     Why it matters: what had been learned is lost. A resume that did not load its checkpoint looks so; the step may go on.
     Evidence it needs: ``rec_loss`` from the first steps on, 8 rows after the jump.
     What to do: see whether the process was restarted at that step and which checkpoint it loaded; print a warning where keys are missing.
@@ -259,6 +262,7 @@ class TrainingBeganAgain(Rule):
         yield self.finding(
             f"At step {jump.step:,} rec_loss went back to where the run began ({number(float(rec.values[0]))}) and falls again as it did"
             " there: training began anew from untrained weights.",
+            costs=jump.remaining > NOT_BACK,
             metrics=("rec_loss",),
             steps=(jump.step, int(rec.steps[-1])),
             evidence=(Evidence("first row", float(rec.values[0])), Evidence("after the jump", jump.after)),

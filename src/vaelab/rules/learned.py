@@ -18,6 +18,12 @@ from vaelab.words import number
 STUCK_ROWS, FEWER, SETTLED = 40, 30, 50
 """Rows without progress that say something; of a network that is known to begin untrained, fewer; rows after which it is no plateau at
 the start that learning leaves behind."""
+LONG = 100
+"""Rows after which a run in which nothing has moved will not begin to."""
+FEW_NATS = 8.0
+"""Nats a sample that the latent of a network which has learned anything exceeds: e^8 = 3,000 inputs told apart at most."""
+STILL = (0.8, 1.25)
+"""Level now over the first between which the latent's term has not moved, where no loss has."""
 FLAT = 0.03
 """A change of the level by less than this share from the first rows on is none."""
 IMPROVES = 1.3
@@ -71,7 +77,7 @@ class NoImprovement(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         # the first row of an epoch holds what that epoch learned
-        if not _could_learn(facts) or facts.run.step_unit != "step" or (skill(facts) or 0.0) > EXPLAINS:
+        if not could_learn(facts) or facts.run.step_unit != "step" or (skill(facts) or 0.0) > EXPLAINS:
             return
         untrained = facts.phases.origin == "scratch" and facts.view.error[1] not in NO_CONSTANT
         judged = [t for t in facts.tracks.values() if _judged(facts, t, FEWER if untrained else STUCK_ROWS)]
@@ -99,7 +105,7 @@ class NoImprovement(Rule):
         )
 
 
-def _could_learn(facts: Facts) -> bool:
+def could_learn(facts: Facts) -> bool:
     """Whether the run begins from weights that are to improve, and its warm-up is over."""
     warm_up = facts.phases.warm_up
     return facts.phases.origin not in ("pretrained", "resumed") and (warm_up is None or warm_up.end_step is not None)
@@ -155,7 +161,8 @@ class StuckFromTheStart(Rule):
     What it checks: columns that a run is there to lower (reconstruction, perceptual, alignment, a total without a GAN) with less than 3% (where there is no
     trend: and what its noise allows) between the level of the first rows and the last tenth, over 40 rows of a log that begins with the run, the warm-up over.
     A term that is next to nothing, or all noise, beside a reconstruction that improves is passed over.
-    Critical where held-out losses are logged too, and all losses and the latent's term stay flat.
+    Critical, of the run as a whole, where all losses and the latent's term stay flat: on held-out data too, or over 100 rows of a
+    network that begins untrained (by the size of its first error, or with a KL below 8 nats a sample).
     Why it matters: a loss that does not fall at all is not trained: its gradient does not arrive, its weight is 0, or the rate
     is. A fine-tune that starts at its best level looks the same.
     What to do: print the gradient norm of this term alone, and the change of one weight over 100 steps.
@@ -167,24 +174,28 @@ class StuckFromTheStart(Rule):
     needs = ("tracks",)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        if not _could_learn(facts):
+        if not could_learn(facts):
             return
         losses = [t for t in directed(facts) if t.role.name in ("reconstruction", "perceptual", "alignment", "total")]
         stuck = [t for t in losses if t.rows >= STUCK_ROWS and begins_with_the_run(facts, t) and _flat(t)]
-        # one term alone may have no gradient; where nothing moves, held-out errors and the latent included, nothing is trained
+        shown = [t for t in stuck if t.role.split == "train" and not t.constant and not _lost_in_noise(facts, t)]
+        # one term alone may have no gradient; where nothing moves, the latent included, nothing is trained
         latent = [t for t in facts.tracks.values() if t.role.name in ("kl", "quantiser") and t.role.split == "train"]
-        held_out = any(t.role.split in ("val", "test") for t in stuck)
-        nothing = (
-            held_out and len(stuck) == len(losses) and all(0.8 < t.now / t.first < 1.25 for t in latent if t.first)
-        )
-        for track in (t for t in stuck if t.role.split == "train" and not t.constant and not _lost_in_noise(facts, t)):
+        # a fine-tune may begin at its best; its held-out losses would still move
+        untrained = facts.phases.origin == "scratch" or (facts.scales.kl_nats_total or np.inf) < FEW_NATS
+        long = untrained and any(t.rows >= LONG for t in shown)
+        long = long or any(t.role.split in ("val", "test") for t in stuck)
+        still = all(STILL[0] < t.now / t.first < STILL[1] for t in latent if t.first)
+        nothing = bool(shown) and long and still and len(stuck) == len(losses)
+        for track in shown[:1] if nothing else shown:
+            others = tuple(t.metric for t in stuck if t is not track) if nothing else ()
             yield self.finding(
                 f"{track.metric} stays flat from the start: {number(track.first)} in the first rows,"
                 f" {number(track.now)} after {track.rows} rows. It is not being trained (no gradient, no weight, no rate), or it"
-                f" began at its best.{' Every other loss stays flat too.' if nothing else ''}",
+                f" began at its best.{' Every other loss stays flat too: nothing moves.' if nothing else ''}",
                 costs=nothing,
-                subject=track.role.name,
-                metrics=(track.metric,),
+                subject="run" if nothing else track.role.name,
+                metrics=(track.metric, *others),
                 steps=track.steps,
                 evidence=(Evidence("first rows", track.first), Evidence("now", track.now)),
             )
