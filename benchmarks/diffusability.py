@@ -13,7 +13,9 @@ Small VAEs of one latent shape (4x8x8, pictures of 32x32 pixels from moving-shap
 On the standardised latents of each the same small network learns flow matching (velocity noise - z, t uniform). Its samples, integrated with
 50 Euler steps and decoded, are judged by the Frechet distance to the same VAE's reconstructions of pictures that no training saw, in
 features of stlpips-alex, which no training used (mean over places of the third depth). The lower, the easier the latent was. The rank correlation
-(Spearman, over the VAEs of all seeds) between that distance and each number of the probe says whether they agree.
+(Spearman, over the VAEs of all seeds) between that distance and each number of the probe, taken as higher: harder, says whether they agree; 1 is full
+agreement. The same is said of the velocity loss, the mean over the last quarter of the diffusion model's updates. Where the VAEs blur, pictures tell little, since all
+samples blur alike: compare `frechet` with `frechet_of_reconstructions`, the distance of the reconstructions from the held-out pictures.
 """
 
 from __future__ import annotations
