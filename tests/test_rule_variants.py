@@ -180,3 +180,14 @@ def test_an_untrained_run_in_which_nothing_moves_is_acted_on_once_it_is_long(
     found = finding(out, "MET1003")
     assert found is not None and found.severity == severity
     assert severity == "warn" or diagnose(out.run()).causes[0].id == "E2"
+
+
+@pytest.mark.parametrize(("falls", "found"), [(1.0, True), (1.3, False)])
+def test_a_commitment_loss_that_never_moves_is_that_of_an_encoder_that_is_not_trained(
+    falls: float, found: bool
+) -> None:
+    rec = 0.1 + 0.3 * np.exp(-np.arange(ROWS) / 30)
+    commit = 0.01 * np.geomspace(falls, 1, ROWS) * noise(0.03, seed=1)
+    out = draft({"rec_loss": rec * noise(), "quant_loss": commit}, trainer="llamagen")
+    got = finding(out, "KL233")
+    assert (got is not None and got.severity == "critical" and got.subject == "quantiser") == found

@@ -110,7 +110,8 @@ OPTIMISATION: tuple[Cause, ...] = (
           falsify="No fall after the restart.", sources="CompVis/latent-diffusion#270",
           expects=shows(sometimes="OPT407"), check=checks.rate_has_decayed),
     Cause("E14", "part-not-trained", "A part of the network is not trained: its parameters are not in the optimizer, detached or frozen",
-          signature="Encoder: the reconstruction improves a little and stops, and the KL stands from the first row on where random weights have it. "
+          signature="Encoder: the reconstruction improves a little and stops, and the KL, or the quantiser's loss, stands from the first row on where random weights "
+                    "have it. "
                     "Decoder: the KL grows many times and the reconstruction does not follow.",
           look_alikes=(("C1", "there the KL falls from where it began"), ("E2", "there the reconstruction stands as well")),
           test="Sum one weight of each part now and 100 steps later: equal sums decide.",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from vaelab.analysis import Series, level, rolling_median, trend
-from vaelab.facts import Evidence, Facts
+from vaelab.facts import Evidence, Facts, Track
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.jumps import samples_became_alike
 from vaelab.rules.kl_level import COLLAPSED_SAMPLE, input_nats
@@ -20,7 +20,7 @@ ROWS = 30
 """Rows below which no level of a KL has settled."""
 UNSETTLED = 4.0
 """Growth within the middle sixths of the rows from which it has not."""
-STILL_ROWS, STILL, STILL_ERRORS, STILL_GAIN = 40, 0.35, 5.0, 1.25
+STILL_ROWS, STILL, STILL_ERRORS, STILL_GAIN = 40, {"kl": 0.35, "quantiser": 0.1}, 5.0, 1.25
 """Rows over which a KL stands still, its largest change (natural log) and that in standard errors of a level, while the reconstruction gained so many times.
 The highest and the lowest of four levels are some 3 errors apart by chance. Of the bench's tune part no run whose encoder is trained does so."""
 UNTRAINED_SAMPLE = 25.0
@@ -224,44 +224,54 @@ class KlGrowsManyTimes(Rule):
         )
 
 
-class KlStandsStill(Rule):
-    """The KL has not moved since the first row, while the reconstruction improves: the decoder alone is trained.
+class LatentStandsStill(Rule):
+    """The latent's term has not moved since the first row, while the reconstruction improves: the decoder alone is trained.
 
-    What it checks: the level of ``kl_loss`` in each quarter of the run and in its first rows, which may differ by no more than its own noise allows
-    (and 40%), beside a reconstruction that gained 1.25 times and more.
-    Why it matters: an encoder that is trained moves the KL from the first rows on. One that is not (missing in the optimizer, detached, frozen)
+    What it checks: the level of ``kl_loss``, or of a codebook or commitment loss, in each quarter of the run and in its first rows, which may differ by no
+    more than its own noise allows (and 40%, of a quantiser 10%), beside a reconstruction that gained 1.25 times and more.
+    Why it matters: an encoder that is trained moves these terms from the first rows on. One that is not (missing in the optimizer, detached, frozen)
     sends what random weights send, and the decoder paints the average of what may have been meant.
-    Evidence it needs: ``kl_loss`` below 25 nats a sample (above, the encoder has been trained before, and may be frozen on purpose) and
-    ``rec_loss`` from the first steps on, at least 40 rows.
+    Evidence it needs: at least 40 rows from the first steps on of an encoder that was not trained before, and so may not be frozen on purpose: ``kl_loss``
+    below 25 nats a sample, or a reconstruction that begins where untrained networks do.
     What to do: print the sum of one encoder weight now and 100 steps later; see whether the optimizer holds the encoder's parameters.
     References: cause E14.
     """
 
     code = "KL233"
-    finds = ("kl", "stuck")
-    needs = ("kl_loss", "rec_loss")
+    finds = ("", "stuck")
+    needs = ("tracks", "rec_loss")
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kl, rec = facts.tracks["kl_loss"], facts.tracks["rec_loss"]
-        if kl.logs is None or kl.constant or kl.rows < STILL_ROWS or not begins_with_the_run(facts, kl):
-            return
-        total = facts.scales.kl_nats_total
-        if total is None or total > UNTRAINED_SAMPLE or facts.phases.origin == "pretrained":
-            return
+        rec, total = facts.tracks["rec_loss"], facts.scales.kl_nats_total
         if facts.phases.resumes or (rec.improved or 0) < STILL_GAIN or rec.now > 1 / STILL_GAIN * rec.first:
             return
-        few, early = len(kl.logs) // 4, len(kl.series.early)
-        levels = [level(kl.logs[i : i + few]) for i in range(0, len(kl.logs) - few + 1, few)]
-        apart, began = max(levels) - min(levels), abs(level(kl.logs[:early]) - level(kl.logs))
-        if any(
-            change > min(STILL, STILL_ERRORS * kl.noise / np.sqrt(rows))
-            for change, rows in ((apart, few), (began, early))
-        ):
-            return
-        yield self.finding(
-            f"kl_loss stands at {number(kl.now)} since the first rows ({number(kl.first)}): over {kl.rows} rows its level changed by {np.expm1(apart):.0%}, no more than"
-            f" its noise, while rec_loss went from {number(rec.first)} to {number(rec.now)}. The decoder is trained and the encoder is not.",
-            metrics=("kl_loss", "rec_loss"),
-            steps=kl.steps,
-            evidence=(Evidence("kl_loss, first rows", kl.first), Evidence("now", kl.now)),
-        )
+        untrained = {"kl": total is not None and total < UNTRAINED_SAMPLE and facts.phases.origin != "pretrained"}
+        untrained["quantiser"] = facts.phases.origin == "scratch"
+        for metric in facts.view.of("kl")[:1] + facts.view.of("quantiser")[:1]:
+            track = facts.tracks[metric]
+            if not untrained[track.role.name] or track.rows < STILL_ROWS or not begins_with_the_run(facts, track):
+                continue
+            if track.constant or (apart := _apart(track)) is None:
+                continue
+            yield self.finding(
+                f"{metric} stands at {number(track.now)} since the first rows ({number(track.first)}): over {track.rows} rows its level changed by {np.expm1(apart):.1%},"
+                f" no more than its noise, while rec_loss went from {number(rec.first)} to {number(rec.now)}. The decoder is trained and the encoder is not.",
+                subject=track.role.name,
+                metrics=(metric, "rec_loss"),
+                steps=track.steps,
+                evidence=(Evidence(f"{metric}, first rows", track.first), Evidence("now", track.now)),
+            )
+
+
+def _apart(track: Track) -> float | None:
+    """How far (natural log) the levels of four quarters of the run lie apart, where no more than noise explains, its first rows included; else None."""
+    logs = track.logs
+    if logs is None:
+        return None
+    few, early = len(logs) // 4, len(track.series.early)
+    levels = [level(logs[i : i + few]) for i in range(0, len(logs) - few + 1, few)]
+    apart, began = max(levels) - min(levels), abs(level(logs[:early]) - level(logs))
+    for change, rows in ((apart, few), (began, early)):
+        if change > min(STILL[track.role.name], STILL_ERRORS * track.noise / np.sqrt(rows)):
+            return None
+    return apart
