@@ -31,7 +31,7 @@ DISTRIBUTED: tuple[Cause, ...] = (
           expected="No spike at the next resume.", falsify="No term jumps at the resume.",
           sources="NVlabs/stylegan2-ada-pytorch#108; valeoai/Halton-MaskGIT#15; junyanz/pytorch-CycleGAN-and-pix2pix#1380",
           needs=("resume",),
-          expects=shows(often="MET1002", sometimes="DAT710 MET1005:reconstruction", never="RES804")),
+          expects=shows(often="MET1002", sometimes="DAT710 MET1005:reconstruction")),
     Cause("H5", "hang", "A hang: unused parameters or a lost rank",
           signature="The log stops without an error.", look_alikes=(("D2", "the log ends at the GAN start"),),
           test="Look at the processes' stacks (py-spy dump) or wait for the collective's time-out.",

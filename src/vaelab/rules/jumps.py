@@ -40,7 +40,7 @@ def began_again(facts: Facts) -> bool:
     if latent == "began again":
         return jump.coincides == "resume" or rec.now < AGAIN * level(again[:8])
     early = rec.values[: len(again)]
-    as_there = rec.now < 0.5 * float(first.max()) and 0.5 < level(again[3:8]) / level(early[3:8]) < 2
+    as_there = rec.now < 0.5 * float(first.max()) and 0.65 < level(again[3:8]) / level(early[3:8]) < 1.5
     return as_there and latent != "went on" and facts.phases.origin == "scratch"
 
 

@@ -23,6 +23,8 @@ UNSETTLED = 4.0
 STILL_ROWS, STILL, STILL_ERRORS, STILL_GAIN = 40, {"kl": 0.35, "quantiser": 0.1}, 5.0, 1.25
 """Rows over which a KL stands still, its largest change (natural log) and that in standard errors of a level, while the reconstruction gained so many times.
 The highest and the lowest of four levels are some 3 errors apart by chance. Of the bench's tune part no run whose encoder is trained does so."""
+CODEBOOK_STEPS = 50
+"""Step up to which five rows show how a quantiser's loss begins."""
 UNTRAINED_SAMPLE = 25.0
 """Nats per sample below which an encoder that stands still has not been trained before: a trained one sends hundreds."""
 
@@ -232,7 +234,7 @@ class LatentStandsStill(Rule):
     Why it matters: an encoder that is trained moves these terms from the first rows on. One that is not (missing in the optimizer, detached, frozen)
     sends what random weights send, and the decoder paints the average of what may have been meant.
     Evidence it needs: at least 40 rows from the first steps on of an encoder that was not trained before, and so may not be frozen on purpose: ``kl_loss``
-    below 25 nats a sample, or a reconstruction that begins where untrained networks do.
+    below 25 nats a sample, or of a quantiser a reconstruction that begins where untrained networks do, with five rows of the first 50 steps.
     What to do: print the sum of one encoder weight now and 100 steps later; see whether the optimizer holds the encoder's parameters.
     References: cause E14.
     """
@@ -246,7 +248,8 @@ class LatentStandsStill(Rule):
         if facts.phases.resumes or (rec.improved or 0) < STILL_GAIN or rec.now > 1 / STILL_GAIN * rec.first:
             return
         untrained = {"kl": total is not None and total < UNTRAINED_SAMPLE and facts.phases.origin != "pretrained"}
-        untrained["quantiser"] = facts.phases.origin == "scratch"
+        # a codebook finds its level within some dozen steps: rows that lie further apart show it from the first on
+        untrained["quantiser"] = facts.phases.origin == "scratch" and rec.series.steps[:5][-1] <= CODEBOOK_STEPS
         for metric in facts.view.of("kl")[:1] + facts.view.of("quantiser")[:1]:
             track = facts.tracks[metric]
             if not untrained[track.role.name] or track.rows < STILL_ROWS or not begins_with_the_run(facts, track):
