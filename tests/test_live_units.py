@@ -70,3 +70,10 @@ def test_a_pattern_may_name_files_and_folders(tmp_path: Path) -> None:
     units, _ = look_up(str(tmp_path / "*"))
     assert list(units) == [str(tmp_path / "x"), str(tmp_path / "y.jsonl")]
     assert look_up(str(tmp_path / "*.csv")) == ({}, f"no file matches {tmp_path / '*.csv'} yet: waiting for one.")
+
+
+def test_a_file_without_rows_is_there(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("RuntimeError: CUDA out of memory\n")
+    units, why = look_up(str(log))
+    assert list(units) == [str(log)] and why == f"{log} holds no row yet: waiting for the first."

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from helpers_report import empty_diagnosis, hostile_diagnosis, make_diagnosis, make_run
-from vaelab.diagnosis import Diagnosis
+from vaelab import read
+from vaelab.diagnosis import Diagnosis, diagnose
 from vaelab.report import render
+from vaelab.report.evidence import now_text
 from vaelab.report.first_view import first_view
 from vaelab.run import ReadNote
 
@@ -124,3 +127,10 @@ def test_a_terminal_without_unicode_gets_a_plot_of_ascii() -> None:
     file.flush()
     text = file.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
     assert "####" in text and "?" not in text
+
+
+def test_a_column_that_ends_in_nan_says_so(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [f"{i},{0.5 - 0.001 * i if i < 80 else float('nan')},{12 + i}" for i in range(120)]
+    log.write_text("step,rec_loss,kl_loss\n" + "\n".join(rows) + "\n")
+    assert now_text(diagnose(read(log)), "rec_loss").startswith("NaN since step 80; 0.42")

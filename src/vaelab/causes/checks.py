@@ -180,7 +180,9 @@ def never_moved(facts: Facts) -> CheckResult | None:
     tracks = [facts.tracks[m] for m in facts.view.of("reconstruction", "total")]
     moved = [abs(math.log(float(t.series.values[0]) / t.now)) for t in tracks if min(t.series.values[0], t.now) > 0]
     noisy = max((t.noise for t in tracks), default=math.nan)
-    if not moved or not noisy < 0.03:
+    latent = [facts.tracks[m] for m in facts.view.of("kl")[:1]]
+    trained = any(t.now > FAR * t.first > 0 for t in latent)  # then something is, whatever the losses show
+    if not moved or not noisy < 0.03 or trained:
         return None
     text = f"From the first row to now the losses changed by {max(moved):.1%}."
     if max(moved) <= STILL + noisy:

@@ -30,7 +30,8 @@ def look_up(path: str) -> tuple[dict[str, Signature], str]:
             return units, f"no file matches {path} yet: waiting for one."
         signature = _signature([Path(path)])
         there = bool(signature) and signature[0][0] == path
-        return ({path: signature} if there else {}), f"{path} does not exist yet: waiting for it."
+        waits = "holds no row yet: waiting for the first" if there else "does not exist yet: waiting for it"
+        return ({path: signature} if there else {}), f"{path} {waits}."
     except OSError as error:
         return {}, f"{path} cannot be looked at: {error.strerror or error}."
 

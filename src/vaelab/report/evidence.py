@@ -143,9 +143,16 @@ def natural_function(verdict: MetricVerdict) -> tuple[str, float] | None:
 
 
 def now_text(diagnosis: Diagnosis, metric: str) -> str:
-    """``3.701 (0.0048 nats/element)``: the latest level, and what it is in natural units."""
+    """``3.701 (0.0048 nats/element)``: the latest level, and what it is in natural units; where the column ends in NaN or inf, that it does, and the
+    level before."""
     verdict = next((m for m in diagnosis.metrics if m.metric == metric), None)
     if verdict is None:
         return ""
     more = f" ({quantity(verdict.natural_now, verdict.natural_unit)})" if verdict.natural_now is not None else ""
+    run = diagnosis.run
+    rows = run.rows(metric)
+    finite = np.flatnonzero(np.isfinite(run[metric][rows]))
+    if len(finite) and finite[-1] < len(rows) - 1:
+        since = int(run.steps[rows[finite[-1] + 1]])
+        return plain(f"{number(float(run[metric][rows[-1]]))} since step {since:,}; {number(verdict.now)}{more} before")
     return plain(f"{number(verdict.now)}{more}")
