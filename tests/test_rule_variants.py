@@ -190,4 +190,4 @@ def test_a_commitment_loss_that_never_moves_is_that_of_an_encoder_that_is_not_tr
     commit = 0.01 * np.geomspace(falls, 1, ROWS) * noise(0.03, seed=1)
     out = draft({"rec_loss": rec * noise(), "quant_loss": commit}, trainer="llamagen")
     got = finding(out, "KL233")
-    assert (got is not None and got.severity == "critical" and got.subject == "quantiser") == found
+    assert (got is not None and got.severity == "warn" and got.subject == "quantiser") == found

@@ -259,6 +259,7 @@ class LatentStandsStill(Rule):
             yield self.finding(
                 f"{metric} stands at {number(track.now)} since the first rows ({number(track.first)}): over {track.rows} rows its level changed by {np.expm1(apart):.1%},"
                 f" no more than its noise, while rec_loss went from {number(rec.first)} to {number(rec.now)}. The decoder is trained and the encoder is not.",
+                sure=track.role.name == "kl",  # a codebook may find its level before the first row
                 subject=track.role.name,
                 metrics=(metric, "rec_loss"),
                 steps=track.steps,
