@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,12 @@ class Many:
     """Stands for a watcher of so many logs: copies of two runs, of which one changes when it is told to."""
 
     def __init__(self, folder: Path) -> None:
-        watcher = Watcher([str(write_log(folder / f"{name}.csv")) for name in "ab"])
+        logs = [write_log(folder / f"{name}.csv") for name in "ab"]
+        for (
+            log
+        ) in logs:  # silent from the beginning: on a slow machine they would all become so in the middle of a test
+            os.utime(log, (time.time() - 3600, time.time() - 3600))
+        watcher = Watcher([str(log) for log in logs])
         watcher.poll()
         self.paths, few = watcher.paths, list(watcher.runs.values())
         self.runs = {}
