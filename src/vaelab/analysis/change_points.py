@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vaelab.analysis.series import MAD_TO_SIGMA, MAX_BLOCKS, FloatArray, IntArray, level, median, rolling_median
-from vaelab.records import dataclass
 
 RUN_LENGTH = 1000
 """Mean number of rows to a false alarm."""

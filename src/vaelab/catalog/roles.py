@@ -5,10 +5,8 @@ The list of roles is closed: rules and reports may rely on it. ``vaelab.roles`` 
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
-
-from vaelab.records import dataclass
 
 RoleName = Literal[
     "reconstruction",

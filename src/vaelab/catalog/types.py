@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from vaelab.catalog.roles import RoleName
-from vaelab.records import dataclass
 
 Direction = Literal["down", "up", "none", "zero"]
 BandStanding = Literal["holds", "conditional", "refuted"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from vaelab.records import dataclass
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vaelab.causes.needs import met
 from vaelab.causes.types import Cause, CheckResult
-from vaelab.records import dataclass
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from vaelab.causes.changes import Change
 from vaelab.causes.needs import Need
-from vaelab.records import dataclass
 
 if TYPE_CHECKING:
     from vaelab.facts import Facts

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from vaelab.causes.changes import Value
 from vaelab.facts.base import Fact, Phase
-from vaelab.records import dataclass
 from vaelab.rules.base import Finding, Skipped
 from vaelab.run import Run
 

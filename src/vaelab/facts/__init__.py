@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +21,6 @@ from vaelab.facts.scales import Scales, find_scales
 from vaelab.facts.statements import statements
 from vaelab.facts.tracks import Track, Tracks
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import Run
 
 __all__ = ["Evidence", "Fact", "Facts", "Phase", "Track", "infer"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from vaelab.analysis import Series, Trend, late_rows, level, rolling_median, tre
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.phases import Gan
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 
 CHANCE_LEVELS = {
     1.0: "half of the hinge loss, or a summed least-squares loss",

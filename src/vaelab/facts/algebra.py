@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from vaelab.facts.identities import (
 from vaelab.facts.phases import Gan
 from vaelab.facts.reconstruction_term import Sums
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 from vaelab.words import number
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
-
-from vaelab.records import dataclass
 
 Group = Literal["algebra", "units", "phases", "adversary", "optimiser", "progress", "trainer"]
 Standing = Literal["declared", "inferred", "known", "bounded", "cannot-tell"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import Column, FloatArray
 
 RISE = 3.0

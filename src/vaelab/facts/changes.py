@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from vaelab.facts.optimiser import Optimiser
 from vaelab.facts.phases import Phases
 from vaelab.facts.tracks import LASTS, SURE_OF_SHIFT, Track, Tracks
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 JUMP = 1.8

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from vaelab.catalog.roles import Role, RoleName
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 TOP = math.log(1e12)

@@ -7,13 +7,13 @@ values of one step and for means over the same steps, and only roughly for windo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from vaelab.analysis import level, quantile
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vaelab.analysis import level, quantile
 from vaelab.facts.phases import Phases
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 from vaelab.run import FloatArray
 
 MOST_JUMPS = 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vaelab.analysis import level, rolling_median
@@ -9,7 +11,6 @@ from vaelab.catalog.roles import RoleName
 from vaelab.facts.phases import Phases
 from vaelab.facts.tracks import ENOUGH, Track, Tracks
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 
 LEFT = 1.3
 """Error now over the best one from which the reconstruction has left its level: 1.1 dB of a squared error."""

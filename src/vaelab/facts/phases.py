@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ from vaelab.catalog.roles import RoleName
 from vaelab.facts.base import Phase, PhaseKind
 from vaelab.facts.origin import find_origin
 from vaelab.facts.view import View
-from vaelab.records import dataclass
 
 RECOVERED = 1.10
 """A level within 10% of the one before the GAN counts as recovered (about 0.4 dB of MSE), noise allowing."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from vaelab.analysis import level
 from vaelab.facts.algebra import Algebra
 from vaelab.facts.identities import in_force
 from vaelab.facts.rec_kinds import REC_KINDS
 from vaelab.facts.view import View, numbers
-from vaelab.records import dataclass
 
 
 @dataclass(frozen=True)

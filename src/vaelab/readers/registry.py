@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import NamedTuple
 
@@ -11,7 +12,6 @@ from vaelab.patterns import pattern
 from vaelab.readers.base import Reader
 from vaelab.readers.magic import PARQUET, SQLITE, WANDB, ZIP
 from vaelab.readers.source import HEAD_SIZE, Source
-from vaelab.records import dataclass
 
 
 class Format(NamedTuple):

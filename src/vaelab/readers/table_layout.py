@@ -6,11 +6,11 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from vaelab.patterns import pattern
 from vaelab.readers.lexer import is_missing, number_in, parse_measure
-from vaelab.records import dataclass
 
 DELIMITERS = (",", "\t", ";", "|", "  ", " ")  # two blanks: one blank may stand in a name
 QUOTING = (",", "\t", ";")  # those under which a cell may stand in quotes with anything in it

@@ -7,13 +7,12 @@ show it, those of the coarser counter get the steps of the finer one. Where noth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vaelab.catalog.roles import Role
 from vaelab.readers.base import RawLog
-from vaelab.records import dataclass
 from vaelab.run import Column, FloatArray, IntArray, ReadNote
 
 LEAST_POINTS = 4  # of a counter, so that its pace can be told

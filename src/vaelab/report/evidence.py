@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from vaelab.diagnosis import Diagnosis, MetricVerdict
-from vaelab.records import dataclass
 from vaelab.report.layout import finding_tree, plain
 from vaelab.report.limits import Level, chance_level, limit
 from vaelab.report.numbers import number, quantity

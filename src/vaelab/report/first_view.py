@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from vaelab.causes.changes import present, shown
 from vaelab.diagnosis import Diagnosis, Status
-from vaelab.records import dataclass
 from vaelab.report.evidence import EvidencePlot, evidence_plots, leading_finding
 from vaelab.report.layout import confidence, headline, plain, sentence
 from vaelab.report.numbers import number

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vaelab.catalog import METRICS
 from vaelab.diagnosis import Diagnosis, MetricVerdict, NextStep
 from vaelab.facts.base import Evidence, Phase
 from vaelab.patterns import pattern
-from vaelab.records import dataclass
 from vaelab.report.numbers import number, quantity, step_range, steps
 from vaelab.rules.base import SEVERITY_ORDER, Finding, Skipped
 from vaelab.run import Run

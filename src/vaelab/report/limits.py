@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vaelab.diagnosis import Diagnosis
 from vaelab.facts.changes import Jump
 from vaelab.facts.tracks import Track
-from vaelab.records import dataclass
 from vaelab.report.numbers import number
 from vaelab.rules.base import Finding
 from vaelab.rules.harm import HARM

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from vaelab.catalog.roles import Role, RoleName
-from vaelab.records import dataclass
 from vaelab.run import Column, Run
 
 _NOT_ASKED: frozenset[RoleName] = frozenset(("time", "memory", "progress", "weight"))

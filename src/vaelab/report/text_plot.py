@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from vaelab.analysis import median
-from vaelab.records import dataclass
 from vaelab.report.numbers import number
 from vaelab.report.sparkline import BLOCKS
 from vaelab.run import FloatArray, IntArray

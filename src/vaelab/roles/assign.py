@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -20,7 +20,6 @@ from vaelab.catalog import METRICS, canonical
 from vaelab.catalog.roles import Better, Role, RoleName, Split, Standing
 from vaelab.dialects import bare_name
 from vaelab.errors import ConfigError
-from vaelab.records import dataclass
 from vaelab.roles.behaviour import always_zero, closes, holds, mostly_negative, zero_before_start
 from vaelab.roles.grammar import read_name
 from vaelab.roles.words import QUALITY, TWO_MEANINGS

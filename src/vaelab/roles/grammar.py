@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vaelab.catalog.roles import RoleName, Split
 from vaelab.patterns import pattern
-from vaelab.records import dataclass
 from vaelab.roles import words as w
 
 _CAMEL = pattern(r"(?<=[a-z])(?=[A-Z][a-z])")

@@ -6,10 +6,10 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vaelab.facts.base import Evidence
-from vaelab.records import dataclass
 from vaelab.rules.harm import Severity
 from vaelab.rules.severity import CERTAIN, DOUBTFUL, SEVERITY_ORDER, severity_of
 

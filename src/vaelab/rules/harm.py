@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
-
-from vaelab.records import dataclass
 
 Severity = Literal["info", "warn", "critical"]
 

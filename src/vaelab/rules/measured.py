@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from vaelab.facts import Evidence, Facts
-from vaelab.records import dataclass
 from vaelab.rules.base import Direction, Finding, Rule
 from vaelab.words import number
 
