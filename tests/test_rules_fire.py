@@ -50,54 +50,9 @@ def shaken(height: float, remains: float) -> Draft:
 # --- REC ------------------------------------------------------------------------------------------------------------------
 
 
-def _() -> Draft:
-    return with_rec(vae(), 0.01 * np.linspace(1, 3, ROWS) * noise())
-
-
-def _() -> Draft:
-    return with_rec(vae(), 0.01 * np.linspace(1, 4, ROWS) * noise())
-
-
-def _() -> Draft:
-    return with_rec(vae(), 0.2 * noise())
-
-
-def _() -> Draft:
-    return scaled_from(with_rec(vae(), 0.01 * noise()), 200, 5)
-
-
-def _() -> Draft:
-    rec = vae().columns["rec_loss"].copy()
-    rec[60:284:28] *= 6
-    return with_rec(vae(), rec)
-
-
 @fires("REC107", "critical", {"largest plausible": (200, 0.01)})
 def _() -> Draft:
     return with_rec(vae(), decay(ROWS, 12_000, 900) * noise())
-
-
-def _() -> Draft:
-    out = vae()
-    val = np.full(ROWS, np.nan)
-    val[::20] = 0.02 * np.r_[np.linspace(3, 1, 6), np.linspace(1, 3, 9)]
-    out.columns["val/rec_loss"] = val
-    return out
-
-
-def _() -> Draft:
-    curve = np.r_[np.geomspace(0.2, 0.01, 150), np.geomspace(0.01, 0.03, 150)]
-    return with_rec(vae(), curve * noise())
-
-
-def _() -> Draft:
-    return draft({"nll_loss": np.linspace(0.07, 0.5, 40)}, trainer="pyramid_flow")
-
-
-def _() -> Draft:
-    out = vae()
-    out.columns["kl_loss"] = 40 * noise(seed=1)
-    return with_rec(out, 0.3 * noise())
 
 
 # --- KL -------------------------------------------------------------------------------------------------------------------
@@ -374,12 +329,6 @@ def _() -> Draft:
     return out
 
 
-def _() -> Draft:
-    out = vae()
-    out.columns |= {"step_time": np.full(ROWS, 0.5), "data_time": np.full(ROWS, 0.3)}
-    return out
-
-
 @fires("DAT704", "critical")
 def _() -> Draft:
     out = healthy("ldm", 0, noise=1e-4)
@@ -388,25 +337,9 @@ def _() -> Draft:
     return out
 
 
-def _() -> Draft:
-    out = scaled_from(vae(), 200, 5)
-    out.epochs = np.arange(ROWS) // 100
-    return out
-
-
 @fires("DAT706", "critical", {"fall": (5, 0.25)})
 def _() -> Draft:
     return scaled_from(vae(), 200, 0.2)
-
-
-def _() -> Draft:
-    return with_rec(vae(), decay(ROWS, 0.3, 1e-4, 14) * noise())
-
-
-def _() -> Draft:
-    out = scaled_from(vae(), 200, 3)
-    out.events.append(Event("resume", 4000, 250, "Auto resume checkpoint"))
-    return out
 
 
 @fires("RES802", "critical", {"before": (0.6, 0.05), "after": (1, 0.05)})

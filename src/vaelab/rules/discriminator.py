@@ -12,6 +12,9 @@ from vaelab.facts.adversary import LEAST_CHANCE, WON, Adversary
 from vaelab.rules.base import Finding, Rule
 from vaelab.rules.gan_schedule import ENOUGH, active
 
+STILL = 1e-5
+"""Way that a discriminator's weights can go at most, of a size of 0.02 to 0.1, below which it is not trained."""
+
 
 class DiscriminatorAtChance(Rule):
     """The discriminator is at chance.
@@ -174,9 +177,6 @@ class DiscriminatorStandsStill(Rule):
                 ),
                 phase="gan",
             )
-
-
-STILL = 1e-5
 
 
 class DiscriminatorWins(Rule):

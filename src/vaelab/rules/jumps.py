@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,11 @@ NOT_BACK = 1.25
 """Level now over the level before the jump from which what was lost is not made up for yet."""
 AGAIN = 0.85
 """Level of a loss now over that of the first rows after a jump below which it falls again."""
+AS_BEFORE, AS_AT_FIRST = (0.6, 1.6), (0.65, 1.5)
+"""Highest of the first three rows after a jump over that of the run, and the level of the next five over theirs, between which training began anew: a
+model that lost its optimizer's state comes back faster than the run began."""
+EASIER, STOOD = 3.0, 1.5
+"""Times that rec_loss fell since a jump, and times that it had gained in as many rows before, from which and up to which it was no learning."""
 ALIKE = 2.5
 """Row-to-row noise before over after a jump from which the samples have become alike: a damaged model scatters as before or more."""
 
@@ -34,17 +40,19 @@ def began_again(facts: Facts) -> bool:
     if jump is None or not len(rec) or jump.coincides not in (*UNEXPLAINED, "resume"):
         return False
     first, again = rec.values[:3], rec.between(jump.step, int(rec.steps[-1])).values
-    if len(again) < 8 or not 0.6 < float(again[:3].max()) / float(first.max()) < 1.6:
+    if len(again) < 8 or not AS_BEFORE[0] < float(again[:3].max()) / float(first.max()) < AS_BEFORE[1]:
         return False
     latent = _latent_since(facts, jump)
     if latent == "began again":
         return jump.coincides == "resume" or rec.now < AGAIN * level(again[:8])
     early = rec.values[: len(again)]
-    as_there = rec.now < 0.5 * float(first.max()) and 0.65 < level(again[3:8]) / level(early[3:8]) < 1.5
+    as_there = (
+        rec.now < 0.5 * float(first.max()) and AS_AT_FIRST[0] < level(again[3:8]) / level(early[3:8]) < AS_AT_FIRST[1]
+    )
     return as_there and latent != "went on" and facts.phases.origin == "scratch"
 
 
-def _latent_since(facts: Facts, jump: Jump) -> str:
+def _latent_since(facts: Facts, jump: Jump) -> Literal["went on", "began again", ""]:
     """What the KL did at the jump: "went on" where it stood; "began again" where the run began, as that of untrained weights, and left it again; else ""."""
     kl = facts.view.series("kl_loss")
     before = kl.between(int(kl.steps[0]), jump.before_step) if len(kl) else kl
@@ -203,10 +211,6 @@ def _easier_since(facts: Facts) -> bool:
         return False
     i = int(np.searchsorted(rec.steps, jump.step))
     return level(rec.values[max(0, 2 * i - len(rec)) :][:8]) < STOOD * jump.before
-
-
-EASIER, STOOD = 3.0, 1.5
-"""Times that rec_loss fell since a jump, and times that it had gained in as many rows before, from which and up to which it was no learning."""
 
 
 class BackAtTheStart(Rule):
